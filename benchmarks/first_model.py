@@ -1,0 +1,430 @@
+"""A first model from a folder of pictures: seconds, memory and accuracy, beside fastai and beside the bare engines.
+
+    python benchmarks/first_model.py ../shared/data/plantvillage
+
+measures one thing after the other on an otherwise idle machine and writes `results/first_model.json` and `.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+import polars as pl
+import psutil
+
+from coverslip.data.cache import read_pixels
+from coverslip.data.scan import scan
+from coverslip.devices import cores, machine
+from coverslip.evidence import classification_evidence, format_interval
+from coverslip.runs import Run
+
+HERE = Path(__file__).parent
+PACKAGES = ("coverslip", "torch", "timm", "openvino", "numpy", "pillow", "scikit-learn")
+BOUNDS = {"first run": 60.0, "second run": 15.0}  # seconds on 3,000 pictures and two cores, from the design
+SIZE = (224, 224)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One process from start to end, with those it started."""
+
+    seconds: float
+    peak_mib: float
+
+
+def measure(command: list[str], log: Path, cache: Path | None = None) -> Measured:
+    """Run a command to its end; what it prints goes to ``log``. Ends the benchmark where the command fails."""
+    environment = os.environ | ({"COVERSLIP_CACHE": str(cache)} if cache else {})
+    with log.open("wb") as file:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        peak, ended = [0.0], threading.Event()
+        watcher = threading.Thread(target=_watch, args=(process.pid, peak, ended))
+        watcher.start()
+        code = process.wait()
+        seconds = time.perf_counter() - start
+    ended.set()
+    watcher.join()
+    if code != 0:
+        sys.exit(f"{Path(command[0]).name} ended with {code}:\n{log.read_text(errors='replace')[-3000:]}")
+    return Measured(seconds, peak[0] / 2**20)
+
+
+def _watch(pid: int, peak: list[float], ended: threading.Event) -> None:
+    """Keep the highest sum of anonymous and shared memory over a process and its children.
+
+    Files that are mapped do not count: the system takes their pages back when it needs them. A page that forked
+    processes share counts once, by share, where the system says so (``Pss``).
+    """
+    family, listed = [pid], 0.0
+    while not ended.wait(0.1):
+        now = time.perf_counter()
+        if now - listed > 1.0:  # listing children reads every process of the machine
+            try:
+                family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+            except psutil.NoSuchProcess:
+                return
+            listed = now
+        peak[0] = max(peak[0], sum(_own_bytes(each) for each in family))
+
+
+def _own_bytes(pid: int) -> float:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        fields = dict(line.split(":", 1) for line in text.splitlines()[1:])
+        return sum(int(fields[name].split()[0]) * 1024.0 for name in ("Pss_Anon", "Pss_Shmem"))
+    except (OSError, KeyError):
+        return 0.0  # it has ended, or this system does not tell
+
+
+def measure_ours(data: Path, work: Path, repeats: int) -> dict[str, Any]:
+    """`coverslip train` as a whole process: with an empty cache, then again with the cache that it left."""
+    train = str(Path(sysconfig.get_path("scripts")) / "coverslip")
+    found: dict[str, list[Measured]] = {"first run": [], "second run": []}
+    for repeat in range(repeats):
+        cache = work / f"cache-{repeat}"
+        for name, measured in found.items():
+            out = work / f"{name.split()[0]}-{repeat}"
+            measured.append(measure([train, "train", str(data), "--out", str(out)], work / f"{out.name}.log", cache))
+            print(f"{name}: {measured[-1].seconds:.1f} s, {measured[-1].peak_mib:.0f} MiB", flush=True)
+            assert Run(out).report_file.exists()
+    test = json.loads(Run(last_run(work)).test_file.read_text(encoding="utf-8"))
+    return {"accuracy": test["scores"]["accuracy"]} | {
+        name: {"seconds": [m.seconds for m in measured], "peak_mib": [m.peak_mib for m in measured]}
+        for name, measured in found.items()
+    }
+
+
+def last_run(work: Path) -> Path:
+    """The newest run of `measure_ours`."""
+    return max(work.glob("second-*[0-9]"))
+
+
+def measure_peer(data: Path, table: Path, work: Path, epochs: int, repeats: int) -> dict[str, Any]:
+    """fastai's `fine_tune` with the same network, weights, preparation and split: from process start to tested."""
+    python, measured, result = peer_python(), [], work / "peer.npz"
+    for repeat in range(repeats):
+        command = [python, str(HERE / "peer_fastai.py"), data, table, result, "--epochs", epochs, "--seed", repeat]
+        measured.append(measure([str(each) for each in command], work / "peer.log"))
+        print(f"fastai: {measured[-1].seconds:.1f} s, {measured[-1].peak_mib:.0f} MiB", flush=True)
+    with np.load(result) as file:
+        about = json.loads(str(file["about"]))
+        labels, probabilities, paths = file["labels"], file["probabilities"], file["paths"].tolist()
+    rows = pl.DataFrame({"path": paths}).join(pl.read_csv(table, infer_schema=False), on="path", maintain_order="left")
+    return {
+        "seconds": [m.seconds for m in measured],
+        "peak_mib": [m.peak_mib for m in measured],
+        "accuracy": accuracy_of(rows, labels, probabilities, about["classes"]),
+        "epochs": epochs,
+        "versions": about["versions"],
+    }
+
+
+def accuracy_of(rows: pl.DataFrame, labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> Any:
+    """Accuracy over the groups of some rows of a table, as `test.json` has it."""
+    named = rows["group"].is_not_null().any()
+    groups = np.unique(rows.select(pl.coalesce("group", "path")).to_series().to_numpy(), return_inverse=True)[1]
+    return classification_evidence(labels, probabilities, groups if named else None, classes)["scores"]["accuracy"]
+
+
+def peer_python() -> Path:
+    """The interpreter of the peer's environment, which is made once for each list of versions.
+
+    It sees the packages of this environment behind its own, so that PyTorch is not installed a second time.
+    """
+    constraints = HERE / "peer-constraints.txt"
+    key = hashlib.sha256(constraints.read_bytes() + sys.prefix.encode()).hexdigest()[:12]
+    home = Path(platformdirs.user_cache_dir("coverslip-benchmarks")) / f"fastai-{key}"
+    python, ready = home / "bin" / "python", home / "ready"
+    if not ready.exists():
+        print(f"installing fastai for the comparison ({key}) ...", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
+        query = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+        packages = Path(subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip())
+        (packages / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(constraints)], check=True)
+        ready.touch()
+    return python
+
+
+def features_of_run(run: Path, cache: Path) -> tuple[np.ndarray, pl.DataFrame]:
+    """The features of a run's pictures, from its cache: float32 (N, D), and their rows (path, label, group, split)."""
+    from coverslip.training.features import run_features
+
+    with environment(COVERSLIP_CACHE=str(cache)):
+        features, rows = run_features(run)
+    return features, rows
+
+
+def measure_baseline(run: Path, cache: Path) -> dict[str, Any]:
+    """scikit-learn's logistic regression on our features and split, its strength chosen by grouped cross-validation."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features, rows = features_of_run(run, cache)
+    part = rows["split"].to_numpy()
+    labels, groups = rows["label"].to_numpy(), rows.select(pl.coalesce("group", "path")).to_series().to_numpy()
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)),
+        {"logisticregression__C": np.logspace(-5, 1, 7)},
+        cv=StratifiedGroupKFold(5, shuffle=True, random_state=0),
+        n_jobs=cores(),
+    )
+    start = time.perf_counter()
+    train, test = part == "train", part == "test"
+    search.fit(features[train], labels[train], groups=groups[train])
+    seconds = time.perf_counter() - start
+    theirs = dict(zip(rows["path"].to_numpy()[test], search.predict(features[test]) == labels[test], strict=True))
+    said = pl.read_csv(Run(run).predictions_file, infer_schema=False)
+    ours = dict(said.select("path", pl.col("predicted") == pl.col("label")).iter_rows())
+    classes = [str(name) for name in search.classes_]
+    numbers = np.array([classes.index(label) for label in labels[test]])
+    return {
+        "accuracy": accuracy_of(rows.filter(test), numbers, search.predict_proba(features[test]), classes),
+        "strength": float(search.best_params_["logisticregression__C"]),
+        "seconds": seconds,
+        "only_ours_right": sum(bool(ours[path] and not right) for path, right in theirs.items()),
+        "only_theirs_right": sum(bool(right and not ours[path]) for path, right in theirs.items()),
+    }
+
+
+def decode_ratio(data: Path, work: Path, repeats: int) -> dict[str, Any]:
+    """Our first pass (read, hash, decode, resize, write) against Pillow alone on all cores: open, load, to an array."""
+    from PIL import Image
+
+    table = scan(data)
+
+    def theirs() -> None:
+        with ThreadPoolExecutor(cores()) as pool:
+            for _ in pool.map(decode, table.paths):
+                pass
+
+    def decode(path: str) -> np.ndarray:
+        with Image.open(data / path) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def ours() -> None:
+        with fresh_cache(work):
+            assert read_pixels(table, SIZE).decoded == len(table)
+
+    return compared(len(table), ours, theirs, repeats)
+
+
+def engine_ratio(data: Path, work: Path, repeats: int, pictures: int = 1024) -> dict[str, Any]:
+    """Our frozen pass (prepare, run, keep) against OpenVINO's own throughput on one prepared batch over and over."""
+    import torch
+
+    from coverslip.data.inputs import InputSpec
+    from coverslip.inference.engine import BATCH
+    from coverslip.inference.features import FeatureExtractor
+    from coverslip.models.catalog import DEFAULT_NETWORK, network_entry
+
+    entry = network_entry(DEFAULT_NETWORK)
+    spec = InputSpec(size=entry.size, mean=(entry.mean,) * 3, std=(entry.std,) * 3)
+    with fresh_cache(work):
+        cached = read_pixels(scan(data), entry.size)
+        rows, keys = range(min(pictures, len(cached.pixels))), cached.facts["row_hash"].to_list()
+        network = entry.build(3, True)
+        opened = FeatureExtractor(network, spec, "openvino")
+        opened.extract(cached.pixels, rows[:BATCH], keys)  # the engine is opened before the clock starts
+        import openvino  # only now: the engine has imported it without its telemetry
+
+        example = torch.zeros(BATCH, 3, *entry.size)
+        plain = openvino.convert_model(network, example_input=example, input=list(example.shape))
+        options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+        queue = openvino.AsyncInferQueue(openvino.Core().compile_model(plain, "CPU", options))
+        batch = spec.prepare(cached.pixels[:BATCH])
+
+        def theirs() -> None:
+            for _ in range(0, len(rows), BATCH):
+                queue.start_async({0: batch})
+            queue.wait_all()
+
+        def ours() -> None:
+            with fresh_cache(work):
+                # with the open engine, but without what it remembers
+                forgetful = replace(opened, _store=None, computed=0)
+                forgetful.extract(cached.pixels, rows, keys)
+                assert forgetful.computed == len({keys[row] for row in rows})
+
+        theirs()
+        return compared(len(rows), ours, theirs, repeats)
+
+
+def compared(number: int, ours: Callable[[], None], theirs: Callable[[], None], repeats: int) -> dict[str, Any]:
+    """Pictures a second of both, in turn, after one round that is not counted; ratios are of neighbors in time."""
+    rates: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for repeat in range(repeats + 1):
+        for name, call in (("ours", ours), ("theirs", theirs)):
+            start = time.perf_counter()
+            call()
+            if repeat > 0:
+                rates[name].append(number / (time.perf_counter() - start))
+    ratios = [mine / other for mine, other in zip(rates["ours"], rates["theirs"], strict=True)]
+    return {"number": number, **rates, "ratio": ratios}
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Environment variables for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def fresh_cache(work: Path) -> Iterator[None]:
+    """An empty cache folder, gone afterwards."""
+    folder = tempfile.mkdtemp(prefix="cache-", dir=work)
+    with environment(COVERSLIP_CACHE=folder):
+        yield
+    shutil.rmtree(folder)
+
+
+def subset(data: Path, number: int, folder: Path) -> Path:
+    """A copy of about ``number`` pictures, as many of each class; for trying this script out."""
+    table = scan(data)
+    for name in table.classes:
+        for path in table.frame.filter(pl.col("label") == name)["path"][: -(-number // len(table.classes))]:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(data / path, folder / path)
+    return folder
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    """Median [least, most], n."""
+    low, middle, high = (f"{each:.{digits}f}" for each in (min(values), statistics.median(values), max(values)))
+    return f"{middle} [{low}, {high}], n={len(values)}"
+
+
+def page(results: dict[str, Any]) -> str:
+    """The results to read: every number with its spread or interval."""
+    about, host = results["data"], results["machine"]
+    lines = [
+        "# A first model",
+        "",
+        f"Measured on {results['date']}: {about['name']}, {about['pictures']:,} pictures, {about['classes']} classes.",
+        f"Machine: {host['processor']}, {host['cores']} cores, {host['memory_gib']} GiB, {host['system']}, "
+        f"Python {host['python']}.",
+        "Versions: " + ", ".join(f"{name} {number}" for name, number in results["versions"].items()) + ".",
+        "",
+        "Seconds are of a whole process, as median [least, most]; files were in the system's memory before the first.",
+        "Memory is the highest sum over a process and its children, without mapped files. Accuracy is on the same test",
+        "part, with its 95 % interval.",
+        "",
+        "| what | seconds | peak memory, MiB | accuracy |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, bound in BOUNDS.items() if "ours" in results else ():
+        run = results["ours"][name]
+        accuracy = format_interval(results["ours"]["accuracy"], counts=True)
+        lines.append(
+            f"| coverslip train, {name} (at most {bound:.0f}) | {spread(run['seconds'])} "
+            f"| {spread(run['peak_mib'], 0)} | {accuracy} |"
+        )
+    if peer := results.get("peer"):
+        lines.append(
+            f"| fastai {peer['versions']['fastai']}, fine_tune({peer['epochs']}) | {spread(peer['seconds'])} "
+            f"| {spread(peer['peak_mib'], 0)} | {format_interval(peer['accuracy'], counts=True)} |"
+        )
+    if base := results.get("baseline"):
+        accuracy = format_interval(base["accuracy"], counts=True)
+        lines.append(f"| logistic regression on our features (fit only) | {base['seconds']:.1f} | | {accuracy} |")
+        lines += ["", f"Of the test pictures {base['only_ours_right']} are right only with our head, "]
+        lines[-1] += f"{base['only_theirs_right']} only with the logistic regression."
+    if {"ours", "peer"} <= results.keys():
+        peer_time = statistics.median(results["peer"]["seconds"])
+        for name in BOUNDS:
+            ours_time = statistics.median(results["ours"][name]["seconds"])
+            lines += ["", f"fastai takes {peer_time / ours_time:.1f} times as long as our {name}."]
+    if {"decode", "engine"} & results.keys():
+        lines += ["", "| pass | ours, a second | bare, a second | ratio |", "| --- | --- | --- | --- |"]
+    for key, name in (("decode", "decoding, against Pillow alone"), ("engine", "frozen pass, against OpenVINO alone")):
+        if each := results.get(key):
+            parts = (spread(each["ours"], 0), spread(each["theirs"], 0), spread(each["ratio"], 2))
+            lines.append(f"| {name} ({each['number']:,} pictures) | {' | '.join(parts)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of class folders")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peer-epochs", type=int, default=2)
+    parser.add_argument("--peer-repeats", type=int, default=1, help="each takes a quarter of an hour on two cores")
+    parser.add_argument("--pictures", type=int, default=0, help="only about so many, to try the script")
+    parser.add_argument("--skip-peer", action="store_true")
+    parser.add_argument("--peer-only", action="store_true", help="keep the other results that are there")
+    parser.add_argument("--ratios-only", action="store_true", help="only decoding and engine; likewise")
+    parser.add_argument("--run", type=Path, help="with --peer-only: the run whose table.csv gives the split")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder for first_model.json and .md")
+    options = parser.parse_args()
+
+    with tempfile.TemporaryDirectory(prefix="first-model-") as folder:
+        work = Path(folder)
+        data = subset(options.data, options.pictures, work / options.data.name) if options.pictures else options.data
+        data = data.absolute()
+        table = scan(data)
+        results: dict[str, Any] = {
+            "date": date.today().isoformat(),
+            "machine": machine(),
+            "versions": {name: version(name) for name in PACKAGES},
+            "data": {"name": data.name, "pictures": len(table), "classes": len(table.classes)},
+        }
+        file = options.out / "first_model.json"
+        if file.exists() and (options.peer_only or options.ratios_only):
+            before = json.loads(file.read_text(encoding="utf-8"))
+            if any(before[name] != results[name] for name in ("machine", "versions", "data")):
+                sys.exit(f"{file.name} is of another machine, version or folder; measure all of it anew")
+            results = before | results
+        for path in table.paths:  # a run that is the first to read the files would measure the disk
+            (data / path).read_bytes()
+        run = options.run
+        if not options.ratios_only and not (options.peer_only and run):
+            ours = measure_ours(data, work, 1 if options.peer_only else options.repeats)
+            run = last_run(work)
+            if not options.peer_only:
+                results["ours"] = ours
+                results["baseline"] = measure_baseline(run, max(work.glob("cache-*")))
+        if not options.peer_only:
+            results["decode"] = decode_ratio(data, work, options.repeats)
+            results["engine"] = engine_ratio(data, work, options.repeats)
+        if not options.skip_peer and not options.ratios_only:
+            table_file = Run(run).table_file.absolute()
+            results["peer"] = measure_peer(data, table_file, work, options.peer_epochs, options.peer_repeats)
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    file.with_suffix(".md").write_text(page(results), encoding="utf-8")
+    print(page(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""The functions users call; the command line calls the same ones.
+
+A long job takes ``progress``: the default says nothing, `coverslip.progress.TerminalProgress` draws bars.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from coverslip.config import from_mapping, override, read_toml, to_mapping
+from coverslip.data.cache import is_cached, pixel_bytes
+from coverslip.data.decoding import decode_all, guess_format
+from coverslip.data.files import is_picture
+from coverslip.data.inputs import InputSpec
+from coverslip.data.scan import scan
+from coverslip.data.sources.folder import scan_unlabeled
+from coverslip.data.sources.source import Files
+from coverslip.data.split import split_table
+from coverslip.data.summary import file_notes, relative_root, summarize
+from coverslip.data.table import READ, SCHEMA, ImageTable
+from coverslip.errors import UserError
+from coverslip.experiment import DataConfig, Experiment, environment, run, score, write_plan
+from coverslip.inference.features import FeatureExtractor
+from coverslip.inference.predictor import Predictor
+from coverslip.models.catalog import network_entry
+from coverslip.progress import SILENT, EventLog, Progress, Stage
+from coverslip.registry import nearest
+from coverslip.reporting.run_page import write_report
+from coverslip.runs import Run, new_run_folder
+from coverslip.storage import cache_folder, free_bytes
+
+SAMPLE = 48  # pictures that a dry run decodes to tell how long the whole takes
+
+
+def plan(source: str | Path, *, settings: Sequence[str] = (), **options: Any) -> Experiment:
+    """All settings of a run.
+
+    Args:
+        source: a folder, a table, an ``.npz`` file, or the ``experiment.toml`` of a run to repeat.
+        settings: assignments such as ``model.views=3``; they win over all else.
+        options: ``section_key`` of a setting, such as ``split_seed=1``; None leaves it as it is.
+
+    Raises:
+        UserError: a setting that does not exist, or a value that it cannot take.
+    """
+    path = Path(source)
+    mapping: dict[str, Any] = {"data": {"source": str(source)}}
+    if path.suffix.lower() == ".toml":
+        mapping = read_toml(path)
+        base = from_mapping(Experiment, mapping, path.name)  # refuses unknown keys before anything else is added
+        mapping = to_mapping(base)
+        if not Path(base.data.source).is_absolute():
+            mapping["data"]["source"] = str((path.absolute().parent / base.data.source).resolve())
+    given = [(key.partition("_"), value) for key, value in options.items() if value is not None]
+    for (section, _, key), value in given:
+        mapping.setdefault(section, {})[key] = value
+    return from_mapping(Experiment, override(mapping, list(settings)), "experiment")
+
+
+def train(
+    source: str | Path | Experiment,
+    out: str | Path | None = None,
+    *,
+    verify: bool = False,
+    resume: bool = False,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> Run:
+    """Train, test and report: folder of pictures in, run folder out.
+
+    Args:
+        source: what `plan` takes, or a plan.
+        out: the run's folder, which must not exist; by default ``runs/NAME-DATE-N``.
+        verify: read every file again instead of trusting that size and time tell whether it changed.
+        resume: ``out`` holds an unfinished run of the same plan; go on with it.
+        progress: told what happens.
+        options: settings, as for `plan`.
+
+    Returns:
+        The run; ``run.test_file`` holds every score with its interval, ``run.report_file`` the page.
+    """
+    settings = source if isinstance(source, Experiment) else plan(source, **options)
+    if out is None:
+        out = new_run_folder(scan(settings.data.source, settings.data.group).name)
+    folder = Run(out) if resume else Run.create(out)
+    run(settings, folder, verify=verify, progress=progress)
+    write_report(folder.folder)
+    return folder
+
+
+def unfinished(folder: str | Path) -> Experiment:
+    """The plan of a run that was interrupted, to be passed to `train` with ``resume=True``.
+
+    Raises:
+        UserError: it is finished, or no run.
+    """
+    there = Run(folder)
+    if not there.experiment_file.is_file():
+        raise UserError(f"{str(folder)!r} holds no experiment.toml, so there is nothing to go on with", "train anew")
+    if there.test_file.is_file():
+        raise UserError(f"the run {str(folder)!r} is finished", f"look at {str(there.report_file)!r}")
+    return plan(there.experiment_file)
+
+
+def load(folder: str | Path) -> Predictor:
+    """The trained model of a run.
+
+    Raises:
+        UserError: there is none, or its files do not belong together.
+    """
+    return Predictor.load(Run.open(folder))
+
+
+def pictures_of(paths: Sequence[str | Path]) -> ImageTable:
+    """A table of files and folders without labels; folders are searched at any depth.
+
+    Raises:
+        UserError: a path that is not there, a file that is no picture by name, or nothing found.
+    """
+    found: list[str] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            table = scan_unlabeled(path)
+            found += [(table.root / name).as_posix() for name in table.paths]
+        elif not path.exists():
+            raise UserError(f"there is no {str(path)!r}", "check the path")
+        elif is_picture(path.name):
+            found.append(path.absolute().as_posix())
+        else:
+            raise UserError(f"{str(path)!r} is no picture by its name", "give JPEG, PNG, TIFF, BMP, WebP or HEIC files")
+    if not found:
+        raise UserError(
+            f"no picture in {', '.join(repr(str(path)) for path in paths)}", "name files, or a folder of them"
+        )
+    root = Path(_common_folder(found))
+    names = [Path(name).relative_to(root).as_posix() for name in dict.fromkeys(found)]
+    frame = pl.DataFrame({"path": names, "label": None, "group": None, "split": None, "status": READ}, schema=SCHEMA)
+    return ImageTable(frame, Files(root), root.name, ())
+
+
+def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progress = SILENT) -> pl.DataFrame:
+    """Classify pictures with a trained model; nothing is trained.
+
+    Args:
+        folder: the run.
+        paths: files and folders.
+        progress: told of the stage.
+
+    Returns:
+        A row a picture: path (as given, or below the folder given), label (null), group (null), predicted, confidence,
+        one column ``p:CLASS`` a class, and error, which says why a file could not be read.
+    """
+    table = pictures_of(paths)
+    predictions, _ = load(folder).predict(table, progress)
+    shown = [_as_given(table.root / name, paths) for name in table.paths]
+    return predictions.with_columns(pl.Series("path", shown, dtype=pl.String))
+
+
+def evaluate(
+    folder: str | Path,
+    source: str | Path,
+    out: str | Path | None = None,
+    *,
+    group: str = "",
+    progress: Progress = SILENT,
+) -> Run:
+    """Score a trained model on new labelled pictures: test.json, predictions.csv and a page.
+
+    Args:
+        folder: the run.
+        source: a folder of class folders, a table or an ``.npz`` file; its classes must be among the model's.
+        out: where to write; must not exist; by default ``runs/evaluate-NAME-DATE-N``.
+        group: as for `scan`.
+        progress: told what happens.
+
+    Raises:
+        UserError: a class that the model does not know, or no readable picture.
+    """
+    model = load(folder)
+    table = scan(source, group)
+    for name in table.classes:
+        if name not in model.task.classes:
+            fix = f"{nearest(name, model.task.classes)} rename its folder or label, or leave it out"
+            raise UserError(f"the model knows no class {name!r}", fix)
+    table = replace(table, classes=model.task.classes)
+    there = Run.create(out or new_run_folder(f"evaluate-{table.name}"))
+    log = EventLog(there.events_file, progress)
+    predictions, facts = model.predict(table, log)
+    table = table.with_columns(status=facts["status"].to_list(), split=["test"] * len(table))
+    rows = table.rows()
+    if not rows:
+        raise UserError(f"none of the {len(table)} pictures can be read", f"the first: {facts['status'][0]}")
+    for note in file_notes(table, facts, [], model.spec.fit):
+        log.note(f"note: {note}")
+    write_plan(Experiment(data=DataConfig(source=str(source), group=group)), there)
+    table.frame.write_csv(there.table_file)
+    predictions.write_csv(there.predictions_file, float_precision=6)
+    root = relative_root(table.root, there.folder.absolute())
+    there.write_json(there.audit_file, summarize(table, facts, [], model.spec.size, model.spec.fit, root))
+    probabilities = predictions[rows].select([f"p:{name}" for name in model.task.classes]).to_numpy()
+    there.write_json(there.environment_file, environment(log, model.extractor, None))
+    there.write_json(there.test_file, score(probabilities, table, rows))
+    write_report(there.folder)
+    return there
+
+
+def report(folder: str | Path) -> Path:
+    """Write a run's page anew and return its path."""
+    there = Run(folder)
+    if not there.folder.is_dir():
+        raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
+    return write_report(there.folder)
+
+
+def dry_run(settings: Experiment, *, progress: Progress = SILENT) -> dict[str, Any]:
+    """What a run would read, how long it would take here, and what it would write; nothing is trained.
+
+    Times are measured on a sample of the pictures; what the cache holds already takes no time.
+
+    Returns:
+        pictures, classes, parts (name -> pictures), disk_bytes, free_bytes, cached (bool), seconds (stage -> estimate).
+    """
+    table = split_table(scan(settings.data.source, settings.data.group), settings.split.fractions, settings.split.seed)
+    network = network_entry(settings.model.network)
+    size = (settings.input.size,) * 2 if settings.input.size else network.size
+    form = guess_format(table.source, table.paths)
+    sample = table.paths[:: max(len(table) // SAMPLE, 1)][:SAMPLE]
+    start = time.perf_counter()
+    chunks = list(decode_all(table.source, sample, form, size, settings.input.fit, Stage(), widen=False))
+    decoding = (time.perf_counter() - start) / len(sample)
+    pixels = chunks[0].pixels
+    channels = form.channels
+    spec = InputSpec(
+        size=size,
+        fit=settings.input.fit,
+        channels=channels,
+        depth=form.depth,
+        mean=(network.mean,) * channels,
+        std=(network.std,) * channels,
+    )
+    extractor = FeatureExtractor(network.build(channels, True), spec)
+    progress.note("timing the network on this machine")
+    batch = spec.prepare(pixels[: extractor.engine.batch])
+    list(extractor.engine.run([batch]))
+    start = time.perf_counter()
+    list(extractor.engine.run([batch] * 4))
+    per_view = (time.perf_counter() - start) / (4 * len(batch))
+    parts = {part: len(table.rows(part)) for part in ("train", "validation", "test")}
+    views = parts["train"] * settings.model.views + parts["validation"] + parts["test"]
+    cached = is_cached(table, size, settings.input.fit)
+    return {
+        "pictures": len(table),
+        "classes": len(table.classes),
+        "parts": parts,
+        "disk_bytes": pixel_bytes(len(table), size, form) + views * network.features * 2,
+        "free_bytes": free_bytes(cache_folder()),
+        "cached": cached,
+        "seconds": {
+            "reading pictures": 0.0 if cached else decoding * len(table),
+            "computing features": per_view * views,
+        },
+    }
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    import os
+
+    folders = [str(Path(path).parent) for path in paths]
+    try:
+        return os.path.commonpath(folders)
+    except ValueError as error:  # several drives, on Windows
+        raise UserError("the pictures lie on several drives", "predict them drive by drive") from error
+
+
+def _as_given(path: Path, paths: Sequence[str | Path]) -> str:
+    """A path as the user would write it: below what was given, else absolute."""
+    for given in map(Path, paths):
+        absolute = given.absolute()
+        if path == absolute:
+            return str(given)
+        if path.is_relative_to(absolute):
+            return str(given / path.relative_to(absolute))
+    return str(path)

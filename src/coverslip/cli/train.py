@@ -1,0 +1,82 @@
+"""``coverslip train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coverslip.cli.terminal import print_result, quoted
+from coverslip.errors import UserError
+
+
+def train(
+    source: Annotated[
+        Path | None, typer.Argument(help="Folder of class folders, table (CSV, Parquet), .npz, or an experiment.toml.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; must not exist. Default: runs/NAME-DATE-N.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Network by name. Default: efficientnet-lite0.")] = None,
+    depth: Annotated[str | None, typer.Option(help="How much of the network is trained. Now: head.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="What keeps pictures together: a column, a pattern on the path, or 'parent'.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of training. Default: 0.")] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Seed of the split. Default: 0.")] = None,
+    views: Annotated[int | None, typer.Option(help="Views of each training picture, 1 to 8. Default: 2.")] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="How pictures become square: pad, squash, crop. Default: pad.")
+    ] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Train on train and validation together.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every file again before trusting the cache.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be read, how long, how much disk.")
+    ] = False,
+    resume: Annotated[Path | None, typer.Option(help="Go on with an unfinished run.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as model.views=3.")] = None,
+) -> None:
+    """Train, test and report: one command from a folder of pictures to a result with intervals."""
+    from coverslip import api
+    from coverslip.progress import TerminalProgress
+
+    progress = TerminalProgress()
+    if resume is not None:
+        if source is not None:
+            raise UserError("--resume goes on with the settings of its run", f"leave {str(source)!r} out")
+        run = api.train(api.unfinished(resume), resume, resume=True, verify=verify, progress=progress)
+    elif source is None:
+        raise UserError("no pictures were named", "coverslip train FOLDER, or 'coverslip demo' to see it work first")
+    else:
+        plan = api.plan(
+            source,
+            settings=settings or [],
+            data_group=group,
+            model_network=model,
+            model_depth=depth,
+            model_views=views,
+            input_fit=fit,
+            split_seed=split_seed,
+            training_seed=seed,
+            training_refit=refit or None,
+        )
+        if dry_run:
+            _print_dry_run(api.dry_run(plan, progress=progress))
+            return
+        run = api.train(plan, out, verify=verify, progress=progress)
+    following = f"coverslip predict {quoted(run.folder)} PICTURES --out predictions.csv"
+    print_result(run.read_json(run.test_file), run.report_file, following)
+
+
+def _print_dry_run(found: dict[str, Any]) -> None:
+    from coverslip.storage import size_text
+
+    parts = ", ".join(f"{part} {count:,}" for part, count in found["parts"].items())
+    typer.echo(f"would read   {found['pictures']:,} pictures of {found['classes']} classes")
+    typer.echo(f"would split  {parts}")
+    typer.echo(f"disk         {size_text(found['disk_bytes'])} in the cache; {size_text(found['free_bytes'])} are free")
+    for stage, seconds in found["seconds"].items():
+        took = "nothing to do: cached" if not seconds else f"about {seconds:.0f} s on this machine"
+        typer.echo(f"time         {stage}: {took}")
+    typer.echo("nothing was trained or written to a run folder")

@@ -1,0 +1,70 @@
+"""Which files are pictures by name, and which folders are never looked into."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from coverslip.errors import UserError
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif"})
+JUNK_FOLDERS = frozenset({"runs", "__pycache__", "__macosx", "@eadir", "$recycle.bin", "node_modules"})
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its name; files that start with a dot are a system's own.
+
+    >>> is_picture("IMG_01.JPG"), is_picture("._IMG_01.JPG"), is_picture("Thumbs.db")
+    (True, False, False)
+    """
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
+
+
+def is_junk_folder(name: str) -> bool:
+    """Whether a folder is left out by its name.
+
+    >>> is_junk_folder(".ipynb_checkpoints"), is_junk_folder("runs"), is_junk_folder("rust")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in JUNK_FOLDERS
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders directly inside, sorted by name, without junk.
+
+    Raises:
+        UserError: the folder cannot be read.
+    """
+    try:
+        return sorted(each for each in folder.iterdir() if each.is_dir() and not is_junk_folder(each.name))
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Every file below, sorted, with whether it is a picture by name; junk folders are not entered.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    seen: set[str] = set()
+    for home, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
+        real = os.path.realpath(home)
+        if real in seen:  # a link to a folder above: without this the walk would never end
+            folders[:] = []
+            continue
+        seen.add(real)
+        folders[:] = sorted(each for each in folders if not is_junk_folder(each))
+        for name in sorted(names):
+            yield Path(home, name), is_picture(name)
+
+
+def _refuse(error: OSError) -> None:
+    raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> UserError:
+    return UserError(
+        f"cannot read the folder {str(error.filename)!r}: {error.strerror}", "check that it exists and its permissions"
+    )

@@ -1,0 +1,71 @@
+"""The first step of every command: what pictures are there, of which classes, in which groups."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from coverslip.data.groups import PARENT, group_table
+from coverslip.data.sources.arrays import scan_arrays
+from coverslip.data.sources.folder import scan_folder
+from coverslip.data.sources.table_file import TABLE_EXTENSIONS, is_labeled_table, read_frame, scan_table
+from coverslip.data.table import ImageTable
+from coverslip.errors import UserError
+
+
+def scan(source: str | Path, group: str = "") -> ImageTable:
+    """Find the pictures of a folder, a table (CSV, Parquet) or an ``.npz`` file; nothing is decoded.
+
+    A folder that itself holds one table with the columns path and label is read by that table, and a note says so.
+
+    Args:
+        source: the folder or file.
+        group: a column of the table, a regular expression on the path, ``parent``, or nothing.
+
+    Raises:
+        UserError: nothing there, no picture, fewer than two classes, a column or pattern that fits nothing.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise UserError(f"there is no {str(source)!r}", "check the path; 'coverslip demo' runs without any pictures")
+    note = ""
+    if path.is_dir():
+        tables = [each for each in sorted(path.iterdir()) if is_labeled_table(each)] if _can_list(path) else []
+        if len(tables) == 1:
+            path, note = tables[0], f"the table {tables[0].name!r} in this folder was used"
+    table = _scan(path, group)
+    if len(table.classes) < 2:
+        raise UserError(
+            f"{str(source)!r} has one class, {table.classes[0]!r}",
+            "a model needs two or more; add a folder for another",
+        )
+    return table.noting(note) if note else table
+
+
+def _scan(path: Path, group: str) -> ImageTable:
+    if path.is_dir():
+        return _grouped(scan_folder(path), group)
+    if path.suffix.lower() == ".npz":
+        return _grouped(scan_arrays(path), group)
+    if path.suffix.lower() not in TABLE_EXTENSIONS:
+        raise UserError(
+            f"{str(path)!r} is neither a folder, a table nor arrays", "give a folder, a .csv, a .parquet or a .npz"
+        )
+    if group and group != PARENT and (group.isidentifier() or group in read_frame(path).columns):
+        return scan_table(path, group)
+    return _grouped(scan_table(path), group)
+
+
+def _grouped(table: ImageTable, group: str) -> ImageTable:
+    if not group:
+        return table
+    by = "parent folder" if group == PARENT else f"pattern {group!r}"
+    return replace(group_table(table, group), grouped_by=by)
+
+
+def _can_list(folder: Path) -> bool:
+    try:
+        next(folder.iterdir(), None)
+    except OSError:
+        return False  # the folder scan says what is wrong with it
+    return True

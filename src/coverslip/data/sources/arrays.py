@@ -1,0 +1,113 @@
+"""Pictures as arrays in one ``.npz`` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from coverslip.data.image import Pixels
+from coverslip.data.table import READ, SCHEMA, ImageTable
+from coverslip.errors import UserError
+
+PAIRS = (
+    ("x_train", "y_train", "train"),
+    ("x_val", "y_val", "validation"),
+    ("x_valid", "y_valid", "validation"),
+    ("x_validation", "y_validation", "validation"),
+    ("x_test", "y_test", "test"),
+    ("x", "y", None),
+    ("images", "labels", None),
+)
+
+
+class Arrays:
+    """Pictures of an ``.npz`` file; the path of one is such as ``x_train/00017``."""
+
+    def __init__(self, file: Path, arrays: dict[str, Pixels]) -> None:
+        self.root = file.parent.absolute()
+        self.file, self.arrays = file, arrays
+        status = file.stat()
+        self._stamp = (status.st_size, status.st_mtime_ns)
+
+    def read(self, path: str) -> Pixels:
+        """See `Source.read`."""
+        name, _, number = path.partition("/")
+        picture: Pixels = self.arrays[name][int(number)]
+        return picture[:, :, None] if picture.ndim == 2 else picture
+
+    def stamp(self, path: str) -> tuple[int, int]:
+        """See `Source.stamp`; the whole file's, since one picture has none of its own."""
+        return self._stamp
+
+
+def scan_arrays(file: Path) -> ImageTable:
+    """One row a picture of ``x``/``y`` (or ``images``/``labels``, ``x_train``/``y_train``, ``x_test``/``y_test``).
+
+    Pictures are uint8 or uint16, (N, H, W) or (N, H, W, C). Labels are numbers or names; ``class_names`` gives numbers
+    their names. An optional array ``groups`` (beside ``x``/``y``) holds the group of each picture.
+
+    Raises:
+        UserError: no such arrays, another dtype or shape, or labels that do not fit. Pickled objects are never opened.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            data = {name: content[name] for name in content.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{str(file)!r} cannot be opened: {error}", "save it with numpy.savez, without objects"
+        ) from error
+    names = [str(each) for each in data["class_names"]] if "class_names" in data else None
+    arrays: dict[str, Pixels] = {}
+    rows: list[tuple[str, str, str | None, str | None]] = []
+    for x, y, part in PAIRS:
+        if x not in data or y not in data:
+            continue
+        pictures, labels = data[x], data[y].reshape(-1)
+        _check(file, x, y, pictures, labels)
+        arrays[x] = pictures
+        groups = data["groups"].reshape(-1) if part is None and "groups" in data else None
+        for number, label in enumerate(labels):
+            group = None if groups is None else str(groups[number])
+            rows.append((f"{x}/{number:05d}", _class_name(file, label, names), group, part))
+    if not rows:
+        found = ", ".join(sorted(data)) or "nothing"
+        raise UserError(f"{file.name!r} holds no pictures with labels (found: {found})", "name the arrays x and y")
+    columns = list(zip(*rows, strict=True))
+    frame = pl.DataFrame(
+        {
+            "path": columns[0],
+            "label": columns[1],
+            "group": columns[2],
+            "split": columns[3],
+            "status": [READ] * len(rows),
+        },
+        schema=SCHEMA,
+        strict=False,
+    ).sort("path")
+    classes = tuple(sorted(set(columns[1])))
+    grouped_by = "array 'groups'" if frame["group"].null_count() < frame.height else None
+    return ImageTable(frame, Arrays(file, arrays), file.stem, classes, grouped_by)
+
+
+def _check(file: Path, x: str, y: str, pictures: Pixels, labels: Pixels) -> None:
+    if pictures.ndim not in (3, 4) or pictures.dtype not in (np.uint8, np.uint16):
+        raise UserError(
+            f"{file.name!r}: {x} is {pictures.dtype}, {pictures.shape}",
+            "give uint8 or uint16 of (N, H, W) or (N, H, W, C)",
+        )
+    if len(labels) != len(pictures):
+        raise UserError(
+            f"{file.name!r}: {len(pictures)} pictures in {x}, {len(labels)} labels in {y}", "give one a picture"
+        )
+
+
+def _class_name(file: Path, label: object, names: list[str] | None) -> str:
+    if not isinstance(label, np.integer):
+        return str(label)
+    if names is None:
+        return f"{int(label):03d}"
+    if not 0 <= int(label) < len(names):
+        raise UserError(f"{file.name!r} has the label {label}, but {len(names)} class names", "name every class")
+    return names[int(label)]

@@ -1,0 +1,133 @@
+"""A CSV or Parquet table: path, label, and optionally group, split and any other column to group by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+
+from coverslip.data.sources.folder import PART_FOLDERS
+from coverslip.data.sources.source import Files
+from coverslip.data.table import READ, SCHEMA, ImageTable
+from coverslip.errors import UserError
+from coverslip.registry import nearest
+from coverslip.runs import Run
+
+TABLE_EXTENSIONS = (".csv", ".parquet")
+
+
+def read_frame(path: Path) -> pl.DataFrame:
+    """A table as text columns.
+
+    Raises:
+        UserError: the file cannot be read as a table, or is empty.
+    """
+    try:
+        # A comma inside quotes is part of a name; every column is text, so that a group 007 stays 007.
+        frame = pl.read_parquet(path) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False)
+        frame = frame.with_columns(pl.all().cast(pl.String))
+    except OSError as error:
+        raise UserError(f"cannot read {str(path)!r}: {error.strerror or error}", "check the path") from error
+    except pl.exceptions.PolarsError as error:
+        first = str(error).splitlines()[0]
+        raise UserError(
+            f"{str(path)!r} is not a table: {first}", "save it as CSV with commas, or as Parquet"
+        ) from error
+    if frame.height == 0:
+        raise UserError(f"{str(path)!r} has no rows", "give a row a picture: path, label")
+    return frame
+
+
+def scan_table(path: Path, group_column: str | None = None) -> ImageTable:
+    """One row a picture of a table; paths are relative to the table's folder, or absolute.
+
+    The ``table.csv`` of a run can be given back in: its paths are found where that run found them.
+
+    Args:
+        path: a CSV or Parquet file with the columns path and label.
+        group_column: the column that holds the group; without it, a column named ``group`` is used if there is one.
+
+    Raises:
+        UserError: a column is missing, a label is empty, a split has another name, or no path leads to a file.
+    """
+    frame = read_frame(path)
+    for column in ("path", "label"):
+        if column not in frame.columns:
+            found = ", ".join(repr(each) for each in frame.columns)
+            raise UserError(
+                f"{path.name!r} has no column {column!r} (found: {found})", f"rename the column that holds the {column}"
+            )
+    if group_column is not None and group_column not in frame.columns:
+        raise UserError(f"{path.name!r} has no column {group_column!r}", nearest(group_column, frame.columns))
+    group_column = group_column or ("group" if "group" in frame.columns else None)
+    frame = frame.with_columns(pl.col("path").str.replace_all("\\", "/", literal=True).str.strip_prefix("./"))
+    empty = frame.with_row_index("row").filter(pl.col("path").fill_null("") == "")
+    unlabeled = frame.with_row_index("row").filter(pl.col("label").fill_null("") == "")
+    for column, lacking in (("path", empty), ("label", unlabeled)):
+        if lacking.height:
+            line = lacking["row"][0] + 2
+            raise UserError(f"{path.name!r} has no {column} in line {line}", "fill it in, or remove the line")
+    twice = frame.filter(pl.col("path").is_duplicated())["path"]
+    if len(twice):
+        raise UserError(f"{path.name!r} names {twice[0]!r} more than once", "keep one row a picture")
+    root, used = _root(path), group_column is not None and frame[group_column].null_count() < frame.height
+    table = pl.DataFrame(
+        {
+            "path": frame["path"],
+            "label": frame["label"],
+            "group": frame[group_column] if group_column else pl.Series([None] * frame.height, dtype=pl.String),
+            "split": _parts(frame, path),
+            "status": [READ] * frame.height,
+        },
+        schema=SCHEMA,
+    ).sort("path")
+    classes = tuple(sorted(set(table["label"].to_list())))
+    grouped_by = f"column {group_column!r}" if used else None
+    name = path.parent.absolute().name if path.stem in ("table", "leaves", "labels") else path.stem
+    result = ImageTable(table, Files(root), name, classes, grouped_by)
+    if not any(result.source.stamp(each)[0] >= 0 for each in result.paths):
+        raise UserError(
+            f"no path of {path.name!r} leads to a file, for example {table['path'][0]!r} below {str(root)!r}",
+            "write paths relative to the table's own folder",
+        )
+    return result
+
+
+def is_labeled_table(path: Path) -> bool:
+    """Whether this file is a table with the two columns that a table of pictures needs."""
+    if path.suffix.lower() not in TABLE_EXTENSIONS or path.name.startswith("."):
+        return False
+    try:
+        columns = read_frame(path).columns
+    except UserError:
+        return False
+    return "path" in columns and "label" in columns
+
+
+def _parts(frame: pl.DataFrame, path: Path) -> list[str | None]:
+    if "split" not in frame.columns:
+        return [None] * frame.height
+    parts: list[str | None] = []
+    for line, name in enumerate(frame["split"].to_list(), start=2):
+        if not name:
+            parts.append(None)
+        elif name.lower() in PART_FOLDERS:
+            parts.append(PART_FOLDERS[name.lower()])
+        else:
+            raise UserError(
+                f"{path.name!r} has the split {name!r} in line {line}", "use 'train', 'validation' or 'test'"
+            )
+    return parts
+
+
+def _root(path: Path) -> Path:
+    """The folder that a table's paths are relative to: its own, or for a run's table the one that run wrote down."""
+    run = Run(path.parent)
+    if path.name == run.table_file.name and run.audit_file.is_file():
+        try:
+            root = str(json.loads(run.audit_file.read_text(encoding="utf-8"))["root"])
+            return (run.folder / root).resolve()
+        except (ValueError, KeyError) as error:
+            raise UserError(f"{str(run.audit_file)!r} does not say where the pictures are", "train again") from error
+    return path.parent

@@ -1,0 +1,56 @@
+"""Contact sheets: many rendered pictures on one page, to see the whole problem at a glance."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageDraw, ImageFont
+
+from coverslip.data.synthetic.diseases import DISEASES
+from coverslip.data.synthetic.picture import render
+from coverslip.data.synthetic.species import SPECIES
+from coverslip.data.synthetic.specimen import class_names
+
+PAPER, INK = (250, 248, 243), (47, 58, 52)
+
+
+def contact_sheet(
+    look: str = "leaf", *, tile: int = 128, seed: int = 0, shortcut: bool = False, columns: int = 7
+) -> Image.Image:
+    """One page of pictures.
+
+    Leaves: a row for each species, a column for each condition. Tissue: a row for each class, ``columns`` slides.
+
+    The pictures of the README are made by::
+
+        python -m coverslip.data.synthetic.sheets docs/pictures
+    """
+    if look == "leaf":
+        conditions = ["healthy", *DISEASES]
+        cells = [[(f"{species}_{condition}", 0) for condition in conditions] for species in SPECIES]
+        heads, sides = [name.replace("_", " ") for name in conditions], list(SPECIES)
+    else:
+        cells = [[(name, slide) for slide in range(columns)] for name in class_names(look)]
+        heads, sides = [f"slide {slide}" for slide in range(columns)], list(class_names(look))
+    font = ImageFont.load_default(max(11, tile // 10))
+    gap, left, top = max(tile // 24, 4), round(tile * 0.58), round(tile * 0.24)
+    sheet = Image.new("RGB", (left + len(heads) * (tile + gap), top + len(sides) * (tile + gap)), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for row, names in enumerate(cells):
+        y = top + row * (tile + gap)
+        pen.text((left - gap * 1.5, y + tile / 2), sides[row], fill=INK, font=font, anchor="rm")
+        for column, (name, leaf) in enumerate(names):
+            x = left + column * (tile + gap)
+            if row == 0:
+                pen.text((x + tile / 2, top / 2), heads[column], fill=INK, font=font, anchor="mm")
+            picture = render(look, name, leaf, 0, size=tile * 2, seed=seed, shortcut=shortcut)
+            shown = Image.fromarray(picture.image).resize((tile, tile), Image.Resampling.LANCZOS)
+            sheet.paste(shown, (x, y))
+    return sheet
+
+
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+
+    folder = Path(sys.argv[1])
+    contact_sheet("leaf", tile=150, seed=4).save(folder / "contact_sheet.jpg", quality=88)
+    contact_sheet("tissue", tile=220, columns=5).save(folder / "tissue_sheet.jpg", quality=88)

@@ -1,0 +1,92 @@
+"""Forest plots: a row a class, its score with the interval, and how many pictures stand behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from coverslip.figures.labels import draw_lines, text_width, wrap_name
+from coverslip.figures.style import ACCENT, AXIS, CARD, LINE, MUTED, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class ScoreRow(NamedTuple):
+    """One score of one class. None is "not defined" for ``value`` and "no honest interval" for ``low`` and ``high``."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    images: int  # pictures of this class
+
+
+def forest_plot(panels: Mapping[str, Sequence[ScoreRow]], *, reference: Mapping[str, float] | None = None) -> Figure:
+    """Scores from 0 to 1 with their intervals, drawn in the order given, from the top down.
+
+    Args:
+        panels: title -> rows; every panel has the same class names in the same order.
+        reference: title -> a value to mark by a dashed line, such as the mean over classes.
+
+    Returns:
+        A figure with one axes for each panel. A filled marker has an interval, an open one has none.
+    """
+    from matplotlib.figure import Figure
+
+    first = next(iter(panels.values()))
+    names = [row.name for row in first]
+    if any([row.name for row in rows] != names for rows in panels.values()):
+        raise ValueError("every panel needs the same class names in the same order")
+    labels = [wrap_name(name, 30, 2) if len(names) <= 20 else wrap_name(name, 40, 1) for name in names]
+    step = 0.33 if len(names) <= 20 else 0.27
+    left, panel, gap = max(map(text_width, labels), default=0.5) + 0.75, 1.75, 1.35
+    width = left + len(panels) * (panel + gap)
+    height = 0.8 + step * len(names)
+    with style():
+        figure = Figure(figsize=(width, height))
+        for index, (title, rows) in enumerate(panels.items()):
+            box = ((left + index * (panel + gap)) / width, 0.42 / height, panel / width, step * len(names) / height)
+            ax = figure.add_axes(box)
+            _draw_rows(ax, rows)
+            ax.set_title(title)
+            mark = (reference or {}).get(title)
+            if mark is not None:
+                ax.axvline(mark, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+            if index == 0:
+                inch = 1 / panel
+                for row, label in enumerate(labels):
+                    draw_lines(ax, -0.58 * inch, row, label, size=8.5, pitch=0.127 / step, ha="right")
+                    ax.text(
+                        -0.14 * inch, row, f"{rows[row].images:,}", ha="right", va="center", color=MUTED, fontsize=8.5
+                    )
+                ax.text(-0.14 * inch, -0.72, "n", ha="right", va="bottom", color=MUTED, fontsize=8.5)
+        return figure
+
+
+def _draw_rows(ax: Axes, rows: Sequence[ScoreRow]) -> None:
+    ax.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), yticks=[], xticks=[0, 0.25, 0.5, 0.75, 1])
+    ax.set_xticklabels(["0", "0.25", "0.5", "0.75", "1"])
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="x", color=LINE)
+    for place, row in enumerate(rows):
+        if row.value is None:
+            ax.text(1.09, place, "not defined", va="center", color=MUTED, fontsize=8.5)
+            continue
+        text = f"{row.value:.2f}"
+        if row.low is not None and row.high is not None:
+            ax.plot([row.low, row.high], [place, place], color=ACCENT, linewidth=2.2, alpha=0.55, solid_capstyle="butt")
+            ax.plot([row.value], [place], "o", color=ACCENT, markersize=6, clip_on=False)
+            ax.text(1.09 + 0.24, place, f"[{row.low:.2f}, {row.high:.2f}]", va="center", color=MUTED, fontsize=8.5)
+        else:
+            ax.plot(
+                [row.value],
+                [place],
+                "o",
+                markerfacecolor=CARD,
+                markeredgecolor=AXIS,
+                markeredgewidth=1.3,
+                clip_on=False,
+            )
+        ax.text(1.09, place, text, va="center", fontsize=8.5)

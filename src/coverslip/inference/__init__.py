@@ -1,0 +1,1 @@
+"""Running networks: the frozen pass on the fastest engine, features computed once, and the predictor."""

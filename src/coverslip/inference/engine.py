@@ -1,0 +1,182 @@
+"""The frozen pass: prepared pictures in, features out, by the fastest engine this machine has.
+
+Every engine computes in 32-bit floating point, and gives the same numbers to 1e-3 of the features' root mean square.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.data.inputs import InputSpec
+from coverslip.devices import pick_device
+from coverslip.models.freeze import Prefix
+from coverslip.registry import Registry
+from coverslip.storage import building, digest, entry_folder, locked
+
+if TYPE_CHECKING:
+    import torch
+
+Images = npt.NDArray[np.float32]
+"""(N, C, H, W), prepared."""
+
+BATCH = 8  # pictures a request: larger ones only leave the caches of a CPU
+
+
+class Engine(Protocol):
+    """Runs a frozen part over batches, in order."""
+
+    name: str
+    batch: int
+    """Pictures a batch that suit it; the last may be smaller."""
+
+    def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
+        """(n, C, H, W) each -> (n, D) each, in the same order; n is at most ``batch``."""
+        ...
+
+
+ENGINES: Registry[type[Any]] = Registry("engine")
+
+
+def open_engine(prefix: Prefix, spec: InputSpec, key: str, name: str | None = None) -> Engine:
+    """The engine for this machine: OpenVINO on a CPU, PyTorch on a GPU or where OpenVINO is not installed.
+
+    Args:
+        prefix: the frozen part.
+        spec: gives the input's shape.
+        key: names the weights, so that a compiled network can be kept for the next run.
+        name: of an engine, to force one.
+    """
+    if name is None:
+        name = "openvino" if pick_device().type == "cpu" and _import_openvino() is not None else "torch"
+    engine: Engine = ENGINES[name](prefix, spec, key)
+    return engine
+
+
+@ENGINES.register("torch")
+class TorchEngine:
+    """PyTorch on the device it finds, channels last; reduced precision (TF32) is switched off while it runs."""
+
+    name = "torch"
+
+    def __init__(self, prefix: Prefix, spec: InputSpec, key: str) -> None:
+        import torch
+
+        self.device = pick_device()
+        self.batch = BATCH if self.device.type == "cpu" else 64
+        self.prefix = prefix.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
+        """See `Engine.run`."""
+        import torch
+
+        matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        try:
+            for batch in batches:
+                with torch.inference_mode():
+                    images = self._to_device(batch)
+                    yield self.prefix(images).float().cpu().numpy()
+        finally:
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
+
+    def _to_device(self, batch: Images) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
+
+
+@ENGINES.register("openvino")
+class OpenVinoEngine:
+    """OpenVINO on the CPU, 32-bit forced (its default on some processors is bfloat16); requests overlap."""
+
+    name = "openvino"
+    batch = BATCH
+
+    def __init__(self, prefix: Prefix, spec: InputSpec, key: str) -> None:
+        openvino = _import_openvino()
+        assert openvino is not None
+        self._queue_type = openvino.AsyncInferQueue
+        model = _converted(openvino, prefix, spec, key)
+        options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+        self._compiled = openvino.Core().compile_model(model, "CPU", options)
+
+    def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
+        """See `Engine.run`."""
+        queue = self._queue_type(self._compiled, 0)
+        done: dict[int, npt.NDArray[np.float32]] = {}
+        queue.set_callback(lambda request, ticket: done.__setitem__(ticket, request.get_output_tensor(0).data.copy()))
+        sizes: list[int] = []
+        handed = 0
+        for ticket, batch in enumerate(batches):
+            sizes.append(len(batch))
+            queue.start_async({0: self._filled(batch)}, ticket)  # waits while every request is busy
+            while handed in done:
+                yield done.pop(handed)[: sizes[handed]]
+                handed += 1
+        queue.wait_all()
+        while handed in done:
+            yield done.pop(handed)[: sizes[handed]]
+            handed += 1
+
+    def _filled(self, batch: Images) -> Images:
+        """The compiled network has one batch size, so the last batch is filled up with zeros."""
+        lacking = self.batch - len(batch)
+        return np.concatenate([batch, np.zeros((lacking, *batch.shape[1:]), np.float32)]) if lacking else batch
+
+
+def _converted(openvino: Any, prefix: Prefix, spec: InputSpec, key: str) -> Any:
+    """The network in OpenVINO's form; converting takes seconds, so it is kept in the cache folder."""
+    shape = [BATCH, spec.channels, *spec.size]
+    name = digest("openvino", openvino.get_version(), key, shape)
+    core = openvino.Core()
+    with locked("engines", name):
+        folder = entry_folder("engines", name)
+        if folder is None:
+            with building("engines") as draft:
+                openvino.save_model(
+                    _convert(openvino, prefix, shape), draft.folder / "model.xml", compress_to_fp16=False
+                )
+                draft.key = name
+            folder = entry_folder("engines", name)
+        assert folder is not None
+        return core.read_model(folder / "model.xml")
+
+
+def _convert(openvino: Any, prefix: Prefix, shape: list[int]) -> Any:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns of shapes that it takes as fixed; here they are
+        example = torch.zeros(1, *shape[1:])
+        traced = torch.jit.trace(prefix, example, check_trace=False)  # type: ignore[no-untyped-call]
+        return openvino.convert_model(traced, example_input=example, input=shape)
+
+
+def _import_openvino() -> Any | None:
+    """OpenVINO without its telemetry, which would report each conversion over the network without asking.
+
+    OpenVINO runs without the telemetry package when that cannot be imported, so for the time of its own import it is
+    made to look absent.
+    """
+    if "openvino" not in sys.modules:
+        missing = object()
+        before = sys.modules.get("openvino_telemetry", missing)
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+        try:
+            import openvino
+        except ImportError:
+            return None
+        finally:
+            if before is missing:
+                del sys.modules["openvino_telemetry"]
+            else:
+                sys.modules["openvino_telemetry"] = before  # type: ignore[assignment]
+    import openvino
+
+    return openvino

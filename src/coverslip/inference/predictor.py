@@ -1,0 +1,159 @@
+"""One predictor for every door: decoded pictures in, labels and calibrated probabilities out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from coverslip.config import from_mapping, to_mapping
+from coverslip.data.decoding import FACTS, Chunk, PixelFormat, decode_all
+from coverslip.data.inputs import InputSpec
+from coverslip.data.table import READ, ImageTable
+from coverslip.errors import UserError
+from coverslip.inference.features import FeatureExtractor
+from coverslip.models.catalog import network_entry
+from coverslip.progress import SILENT, Progress, Stage
+from coverslip.runs import Run
+from coverslip.storage import writing
+from coverslip.tasks.classification import Classification
+
+BUNDLE = 1  # of model.json; raised when an older program could not read a newer bundle
+TOGETHER = 512  # pictures that are decoded before they go through the network: bounds memory
+FROZEN, HEAD_WEIGHT, HEAD_BIAS = "frozen.", "head.weight", "head.bias"
+
+
+@dataclass
+class Predictor:
+    """A trained network with everything that an answer needs.
+
+    Attributes:
+        network: name in the catalog.
+        extractor: the frozen part with its input spec and its cache.
+        weight: float32 (K, D), the head.
+        bias: float32 (K,).
+        task: classes and temperature.
+        about: what else the bundle says, such as how many pictures it was trained on.
+    """
+
+    network: str
+    extractor: FeatureExtractor
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    task: Classification
+    about: dict[str, Any]
+
+    @property
+    def spec(self) -> InputSpec:
+        """How pictures are prepared."""
+        return self.extractor.spec
+
+    def scores(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Features (N, D) -> scores (N, K), before the temperature."""
+        return np.asarray(features.astype(np.float32) @ self.weight.T + self.bias)
+
+    def probabilities(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Features (N, D) -> probabilities (N, K), rows sum to 1."""
+        return self.task.probabilities(self.scores(features))
+
+    def predict(self, table: ImageTable, progress: Progress = SILENT) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Decode, prepare and classify every picture of a table, with flat memory.
+
+        Returns:
+            The predictions (columns of `Classification.decode`) and the facts of the files, a row a picture each.
+        """
+        form = PixelFormat(self.spec.channels, self.spec.depth)
+        parts: list[npt.NDArray[np.float64]] = []
+        facts: list[dict[str, object]] = []
+        with progress.stage("predicting", len(table)) as stage:
+            chunks = decode_all(table.source, table.paths, form, self.spec.size, self.spec.fit, Stage(), widen=False)
+            for batch in _together(chunks):
+                parts.append(self._classify(batch))
+                facts += batch.facts
+                stage.advance(len(batch.facts))
+        probabilities = np.concatenate(parts) if parts else np.zeros((0, len(self.task.classes)))
+        frame = pl.DataFrame(facts, schema=FACTS)
+        errors = [None if status == READ else status for status in frame["status"].to_list()]
+        labels, groups = table.frame["label"].to_list(), table.frame["group"].to_list()
+        return self.task.decode(probabilities, table.paths, labels, groups, errors), frame
+
+    def _classify(self, chunk: Chunk) -> npt.NDArray[np.float64]:
+        result = np.full((len(chunk.facts), len(self.task.classes)), np.nan)
+        rows = [row for row, fact in enumerate(chunk.facts) if fact["status"] == READ]
+        if rows:
+            keys = [str(fact["row_hash"]) for fact in chunk.facts]
+            result[rows] = self.probabilities(self.extractor.extract(chunk.pixels, rows, keys))
+        return result
+
+    def save(self, run: Run) -> None:
+        """Write the bundle: weights without code, and all else as JSON."""
+        tensors = {
+            FROZEN + name: tensor.cpu().contiguous() for name, tensor in self.extractor.prefix.state_dict().items()
+        }
+        tensors |= {HEAD_WEIGHT: torch.from_numpy(self.weight), HEAD_BIAS: torch.from_numpy(self.bias)}
+        with writing(run.weights_file) as temporary:
+            save_file(tensors, temporary)
+        content = {
+            "bundle": BUNDLE,
+            "network": self.network,
+            "classes": list(self.task.classes),
+            "temperature": self.task.temperature,
+            "input": to_mapping(self.spec),
+            "weights": self.extractor.weights,
+            **self.about,
+        }
+        run.write_json(run.model_file, content)
+
+    @classmethod
+    def load(cls, run: Run) -> Predictor:
+        """Read a bundle; nothing in it can run code.
+
+        Raises:
+            UserError: no bundle there, one of a newer program, or files that do not belong together.
+        """
+        content = run.read_json(run.model_file)
+        wrong = UserError(
+            f"{str(run.model_folder)!r} is not a model of this program", "train again, or restore its files"
+        )
+        if content.get("bundle") != BUNDLE:
+            raise wrong
+        try:
+            spec = from_mapping(InputSpec, content["input"], "input")
+            classes, temperature = tuple(map(str, content["classes"])), float(content["temperature"])
+            network = str(content["network"])
+            tensors = load_file(run.weights_file)
+            prefix = network_entry(network).build(spec.channels, False)
+            frozen = {name.removeprefix(FROZEN): each for name, each in tensors.items() if name.startswith(FROZEN)}
+            prefix.load_state_dict(frozen)
+            weight, bias = tensors[HEAD_WEIGHT].numpy(), tensors[HEAD_BIAS].numpy()
+        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
+            raise wrong from error
+        if weight.shape != (len(classes), network_entry(network).features) or bias.shape != (len(classes),):
+            raise wrong
+        known = {"bundle", "network", "classes", "temperature", "input", "weights"}
+        about = {key: value for key, value in content.items() if key not in known}
+        return cls(network, FeatureExtractor(prefix, spec), weight, bias, Classification(classes, temperature), about)
+
+
+def _together(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Join small chunks to ones of about `TOGETHER` pictures."""
+    waiting: list[Chunk] = []
+    for chunk in chunks:
+        waiting.append(chunk)
+        if sum(len(each.facts) for each in waiting) >= TOGETHER:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(chunks: Sequence[Chunk]) -> Chunk:
+    return Chunk(np.concatenate([each.pixels for each in chunks]), [fact for each in chunks for fact in each.facts])

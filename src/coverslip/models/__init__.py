@@ -1,0 +1,1 @@
+"""Networks by name, their weights, and where they are frozen."""

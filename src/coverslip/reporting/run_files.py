@@ -1,0 +1,141 @@
+"""What a run wrote, read back. Only ``test.json`` has to be there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coverslip.errors import UserError
+from coverslip.runs import Run
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFiles:
+    """The content of a run's folder; None for a file that is not there."""
+
+    run: Run
+    test: dict[str, Any]
+    experiment: dict[str, Any] | None = None
+    table: list[Row] | None = None  # path, label, group, split, status; all as text
+    audit: dict[str, Any] | None = None
+    history: dict[str, list[float | None]] | None = None
+    predictions: list[Row] | None = None
+    environment: dict[str, Any] | None = None
+    roots: list[Path] = field(default_factory=list)  # folders that the paths of pictures may be relative to
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in the order of the confusion matrix."""
+        return [str(name) for name in self.test.get("class_names") or self.test.get("classes") or []]
+
+    @property
+    def grouped(self) -> bool:
+        """Whether pictures belong to groups that were kept whole."""
+        return bool(self.test.get("grouped")) or bool((self.audit or {}).get("grouped_by"))
+
+    def picture_file(self, path: str) -> Path | None:
+        """Where a picture is now, or None."""
+        for root in self.roots:
+            if (root / path).is_file():
+                return root / path
+        return None
+
+
+def read_run(folder: Path | str) -> RunFiles:
+    """Read a run's folder.
+
+    Raises:
+        UserError: there is no test result in it, or one of its files cannot be read.
+    """
+    run = Run(folder)
+    if not run.folder.is_dir():
+        raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
+    if not run.test_file.is_file():
+        fix = "a page needs a finished run: train again, or go on with it by 'coverslip train --resume'"
+        raise UserError(f"{str(folder)!r} has no {run.test_file.name}", fix)
+    experiment = _read_toml(run.experiment_file)
+    audit = _read_json(run.audit_file)
+    return RunFiles(
+        run=run,
+        test=_read_json(run.test_file) or {},
+        experiment=experiment,
+        table=_read_csv(run.table_file),
+        audit=audit,
+        history=_read_history(run.history_file),
+        predictions=_read_csv(run.predictions_file),
+        environment=_read_json(run.environment_file),
+        roots=_roots(run, audit or {}, experiment or {}),
+    )
+
+
+def _roots(run: Run, audit: dict[str, Any], experiment: dict[str, Any]) -> list[Path]:
+    data = experiment.get("data")
+    source = data.get("source") if isinstance(data, dict) else None
+    named = [Path(str(name)) for name in (audit.get("root"), source) if name]
+    # A run folder may have been moved together with its pictures, so a relative source is also looked for beside it.
+    found = [*named, *(run.folder.parent / name for name in named if not name.is_absolute())]
+    return [folder if folder.is_dir() else folder.parent for folder in found if folder.exists()]
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{str(path)!r} cannot be read: {error}", "restore the file, or train again") from error
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    text = _read_text(path)
+    try:
+        content = None if text is None else json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{str(path)!r} is not JSON: {error}", "restore the file, or train again") from error
+    if content is not None and not isinstance(content, dict):
+        raise UserError(f"{str(path)!r} holds no JSON object", "restore the file, or train again")
+    return content
+
+
+def _read_toml(path: Path) -> dict[str, Any] | None:
+    text = _read_text(path)
+    try:
+        return None if text is None else tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{str(path)!r} is not TOML: {error}", "restore the file, or train again") from error
+
+
+def _read_csv(path: Path) -> list[Row] | None:
+    """Rows of text: a class called '001' stays '001', and one called 'null' stays 'null'."""
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [{key: value or "" for key, value in row.items() if key is not None} for row in csv.DictReader(file)]
+
+
+def _read_history(path: Path) -> dict[str, list[float | None]] | None:
+    rows = _read_csv(path)
+    if rows is None:
+        return None
+    columns = list(rows[0]) if rows else []
+    return {name: [as_number(row.get(name, "")) for row in rows] for name in columns}
+
+
+def as_number(text: str) -> float | None:
+    """The number, or None for an empty cell, a word, or a value that is not finite.
+
+    >>> as_number("0.25"), as_number(""), as_number("nan")
+    (0.25, None, None)
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,87 @@
+"""How the run was made: training curves, settings, how to repeat it, and what nobody looked at."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from coverslip.figures import svg_text, training_curves
+from coverslip.reporting.run_files import RunFiles
+from coverslip.reporting.wording import count_text, flat_rows
+
+FEW = 20  # below this many test pictures, a class's score says little
+
+
+def training_section(files: RunFiles) -> dict[str, Any]:
+    """What was measured while the model was trained."""
+    history = files.history
+    if history is None:
+        return {"missing": "There is no history.csv in the run folder."}
+    steps = len(next(iter(history.values()), []))
+    if not steps:
+        return {"missing": "history.csv holds no row."}
+    x = next((name for name in ("step", "epoch") if name in history), "step")
+    label = "Training curves: what was measured at each step, on the training and the validation pictures"
+    return {"svg": svg_text(training_curves(history, x=x), "curves", label=label), "steps": steps, "x": x}
+
+
+def settings_section(files: RunFiles) -> dict[str, Any]:
+    """Every setting, and what the run ran on, as rows of a table."""
+    environment = dict(files.environment or {})
+    seconds = environment.pop("seconds", None)
+    timings = [(key, f"{value:,.1f}") for key, value in (seconds or {}).items() if isinstance(value, int | float)]
+    return {
+        "settings": None if files.experiment is None else flat_rows(files.experiment),
+        "environment": None if files.environment is None else flat_rows(environment),
+        "timings": timings,
+    }
+
+
+def repeat_section(files: RunFiles) -> dict[str, Any]:
+    """The command that makes this run again, and the one that makes it with one thing changed."""
+    run = files.run
+    experiment = f"{run.folder.resolve().name}/{run.experiment_file.name}"
+    again = f"coverslip train {shlex.quote(experiment)}"
+    return {
+        "again": again if files.experiment is not None else "",
+        "changed": f"{again} --set section.key=value",
+        "page": f"coverslip report {shlex.quote(run.folder.resolve().name)}",
+    }
+
+
+def limits_section(files: RunFiles) -> dict[str, Any]:
+    """What this page cannot tell, as far as the files of the run show it."""
+    test, audit = files.test, files.audit or {}
+    columns = set(files.predictions[0]) if files.predictions else set()
+    said = []
+    if not files.grouped:
+        said.append(
+            "Whether pictures of one plant, patient or slide are in both the training and the test part. No groups "
+            "were named, so if there are several pictures of one thing, the scores here are likely to be too high."
+        )
+    if "shortcuts" not in audit:
+        said.append(
+            "Whether the label can be read off something else than the subject: the background, the light, the camera. "
+            "No search for such shortcuts is part of this run."
+        )
+    if not {"ece", "calibration"} & {*(test.get("scores") or {}), *test}:
+        said.append("Whether a confidence of 0.9 is right nine times in ten. Calibration was not measured.")
+    if "familiar" not in columns:
+        said.append("Whether a new picture is like those the model learned from, so that its answer can be trusted.")
+    if not (files.run.folder / "repeats.csv").is_file():
+        said.append(
+            "How much the numbers change with another split or another seed. This is one run; the intervals cover the "
+            "choice of test pictures, not the choice of training pictures."
+        )
+    said.append(
+        "How the model does on pictures from another camera, place or season. The test pictures come from the same "
+        "source as the training pictures."
+    )
+    few = [name for name, scores in (test.get("classes") or {}).items() if (scores.get("images") or 0) < FEW]
+    if few:
+        names = ", ".join(few[:6]) + (f" and {len(few) - 6} more" if len(few) > 6 else "")
+        has = "has" if len(few) == 1 else "have"
+        said.append(
+            f"Much about {count_text(len(few), 'class', 'classes')} that {has} fewer than {FEW} test pictures: {names}."
+        )
+    return {"said": said}

@@ -1,0 +1,34 @@
+// The page is whole without this. It opens folds that hold what a link points at, shows one kind of mistake at a time,
+// and opens every fold for printing.
+(() => {
+  const items = [...document.querySelectorAll("li[data-pair]")];
+  const bar = document.querySelector(".filter");
+  let from = null; // the cell that was followed: focus goes back to it
+  const show = (pair) => {
+    const some = items.filter((item) => item.dataset.pair === pair);
+    items.forEach((item) => { item.hidden = some.length > 0 && item.dataset.pair !== pair; });
+    document.querySelectorAll(".gallery").forEach((list) => list.classList.toggle("filtered", some.length > 0));
+    if (!bar) return;
+    bar.hidden = some.length === 0;
+    if (some.length) bar.firstElementChild.textContent = some.length === 1 ? "1 mistake of this kind" : `${some.length} mistakes of this kind`;
+  };
+  const follow = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+    if (!target.dataset.pair || !bar) return;
+    from = document.activeElement;
+    show(target.dataset.pair);
+    bar.scrollIntoView({ block: "start" });
+    bar.querySelector("button").focus({ preventScroll: true });
+  };
+  addEventListener("hashchange", follow);
+  follow();
+  bar?.querySelector("button").addEventListener("click", () => {
+    history.replaceState(null, "", "#mistakes");
+    show("");
+    document.getElementById("confusion")?.scrollIntoView();
+    from?.focus({ preventScroll: true });
+  });
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((fold) => { fold.open = true; }));
+})();

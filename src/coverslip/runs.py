@@ -1,0 +1,113 @@
+"""The folder of one run. This is the only file that knows the names in it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from coverslip.errors import UserError
+from coverslip.storage import ensure_folder, write_text
+
+
+class Run:
+    """One run's folder; what each file holds is in ARCHITECTURE.md.
+
+    ``Run(folder)`` names a folder without touching it; `create` makes a new one, `open` insists that one is there.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.experiment_file = self.folder / "experiment.toml"
+        self.table_file = self.folder / "table.csv"
+        self.audit_file = self.folder / "audit.json"
+        self.history_file = self.folder / "history.csv"
+        self.strengths_file = self.folder / "strengths.csv"
+        self.events_file = self.folder / "events.jsonl"
+        self.model_folder = self.folder / "model"
+        self.weights_file = self.model_folder / "weights.safetensors"
+        self.model_file = self.model_folder / "model.json"
+        self.test_file = self.folder / "test.json"
+        self.predictions_file = self.folder / "predictions.csv"
+        self.environment_file = self.folder / "environment.json"
+        self.report_file = self.folder / "report.html"
+
+    @classmethod
+    def create(cls, folder: Path | str) -> Run:
+        """A new, empty run folder.
+
+        Raises:
+            UserError: something is there already; a run is never overwritten.
+        """
+        run = cls(folder)
+        if run.folder.is_file() or (run.folder.is_dir() and any(run.folder.iterdir())):
+            state = "holds a finished run" if run.test_file.exists() else "exists and is not empty"
+            fix = f"choose another --out, such as {next_free(run.folder).name!r}"
+            if run.experiment_file.exists() and not run.test_file.exists():
+                state, fix = "holds an unfinished run", f"go on with it: coverslip train --resume {_quoted(run.folder)}"
+            raise UserError(f"{str(folder)!r} {state}", fix)
+        ensure_folder(run.folder)
+        return run
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Run:
+        """A run that has a trained model.
+
+        Raises:
+            UserError: there is no such folder, or no model in it.
+        """
+        run = cls(folder)
+        if not run.folder.is_dir():
+            raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
+        if not run.model_file.is_file() or not run.weights_file.is_file():
+            fix = "name a folder that 'coverslip train' wrote"
+            if run.experiment_file.exists():
+                fix = f"finish it: coverslip train --resume {_quoted(run.folder)}"
+            raise UserError(f"{str(folder)!r} holds no trained model", fix)
+        return run
+
+    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+        """Write one of the run's JSON files, whole or not at all; NaN is refused, since it is not JSON."""
+        write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """Read one of the run's JSON files.
+
+        Raises:
+            UserError: it is not there, or is not JSON.
+        """
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{str(self.folder)!r} has no {path.name}", "train again, or name another run") from error
+        except ValueError as error:
+            raise UserError(f"{str(path)!r} is not JSON: {error}", "train again, or restore the file") from error
+        return content
+
+
+def new_run_folder(name: str, home: Path = Path("runs")) -> Path:
+    """``runs/NAME-DATE-N``, with the first N that is free."""
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+    return next_free(home / f"{safe}-{datetime.date.today().isoformat()}-1")
+
+
+def next_free(folder: Path) -> Path:
+    """The folder itself if nothing is there, else the same name with the next number behind it.
+
+    >>> next_free(Path("surely-not-there-3")).name
+    'surely-not-there-3'
+    """
+    match = re.fullmatch(r"(.*)-(\d+)", folder.name)
+    stem, number = (match[1], int(match[2])) if match else (folder.name, 1)
+    while folder.exists():
+        number += 1
+        folder = folder.with_name(f"{stem}-{number}")
+    return folder
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))

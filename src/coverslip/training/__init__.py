@@ -1,0 +1,1 @@
+"""Fitting: many heads in one pass, on features that were computed once."""

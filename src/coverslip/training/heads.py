@@ -1,0 +1,212 @@
+"""A head on frozen features: its strength of regularization and its temperature come from inside the training part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from coverslip.data.split import assign_parts
+from coverslip.progress import SILENT, Progress
+from coverslip.training.stack import Lanes, fit_lanes
+
+STRENGTHS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0)  # dense where the best one is found in practice
+FOLDS = 5
+DIRECTIONS = 512  # principal directions that a head sees at most; the others hold about 2 % of the variance
+CROSS_STEPS, FINAL_STEPS = 40, 120
+TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A fitted linear head.
+
+    Attributes:
+        weight: float32 (K, D), on the features as they come.
+        bias: float32 (K,).
+        temperature: scores are divided by it; from the cross-fitted scores of the training part.
+        strength: the penalty that was chosen.
+        history: step, train_loss, and validation_loss, validation_accuracy where there is a validation part.
+        strengths: strength, log_loss, accuracy: what cross-fitting said of each.
+    """
+
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    temperature: float
+    strength: float
+    history: pl.DataFrame
+    strengths: pl.DataFrame
+
+    def scores(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """(N, D) -> (N, K)."""
+        return np.asarray(features.astype(np.float32) @ self.weight.T + self.bias)
+
+
+def fit_head(
+    features: npt.NDArray[np.floating],
+    labels: Sequence[int],
+    groups: Sequence[str],
+    classes: int,
+    *,
+    views: int = 1,
+    validation: tuple[npt.NDArray[np.floating], Sequence[int]] | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    folds: int = FOLDS,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> Head:
+    """Fit a softmax regression with an L2 penalty on frozen features.
+
+    The features are centered and turned to their principal directions, each scaled by the fourth root of its inverse
+    variance: halfway between as they come, where few directions rule, and whitened, where noise does. The strength is
+    the one with the smallest log loss on held-out groups of the training part (all strengths and folds in one stack),
+    and the temperature the one that suits those held-out scores best. The validation part is only watched.
+
+    Args:
+        features: (views * N, D): all pictures in their first view, then all in the second, and so on.
+        labels: N class numbers.
+        groups: N groups; a group is never on both sides of a fold.
+        classes: K.
+        views: of each picture.
+        validation: features (M, D) and M labels to be scored after each step, and nothing else.
+        strengths: penalties to choose from; of the mean loss, for features of mean square 1.
+        folds: of the cross-fitting.
+        seed: of the folds.
+        progress: told of the stages.
+    """
+    basis = Basis.of(features)
+    inputs = basis.turn(features)
+    truth = torch.tensor(list(labels) * views)
+    fold = assign_parts(np.asarray(labels), groups, np.ones(min(folds, len(set(groups)))), seed)
+    table, chosen, temperature = _cross_fit(
+        inputs, truth, np.tile(fold, views), strengths, classes, len(labels), progress
+    )
+    watched = None if validation is None else (basis.turn(validation[0]), torch.tensor(list(validation[1])))
+    rows: list[dict[str, float | None]] = []
+
+    with progress.stage("fitting the head", FINAL_STEPS, "steps") as stage:
+
+        def watch(step: int, weight: Tensor, bias: Tensor) -> None:
+            stage.advance()
+            row: dict[str, float | None] = {"step": step, "validation_loss": None, "validation_accuracy": None}
+            if watched is not None:
+                scores = watched[0] @ weight[0] + bias[0]
+                row["validation_loss"] = float(cross_entropy(scores, watched[1]))
+                row["validation_accuracy"] = float((scores.argmax(1) == watched[1]).float().mean())
+            rows.append(row)
+
+        lanes = _fit(inputs, truth, torch.ones(len(inputs), 1), (strengths[chosen],), classes, FINAL_STEPS, watch)
+        stage.advance(FINAL_STEPS - len(rows))
+    for row, loss in zip(rows, lanes.losses[1:, 0].tolist(), strict=True):
+        row["train_loss"] = loss
+    columns = ["step", "train_loss", "validation_loss", "validation_accuracy"]
+    schema = {name: pl.Int64 if name == "step" else pl.Float64 for name in columns}
+    weight, bias = basis.turn_back(lanes.weight[0], lanes.bias[0])
+    return Head(weight, bias, temperature, strengths[chosen], pl.DataFrame(rows, schema=schema).select(columns), table)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Principal directions of the training features, scaled.
+
+    Attributes:
+        center: float32 (D,).
+        matrix: float32 (D, R): features minus center, times this, are what a head sees.
+    """
+
+    center: Tensor
+    matrix: Tensor
+
+    @classmethod
+    def of(cls, features: npt.NDArray[np.floating]) -> Basis:
+        """From (N, D) features; blocks of rows keep memory flat."""
+        width = features.shape[1]
+        center = torch.from_numpy(features.mean(axis=0, dtype=np.float64))
+        covariance = torch.zeros(width, width)
+        for block in _blocks(features):
+            centered = block - center.float()
+            covariance.addmm_(centered.T, centered)
+        variance, directions = torch.linalg.eigh(covariance / len(features))
+        keep = min(DIRECTIONS, len(features), width)
+        variance, directions = variance.flip(0)[:keep].clamp_min(0), directions.flip(1)[:, :keep]
+        scale = (variance + 1e-4 * variance[0].clamp_min(1e-12)) ** -0.25
+        scale = scale / (variance * scale.square()).mean().sqrt().clamp_min(1e-6)
+        return cls(center.float(), directions * scale)
+
+    def turn(self, features: npt.NDArray[np.floating]) -> Tensor:
+        """(N, D) -> float32 (N, R)."""
+        return torch.cat([(block - self.center) @ self.matrix for block in _blocks(features)])
+
+    def turn_back(self, weight: Tensor, bias: Tensor) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """A head (R, K), (K,) on turned features -> the same head (K, D), (K,) on the features as they come."""
+        full = self.matrix @ weight
+        return full.T.contiguous().numpy(), (bias - self.center @ full).numpy()
+
+
+def fit_temperature(scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
+    """The temperature that gives held-out scores (N, K) the smallest log loss.
+
+    Reference: Guo et al., On calibration of modern neural networks, ICML 2017.
+    """
+    held, truth = torch.from_numpy(np.asarray(scores, np.float64)), torch.from_numpy(np.asarray(labels, np.int64))
+    bounds = tuple(np.log(TEMPERATURES))
+    found = minimize_scalar(
+        lambda log: float(cross_entropy(held / np.exp(log), truth)), bounds=bounds, method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def _cross_fit(
+    inputs: Tensor,
+    truth: Tensor,
+    fold: npt.NDArray[np.int64],
+    strengths: Sequence[float],
+    classes: int,
+    pictures: int,
+    progress: Progress,
+) -> tuple[pl.DataFrame, int, float]:
+    """Every strength on every fold, in one stack: the table, the best strength's number, and its temperature."""
+    folds = int(fold.max()) + 1
+    held = torch.from_numpy(fold)[:, None] == torch.arange(folds)  # (N, folds)
+    weights = (~held).float().repeat(1, len(strengths))  # lane s * folds + f
+    with progress.stage("cross-fitting strengths", CROSS_STEPS, "steps") as stage:
+        penalties = [strength for strength in strengths for _ in range(folds)]
+        lanes = _fit(inputs, truth, weights, penalties, classes, CROSS_STEPS, lambda *_: stage.advance())
+        stage.advance(CROSS_STEPS - len(lanes.losses) + 1)
+    own = torch.from_numpy(fold[:pictures])  # held-out scores are of the pictures themselves, not of their views
+    scores = torch.empty(len(strengths), pictures, classes)
+    for number in range(folds):
+        mine = torch.nonzero(own == number)[:, 0]
+        block = lanes.weight.view(len(strengths), folds, -1, classes)[:, number]
+        scores[:, mine] = inputs[mine] @ block + lanes.bias.view(len(strengths), folds, 1, classes)[:, number]
+    labels = truth[:pictures]
+    losses = [float(cross_entropy(each, labels)) for each in scores]
+    right = [float((each.argmax(1) == labels).float().mean()) for each in scores]
+    table = pl.DataFrame({"strength": list(strengths), "log_loss": losses, "accuracy": right})
+    best = int(np.argmin(losses))
+    return table, best, fit_temperature(scores[best].numpy(), labels.numpy())
+
+
+def _fit(
+    inputs: Tensor,
+    truth: Tensor,
+    weights: Tensor,
+    strengths: Sequence[float],
+    classes: int,
+    steps: int,
+    watch: Callable[[int, Tensor, Tensor], None],
+) -> Lanes:
+    return fit_lanes(inputs, truth, weights, torch.tensor(strengths), classes, steps=steps, step_done=watch)
+
+
+def _blocks(features: npt.NDArray[np.floating], rows: int = 8192) -> Iterator[Tensor]:
+    """Float32 blocks of rows, one at a time: the whole is never float32 at once."""
+    for start in range(0, len(features), rows):
+        yield torch.from_numpy(np.asarray(features[start : start + rows], np.float32))

@@ -1,0 +1,230 @@
+"""What `test.json` says about a classifier."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from coverslip.evidence import classification_evidence
+
+
+def part(images=300, classes=4, leaves=10, seed=0, signal=1.5):
+    """Labels, probabilities and leaves of one class each, ``leaves`` a class; errors come leaf by leaf."""
+    chance = np.random.default_rng(seed)
+    labels = np.arange(images) % classes
+    groups = labels * leaves + chance.integers(0, leaves, images)
+    scores = chance.normal(size=(images, classes)) + chance.normal(size=(classes * leaves, classes))[groups]
+    scores[np.arange(images), labels] += signal
+    rows = np.exp(scores)
+    return labels, rows / rows.sum(axis=1, keepdims=True), groups
+
+
+def names(classes=4):
+    return [f"class {number}" for number in range(classes)]
+
+
+def perfect(labels, classes=4):
+    return np.eye(classes)[labels] * 0.96 + 0.01
+
+
+def test_points_are_those_of_scikit_learn():
+    labels, rows, groups = part()
+    evidence = classification_evidence(labels, rows, groups, names())
+    predicted = rows.argmax(axis=1)
+    values = {name: score["value"] for name, score in evidence["scores"].items()}
+    assert values == pytest.approx(
+        {
+            "accuracy": metrics.accuracy_score(labels, predicted),
+            "balanced_accuracy": metrics.balanced_accuracy_score(labels, predicted),
+            "macro_f1": metrics.f1_score(labels, predicted, average="macro"),
+            "macro_auroc": metrics.roc_auc_score(labels, rows, multi_class="ovr", average="macro"),
+            "log_loss": metrics.log_loss(labels, rows),
+        }
+    )
+    precision, recall, f1, images = metrics.precision_recall_fscore_support(labels, predicted)
+    for number, name in enumerate(names()):
+        each = evidence["classes"][name]
+        assert each["precision"]["value"] == pytest.approx(precision[number])
+        assert each["recall"]["value"] == pytest.approx(recall[number])
+        assert each["f1"]["value"] == pytest.approx(f1[number])
+        assert each["auroc"]["value"] == pytest.approx(metrics.roc_auc_score(labels == number, rows[:, number]))
+        assert (each["images"], each["groups"]) == (images[number], len(np.unique(groups[labels == number])))
+        assert each["precision"]["images"] == (predicted == number).sum()
+    assert evidence["confusion"] == metrics.confusion_matrix(labels, predicted).tolist()
+
+
+def test_every_score_has_an_interval_around_it():
+    labels, rows, groups = part()
+    for given in (groups, None, groups % 7):
+        evidence = classification_evidence(labels, rows, given, names())
+        everything = [*evidence["scores"].values()]
+        everything += [each[s] for each in evidence["classes"].values() for s in ("precision", "recall", "f1", "auroc")]
+        for score in everything:
+            assert score["low"] < score["value"] < score["high"]
+            assert "reason" not in score
+        assert evidence["grouped"] == (given is not None)
+
+
+def test_the_file_is_plain_json_without_nan():
+    labels, rows, groups = part(images=40, leaves=3)
+    labels = np.where(labels == 3, 0, labels)  # a class is absent
+    text = json.dumps(classification_evidence(labels, rows, groups, names()), allow_nan=False)
+    assert set(json.loads(text)) == {
+        "images", "groups", "grouped", "level", "scores", "classes", "confusion", "class_names", "warnings"
+    }  # fmt: skip
+
+
+def test_ten_pictures_give_ten_and_a_warning():
+    labels, rows, _ = part(images=10, classes=2)
+    evidence = classification_evidence(labels, rows, None, names(2))
+    assert evidence["images"] == evidence["groups"] == sum(map(sum, evidence["confusion"])) == 10
+    assert evidence["scores"]["accuracy"]["low"] is not None
+    assert evidence["warnings"][0] == "the test part has only 10 pictures: its intervals are rough"
+
+
+def test_the_order_of_the_rows_changes_nothing():
+    labels, rows, groups = part(images=120)
+    order = np.random.default_rng(5).permutation(120)
+    for given in (groups, None, groups % 7):
+        moved = None if given is None else given[order]
+        assert classification_evidence(labels, rows, given, names()) == classification_evidence(
+            labels[order], rows[order], moved, names()
+        )
+
+
+def test_under_five_groups_there_is_no_interval():
+    labels, rows, _ = part(images=60, classes=2)
+    evidence = classification_evidence(labels, rows, np.arange(60) % 4, names(2))
+    for score in evidence["scores"].values():
+        assert score["value"] is not None
+        assert score["low"] is None
+        assert score["reason"] == "4 groups are too few for an interval (5 are needed)"
+
+
+def test_a_class_of_few_leaves_has_no_interval_while_the_whole_has_one():
+    labels, rows, groups = part(classes=2)
+    groups = np.where(labels == 1, 10, groups)  # one leaf, many pictures
+    evidence = classification_evidence(labels, rows, groups, names(2))
+    assert evidence["classes"]["class 0"]["recall"]["low"] is not None
+    for score in ("recall", "f1", "auroc"):
+        assert evidence["classes"]["class 1"][score]["reason"].startswith("1 group is too few")
+    assert evidence["classes"]["class 0"]["auroc"]["low"] is None  # AUROC is about both sides
+    assert all(score["low"] is not None for score in evidence["scores"].values())
+    assert "under 5 groups in the test part, so no interval: class 1" in evidence["warnings"]
+
+
+def test_an_absent_class_scores_null_and_leaves_the_averages_alone():
+    labels, rows, groups = part()
+    kept = labels != 2
+    labels, rows, groups = labels[kept], rows[kept], groups[kept]
+    assert (rows.argmax(axis=1) == 2).any()  # it is predicted all the same
+    evidence = classification_evidence(labels, rows, groups, names())
+    for score in ("precision", "recall", "f1", "auroc"):
+        entry = evidence["classes"]["class 2"][score]
+        assert entry["value"] is entry["low"] is entry["high"] is None
+        assert entry["reason"] == "no picture of this class in the test part"
+    f1 = metrics.f1_score(labels, rows.argmax(axis=1), labels=[0, 1, 3], average="macro")
+    assert evidence["scores"]["macro_f1"]["value"] == pytest.approx(f1)
+    assert "not in the test part, so left out of the averages: class 2" in evidence["warnings"]
+
+
+def test_a_class_that_is_never_predicted_has_no_precision_and_an_f1_of_zero():
+    labels, rows, groups = part(classes=3)
+    rows = rows * [1, 1, 0.0] + [0, 0, 1e-9]
+    evidence = classification_evidence(labels, rows / rows.sum(axis=1, keepdims=True), groups, names(3))
+    entry = evidence["classes"]["class 2"]
+    assert entry["precision"]["value"] is None
+    assert entry["precision"]["reason"] == "no picture was predicted as this class"
+    assert (entry["f1"]["value"], entry["f1"]["low"]) == (0.0, None)
+    assert entry["recall"]["high"] > 0  # not found in ten leaves is not never
+
+
+def test_a_class_that_vanishes_from_some_resamples_keeps_its_interval():
+    labels, rows, groups = part(images=80, classes=2)
+    labels = np.where(groups % 9 < 5, 0, labels)  # leaves of both classes, and of one
+    evidence = classification_evidence(labels, rows, groups % 9, names(2))
+    assert evidence["scores"]["macro_f1"]["method"] == "BCa bootstrap over groups, 2000 resamples"
+    assert evidence["scores"]["macro_f1"]["low"] is not None
+
+
+def test_nothing_wrong_is_not_certainty():
+    labels = np.arange(60) % 4
+    evidence = classification_evidence(labels, perfect(labels), None, names())
+    scores = evidence["scores"]
+    assert scores["accuracy"]["low"] == pytest.approx(0.025 ** (1 / 60))
+    assert scores["balanced_accuracy"]["low"] == pytest.approx(0.025 ** (1 / 60))  # four classes of fifteen
+    for name in ("macro_f1", "macro_auroc", "log_loss"):
+        assert scores[name]["low"] is None
+        assert scores[name]["reason"] == "the resamples show no spread about the value"
+    leaves = classification_evidence(labels, perfect(labels), np.arange(60) // 4 * 4 % 20 + labels, names())
+    assert leaves["scores"]["balanced_accuracy"]["low"] == pytest.approx(0.025 ** (1 / 20))  # twenty leaves
+    mixed = classification_evidence(labels, perfect(labels), np.arange(60) // 6, names())
+    assert mixed["scores"]["balanced_accuracy"]["low"] is None  # leaves of several classes: the limit does not hold
+
+
+def test_one_class_alone_has_no_auroc():
+    evidence = classification_evidence(np.zeros(30, int), np.tile([0.7, 0.3], (30, 1)), None, names(2))
+    assert evidence["scores"]["accuracy"]["value"] == 1
+    assert evidence["scores"]["macro_auroc"]["reason"] == "AUROC needs pictures of two classes"
+    assert evidence["classes"]["class 0"]["auroc"]["reason"] == "AUROC needs pictures of another class"
+
+
+def test_copies_of_a_picture_do_not_narrow_the_interval():
+    labels, rows, _ = part(images=100)
+    once = classification_evidence(labels, rows, np.arange(100), names())
+    copied = classification_evidence(*(np.repeat(a, 5, axis=0) for a in (labels, rows, np.arange(100))), names())
+    for name, score in once["scores"].items():
+        other = copied["scores"][name]
+        assert (other["low"], other["high"]) == pytest.approx((score["low"], score["high"]), abs=1e-9)
+    naive = classification_evidence(np.repeat(labels, 5), np.repeat(rows, 5, axis=0), None, names())
+    width = {name: s["high"] - s["low"] for name, s in once["scores"].items()}
+    for name, score in naive["scores"].items():
+        assert score["high"] - score["low"] < 0.6 * width[name]
+
+
+def test_resampled_intervals_cover_what_they_promise():
+    def draw(leaves, seed):
+        return part(images=3 * leaves * 4, classes=3, leaves=leaves, seed=seed)
+
+    large = classification_evidence(*draw(3000, 99), names(3), resamples=100)["scores"]
+    truth = {name: score["value"] for name, score in large.items()}
+    inside = dict.fromkeys(truth, 0)
+    for seed in range(200):
+        scores = classification_evidence(*draw(15, seed), names(3), resamples=400)["scores"]
+        for name, score in scores.items():
+            inside[name] += score["low"] <= truth[name] <= score["high"]
+    assert all(0.9 <= number / 200 <= 0.99 for number in inside.values()), inside
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": np.array([0, 4])}, "from 0 to 3"),
+        ({"labels": np.array([0.0, 1.0])}, "integers"),
+        ({"labels": np.array([], int)}, "at least one picture"),
+        ({"probabilities": np.full((2, 3), 1 / 3)}, r"must be \(2, 4\)"),
+        ({"probabilities": np.array([[0.25] * 4, [np.nan] * 4])}, "of 1 pictures hold NaN"),
+        ({"probabilities": np.full((2, 4), 0.5)}, "sum to 1"),
+        ({"probabilities": np.array([[0.25] * 4, [-0.5, 0.5, 0.5, 0.5]])}, "lie in 0 to 1"),
+        ({"groups": np.array([1])}, "groups must be integers"),
+        ({"class_names": ["a", "a", "b", "c"]}, "must differ"),
+        ({"level": 95.0}, "between 0 and 1"),
+        ({"resamples": 0}, "100 or more"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(change, message):
+    given = {"labels": np.array([0, 1]), "probabilities": np.full((2, 4), 0.25), "groups": None, "class_names": names()}
+    with pytest.raises(ValueError, match=message):
+        classification_evidence(**(given | change))
+
+
+def test_ten_thousand_pictures_take_seconds_not_minutes():
+    import time
+
+    labels, rows, groups = part(images=10_000, classes=15, leaves=200)
+    start = time.perf_counter()
+    classification_evidence(labels, rows, groups, names(15))
+    assert time.perf_counter() - start < 10  # measured: 1.2 s on two cores

@@ -1,0 +1,132 @@
+"""Intervals of one number, against published and worked-out answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from coverslip.evidence.intervals import (
+    Score,
+    all_right_limits,
+    bca,
+    clopper_pearson,
+    effective_number,
+    format_interval,
+    proportion_limits,
+    quantile,
+    wilson,
+)
+
+
+def score(value, low=None, high=None, **more) -> Score:
+    entry = {"value": value, "low": low, "high": high, "level": 0.95, "method": "", "images": 412, "groups": 96}
+    return Score(**(entry | more))
+
+
+def test_wilson_of_0_805_in_200_runs_from_0_745_to_0_854():
+    assert wilson(0.805, 200, quantile(0.95)) == pytest.approx((0.745, 0.854), abs=5e-4)
+
+
+@pytest.mark.parametrize(("hits", "number"), [(0, 10), (3, 10), (10, 10), (161, 200)])
+def test_formulas_agree_with_scipy(hits, number):
+    test = stats.binomtest(hits, number)
+    assert wilson(hits / number, number, quantile(0.95)) == pytest.approx(tuple(test.proportion_ci(method="wilson")))
+    assert clopper_pearson(hits, number, 0.95) == pytest.approx(tuple(test.proportion_ci(method="exact")))
+
+
+def test_a_proportion_of_0_or_1_still_has_an_interval_with_some_width():
+    groups = np.full(8, 5.0)
+    for hits, end in ((groups, 1), (np.zeros(8), 0)):
+        low, high = proportion_limits(hits, groups, 0.95, grouped=True)
+        assert (low, high)[end] == end
+        assert high - low > 0.3  # eight leaves, whatever the number of pictures
+
+
+def test_pictures_that_agree_within_a_leaf_are_worth_one_picture_a_leaf():
+    counts = np.full(10, 7.0)
+    together = np.where(np.arange(10) < 5, 7.0, 0.0)
+    assert effective_number(together, counts) == pytest.approx(9)  # ten leaves, less one for the mean
+    assert effective_number(np.full(10, 3.0), counts) == 70  # equal shares: never more than the pictures
+
+
+def test_single_pictures_as_groups_are_worth_nearly_themselves():
+    hits = np.array([1.0] * 30 + [0.0] * 10)
+    assert effective_number(hits, np.ones(40)) == pytest.approx(39)
+
+
+def test_grouped_intervals_cover_what_they_promise_and_naive_ones_do_not():
+    chance = np.random.default_rng(7)
+    truth, inside, naive, tries = 0.8, 0, 0, 1500
+    for _ in range(tries):
+        counts = chance.integers(5, 15, 30)
+        share_of_leaf = chance.beta(0.8, 0.2, 30)  # intra-class correlation 1 / (1 + 0.8 + 0.2) = 0.5
+        hits = chance.binomial(counts, share_of_leaf)
+        low, high = proportion_limits(hits.astype(float), counts.astype(float), 0.95, grouped=True)
+        inside += low <= truth <= high
+        low, high = clopper_pearson(int(hits.sum()), int(counts.sum()), 0.95)
+        naive += low <= truth <= high
+    assert 0.92 <= inside / tries <= 0.98
+    assert naive / tries < 0.85
+
+
+def test_bca_of_a_mean_is_near_the_t_interval():
+    chance = np.random.default_rng(0)
+    data = chance.normal(size=200)
+    means = data[chance.integers(0, 200, (4000, 200))].mean(axis=1)
+    low, high = bca(float(data.mean()), means, data - data.mean(), quantile(0.95, 199))
+    exact = stats.t.interval(0.95, 199, data.mean(), stats.sem(data))
+    assert (low, high) == pytest.approx(exact, abs=0.02)
+
+
+def test_bca_agrees_with_scipy_on_a_skewed_statistic():
+    chance = np.random.default_rng(1)
+    data = chance.lognormal(size=80)
+    theirs = stats.bootstrap((data,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(3))
+    means = data[chance.integers(0, 80, (20_000, 80))].mean(axis=1)
+    ours = bca(float(data.mean()), means, data - data.mean(), quantile(0.95))
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), rel=0.02)
+
+
+def test_resamples_without_spread_give_no_interval():
+    assert bca(1.0, np.ones(100), np.zeros(10), 1.96) is None
+    assert bca(1.0, np.full(100, np.nan), np.zeros(10), 1.96) is None
+    assert bca(1.0, np.linspace(0, 0.9, 1000), np.zeros(10), 1.96) is None  # all under the value
+
+
+def test_a_resample_without_a_score_is_left_out():
+    drawn = np.linspace(0, 1, 1001)
+    holes = np.concatenate([drawn, np.full(50, np.nan)])
+    assert bca(0.5, holes, np.zeros(10), 1.96) == bca(0.5, drawn, np.zeros(10), 1.96)
+
+
+def test_classes_without_a_mistake_have_the_exact_limit():
+    # equal numbers are as good as one class of them all: 0.025 ** (1 / 30)
+    assert all_right_limits(np.array([10.0, 10.0, 10.0]), 0.95)[0] == pytest.approx(0.025 ** (1 / 30))
+    # the class of one picture may have the recall 0.025 if the other cannot fail
+    assert all_right_limits(np.array([1.0, 1e9]), 0.95)[0] == pytest.approx((1 + 0.025) / 2, abs=1e-6)
+
+
+def test_no_pair_of_recalls_that_explains_the_outcome_is_left_out():
+    low = all_right_limits(np.array([6.0, 20.0]), 0.95)[0]
+    first = np.linspace(1e-3, 1, 2001)
+    second = np.minimum(1.0, (0.025 / first**6) ** (1 / 20))  # the smallest with which all goes right in 2.5 %
+    feasible = first**6 * second**20 >= 0.025 - 1e-12
+    assert low == pytest.approx(((first + second) / 2)[feasible].min(), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        (score(0.9117, 0.8809, 0.9381), "0.912 [0.881, 0.938] (412 images, 96 leaves)"),
+        (score(0.9117, 0.8809, 0.9381, groups=412), "0.912 [0.881, 0.938] (412 images)"),
+        (score(0.99995, 0.99991, 0.99998), "1.0000 [0.9999, 1.0000] (412 images, 96 leaves)"),
+        (
+            score(1.0, reason="3 groups are too few"),
+            "1.000 (no interval: 3 groups are too few) (412 images, 96 leaves)",
+        ),
+        (score(None, reason="absent"), "no value: absent"),
+    ],
+)
+def test_a_number_is_shown_with_what_is_known_about_it(entry, text):
+    assert format_interval(entry, counts=True, group_word="leaves") == text

@@ -1,0 +1,233 @@
+"""A run folder as `coverslip train` writes it, with small drawn pictures and made-up predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+HOSTILE = '<b>"x", y</b>'
+NAMES = (
+    "Pepper,_bell___Bacterial_spot",
+    "Pepper,_bell___healthy",
+    "Tomato___Spider_mites Two-spotted_spider_mite",
+    "Tomato___Tomato_Yellow_Leaf_Curl_Virus",
+    "Grapevine___Plasmopara_viticola_(downy_mildew)_late",
+    "Blé_tendre – rouille",
+    "健康的叶子",
+    HOSTILE,
+    *(f"Class {index}" for index in range(7)),
+)
+METHOD = "bootstrap over groups, 2,000 resamples"
+
+
+def score(value: float | None, images: int, groups: int, *, reason: str = "", spread: float = 0.05) -> dict[str, Any]:
+    """One score as test.json holds it; without an interval where a reason is given."""
+    has = value is not None and not reason
+    return {
+        "value": value,
+        "low": max(0.0, value - spread) if has and value is not None else None,
+        "high": min(1.0, value + spread) if has and value is not None else None,
+        "level": 0.95,
+        "method": METHOD if has else "",
+        "images": images,
+        "groups": groups,
+        **({} if has else {"reason": reason or "no picture of this class was predicted"}),
+    }
+
+
+def draw_picture(file: Path, rng: np.random.Generator, side: int = 96) -> None:
+    """A leaf-like blot on a plain ground."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.new("RGB", (side + 16, side), tuple(rng.integers(180, 240, 3).tolist()))
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((12, 20, side, side - 18), fill=tuple(rng.integers(30, 150, 3).tolist()))
+    picture.save(file, quality=80)
+
+
+def write_fake_run(
+    folder: Path,
+    *,
+    names: Sequence[str] = NAMES,
+    source: Path | None = None,
+    listing: Sequence[tuple[str, str, str]] | None = None,
+    grouped: bool = True,
+    skill: float = 0.85,
+    pictures: bool = True,
+) -> Path:
+    """Write a complete run folder; everything follows from its arguments.
+
+    Args:
+        folder: becomes the run folder.
+        names: the classes.
+        source: where the pictures are, or are to be; beside the run folder unless said otherwise.
+        listing: (path, label, group) of pictures that exist; without it, small ones are drawn.
+        grouped: whether groups were named.
+        skill: about the share of right predictions.
+        pictures: without a listing, draw the pictures too.
+    """
+    rng = np.random.default_rng(7)
+    source = source or folder.parent / "leaves"
+    if listing is None:
+        listing = [
+            (f"class_{k}/leaf {i}, {'é' if i % 2 else 'e'}.jpg", name, f"plant {k}-{i // 2}")
+            for k, name in enumerate(names)
+            for i in range(10 + k % 4)
+        ]
+        for path, _, _ in listing if pictures else []:
+            draw_picture(source / path, rng)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = _parts(listing, rng)
+    rows = [
+        {"path": path, "label": label, "group": group if grouped else "", "split": parts[group], "status": "ok"}
+        for path, label, group in listing
+    ]
+    skipped = [
+        {"path": "class_0/broken <i>.jpg", "reason": "truncated: 20 bytes are missing"},
+        {"path": "class_1/notes, old.png", "reason": "not a picture"},
+    ]
+    skipped_rows = [
+        {"path": each["path"], "label": names[0], "group": "", "split": "", "status": each["reason"]}
+        for each in skipped
+    ]
+    _write_csv(folder / "table.csv", [*rows, *skipped_rows])
+    test = [row for row in rows if row["split"] == "test"]
+    counts, predictions = _predict(test, names, rng, skill)
+    _write_csv(folder / "predictions.csv", predictions)
+    groups = len({row["group"] or row["path"] for row in test})
+    _write_json(folder / "test.json", _test(names, counts, len(test), groups, grouped))
+    _write_json(folder / "audit.json", _audit(source, len(rows), skipped, grouped))
+    _write_json(
+        folder / "environment.json",
+        {
+            "versions": {"coverslip": "0.1.0", "torch": "2.8.0", "python": "3.12.3"},
+            "machine": {"cpu": "2 cores", "memory": "8 GB", "gpu": None},
+            "seconds": {"reading pictures": 2.1, "features": 14.92, "training": 3.4, "testing": 0.31},
+        },
+    )
+    history = [
+        {
+            "step": step,
+            "train_loss": round(2.6 / (1 + step / 8) + 0.04 * rng.random(), 4),
+            "validation_loss": round(2.6 / (1 + step / 9) + 0.22, 4) if step % 5 == 0 else "",
+            "validation_accuracy": round(0.86 - 0.8 / (1 + step / 4), 4) if step % 5 == 0 else "",
+        }
+        for step in range(61)
+    ]
+    _write_csv(folder / "history.csv", history)
+    (folder / "experiment.toml").write_text(
+        f'[data]\nsource = "{source}"\ngroup = "{"plant" if grouped else ""}"\nname = "leaves"\n\n'
+        '[split]\nseed = 1\nparts = [0.7, 0.15, 0.15]\n\n[input]\nsize = [224, 224]\nfit = "pad"\n\n'
+        '[model]\nname = "lite0"\ndepth = "head"\nviews = 1\n\n[training]\nseed = 1\n',
+        encoding="utf-8",
+    )
+    return folder
+
+
+def _parts(listing: Sequence[tuple[str, str, str]], rng: np.random.Generator) -> dict[str, str]:
+    groups = sorted({(label, group) for _, label, group in listing})
+    labels: dict[str, int] = {}
+    parts = {}
+    for index in rng.permutation(len(groups)).tolist():
+        label, group = groups[index]
+        labels[label] = labels.get(label, -1) + 1
+        parts[group] = ("test", "train", "validation", "train", "train", "train")[labels[label] % 6]
+    return parts
+
+
+def _predict(
+    test: list[dict[str, str]], names: Sequence[str], rng: np.random.Generator, skill: float
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    counts, predictions = np.zeros((len(names), len(names)), int), []
+    for row in test:
+        true = names.index(row["label"])
+        right = rng.random() < skill
+        said = true if right else (true + int(rng.integers(1, 4))) % len(names)
+        confidence = float(rng.uniform(0.6, 0.99) if right else rng.uniform(0.35, 0.98))
+        rest = rng.dirichlet(np.ones(len(names))) * (1 - confidence)
+        rest[said] = confidence + rest[said]
+        counts[true, said] += 1
+        predictions.append(
+            {
+                "path": row["path"],
+                "label": row["label"],
+                "group": row["group"],
+                "predicted": names[said],
+                "confidence": round(confidence, 4),
+                **{f"p:{name}": round(float(p), 4) for name, p in zip(names, rest, strict=True)},
+                "error": "",
+            }
+        )
+    return counts, predictions
+
+
+def _test(names: Sequence[str], counts: np.ndarray, images: int, groups: int, grouped: bool) -> dict[str, Any]:
+    accuracy = float(np.trace(counts) / images)
+    classes = {}
+    for index, name in enumerate(names):
+        n, said, right = int(counts[index].sum()), int(counts[:, index].sum()), int(counts[index, index])
+        few = "fewer than 3 groups" if index == 3 else ""
+        recall, precision = (right / n if n else None), (right / said if said else None)
+        f1 = 2 * right / (n + said) if n + said else None
+        classes[name] = {
+            "recall": score(recall, n, n, reason=few, spread=0.12),
+            "precision": score(precision, n, n, reason=few, spread=0.1),
+            "f1": score(f1, n, n, reason=few, spread=0.11),
+            "auroc": score(0.97, n, n, reason=few, spread=0.02),
+            "images": n,
+            "groups": n,
+        }
+    return {
+        "images": images,
+        "groups": groups,
+        "grouped": grouped,
+        "level": 0.95,
+        "scores": {
+            "accuracy": score(accuracy, images, groups),
+            "balanced_accuracy": score(accuracy - 0.01, images, groups),
+            "macro_f1": score(accuracy - 0.012, images, groups),
+            "macro_auroc": score(0.981, images, groups, reason="a class has only one test picture"),
+            "log_loss": score(0.514, images, groups, spread=0.09),
+        },
+        "classes": classes,
+        "confusion": counts.tolist(),
+        "class_names": list(names),
+        "warnings": [f"class {names[-1]!r} has 2 test pictures: its scores say little"],
+    }
+
+
+def _audit(source: Path, read: int, skipped: list[dict[str, str]], grouped: bool) -> dict[str, Any]:
+    return {
+        "source": str(source),
+        "root": str(source.absolute()),
+        "pictures": read + len(skipped),
+        "read": read,
+        "skipped": skipped,
+        "junk": 3,
+        "modes": {"RGB": read - 1, "RGBA": 1},
+        "formats": {"JPEG": read - 1, "PNG": 1},
+        "sizes": [{"width": 112, "height": 96, "count": read}],
+        "sizes_more": 0,
+        "fit": "pad",
+        "size": [224, 224],
+        "survives": {"mean": 1.0, "min": 1.0},
+        "twins": {"pictures": 4, "conflicts": 0, "examples": [["class_0/leaf 0, e.jpg", "class_0/leaf 2, e.jpg"]]},
+        "grouped_by": "column plant" if grouped else None,
+        "notes": ["1 picture has transparency; it was laid on white."],
+    }
+
+
+def _write_csv(file: Path, rows: list[dict[str, Any]]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

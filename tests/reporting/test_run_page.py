@@ -1,0 +1,252 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from coverslip.errors import UserError
+from coverslip.reporting import run_page, write_report
+from coverslip.reporting.run_files import read_run
+from coverslip.reporting.thumbnails import Thumbnails
+
+from .fake_run import HOSTILE, NAMES, write_fake_run
+
+VOID = {"meta", "img", "br", "wbr"}
+
+
+class Page(HTMLParser):
+    """Collects what a page is made of, and insists that every tag is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    write_fake_run(home / "leaves-1")
+    return home
+
+
+@pytest.fixture
+def run(template: Path, tmp_path: Path) -> Path:
+    """A run folder of its own; the pictures are shared, since nothing may change them."""
+    shutil.copytree(template / "leaves-1", tmp_path / "leaves-1")
+    return tmp_path / "leaves-1"
+
+
+@pytest.fixture(scope="module")
+def html(template: Path) -> str:
+    return write_report(template / "leaves-1").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def change_test(run: Path, **changes: object) -> None:
+    content = json.loads((run / "test.json").read_text(encoding="utf-8"))
+    (run / "test.json").write_text(json.dumps(content | changes), encoding="utf-8")
+
+
+def test_a_report_is_one_file_that_fetches_nothing(page: Page, html: str) -> None:
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "poster"):
+            value = attributes.get(name) or ""
+            assert value == "" or value.startswith(("#", "data:")), (tag, name, value)
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+    assert "@import" not in html and not re.search(r"url\((?!#|\"?data:)", html)
+
+
+def test_a_report_stays_under_five_megabytes_however_many_pictures_there_are(html: str) -> None:
+    assert len(html.encode()) < 5_000_000
+    assert html.count("data:image/jpeg") > 20
+
+
+def test_pictures_beyond_the_budget_are_left_out_with_a_note(run: Path) -> None:
+    files = read_run(run)
+    text = run_page.render_page(files, Thumbnails(files, budget=1))
+    assert text.count("data:image/jpeg") == 1
+    assert "were left out to keep this page small enough to send" in text
+
+
+def test_a_class_name_full_of_markup_is_shown_as_it_is_and_never_obeyed(page: Page, html: str) -> None:
+    assert HOSTILE not in html
+    assert HOSTILE in page.text
+    assert "健康的叶子" in page.text and "Blé" in page.text
+
+
+def test_every_link_of_a_report_leads_somewhere_and_no_id_is_given_twice(page: Page) -> None:
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {attributes["href"] for tag, attributes in page.tags if tag in ("a", "use")}
+    assert links and {str(link).removeprefix("#") for link in links} <= set(ids)
+
+
+def test_the_result_is_one_plain_sentence_with_its_interval_and_n(page: Page, template: Path) -> None:
+    test = json.loads((template / "leaves-1" / "test.json").read_text(encoding="utf-8"))
+    accuracy, right = test["scores"]["accuracy"], sum(test["confusion"][i][i] for i in range(len(NAMES)))
+    said = f"Of {test['images']} test pictures ({test['groups']} groups), the model named {right} correctly: "
+    assert said + f"{accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}]." in page.text
+
+
+def test_every_score_is_shown_with_interval_n_and_method_or_the_reason_why_not(page: Page) -> None:
+    assert "Balanced accuracy" in page.text and "bootstrap over groups, 2,000 resamples" in page.text
+    assert "no interval: a class has only one test picture" in page.text  # macro AUROC
+    assert "no interval: fewer than 3 groups" in page.text  # a class
+
+
+def test_skipped_files_are_listed_with_their_reasons(page: Page) -> None:
+    assert "class_0/broken <i>.jpg" in page.text and "truncated: 20 bytes are missing" in page.text
+    assert "class_1/notes, old.png" in page.text and "not a picture" in page.text
+
+
+def test_a_run_without_groups_says_that_its_number_may_flatter(tmp_path: Path, page: Page) -> None:
+    plain = Page(write_report(write_fake_run(tmp_path / "run", grouped=False)).read_text(encoding="utf-8"))
+    assert "No groups were named." in plain.text and "flatters the model" in plain.text
+    assert "(36 groups)" not in plain.text
+    assert "No groups were named" not in page.text and "no group is in more than one part" in page.text
+
+
+def test_a_group_on_both_sides_of_the_split_is_found_and_said(run: Path) -> None:
+    table = run / "table.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    first = next(i for i, line in enumerate(lines) if "plant 0-0,train" in line)
+    lines[first] = lines[first].replace("plant 0-0,train", "plant 0-0,test")
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert "1 group is in more than one part" in Page(write_report(run).read_text(encoding="utf-8")).text
+
+
+def test_examples_are_test_pictures_unless_training_pictures_are_asked_for(run: Path) -> None:
+    def shown(**options: bool) -> set[str]:
+        tags = Page(write_report(run, **options).read_text(encoding="utf-8")).tags
+        return {str(attributes["title"]) for tag, attributes in tags if tag == "img"}
+
+    rows = [line.rsplit(",", 2) for line in (run / "table.csv").read_text(encoding="utf-8").splitlines()]
+    train = {row[0].split('"')[1] for row in rows if row[1] == "train"}
+    assert shown() and not shown() & train
+    assert shown(training_pictures=True) & train
+    assert shown(thumbnails=False) == set()
+
+
+def test_a_picture_that_is_gone_or_broken_leaves_a_note_and_not_a_crash(tmp_path: Path) -> None:
+    run = write_fake_run(tmp_path / "run", names=NAMES[:3])
+    first = next(line for line in (run / "predictions.csv").read_text(encoding="utf-8").splitlines() if "leaf" in line)
+    (tmp_path / "leaves" / first.split('"')[1]).write_bytes(b"\xff\xd8\xff\xe0 no more")
+    assert "could not be drawn here" in write_report(run).read_text(encoding="utf-8")
+    shutil.rmtree(tmp_path / "leaves")
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "were no longer where the run found them" in text and "the file is no longer there" in text
+
+
+def test_mistakes_are_shown_with_the_most_confident_first(page: Page) -> None:
+    gallery = re.findall(r"is .+? 0\.\d\d said .+? (0\.\d\d)", page.text)
+    assert gallery and gallery == sorted(gallery, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["table.csv", "audit.json", "history.csv", "environment.json", "predictions.csv", "experiment.toml"]
+)
+def test_a_missing_file_is_said_and_the_rest_is_still_shown(run: Path, name: str) -> None:
+    (run / name).unlink()
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert re.search(rf"no {re.escape(name)} in the run folder", text) and "Balanced accuracy" in text
+
+
+def test_a_test_result_alone_is_enough_for_a_page(tmp_path: Path, template: Path) -> None:
+    shutil.copy(template / "leaves-1" / "test.json", tmp_path)
+    assert "the model named" in Page(write_report(tmp_path).read_text(encoding="utf-8")).text
+
+
+def test_a_run_without_a_test_result_is_answered_with_what_to_do(run: Path) -> None:
+    (run / "test.json").unlink()
+    with pytest.raises(UserError, match=r"has no test\.json"):
+        write_report(run)
+    with pytest.raises(UserError, match="there is no run"):
+        write_report(run / "nowhere")
+
+
+def test_a_score_without_value_or_interval_does_not_become_a_number(run: Path) -> None:
+    nothing = {"value": None, "low": None, "high": None, "reason": "no test pictures", "images": 0, "groups": 0}
+    change_test(run, scores={"accuracy": nothing}, confusion=[], classes={}, class_names=[], images=0, groups=0)
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "not defined" in text and "There is no interval: no test pictures." in text and "nan" not in text.lower()
+
+
+def test_a_report_is_never_left_half_written(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = write_report(run).read_bytes()
+
+    def fails(*_: object, **__: object) -> str:
+        raise RuntimeError("the power went")
+
+    monkeypatch.setattr(run_page, "render_page", fails)
+    with pytest.raises(RuntimeError):
+        write_report(run)
+    monkeypatch.undo()
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(RuntimeError):
+        write_report(run)
+    assert (run / "report.html").read_bytes() == before
+    assert not list(run.glob(".report*"))
+
+
+def test_the_same_run_gives_the_same_page_to_the_letter(run: Path) -> None:
+    assert write_report(run).read_bytes() == write_report(run).read_bytes()
+
+
+def test_a_report_does_not_tell_where_its_sender_keeps_things(html: str, template: Path) -> None:
+    assert str(template) not in html and template.name not in html
+
+
+def test_a_hundred_classes_still_make_a_page(tmp_path: Path) -> None:
+    names = [f"Species number {index}" for index in range(100)]
+    listing = [(f"{name}/{i}.png", name, f"{name} {i}") for name in names for i in range(6)]
+    text = Page(write_report(write_fake_run(tmp_path / "run", names=names, listing=listing)).read_text("utf-8")).text
+    assert "too many classes to draw a matrix" in text
+
+
+def test_a_report_is_written_without_torch_or_pyplot(run: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from coverslip.reporting import write_report\n"
+        f"write_report(Path({str(run)!r}))\n"
+        "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_mark_in_the_documents_is_the_mark_in_the_pages() -> None:
+    root = Path(run_page.__file__).parents[3]
+    drawn = root / "docs" / "pictures" / "mark.svg"
+    if not drawn.exists():
+        pytest.skip("no docs beside the package")
+    assert drawn.read_bytes() == (Path(run_page.__file__).parent / "templates" / "mark.svg").read_bytes()
