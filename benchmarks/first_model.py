@@ -168,13 +168,25 @@ def peer_python() -> Path:
     return python
 
 
-def features_of_run(run: Path, cache: Path) -> tuple[np.ndarray, pl.DataFrame]:
-    """The features of a run's pictures, from its cache: float32 (N, D), and their rows (path, label, group, split)."""
-    from coverslip.training.features import run_features
+def features_of_run(folder: Path, cache: Path) -> tuple[np.ndarray, pl.DataFrame]:
+    """What the run's head was given and tested on: float32 (N, D), and the rows they belong to.
 
+    Every training picture comes once for each view, every test picture once; columns path, label, group, split.
+    """
+    from coverslip.api import load, plan
+
+    model, settings = load(folder), plan(Run(folder).experiment_file)
+    table = pl.read_csv(Run(folder).table_file, infer_schema=False)
     with environment(COVERSLIP_CACHE=str(cache)):
-        features, rows = run_features(run)
-    return features, rows
+        pixels = read_pixels(scan(settings.data.source), model.spec.size, model.spec.fit)
+        keys = pixels.facts["row_hash"].to_list()
+        parts, rows = [], []
+        for part, views in (("train", settings.model.views), ("test", 1)):
+            mine = table.with_row_index("row").filter(split=part)
+            parts.append(model.extractor.extract(pixels.pixels, mine["row"].to_list(), keys, views))
+            rows += [mine.drop("row", "status")] * views
+    assert model.extractor.computed == 0, "the run's features were not in its cache"
+    return np.concatenate(parts).astype(np.float32), pl.concat(rows)
 
 
 def measure_baseline(run: Path, cache: Path) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def test_a_contact_sheet_shows_every_picture_whole() -> None:
 def test_drawing_a_figure_leaves_the_users_own_matplotlib_settings_alone() -> None:
     program = (
         "import matplotlib as m, sys\n"
-        "settings = lambda: [m.rcParams[key] for key in m.rcParams if key != 'backend']\n"  # asking for it starts pyplot
+        "settings = lambda: [m.rcParams[key] for key in m.rcParams if key != 'backend']\n"  # that one starts pyplot
         "from coverslip.figures import confusion_figure, svg_text\n"
         "before = settings(); svg_text(confusion_figure([[1]], ['a']), 'x')\n"
         "assert settings() == before and not {'matplotlib.pyplot', 'torch'} & set(sys.modules)"

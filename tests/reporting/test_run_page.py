@@ -6,6 +6,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from coverslip.errors import UserError
@@ -54,14 +55,14 @@ class Page(HTMLParser):
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     write_fake_run(home / "leaves-1")
+    write_fake_run(home / "small-1", names=NAMES[:4])
     return home
 
 
 @pytest.fixture
 def run(template: Path, tmp_path: Path) -> Path:
-    """A run folder of its own; the pictures are shared, since nothing may change them."""
-    shutil.copytree(template / "leaves-1", tmp_path / "leaves-1")
-    return tmp_path / "leaves-1"
+    """A small run folder of its own; the pictures are shared, since nothing may change them."""
+    return shutil.copytree(template / "small-1", tmp_path / "small-1")
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +142,8 @@ def test_a_run_without_groups_says_that_its_number_may_flatter(tmp_path: Path, p
 def test_a_group_on_both_sides_of_the_split_is_found_and_said(run: Path) -> None:
     table = run / "table.csv"
     lines = table.read_text(encoding="utf-8").splitlines()
-    first = next(i for i, line in enumerate(lines) if "plant 0-0,train" in line)
-    lines[first] = lines[first].replace("plant 0-0,train", "plant 0-0,test")
+    first = next(i for i, line in enumerate(lines) if ",train,ok" in line)
+    lines[first] = lines[first].replace(",train,ok", ",test,ok")
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert "1 group is in more than one part" in Page(write_report(run).read_text(encoding="utf-8")).text
 
@@ -166,7 +167,7 @@ def test_a_picture_that_is_gone_or_broken_leaves_a_note_and_not_a_crash(tmp_path
     assert "could not be drawn here" in write_report(run).read_text(encoding="utf-8")
     shutil.rmtree(tmp_path / "leaves")
     text = Page(write_report(run).read_text(encoding="utf-8")).text
-    assert "were no longer where the run found them" in text and "the file is no longer there" in text
+    assert "were no longer where the run found them" in text and "the picture is no longer there" in text
 
 
 def test_mistakes_are_shown_with_the_most_confident_first(page: Page) -> None:
@@ -186,6 +187,26 @@ def test_a_missing_file_is_said_and_the_rest_is_still_shown(run: Path, name: str
 def test_a_test_result_alone_is_enough_for_a_page(tmp_path: Path, template: Path) -> None:
     shutil.copy(template / "leaves-1" / "test.json", tmp_path)
     assert "the model named" in Page(write_report(tmp_path).read_text(encoding="utf-8")).text
+
+
+def test_an_evaluation_does_not_speak_of_training(tmp_path: Path) -> None:
+    run = write_fake_run(tmp_path / "evaluation", names=NAMES[:3], grouped=False)
+    table = run / "table.csv"
+    table.write_text(re.sub(",(train|validation),", ",test,", table.read_text("utf-8")), encoding="utf-8")
+    (run / "history.csv").unlink()
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "Nothing was trained here" in text and "coverslip evaluate RUN FOLDER" in text
+    assert "flatters the model" not in text and "the interval above is too narrow" in text
+    assert "model.name" not in text  # the settings of an evaluation are not those of the model's run
+
+
+def test_pictures_of_an_array_file_are_shown(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 60_000, (24, 16, 16)).astype(np.uint16)
+    np.savez(tmp_path / "pictures.npz", x=pictures)
+    listing = [(f"x/{i:05d}", NAMES[i % 2], f"g{i}") for i in range(24)]
+    run = write_fake_run(tmp_path / "run", names=NAMES[:2], source=tmp_path / "pictures.npz", listing=listing)
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "data:image/jpeg" in text and "no longer" not in text
 
 
 def test_a_run_without_a_test_result_is_answered_with_what_to_do(run: Path) -> None:

@@ -55,7 +55,7 @@ def confusion_figure(
             ax.add_patch(patch)
             text = f"{table[row, column]:,}" + (f"\n{share:.2f}" if cell >= 0.6 else "")  # room for the share too
             look = {"ha": "center", "color": _text_color(share)}
-            draw_lines(ax, column + 0.5, row + 0.52, text, size=font, pitch=0.17 / cell, **look)
+            draw_lines(ax, column + 0.5, row + 0.52, text, size=font, pitch=font * 1.3 / 72 * inch, **look)
         for row, total in enumerate(totals.tolist()):
             ax.text(size + 0.25, row + 0.52, f"{total:,}", va="center", fontsize=font, color=MUTED)
         ax.text(size + 0.25, -0.07 * inch, "n", va="bottom", fontsize=font, color=MUTED)

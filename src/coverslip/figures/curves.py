@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Column = Sequence[float | None]
 PARTS = ("train", "validation")
+LEAST_SPAN = 0.2  # an accuracy axis shows at least this much
 
 
 def training_curves(history: Mapping[str, Column], *, x: str = "step") -> Figure:
@@ -84,5 +85,9 @@ def _panel(ax: Axes, title: str, lines: Mapping[str, list[tuple[float, float]]],
             label=part or title,
         )
         ax.lines[-1].set_markevery(list(range((len(points) - 1) % every, len(points), every)))
+    values = [value for points in lines.values() for _, value in points]
+    if "accuracy" in title and max(values) - min(values) < LEAST_SPAN:  # else two pictures look like a leap
+        middle = min((max(values) + min(values)) / 2, 1 - LEAST_SPAN / 2)
+        ax.set_ylim(middle - LEAST_SPAN * 0.55, middle + LEAST_SPAN * 0.55)
     if any(lines):
         ax.legend(loc="best", handlelength=2.6)

@@ -26,8 +26,9 @@ def data_section(files: RunFiles) -> dict[str, Any]:
     if not skipped and table is not None:
         skipped = [(row["path"], row["status"]) for row in table if row.get("status", "ok") not in ("", "ok")]
     counts = Counter(row["label"] for row in _read_rows(table or []))
+    twin_facts = _twin_facts(audit) if files.trained_here else []  # an evaluation does not look for copies
     return {
-        "facts": [*_source_facts(files, audit, counts), *_picture_facts(audit), *_twin_facts(audit)],
+        "facts": [*_source_facts(files, audit, counts), *_picture_facts(audit), *twin_facts],
         "skipped": skipped[:MOST_SKIPPED],
         "skipped_count": len(skipped),
         "twin_pairs": [tuple(map(str, pair)) for pair in (audit.get("twins") or {}).get("examples") or []][:12],
@@ -74,6 +75,8 @@ def _picture_facts(audit: dict[str, Any]) -> list[tuple[str, str]]:
     if sizes:
         more = len(audit["sizes"]) - len(sizes) + int(audit.get("sizes_more") or 0)
         facts.append(("Sizes", ", ".join(sizes) + (f", and {more:,} other sizes" if more else "")))
+    if audit.get("turned"):
+        facts.append(("Turned", f"{count_text(audit['turned'], 'picture')} set upright, as the camera noted"))
     if audit.get("size"):
         height, width = audit["size"]
         text = f"{width} × {height} pixels" + (f", by “{audit['fit']}”" if audit.get("fit") else "")
@@ -92,8 +95,10 @@ def _twin_facts(audit: dict[str, Any]) -> list[tuple[str, str]]:
         return []
     pictures, conflicts = int(twins.get("pictures") or 0), int(twins.get("conflicts") or 0)
     if not pictures:
-        return [("Twins", "no two pictures were found to be the same")]
-    text = f"{count_text(pictures, 'picture')} with an exact or near copy"
+        return [("Twins", "no picture is an exact copy of another")]
+    text = f"{count_text(pictures, 'picture')} that are exact copies of one another"
+    if twins.get("sets"):
+        text += f", in {count_text(int(twins['sets']), 'set')}"
     return [("Twins", text + (f"; {conflicts:,} of them with contradicting labels" if conflicts else ""))]
 
 
@@ -101,6 +106,8 @@ def split_section(files: RunFiles) -> dict[str, Any]:
     """Pictures and groups of each class in each part, and what kept groups whole."""
     if files.table is None:
         return {"missing": "There is no table.csv in the run folder."}
+    if not files.trained_here:
+        return {"missing": "Nothing was divided: every picture here is a test picture."}
     rows = [row for row in _read_rows(files.table) if row.get("split")]
     parts = [*PARTS, *sorted({row["split"] for row in rows} - set(PARTS))]
     names = files.class_names + sorted({row["label"] for row in rows} - set(files.class_names))
@@ -122,6 +129,7 @@ def split_section(files: RunFiles) -> dict[str, Any]:
         "totals": [(sum(pictures[name, part] for name in names), len(groups["", part])) for part in parts],
         "grouped": files.grouped,
         "grouped_by": (files.audit or {}).get("grouped_by"),
+        "copies": any(row.get("group") for row in rows),  # without named groups, only copies share one
         "straddling": sum(len(where) > 1 for where in places.values()),
         "left_out": len(names) - len(shown),
         "svg": svg_text(figure, "split", label="Pictures of each class in each part; the table below has the numbers"),

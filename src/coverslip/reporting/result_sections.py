@@ -35,6 +35,7 @@ def result_section(files: RunFiles) -> dict[str, Any]:
         "draw": count_text(groups, "such group") if files.grouped and groups else count_text(images, "such picture"),
         "right": right,
         "grouped": files.grouped,
+        "trained_here": files.trained_here,
         "largest": largest,
         "largest_text": number_text(largest),
         "largest_name": files.class_names[int(totals.argmax())] if largest is not None else "",

@@ -29,6 +29,7 @@ class RunFiles:
     predictions: list[Row] | None = None
     environment: dict[str, Any] | None = None
     roots: list[Path] = field(default_factory=list)  # folders that the paths of pictures may be relative to
+    arrays_file: Path | None = None  # the .npz file that holds the pictures, where they are no files
 
     @property
     def class_names(self) -> list[str]:
@@ -37,15 +38,26 @@ class RunFiles:
 
     @property
     def grouped(self) -> bool:
-        """Whether pictures belong to groups that were kept whole."""
-        return bool(self.test.get("grouped")) or bool((self.audit or {}).get("grouped_by"))
+        """Whether groups were named. Twins alone make groups too, but say nothing of plants, patients or slides."""
+        if self.audit is not None and "grouped_by" in self.audit:
+            return bool(self.audit["grouped_by"])
+        return bool(self.test.get("grouped"))
 
-    def picture_file(self, path: str) -> Path | None:
-        """Where a picture is now, or None."""
+    @property
+    def trained_here(self) -> bool:
+        """False for an evaluation: an earlier model's test on pictures of which none was learned from here."""
+        return self.table is None or any(row.get("split") == "train" for row in self.table)
+
+    def picture_file(self, path: str) -> Path:
+        """Where a picture is now.
+
+        Raises:
+            FileNotFoundError: it is no longer there.
+        """
         for root in self.roots:
             if (root / path).is_file():
                 return root / path
-        return None
+        raise FileNotFoundError(path)
 
 
 def read_run(folder: Path | str) -> RunFiles:
@@ -62,6 +74,8 @@ def read_run(folder: Path | str) -> RunFiles:
         raise UserError(f"{str(folder)!r} has no {run.test_file.name}", fix)
     experiment = _read_toml(run.experiment_file)
     audit = _read_json(run.audit_file)
+    data = (experiment or {}).get("data")
+    source = _place(run, data.get("source") if isinstance(data, dict) else None)
     return RunFiles(
         run=run,
         test=_read_json(run.test_file) or {},
@@ -71,17 +85,14 @@ def read_run(folder: Path | str) -> RunFiles:
         history=_read_history(run.history_file),
         predictions=_read_csv(run.predictions_file),
         environment=_read_json(run.environment_file),
-        roots=_roots(run, audit or {}, experiment or {}),
+        roots=[root for root in (_place(run, (audit or {}).get("root")), source) if root is not None],
+        arrays_file=source if source is not None and source.suffix.lower() == ".npz" else None,
     )
 
 
-def _roots(run: Run, audit: dict[str, Any], experiment: dict[str, Any]) -> list[Path]:
-    data = experiment.get("data")
-    source = data.get("source") if isinstance(data, dict) else None
-    named = [Path(str(name)) for name in (audit.get("root"), source) if name]
-    # A run folder may have been moved together with its pictures, so a relative source is also looked for beside it.
-    found = [*named, *(run.folder.parent / name for name in named if not name.is_absolute())]
-    return [folder if folder.is_dir() else folder.parent for folder in found if folder.exists()]
+def _place(run: Run, name: object) -> Path | None:
+    """A path that a file of the run names: relative ones are seen from the run's folder."""
+    return run.folder / str(name) if name else None
 
 
 def _read_text(path: Path) -> str | None:

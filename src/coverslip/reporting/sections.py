@@ -15,6 +15,8 @@ FEW = 20  # below this many test pictures, a class's score says little
 def training_section(files: RunFiles) -> dict[str, Any]:
     """What was measured while the model was trained."""
     history = files.history
+    if history is None and not files.trained_here:
+        return {"missing": "Nothing was trained here: an earlier model was tested on these pictures."}
     if history is None:
         return {"missing": "There is no history.csv in the run folder."}
     steps = len(next(iter(history.values()), []))
@@ -27,11 +29,14 @@ def training_section(files: RunFiles) -> dict[str, Any]:
 
 def settings_section(files: RunFiles) -> dict[str, Any]:
     """Every setting, and what the run ran on, as rows of a table."""
+    experiment = files.experiment
+    if experiment is not None and not files.trained_here:  # the other settings are the model's own run's
+        experiment = {"data": experiment.get("data", {})}
     environment = dict(files.environment or {})
     seconds = environment.pop("seconds", None)
     timings = [(key, f"{value:,.1f}") for key, value in (seconds or {}).items() if isinstance(value, int | float)]
     return {
-        "settings": None if files.experiment is None else flat_rows(files.experiment),
+        "settings": None if experiment is None else flat_rows(experiment),
         "environment": None if files.environment is None else flat_rows(environment),
         "timings": timings,
     }
@@ -43,6 +48,7 @@ def repeat_section(files: RunFiles) -> dict[str, Any]:
     experiment = f"{run.folder.resolve().name}/{run.experiment_file.name}"
     again = f"coverslip train {shlex.quote(experiment)}"
     return {
+        "trained_here": files.trained_here,
         "again": again if files.experiment is not None else "",
         "changed": f"{again} --set section.key=value",
         "page": f"coverslip report {shlex.quote(run.folder.resolve().name)}",
@@ -54,10 +60,20 @@ def limits_section(files: RunFiles) -> dict[str, Any]:
     test, audit = files.test, files.audit or {}
     columns = set(files.predictions[0]) if files.predictions else set()
     said = []
-    if not files.grouped:
+    if not files.trained_here:
+        said.append(
+            "Whether any of these pictures, or the plants, patients or slides they show, were also used to train the "
+            "model. The number above is honest only if none was."
+        )
+    elif not files.grouped:
         said.append(
             "Whether pictures of one plant, patient or slide are in both the training and the test part. No groups "
             "were named, so if there are several pictures of one thing, the scores here are likely to be too high."
+        )
+    if files.trained_here and "near" not in (audit.get("twins") or {"near": 0}):
+        said.append(
+            "Whether a picture and its near copy (resized, cropped, saved again) are in two parts. Only exact copies "
+            "were looked for."
         )
     if "shortcuts" not in audit:
         said.append(
@@ -68,15 +84,16 @@ def limits_section(files: RunFiles) -> dict[str, Any]:
         said.append("Whether a confidence of 0.9 is right nine times in ten. Calibration was not measured.")
     if "familiar" not in columns:
         said.append("Whether a new picture is like those the model learned from, so that its answer can be trusted.")
-    if not (files.run.folder / "repeats.csv").is_file():
+    if files.trained_here and not (files.run.folder / "repeats.csv").is_file():
         said.append(
             "How much the numbers change with another split or another seed. This is one run; the intervals cover the "
             "choice of test pictures, not the choice of training pictures."
         )
-    said.append(
-        "How the model does on pictures from another camera, place or season. The test pictures come from the same "
-        "source as the training pictures."
-    )
+    if files.trained_here:
+        said.append(
+            "How the model does on pictures from another camera, place or season. The test pictures come from the same "
+            "source as the training pictures."
+        )
     few = [name for name, scores in (test.get("classes") or {}).items() if (scores.get("images") or 0) < FEW]
     if few:
         names = ", ".join(few[:6]) + (f" and {len(few) - 6} more" if len(few) > 6 else "")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+import numpy as np
+from PIL import Image
 
-    from coverslip.reporting.run_files import RunFiles
+from coverslip.data.image import Pixels, UnreadableError, decode
+from coverslip.reporting.run_files import RunFiles
 
 SIDE = 224  # pixels of the longer side
 QUALITY = 78
@@ -23,6 +23,7 @@ class Thumbnails:
     def __init__(self, files: RunFiles, *, show: bool = True, budget: int = BUDGET) -> None:
         self.files, self.show, self.left = files, show, budget
         self.missing = self.broken = self.over_budget = 0
+        self._arrays: dict[str, Pixels] = {}
 
     def picture(self, path: str) -> dict[str, Any]:
         """The context of one picture: ``path``, ``data`` (a data address, or empty) and ``why`` there is none."""
@@ -43,46 +44,47 @@ class Thumbnails:
     def _data(self, path: str) -> tuple[str, str]:
         if not self.show:
             return "", "no pictures in this page"
-        file = self.files.picture_file(path)
-        if file is None:
-            self.missing += 1
-            return "", "the file is no longer there"
         if self.left <= 0:
             self.over_budget += 1
             return "", "left out to keep this page small"
         try:
-            data = thumbnail(file)
-        except (OSError, ValueError, SyntaxError) as error:  # PIL raises SyntaxError for some broken PNG files
+            data = thumbnail(self._pixels(path))
+        except UnreadableError as error:
             self.broken += 1
             return "", f"cannot be drawn: {error}"
+        except (OSError, LookupError, ValueError):  # no such file, array, or row of it
+            self.missing += 1
+            return "", "the picture is no longer there"
         self.left -= len(data)
         return data, ""
 
+    def _pixels(self, path: str) -> Pixels:
+        if self.files.arrays_file is None:
+            file = self.files.picture_file(path)
+            return decode(file.read_bytes(), (SIDE, SIDE)).pixels
+        name, _, number = path.partition("/")  # such as x_test/00017
+        if name not in self._arrays:
+            with np.load(self.files.arrays_file, allow_pickle=False) as content:
+                self._arrays[name] = content[name]
+        picture: Pixels = self._arrays[name][int(number)]
+        return picture[:, :, None] if picture.ndim == 2 else picture
 
-def thumbnail(file: Path, side: int = SIDE) -> str:
-    """A picture file as a ``data:image/jpeg`` address; upright, RGB, its longer side at most ``side`` pixels."""
-    from PIL import Image, ImageOps
 
-    with Image.open(file) as picture:
-        picture.draft("RGB", (side, side))  # a JPEG is decoded at a fraction of its size: much less work
-        small = _as_rgb(ImageOps.exif_transpose(picture))
+def thumbnail(pixels: Pixels, side: int = SIDE) -> str:
+    """A picture as a ``data:image/jpeg`` address, its longer side at most ``side`` pixels.
+
+    Args:
+        pixels: uint8 or uint16, (H, W, C). 16 bits are stretched from the 0.5th to the 99.5th percentile; of two
+            channels the first is shown, of more than three the first three.
+        side: pixels.
+    """
+    shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0]
+    if shown.dtype != np.uint8:
+        low, high = np.percentile(shown, (0.5, 99.5))
+        stretched = np.clip((shown.astype(np.float32) - low) / max(high - low, 1), 0, 1) * 255
+        shown = stretched.round().astype(np.uint8)
+    small = Image.fromarray(np.ascontiguousarray(shown)).convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _as_rgb(picture: Image) -> Image:
-    import numpy as np
-    from PIL import Image as images
-
-    if picture.mode.startswith(("I", "F")):  # 16 bits and more: stretched, since PIL would cut them off at 255
-        values = np.asarray(picture, dtype=np.float64)
-        low, high = np.percentile(values, (0.5, 99.5))
-        stretched = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255
-        return images.fromarray(stretched.astype(np.uint8)).convert("RGB")
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        solid = picture.convert("RGBA")
-        ground = images.new("RGBA", solid.size, "white")
-        return images.alpha_composite(ground, solid).convert("RGB")
-    return picture.convert("RGB")

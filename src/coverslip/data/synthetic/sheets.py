@@ -21,7 +21,7 @@ def contact_sheet(
 
     The pictures of the README are made by::
 
-        python -m coverslip.data.synthetic.sheets docs/pictures
+        python -m coverslip.data.synthetic docs/pictures
     """
     if look == "leaf":
         conditions = ["healthy", *DISEASES]
@@ -45,12 +45,3 @@ def contact_sheet(
             shown = Image.fromarray(picture.image).resize((tile, tile), Image.Resampling.LANCZOS)
             sheet.paste(shown, (x, y))
     return sheet
-
-
-if __name__ == "__main__":
-    import sys
-    from pathlib import Path
-
-    folder = Path(sys.argv[1])
-    contact_sheet("leaf", tile=150, seed=4).save(folder / "contact_sheet.jpg", quality=88)
-    contact_sheet("tissue", tile=220, columns=5).save(folder / "tissue_sheet.jpg", quality=88)

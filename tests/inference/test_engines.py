@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from coverslip.data.inputs import InputSpec
+from coverslip.inference.engine import ENGINES, open_engine
+from coverslip.inference.features import FeatureExtractor
+from coverslip.models.catalog import NETWORKS, network_entry
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("COVERSLIP_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def lite0(home):
+    return network_entry("efficientnet-lite0").build(3, True)
+
+
+SPEC = InputSpec(size=(64, 64), mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+
+
+def some(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, 64, 64, 3), np.uint8)
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_every_engine_gives_the_numbers_of_torch_for_any_number_of_pictures(name, lite0):
+    import torch
+
+    images = SPEC.prepare(some(19))
+    engine = open_engine(lite0, SPEC, "test", name)
+    batches = [images[start : start + engine.batch] for start in range(0, 19, engine.batch)]
+    found = np.concatenate(list(engine.run(iter(batches))))
+    with torch.inference_mode():
+        exact = lite0.double()(torch.from_numpy(images).double()).numpy()
+        lite0.float()
+    assert found.shape == (19, 1280)
+    assert np.abs(found - exact).max() < 1e-3 * np.sqrt(np.mean(exact**2))
+
+
+def test_what_was_computed_is_not_computed_again(lite0):
+    extractor, pixels, keys = FeatureExtractor(lite0, SPEC), some(6), [f"{number:032x}" for number in range(6)]
+    first = extractor.extract(pixels, range(6), keys, views=2)
+    assert (first.shape, first.dtype, extractor.computed) == ((12, 1280), np.float16, 12)
+    again = FeatureExtractor(lite0, SPEC)
+    np.testing.assert_array_equal(again.extract(pixels, [4, 1], keys, views=2), first[[4, 1, 10, 7]])
+    assert again.computed == 0
+    more = FeatureExtractor(lite0, SPEC)
+    more.extract(pixels, range(6), keys, views=3)
+    assert more.computed == 6
+
+
+def test_a_second_view_is_the_mirrored_picture(lite0):
+    pixels, keys = some(3, seed=7), [f"a{number:031x}" for number in range(3)]
+    features = FeatureExtractor(lite0, SPEC).extract(pixels, range(3), keys, views=2)
+    mirrored = FeatureExtractor(lite0, SPEC).extract(pixels[:, :, ::-1], range(3), [f"b{n:031x}" for n in range(3)])
+    np.testing.assert_allclose(features[3:], mirrored, atol=1e-3)
+
+
+def test_an_interrupted_pass_keeps_the_blocks_that_are_done(lite0, monkeypatch):
+    monkeypatch.setattr("coverslip.inference.features.BLOCK", 8)
+    pixels, keys = some(40, seed=8), [f"c{number:031x}" for number in range(40)]
+    extractor = FeatureExtractor(lite0, SPEC)
+    real = extractor.engine.run
+
+    def dies(batches):
+        for number, part in enumerate(real(batches)):
+            if number == 3:
+                raise KeyboardInterrupt
+            yield part
+
+    monkeypatch.setattr(extractor.engine, "run", dies)
+    with pytest.raises(KeyboardInterrupt):
+        extractor.extract(pixels, range(40), keys)
+    again = FeatureExtractor(lite0, SPEC)
+    again.extract(pixels, range(40), keys)
+    assert again.computed == 40 - 24
+
+
+def test_other_weights_or_another_preparation_are_other_features(lite0):
+    import dataclasses
+
+    pixels, keys = some(2), [f"d{number:031x}" for number in range(2)]
+    FeatureExtractor(lite0, SPEC).extract(pixels, range(2), keys)
+    other_spec = FeatureExtractor(lite0, dataclasses.replace(SPEC, mean=(0.4,) * 3))
+    other_spec.extract(pixels, range(2), keys)
+    untrained = FeatureExtractor(network_entry("efficientnet-lite0").build(3, False), SPEC)
+    untrained.extract(pixels, range(2), keys)
+    assert (other_spec.computed, untrained.computed) == (2, 2)
+
+
+@pytest.mark.parametrize("name", list(NETWORKS) or ["efficientnet-lite0"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_every_network_takes_any_number_of_channels(name, channels, home):
+    import torch
+
+    entry = network_entry(name)
+    features = entry.build(channels, True)(torch.zeros(1, channels, *entry.size))
+    assert features.shape == (1, entry.features) and torch.isfinite(features).all()
+
+
+def test_one_grey_channel_is_the_same_as_showing_it_in_color(lite0):
+    import torch
+
+    grey = torch.randn(1, 1, 64, 64)
+    adapted = network_entry("efficientnet-lite0").build(1, True)
+    torch.testing.assert_close(adapted(grey), lite0(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from coverslip.training.heads import fit_head, fit_temperature
+
+
+def pictures(groups=40, shots=3, classes=3, width=20, noise=1.0, seed=0):
+    """Features of a few shots of each of some leaves: a class's mean, the leaf's own way, the shot's noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(groups) % classes, shots)
+    means = rng.normal(size=(classes, width))
+    own = np.repeat(rng.normal(size=(groups, width)), shots, axis=0)
+    features = means[labels] + own + noise * 0.3 * rng.normal(size=(groups * shots, width))
+    names = np.repeat([f"leaf{number}" for number in range(groups)], shots)
+    return features.astype(np.float16), labels.tolist(), names.tolist()
+
+
+def test_what_is_learnt_holds_for_other_leaves():
+    features, labels, groups = pictures(groups=200)
+    head = fit_head(features[:300], labels[:300], groups[:300], 3)
+    right = head.scores(features[300:]).argmax(1) == labels[300:]
+    assert right.mean() > 0.85
+
+
+def test_the_strength_is_chosen_on_leaves_that_were_held_out():
+    # Without groups, another shot of the same leaf sits on the other side of a fold and too weak a penalty looks good.
+    features, labels, groups = pictures(groups=30, shots=8, noise=0.3)
+    grouped = fit_head(features, labels, groups, 3)
+    leaking = fit_head(features, labels, [str(row) for row in range(len(labels))], 3)
+    assert grouped.strengths["log_loss"].min() > 1.5 * leaking.strengths["log_loss"].min()
+
+
+def test_the_validation_part_is_watched_but_changes_nothing():
+    features, labels, groups = pictures()
+    other, truth, _ = pictures(seed=1)
+    alone = fit_head(features, labels, groups, 3)
+    watched = fit_head(features, labels, groups, 3, validation=(other, truth))
+    np.testing.assert_array_equal(alone.weight, watched.weight)
+    assert alone.temperature == watched.temperature
+    assert watched.history["validation_loss"].null_count() == 0
+    assert alone.history["validation_loss"].null_count() == len(alone.history)
+
+
+def test_views_of_one_picture_stay_on_one_side_of_a_fold():
+    features, labels, groups = pictures()
+    once = fit_head(features, labels, groups, 3)
+    twice = fit_head(np.concatenate([features, features]), labels, groups, 3, views=2)
+    # The very same picture twice adds nothing; on both sides of a fold it would make every held-out loss tiny.
+    np.testing.assert_allclose(once.strengths["log_loss"], twice.strengths["log_loss"], rtol=0.05)
+
+
+def test_the_same_seed_gives_the_same_head_to_the_bit():
+    features, labels, groups = pictures()
+    one, two = fit_head(features, labels, groups, 3, seed=4), fit_head(features, labels, groups, 3, seed=4)
+    np.testing.assert_array_equal(one.weight, two.weight)
+    assert one.temperature == two.temperature
+
+
+def test_a_constant_feature_does_no_harm():
+    features, labels, groups = pictures()
+    features[:, 0] = 1
+    assert np.isfinite(fit_head(features, labels, groups, 3).weight).all()
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_the_temperature_undoes_scores_that_are_too_sure(factor):
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(20_000, 3)) * 2
+    powers = np.exp(scores)
+    labels = (rng.random(20_000)[:, None] > np.cumsum(powers / powers.sum(1, keepdims=True), 1)).sum(1)
+    assert fit_temperature(scores * factor, labels) == pytest.approx(factor, rel=0.05)
