@@ -252,20 +252,20 @@ def engine_ratio(data: Path, work: Path, repeats: int, pictures: int = 1024) -> 
     from coverslip.data.inputs import InputSpec
     from coverslip.inference.engine import BATCH
     from coverslip.inference.features import FeatureExtractor
-    from coverslip.models.catalog import DEFAULT_NETWORK, network_entry
+    from coverslip.models.catalog import DEFAULT_NETWORK, network_entry, pretrained
 
     entry = network_entry(DEFAULT_NETWORK)
     spec = InputSpec(size=entry.size, mean=(entry.mean,) * 3, std=(entry.std,) * 3)
     with fresh_cache(work):
         cached = read_pixels(scan(data), entry.size)
         rows, keys = range(min(pictures, len(cached.pixels))), cached.facts["row_hash"].to_list()
-        network = entry.build(3, True)
+        network = pretrained(DEFAULT_NETWORK, 3)
         opened = FeatureExtractor(network, spec, "openvino")
         opened.extract(cached.pixels, rows[:BATCH], keys)  # the engine is opened before the clock starts
         import openvino  # only now: the engine has imported it without its telemetry
 
         example = torch.zeros(BATCH, 3, *entry.size)
-        plain = openvino.convert_model(network, example_input=example, input=list(example.shape))
+        plain = openvino.convert_model(network.module(), example_input=example, input=list(example.shape))
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
         queue = openvino.AsyncInferQueue(openvino.Core().compile_model(plain, "CPU", options))
         batch = spec.prepare(cached.pixels[:BATCH])

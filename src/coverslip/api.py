@@ -28,7 +28,7 @@ from coverslip.errors import UserError
 from coverslip.experiment import DataConfig, Experiment, environment, run, score, write_plan
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
-from coverslip.models.catalog import network_entry
+from coverslip.models.catalog import network_entry, pretrained
 from coverslip.progress import SILENT, EventLog, Progress, Stage
 from coverslip.registry import nearest
 from coverslip.reporting.run_page import write_report
@@ -244,7 +244,7 @@ def dry_run(settings: Experiment, *, progress: Progress = SILENT) -> dict[str, A
         mean=(network.mean,) * channels,
         std=(network.std,) * channels,
     )
-    extractor = FeatureExtractor(network.build(channels, True), spec)
+    extractor = FeatureExtractor(pretrained(settings.model.network, channels), spec)
     progress.note("timing the network on this machine")
     batch = spec.prepare(pixels[: extractor.engine.batch])
     list(extractor.engine.run([batch]))

@@ -22,7 +22,7 @@ from coverslip.errors import UserError
 from coverslip.evidence.classification import classification_evidence
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
-from coverslip.models.catalog import DEFAULT_NETWORK, NetworkEntry, network_entry
+from coverslip.models.catalog import DEFAULT_NETWORK, NetworkEntry, network_entry, pretrained
 from coverslip.progress import SILENT, EventLog, Progress
 from coverslip.registry import nearest
 from coverslip.runs import Run
@@ -123,8 +123,7 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     table = _settle(plan, table, pixels, folder, log)
 
     spec = _input_spec(plan, network, size, pixels, table)
-    prefix = network.build(spec.channels, True)
-    extractor = FeatureExtractor(prefix, spec)
+    extractor = FeatureExtractor(pretrained(plan.model.network, spec.channels), spec)
     head, about = _train(plan, table, pixels, extractor, log)
     task = Classification(table.classes, head.temperature)
     predictor = Predictor(plan.model.network, extractor, head.weight, head.bias, task, about)

@@ -82,15 +82,24 @@ class Run:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(f"{str(self.folder)!r} has no {path.name}", "train again, or name another run") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{str(path)!r} is not JSON: {error}", "train again, or restore the file") from error
+        if not isinstance(content, dict):
+            raise UserError(f"{str(path)!r} holds no JSON object", "train again, or restore the file")
         return content
 
 
 def new_run_folder(name: str, home: Path = Path("runs")) -> Path:
-    """``runs/NAME-DATE-N``, with the first N that is free."""
-    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
-    return next_free(home / f"{safe}-{datetime.date.today().isoformat()}-1")
+    """``runs/NAME-DATE-N``, with the first N that is free; made at once, so that no other process takes it."""
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "run"
+    ensure_folder(home)
+    while True:
+        folder = next_free(home / f"{safe}-{datetime.date.today().isoformat()}-1")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
 
 
 def next_free(folder: Path) -> Path:

@@ -1,9 +1,9 @@
 """Files that are written whole or not at all, and the folder of things computed once.
 
-The cache folder holds four kinds of entries, each a folder of its own: ``pixels`` (decoded pictures), ``index`` (what a
-folder looked like when its pixels were cached), ``features`` (outputs of frozen networks) and ``engines`` (networks
-compiled for this machine). An entry is built under a temporary name and renamed, so that a killed process leaves
-nothing that is believed.
+The cache folder holds kinds of entries, each a folder of its own: ``pixels`` (decoded pictures), ``index`` (what a
+folder looked like when its pixels were cached), ``features`` (outputs of frozen networks), ``weights`` (pretrained
+ones, adapted to the channels) and ``engines`` (networks converted for this machine). An entry is built under a
+temporary name and renamed, so that a killed process leaves nothing that is believed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from filelock import FileLock
 
 from coverslip.errors import UserError
 
-KINDS = ("pixels", "features", "engines", "index")
+KINDS = ("pixels", "features", "engines", "weights", "index")
 SPARE_BYTES = 256 * 2**20  # never fill a disk to the last byte
 DEFAULT_LIMIT = 20 * 2**30
+FULL_DISK = ("No space left on device", "Disk quota exceeded", "not enough space on the disk")
 STALE_SECONDS = 24 * 3600  # an unfinished entry older than this belonged to a killed process
 
 
@@ -114,13 +115,20 @@ def need_disk(folder: Path, size: int, what: str) -> None:
         )
 
 
+def is_full_disk(error: BaseException) -> bool:
+    """Whether this is the system's 'no space left'; polars, safetensors and OpenVINO pass it on as text only."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(text in str(error) for text in FULL_DISK)
+
+
 @contextmanager
 def explain_full_disk(folder: Path) -> Iterator[None]:
     """Turn the system's 'no space left' into an error that says where, and how to mend it."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if isinstance(error, UserError) or not is_full_disk(error):
             raise
         raise UserError(
             f"the disk that holds {str(folder)!r} became full",
@@ -183,6 +191,11 @@ def building(kind: str) -> Iterator[Draft]:
                     raise
     finally:
         shutil.rmtree(draft.folder, ignore_errors=True)
+
+
+def drop_entry(kind: str, key: str) -> None:
+    """Remove an entry that turned out to be broken, so that it is built anew."""
+    _remove(cache_folder() / kind / key)
 
 
 def entry_folder(kind: str, key: str) -> Path | None:

@@ -4,7 +4,8 @@ import pytest
 from coverslip.data.inputs import InputSpec
 from coverslip.inference.engine import ENGINES, open_engine
 from coverslip.inference.features import FeatureExtractor
-from coverslip.models.catalog import NETWORKS, network_entry
+from coverslip.models.catalog import NETWORKS, network_entry, pretrained
+from coverslip.models.freeze import Frozen
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lite0(home):
-    return network_entry("efficientnet-lite0").build(3, True)
+    return pretrained("efficientnet-lite0", 3)
 
 
 SPEC = InputSpec(size=(64, 64), mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
@@ -32,12 +33,11 @@ def test_every_engine_gives_the_numbers_of_torch_for_any_number_of_pictures(name
     import torch
 
     images = SPEC.prepare(some(19))
-    engine = open_engine(lite0, SPEC, "test", name)
+    engine = open_engine(lite0, SPEC, name)
     batches = [images[start : start + engine.batch] for start in range(0, 19, engine.batch)]
     found = np.concatenate(list(engine.run(iter(batches))))
     with torch.inference_mode():
-        exact = lite0.double()(torch.from_numpy(images).double()).numpy()
-        lite0.float()
+        exact = lite0.module().double()(torch.from_numpy(images).double()).numpy()
     assert found.shape == (19, 1280)
     assert np.abs(found - exact).max() < 1e-3 * np.sqrt(np.mean(exact**2))
 
@@ -88,9 +88,10 @@ def test_other_weights_or_another_preparation_are_other_features(lite0):
     FeatureExtractor(lite0, SPEC).extract(pixels, range(2), keys)
     other_spec = FeatureExtractor(lite0, dataclasses.replace(SPEC, mean=(0.4,) * 3))
     other_spec.extract(pixels, range(2), keys)
-    untrained = FeatureExtractor(network_entry("efficientnet-lite0").build(3, False), SPEC)
-    untrained.extract(pixels, range(2), keys)
-    assert (other_spec.computed, untrained.computed) == (2, 2)
+    changed = {name: tensor * 1.01 for name, tensor in lite0.weights.items()}
+    retrained = FeatureExtractor(Frozen(lite0.build, changed), SPEC)
+    retrained.extract(pixels, range(2), keys)
+    assert (other_spec.computed, retrained.computed) == (2, 2)
 
 
 @pytest.mark.parametrize("name", list(NETWORKS) or ["efficientnet-lite0"])
@@ -99,7 +100,7 @@ def test_every_network_takes_any_number_of_channels(name, channels, home):
     import torch
 
     entry = network_entry(name)
-    features = entry.build(channels, True)(torch.zeros(1, channels, *entry.size))
+    features = pretrained(name, channels).module()(torch.zeros(1, channels, *entry.size))
     assert features.shape == (1, entry.features) and torch.isfinite(features).all()
 
 
@@ -107,5 +108,5 @@ def test_one_grey_channel_is_the_same_as_showing_it_in_color(lite0):
     import torch
 
     grey = torch.randn(1, 1, 64, 64)
-    adapted = network_entry("efficientnet-lite0").build(1, True)
-    torch.testing.assert_close(adapted(grey), lite0(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)
+    adapted = pretrained("efficientnet-lite0", 1).module()
+    torch.testing.assert_close(adapted(grey), lite0.module()(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)

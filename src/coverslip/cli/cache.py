@@ -13,14 +13,14 @@ def cache(
         bool, typer.Option("--clear", help="Remove everything; runs and pictures are not touched.")
     ] = False,
 ) -> None:
-    """List what was computed once and kept: decoded pictures, features, compiled networks; or clear it."""
+    """List what was computed once and kept: decoded pictures, features, networks; or clear it."""
     from coverslip.storage import cache_entries, cache_folder, cache_limit, clear_cache, size_text
 
     if clear:
         typer.echo(f"removed {size_text(clear_cache())} from {cache_folder()}")
         return
     entries = cache_entries()
-    for kind in ("pixels", "features", "engines"):
+    for kind in ("pixels", "features", "weights", "engines"):
         mine = [entry for entry in entries if entry.kind == kind]
         if mine:
             used = datetime.datetime.fromtimestamp(max(entry.used for entry in mine)).strftime("%Y-%m-%d %H:%M")

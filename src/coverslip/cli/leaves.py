@@ -12,7 +12,7 @@ from coverslip.cli.terminal import quoted
 
 def leaves(
     out: Annotated[Path, typer.Argument(help="Folder to write; must not exist or be empty.")],
-    classes: Annotated[int, typer.Option(help="How many classes.")] = 15,
+    classes: Annotated[int | None, typer.Option(help="How many classes. Default: 15; 2 for tissue.")] = None,
     leaves: Annotated[int, typer.Option(help="Leaves (slides, for tissue) a class.")] = 12,
     shots: Annotated[int, typer.Option(help="Photographs a leaf.")] = 3,
     size: Annotated[int, typer.Option(help="Side in pixels.")] = 256,
@@ -22,10 +22,9 @@ def leaves(
     duplicates: Annotated[int, typer.Option(help="Plant so many copies under other names, as a trap.")] = 0,
 ) -> None:
     """Write built-in pictures of leaves or tissue, with a mask each and a table."""
-    from coverslip.data.synthetic import class_names, write_leaves
+    from coverslip.data.synthetic import write_leaves
     from coverslip.progress import TerminalProgress
 
-    classes = min(classes, len(class_names(look))) if look == "tissue" and classes == 15 else classes
     table = write_leaves(
         out,
         look=look,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,17 @@ from coverslip.cli import cache, demo, evaluate, leaves, predict, report, train
 from coverslip.cli.terminal import say_error
 from coverslip.errors import UserError
 
+# Typer has no public name for the class of all usage errors; older versions take it from click, newer ones from a copy.
+UsageError = typer.BadParameter.__bases__[0]
 DONE, BLOCKED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+FIXES = {
+    errno.ENOSPC: "free some space, or write to another folder",
+    errno.EDQUOT: "free some space, or write to another folder",
+    errno.EACCES: "check the permissions, or choose another folder",
+    errno.EROFS: "choose a folder on a disk that can be written",
+    errno.ENAMETOOLONG: "give a shorter path",
+}
 
 app = typer.Typer(
     name="coverslip",
@@ -49,7 +59,13 @@ def _options(
 def main() -> None:
     """Run the program and exit: 0 done, 1 blocked by a finding, 2 a user's error, 130 interrupted."""
     try:
-        app()
+        code = app(standalone_mode=False)  # standalone, Typer would end on Ctrl+C without a word
+        if code == INTERRUPTED:  # so Typer passes Ctrl+C on
+            raise KeyboardInterrupt
+        sys.exit(code if isinstance(code, int) else DONE)
+    except UsageError as error:
+        _say_usage(error)
+        sys.exit(USER_ERROR)
     except UserError as error:
         say_error(error.problem, error.fix)
         sys.exit(USER_ERROR)
@@ -60,8 +76,19 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(DONE)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in FIXES:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        say_error(f"{(error.strerror or str(error)).lower()}{where}", "free some space, or write to another folder")
+        say_error(f"{(error.strerror or str(error)).lower()}{where}", FIXES[error.errno])
         sys.exit(USER_ERROR)
+
+
+def _say_usage(error: Any) -> None:
+    """A mistake in the command itself, in the same two lines as every other."""
+    context = error.ctx
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help itself is the answer
+        print(error.format_message(), file=sys.stderr)  # noqa: T201
+        return
+    problem, near, name = " ".join(error.format_message().split()).partition("Did you mean")
+    fix = f"did you mean{name}" if near else f"{context.command_path if context else 'coverslip'} --help"
+    say_error(problem.strip().rstrip("."), fix)

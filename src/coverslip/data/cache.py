@@ -21,6 +21,7 @@ from coverslip.storage import (
     building,
     cache_folder,
     digest,
+    drop_entry,
     entry_folder,
     evict,
     locked,
@@ -76,10 +77,9 @@ def read_pixels(
     quick = _quick_key(table, settings)
     with locked("pixels", quick):
         key = _indexed(quick)
-        if key is not None and (folder := entry_folder("pixels", key)) is not None:
-            cache = _open(folder)
-            if not verify or _unchanged(table, cache.facts, progress):
-                return cache
+        cache = None if key is None else _cached(key, len(table))
+        if cache is not None and (not verify or _unchanged(table, cache.facts, progress)):
+            return cache
         return _decode(table, size, fit, settings, quick, progress)
 
 
@@ -133,7 +133,8 @@ def _decode_in(
             _write_header(file, shape, form.depth)
             for chunk in decode_all(table.source, table.paths, form, size, fit, stage):
                 # Written, not mapped: on a full disk a write is an error that can be told, a map is a crash.
-                chunk.pixels.tofile(file)
+                # (NumPy's own tofile would lose the error's number.)
+                file.write(chunk.pixels.data)
                 facts += chunk.facts
                 for fact in chunk.facts:
                     content.update(str(fact["file_hash"]).encode())
@@ -147,6 +148,21 @@ def _decode_in(
 def _write_header(file: IO[bytes], shape: tuple[int, ...], depth: str) -> None:
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(depth)), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
+
+
+def _cached(key: str, pictures: int) -> PixelCache | None:
+    """A finished entry; one that a disk error or another hand has spoilt is removed, and decoded again."""
+    folder = entry_folder("pixels", key)
+    if folder is None:
+        return None
+    try:
+        cache = _open(folder)
+    except (OSError, EOFError, ValueError, pl.exceptions.PolarsError):
+        cache = None
+    if cache is None or not len(cache.pixels) == cache.facts.height == pictures:
+        drop_entry("pixels", key)
+        return None
+    return cache
 
 
 def _open(folder: Path) -> PixelCache:

@@ -19,6 +19,7 @@ from coverslip.devices import cores
 from coverslip.progress import Stage
 
 CHUNK = 16  # pictures a task: enough to resize together, few enough to keep memory flat
+HELD_BYTES = 48_000_000  # decoded pixels that wait to be resized together; a few large pictures would fill the memory
 FACTS = {
     "path": pl.String,
     "status": pl.String,
@@ -136,7 +137,8 @@ def _open(source: Source, path: str, needed: tuple[int, int]) -> tuple[Decoded |
     try:
         data = source.read(path)
     except OSError as error:
-        return (error.strerror or "cannot be read").lower(), b""
+        text = error.strerror or "cannot be read"
+        return text[:1].lower() + text[1:], b""
     if isinstance(data, np.ndarray):
         height, width, channels = data.shape
         return Decoded(data, f"{data.dtype.name}x{channels}", "array", width, height), data.tobytes()
@@ -152,6 +154,14 @@ def _decode_chunk(
     pixels = np.zeros((len(paths), *size, form.channels), form.depth)
     facts: list[dict[str, object]] = []
     same_size: dict[tuple[int, ...], list[tuple[int, Pixels]]] = {}
+    held = 0
+
+    def resize_held() -> None:
+        for members in same_size.values():
+            batch = np.stack([each for _, each in members]) if len(members) > 1 else members[0][1][None]
+            pixels[[number for number, _ in members]] = fit_batch(batch, size, fit)
+        same_size.clear()
+
     for number, path in enumerate(paths):
         decoded, data = _open(source, path, size)
         fact: dict[str, object] = dict.fromkeys(FACTS)
@@ -177,9 +187,11 @@ def _decode_chunk(
             continue
         fact["status"] = "ok"
         same_size.setdefault(fitting.shape, []).append((number, fitting))
-    for members in same_size.values():
-        batch = np.stack([each for _, each in members])
-        pixels[[number for number, _ in members]] = fit_batch(batch, size, fit)
+        held += fitting.nbytes
+        if held > HELD_BYTES:
+            resize_held()
+            held = 0
+    resize_held()
     for number, fact in enumerate(facts):
         if fact["status"] == "ok":
             fact["row_hash"] = _hash(pixels[number])

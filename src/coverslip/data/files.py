@@ -57,7 +57,22 @@ def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
         seen.add(real)
         folders[:] = sorted(each for each in folders if not is_junk_folder(each))
         for name in sorted(names):
-            yield Path(home, name), is_picture(name)
+            path = Path(home, name)
+            if is_picture(name):
+                _need_text(path)
+            yield path, is_picture(name)
+
+
+def _need_text(path: Path) -> None:
+    """Tables and pages are UTF-8, and cannot name a file whose name is not."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="replace").decode()
+        raise UserError(
+            f"the name of {shown!r} is not UTF-8 (it comes from an older system)",
+            "rename it, or all at once: convmv -f latin1 -t utf8 -r --notest FOLDER",
+        ) from error
 
 
 def _refuse(error: OSError) -> None:

@@ -10,6 +10,7 @@ import io
 import struct
 import threading
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,10 +112,7 @@ def _decode_pillow(data: bytes, needed: tuple[int, int] | None) -> Decoded:
         image.draft(None, (max(least, 1), max(int(least * scale), 1)) if scale < 1 else (least, least))
     if image.width * image.height > MAX_PIXELS:
         raise UnreadableError(_too_large(f"{width:,} x {height:,} pixels"))
-    if image.width * image.height > BIG_PIXELS:
-        with _one_big_picture:
-            pixels = _pillow_pixels(image, orientation)
-    else:
+    with _turn_of(image.width * image.height):
         pixels = _pillow_pixels(image, orientation)
     return Decoded(pixels, mode, form, width, height, orientation != 1, pages)
 
@@ -133,7 +131,7 @@ def _pillow_pixels(image: Image.Image, orientation: int) -> Pixels:
 
 def _plain_mode(image: Image.Image) -> Image.Image:
     """L or RGB, whatever the file holds; transparency over white, since white is what viewers show behind it."""
-    if image.mode in ("L", "RGB"):
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
         image.load()
         return image
     if image.mode == "1":
@@ -143,7 +141,7 @@ def _plain_mode(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         with_alpha = image.convert("RGBA")
         flat = Image.alpha_composite(Image.new("RGBA", with_alpha.size, "white"), with_alpha)
-        return flat.convert("L" if image.mode in ("LA", "La") else "RGB")
+        return flat.convert("L" if image.mode in ("L", "LA", "La") else "RGB")
     return image.convert("RGB")
 
 
@@ -152,12 +150,13 @@ def _decode_deep_png(data: bytes) -> Decoded:
 
     width, height = struct.unpack(">II", data[16:24])
     _refuse_large(width, height)
-    pixels = np.asarray(png_decode(data))
-    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
-    mode = f"uint16x{pixels.shape[2]}"
-    if pixels.shape[2] in (2, 4):  # the PNG format knows no other use of an even channel than transparency
-        alpha = pixels[:, :, -1:].astype(np.float32) / 65535
-        pixels = np.rint(pixels[:, :, :-1] * alpha + 65535 * (1 - alpha)).astype(np.uint16)
+    with _turn_of(width * height):
+        pixels = np.asarray(png_decode(data))
+        pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+        mode = f"uint16x{pixels.shape[2]}"
+        if pixels.shape[2] in (2, 4):  # the PNG format knows no other use of an even channel than transparency
+            alpha = pixels[:, :, -1:].astype(np.float32) / 65535
+            pixels = np.rint(pixels[:, :, :-1] * alpha + 65535 * (1 - alpha)).astype(np.uint16)
     return Decoded(pixels, mode, "PNG", width, height)
 
 
@@ -179,9 +178,8 @@ def _decode_tiff(data: bytes) -> Decoded:
         channel = next((axis for axis in ("C", "S") if axis in axes), "")
         others = [axis for axis in axes if axis not in ("Y", "X", channel)]
         pages = int(np.prod([shape[axes.index(axis)] for axis in others], dtype=int))
-        # Only the first plane is read: a stack of 500 planes must not be decoded for one.
-        planes = shape[axes.index(channel)] if channel == "C" else 1
-        pixels = np.asarray(series.asarray() if pages == 1 else tiff.asarray(key=range(planes)))
+        with _turn_of(width * height):
+            pixels = np.asarray(series.asarray() if pages == 1 else _first_plane(tiff, axes, shape))
         kept = [axis for axis in axes if axis in ("Y", "X", channel)]
         pixels = pixels.reshape([shape[axes.index(axis)] for axis in kept])
         pixels = np.moveaxis(pixels, kept.index(channel), -1) if channel else pixels[:, :, None]
@@ -210,6 +208,18 @@ def _decode_tiff(data: bytes) -> Decoded:
         )
 
 
+def _first_plane(tiff: Any, axes: str, shape: tuple[int, ...]) -> Pixels:
+    """All channels of a stack's first plane, and nothing else: 500 planes must not be decoded for one."""
+    outer = [axis for axis in axes if axis not in ("Y", "X", "S")]
+    numbers = np.arange(int(np.prod([shape[axes.index(axis)] for axis in outer]))).reshape(
+        [shape[axes.index(axis)] for axis in outer]
+    )
+    # Channels may be the outer or the inner loop (CZYX or ZCYX), so their pages need not lie side by side.
+    first = numbers[tuple(slice(None) if axis == "C" else 0 for axis in outer)]
+    result: Pixels = tiff.asarray(series=0, key=[int(number) for number in first.reshape(-1)])
+    return result
+
+
 def _turn(pixels: Pixels, orientation: int) -> Pixels:
     """Apply the TIFF/EXIF orientation 1 to 8 to (H, W) or (H, W, C): what turns the picture upright."""
     turns = {
@@ -222,6 +232,11 @@ def _turn(pixels: Pixels, orientation: int) -> Pixels:
         8: lambda p: np.rot90(p, 1),
     }
     return turns[orientation](pixels) if orientation in turns else pixels
+
+
+def _turn_of(pixels: int) -> AbstractContextManager[object]:
+    """Large pictures wait for each other, small ones do not."""
+    return _one_big_picture if pixels > BIG_PIXELS else nullcontext()
 
 
 def _refuse_large(width: int, height: int) -> None:

@@ -51,6 +51,13 @@ class InputSpec:
             raise UserError(f"fit={self.fit!r} is not known", nearest(self.fit, FITS))
         if min(self.size) < 8 or max(self.size) > 4096:
             raise UserError(f"size={self.size} is not within 8 to 4096 pixels", "the network's own size is a good one")
+        if self.depth not in ("uint8", "uint16"):
+            raise UserError(f"depth={self.depth!r} is not known", "'uint8' or 'uint16'")
+        for name, values in (("mean", self.mean), ("std", self.std), ("low", self.low), ("high", self.high)):
+            if len(values) != self.channels and (values or name in ("mean", "std")):
+                raise UserError(f"{name} has {len(values)} values for {self.channels} channels", "give one a channel")
+        if min(self.std, default=0) <= 0:
+            raise UserError(f"std={self.std} cannot be divided by", "give numbers above 0")
 
     def prepare(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """(N, H, W, C) of ``depth`` and ``size`` -> float32 (N, C, H, W), contiguous, as the network wants it."""

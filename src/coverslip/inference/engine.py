@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from coverslip.data.inputs import InputSpec
 from coverslip.devices import pick_device
-from coverslip.models.freeze import Prefix
+from coverslip.models.freeze import Frozen
 from coverslip.registry import Registry
-from coverslip.storage import building, digest, entry_folder, locked
+from coverslip.storage import building, cache_folder, digest, drop_entry, entry_folder, locked
 
 if TYPE_CHECKING:
     import torch
@@ -43,18 +43,17 @@ class Engine(Protocol):
 ENGINES: Registry[type[Any]] = Registry("engine")
 
 
-def open_engine(prefix: Prefix, spec: InputSpec, key: str, name: str | None = None) -> Engine:
+def open_engine(frozen: Frozen, spec: InputSpec, name: str | None = None) -> Engine:
     """The engine for this machine: OpenVINO on a CPU, PyTorch on a GPU or where OpenVINO is not installed.
 
     Args:
-        prefix: the frozen part.
+        frozen: the frozen part.
         spec: gives the input's shape.
-        key: names the weights, so that a compiled network can be kept for the next run.
         name: of an engine, to force one.
     """
     if name is None:
         name = "openvino" if pick_device().type == "cpu" and _import_openvino() is not None else "torch"
-    engine: Engine = ENGINES[name](prefix, spec, key)
+    engine: Engine = ENGINES[name](frozen, spec)
     return engine
 
 
@@ -64,12 +63,12 @@ class TorchEngine:
 
     name = "torch"
 
-    def __init__(self, prefix: Prefix, spec: InputSpec, key: str) -> None:
+    def __init__(self, frozen: Frozen, spec: InputSpec) -> None:
         import torch
 
         self.device = pick_device()
         self.batch = BATCH if self.device.type == "cpu" else 64
-        self.prefix = prefix.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.prefix = frozen.module().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
         """See `Engine.run`."""
@@ -98,11 +97,11 @@ class OpenVinoEngine:
     name = "openvino"
     batch = BATCH
 
-    def __init__(self, prefix: Prefix, spec: InputSpec, key: str) -> None:
+    def __init__(self, frozen: Frozen, spec: InputSpec) -> None:
         openvino = _import_openvino()
         assert openvino is not None
         self._queue_type = openvino.AsyncInferQueue
-        model = _converted(openvino, prefix, spec, key)
+        model = _converted(openvino, frozen, spec)
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
         self._compiled = openvino.Core().compile_model(model, "CPU", options)
 
@@ -130,31 +129,32 @@ class OpenVinoEngine:
         return np.concatenate([batch, np.zeros((lacking, *batch.shape[1:]), np.float32)]) if lacking else batch
 
 
-def _converted(openvino: Any, prefix: Prefix, spec: InputSpec, key: str) -> Any:
+def _converted(openvino: Any, frozen: Frozen, spec: InputSpec) -> Any:
     """The network in OpenVINO's form; converting takes seconds, so it is kept in the cache folder."""
     shape = [BATCH, spec.channels, *spec.size]
-    name = digest("openvino", openvino.get_version(), key, shape)
+    name = digest("openvino", openvino.get_version(), frozen.key, shape)
     core = openvino.Core()
     with locked("engines", name):
         folder = entry_folder("engines", name)
-        if folder is None:
-            with building("engines") as draft:
-                openvino.save_model(
-                    _convert(openvino, prefix, shape), draft.folder / "model.xml", compress_to_fp16=False
-                )
-                draft.key = name
-            folder = entry_folder("engines", name)
-        assert folder is not None
-        return core.read_model(folder / "model.xml")
+        if folder is not None:
+            try:
+                return core.read_model(folder / "model.xml")
+            except RuntimeError:  # all that OpenVINO raises: a disk error or another hand has spoilt the file
+                drop_entry("engines", name)
+        with building("engines") as draft:
+            model = _convert(openvino, frozen, shape)
+            openvino.save_model(model, draft.folder / "model.xml", compress_to_fp16=False)
+            draft.key = name
+        return core.read_model(cache_folder() / "engines" / name / "model.xml")
 
 
-def _convert(openvino: Any, prefix: Prefix, shape: list[int]) -> Any:
+def _convert(openvino: Any, frozen: Frozen, shape: list[int]) -> Any:
     import torch
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns of shapes that it takes as fixed; here they are
         example = torch.zeros(1, *shape[1:])
-        traced = torch.jit.trace(prefix, example, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(frozen.module(), example, check_trace=False)  # type: ignore[no-untyped-call]
         return openvino.convert_model(traced, example_input=example, input=shape)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,9 @@ from coverslip.data.augment import view
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import InputSpec
 from coverslip.inference.engine import Engine, open_engine
-from coverslip.models.freeze import Prefix, weights_key
+from coverslip.models.freeze import Frozen
 from coverslip.progress import SILENT, Progress
-from coverslip.storage import building, cache_folder, digest, mark_used, need_disk
+from coverslip.storage import building, cache_folder, digest, drop_entry, mark_used, need_disk
 
 BLOCK = 2048
 FEATURES_FILE, KEYS_FILE = "features.npy", "keys.npy"
@@ -33,13 +34,13 @@ class FeatureExtractor:
     """A frozen network that remembers what it has seen.
 
     Attributes:
-        prefix: the frozen part.
+        frozen: the frozen part.
         spec: how pictures are prepared for it.
         engine_name: to force an engine; None picks the fastest.
         computed: pictures (views counted) that had to be computed so far.
     """
 
-    prefix: Prefix
+    frozen: Frozen
     spec: InputSpec
     engine_name: str | None = None
     computed: int = 0
@@ -51,14 +52,14 @@ class FeatureExtractor:
     def weights(self) -> str:
         """The key of the frozen weights."""
         if not self._weights:
-            self._weights = weights_key(self.prefix)
+            self._weights = self.frozen.key
         return self._weights
 
     @property
     def engine(self) -> Engine:
         """The engine, opened when it is first needed: where all features are cached it never is."""
         if self._engine is None:
-            self._engine = open_engine(self.prefix, self.spec, self.weights, self.engine_name)
+            self._engine = open_engine(self.frozen, self.spec, self.engine_name)
         return self._engine
 
     def extract(
@@ -96,11 +97,6 @@ class FeatureExtractor:
             self._compute(pixels, missing, store, progress, name)
         return store.gather([key for _, _, key in wanted])
 
-    def missing(self, rows: Sequence[int], keys: Sequence[str], views: int = 1) -> int:
-        """How many views `extract` would have to compute."""
-        store = self._store or _Store(digest("features", self.weights, self.spec))
-        return sum(_key(keys[row], number) not in store.places for number in range(views) for row in rows)
-
     def _compute(
         self, pixels: Pixels, missing: list[tuple[int, int, bytes]], store: _Store, progress: Progress, name: str
     ) -> None:
@@ -114,15 +110,26 @@ class FeatureExtractor:
 
         done: list[Features] = []
         filled = first = 0
-        with progress.stage(name, len(missing), "views") as stage:
-            for part in self.engine.run(batches()):
-                done.append(_finite(part))
-                filled += len(part)
-                self.computed += len(part)
-                stage.advance(len(part))
-                if filled - first >= BLOCK or filled == len(missing):
-                    store.add(np.concatenate(done), [key for _, _, key in missing[first:filled]])
-                    done, first = [], filled
+
+        def keep() -> None:
+            nonlocal done, first
+            some, done = done, []
+            start, first = first, first + sum(map(len, some))
+            if some:
+                store.add(np.concatenate(some), [key for _, _, key in missing[start:first]])
+
+        try:
+            with progress.stage(name, len(missing), "views") as stage:
+                for part in self.engine.run(batches()):
+                    done.append(_finite(part))
+                    filled += len(part)
+                    self.computed += len(part)
+                    stage.advance(len(part))
+                    if filled - first >= BLOCK or filled == len(missing):
+                        keep()
+        except KeyboardInterrupt:
+            keep()  # the next run goes on from here
+            raise
 
 
 class _Store:
@@ -140,8 +147,12 @@ class _Store:
         try:
             keys = np.load(folder / KEYS_FILE, allow_pickle=False)
             block = np.load(folder / FEATURES_FILE, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError):
-            return  # another process has just evicted it, or a disk error spoiled it: its rows are computed again
+            whole = keys.ndim == block.ndim == 2 and len(keys) == len(block)
+        except (OSError, EOFError, ValueError):
+            whole = False
+        if not whole:  # another process has just evicted it, or a disk error spoiled it: its rows are computed again
+            drop_entry("features", folder.name)
+            return
         mark_used(folder)
         number = len(self.blocks)
         self.blocks.append(block)
@@ -152,8 +163,8 @@ class _Store:
         """Keep some rows for good."""
         need_disk(cache_folder(), features.nbytes, f"{len(features):,} features")
         with building("features") as draft:
-            np.save(draft.folder / FEATURES_FILE, features)
-            np.save(draft.folder / KEYS_FILE, np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1))
+            _save(draft.folder / FEATURES_FILE, features)
+            _save(draft.folder / KEYS_FILE, np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1))
             draft.key = f"{self.kind}-{digest(*keys)}"
         self._open(cache_folder() / "features" / draft.key)
 
@@ -167,6 +178,13 @@ class _Store:
             mine = np.flatnonzero(places[:, 0] == number)
             result[mine] = self.blocks[number][places[mine, 1]]
         return result
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    """Like `numpy.save`, which on a full disk would lose the error's number."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(np.ascontiguousarray(array).data)
 
 
 def _key(row_hash: str, number: int) -> bytes:

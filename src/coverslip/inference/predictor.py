@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from coverslip.config import from_mapping, to_mapping
 from coverslip.data.decoding import FACTS, Chunk, PixelFormat, decode_all
@@ -21,6 +20,7 @@ from coverslip.data.table import READ, ImageTable
 from coverslip.errors import UserError
 from coverslip.inference.features import FeatureExtractor
 from coverslip.models.catalog import network_entry
+from coverslip.models.freeze import Frozen
 from coverslip.progress import SILENT, Progress, Stage
 from coverslip.runs import Run
 from coverslip.storage import writing
@@ -95,12 +95,10 @@ class Predictor:
 
     def save(self, run: Run) -> None:
         """Write the bundle: weights without code, and all else as JSON."""
-        tensors = {
-            FROZEN + name: tensor.cpu().contiguous() for name, tensor in self.extractor.prefix.state_dict().items()
-        }
+        tensors = {FROZEN + name: tensor.cpu().contiguous() for name, tensor in self.extractor.frozen.weights.items()}
         tensors |= {HEAD_WEIGHT: torch.from_numpy(self.weight), HEAD_BIAS: torch.from_numpy(self.bias)}
         with writing(run.weights_file) as temporary:
-            save_file(tensors, temporary)
+            temporary.write_bytes(save(tensors))  # safetensors' own writer would hide the file from colleagues (0600)
         content = {
             "bundle": BUNDLE,
             "network": self.network,
@@ -130,17 +128,22 @@ class Predictor:
             classes, temperature = tuple(map(str, content["classes"])), float(content["temperature"])
             network = str(content["network"])
             tensors = load_file(run.weights_file)
-            prefix = network_entry(network).build(spec.channels, False)
-            frozen = {name.removeprefix(FROZEN): each for name, each in tensors.items() if name.startswith(FROZEN)}
-            prefix.load_state_dict(frozen)
+            weights = {name.removeprefix(FROZEN): each for name, each in tensors.items() if name.startswith(FROZEN)}
+            entry = network_entry(network)
+            frozen = Frozen(lambda: entry.build(spec.channels, False), weights)
+            if frozen.key != content["weights"]:
+                raise wrong
             weight, bias = tensors[HEAD_WEIGHT].numpy(), tensors[HEAD_BIAS].numpy()
-        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
             raise wrong from error
-        if weight.shape != (len(classes), network_entry(network).features) or bias.shape != (len(classes),):
+        numbers = np.isfinite(weight).all() and np.isfinite(bias).all() and 0 < temperature < np.inf
+        if not numbers or len(set(classes)) < len(classes):
+            raise wrong
+        if weight.shape != (len(classes), entry.features) or bias.shape != (len(classes),):
             raise wrong
         known = {"bundle", "network", "classes", "temperature", "input", "weights"}
         about = {key: value for key, value in content.items() if key not in known}
-        return cls(network, FeatureExtractor(prefix, spec), weight, bias, Classification(classes, temperature), about)
+        return cls(network, FeatureExtractor(frozen, spec), weight, bias, Classification(classes, temperature), about)
 
 
 def _together(chunks: Iterator[Chunk]) -> Iterator[Chunk]:

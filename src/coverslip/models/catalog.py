@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib.metadata import version
 
+from safetensors.torch import load_file, save_file
+
+from coverslip.models.freeze import Frozen, Prefix
 from coverslip.registry import Registry
-
-if TYPE_CHECKING:
-    from coverslip.models.freeze import Prefix
+from coverslip.storage import building, digest, entry_folder, locked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +24,7 @@ class NetworkEntry:
         std: likewise.
         features: numbers a picture at the end of the frozen part.
         origin: where the weights come from, and their licence.
+        packages: whose versions decide what ``build`` gives.
     """
 
     build: Callable[[int, bool], Prefix]
@@ -31,6 +33,7 @@ class NetworkEntry:
     std: float
     features: int
     origin: str
+    packages: tuple[str, ...]
 
 
 NETWORKS: Registry[Callable[[], NetworkEntry]] = Registry("network")
@@ -46,3 +49,24 @@ def network_entry(name: str) -> NetworkEntry:
     from coverslip.models import timm_family  # noqa: F401  (registers its networks)
 
     return NETWORKS[name]()
+
+
+def pretrained(name: str, channels: int) -> Frozen:
+    """The frozen part of a network with its pretrained weights, adapted to ``channels``.
+
+    The adapted weights are kept in the cache folder, so that later runs need not build the network to have them.
+    """
+    entry = network_entry(name)
+    key = digest("weights", name, channels, [version(package) for package in entry.packages])
+    with locked("weights", key):
+        folder = entry_folder("weights", key)
+        if folder is None:
+            with building("weights") as draft:
+                state = entry.build(channels, True).state_dict()
+                save_file(
+                    {name: tensor.contiguous() for name, tensor in state.items()}, draft.folder / "weights.safetensors"
+                )
+                draft.key = key
+            folder = entry_folder("weights", key)
+    assert folder is not None
+    return Frozen(lambda: entry.build(channels, False), load_file(folder / "weights.safetensors"))

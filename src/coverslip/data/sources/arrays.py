@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +56,7 @@ def scan_arrays(file: Path) -> ImageTable:
     try:
         with np.load(file, allow_pickle=False) as content:
             data = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{str(file)!r} cannot be opened: {error}", "save it with numpy.savez, without objects"
         ) from error

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 from typing import Protocol
 
 from coverslip.data.image import Pixels
+
+MAX_BYTES = 10**9  # a file is read whole; a slide of many gigabytes must not fill the memory before it is refused
 
 
 class Source(Protocol):
@@ -32,8 +37,15 @@ class Files:
 
     def read(self, path: str) -> bytes:
         """See `Source.read`."""
-        # A plain open: joining pathlib paths costs as much as reading a small file.
-        with open(self._prefix + path, "rb") as file:  # noqa: PTH123
+        # Plain text and open: joining pathlib paths costs as much as reading a small file.
+        full = path if os.path.isabs(path) else self._prefix + path  # noqa: PTH117
+        status = os.stat(full)  # noqa: PTH116
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise OSError(errno.EINVAL, "is not a file")
+        if status.st_size > MAX_BYTES:
+            found = f"{status.st_size / 10**9:.1f} GB (at most {MAX_BYTES / 10**9:.0f})"
+            raise OSError(errno.EFBIG, f"too large: {found}; cut it into tiles")
+        with open(full, "rb") as file:  # noqa: PTH123
             return file.read()
 
     def stamp(self, path: str) -> tuple[int, int]:

@@ -61,7 +61,7 @@ def scan_table(path: Path, group_column: str | None = None) -> ImageTable:
     if group_column is not None and group_column not in frame.columns:
         raise UserError(f"{path.name!r} has no column {group_column!r}", nearest(group_column, frame.columns))
     group_column = group_column or ("group" if "group" in frame.columns else None)
-    frame = frame.with_columns(pl.col("path").str.replace_all("\\", "/", literal=True).str.strip_prefix("./"))
+    frame = frame.with_columns(_with_slashes(frame["path"], path).str.strip_prefix("./"))
     empty = frame.with_row_index("row").filter(pl.col("path").fill_null("") == "")
     unlabeled = frame.with_row_index("row").filter(pl.col("label").fill_null("") == "")
     for column, lacking in (("path", empty), ("label", unlabeled)):
@@ -95,14 +95,27 @@ def scan_table(path: Path, group_column: str | None = None) -> ImageTable:
 
 
 def is_labeled_table(path: Path) -> bool:
-    """Whether this file is a table with the two columns that a table of pictures needs."""
+    """Whether this file is a table with the two columns that a table of pictures needs, and no result of `predict`."""
     if path.suffix.lower() not in TABLE_EXTENSIONS or path.name.startswith("."):
         return False
     try:
         columns = read_frame(path).columns
     except UserError:
         return False
-    return "path" in columns and "label" in columns
+    return "path" in columns and "label" in columns and "predicted" not in columns
+
+
+def _with_slashes(paths: pl.Series, table: Path) -> pl.Series:
+    r"""Paths written on Windows with ``\``; where a file of exactly that name is there, the character is part of it."""
+    root = _root(table)
+    return pl.Series(
+        "path",
+        [
+            each.replace("\\", "/") if each and "\\" in each and not (root / each).is_file() else each
+            for each in paths.to_list()
+        ],
+        dtype=pl.String,
+    )
 
 
 def _parts(frame: pl.DataFrame, path: Path) -> list[str | None]:
