@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from coverslip.config import from_mapping, override, read_toml, to_mapping
-from coverslip.data.cache import is_cached, pixel_bytes
+from coverslip.data.cache import is_cached, pixel_bytes, read_pixels
 from coverslip.data.decoding import decode_all, guess_format
 from coverslip.data.files import is_picture
 from coverslip.data.inputs import InputSpec
@@ -32,8 +32,8 @@ from coverslip.models.catalog import network_entry, pretrained
 from coverslip.progress import SILENT, EventLog, Progress, Stage
 from coverslip.registry import nearest
 from coverslip.reporting.run_page import write_report
-from coverslip.runs import Run, new_run_folder
-from coverslip.storage import cache_folder, free_bytes
+from coverslip.runs import Run, claim_run_folder
+from coverslip.storage import cache_folder, explain_full_disk, free_bytes
 
 SAMPLE = 48  # pictures that a dry run decodes to tell how long the whole takes
 
@@ -87,10 +87,16 @@ def train(
     """
     settings = source if isinstance(source, Experiment) else plan(source, **options)
     if out is None:
-        out = new_run_folder(scan(settings.data.source, settings.data.group).name)
+        out = claim_run_folder(scan(settings.data.source, settings.data.group).name)
     folder = Run(out) if resume else Run.create(out)
-    run(settings, folder, verify=verify, progress=progress)
-    write_report(folder.folder)
+    try:
+        with explain_full_disk(folder.folder):
+            run(settings, folder, verify=verify, progress=progress)
+            write_report(folder.folder)
+    except UserError:
+        if not resume and not folder.model_file.is_file():
+            folder.discard()
+        raise
     return folder
 
 
@@ -183,18 +189,19 @@ def evaluate(
         UserError: a class that the model does not know, or no readable picture.
     """
     model = load(folder)
-    table = scan(source, group)
+    table = scan(source, group, classes=1)
     for name in table.classes:
         if name not in model.task.classes:
             fix = f"{nearest(name, model.task.classes)} rename its folder or label, or leave it out"
             raise UserError(f"the model knows no class {name!r}", fix)
     table = replace(table, classes=model.task.classes)
-    there = Run.create(out or new_run_folder(f"evaluate-{table.name}"))
+    there = Run.create(out or claim_run_folder(f"evaluate-{table.name}"))
     log = EventLog(there.events_file, progress)
     predictions, facts = model.predict(table, log)
     table = table.with_columns(status=facts["status"].to_list(), split=["test"] * len(table))
     rows = table.rows()
     if not rows:
+        there.discard()
         raise UserError(f"none of the {len(table)} pictures can be read", f"the first: {facts['status'][0]}")
     for note in file_notes(table, facts, [], model.spec.fit):
         log.note(f"note: {note}")
@@ -205,7 +212,14 @@ def evaluate(
     there.write_json(there.audit_file, summarize(table, facts, [], model.spec.size, model.spec.fit, root))
     probabilities = predictions[rows].select([f"p:{name}" for name in model.task.classes]).to_numpy()
     there.write_json(there.environment_file, environment(log, model.extractor, None))
-    there.write_json(there.test_file, score(probabilities, table, rows))
+    evidence = score(probabilities, table, rows)
+    known = sum(facts["row_hash"][row] in model.seen for row in rows)
+    if known:
+        warning = (
+            f"{known:,} of these {len(rows):,} pictures are among those the model was trained on: the scores flatter it"
+        )
+        evidence["warnings"].insert(0, warning)
+    there.write_json(there.test_file, evidence)
     write_report(there.folder)
     return there
 
@@ -254,6 +268,12 @@ def dry_run(settings: Experiment, *, progress: Progress = SILENT) -> dict[str, A
     parts = {part: len(table.rows(part)) for part in ("train", "validation", "test")}
     views = parts["train"] * settings.model.views + parts["validation"] + parts["test"]
     cached = is_cached(table, size, settings.input.fit)
+    missing = views
+    if cached:
+        keys = read_pixels(table, size, settings.input.fit).facts["row_hash"].to_list()
+        rows = {part: [row for row in table.rows(part) if keys[row]] for part in parts}
+        missing = extractor.missing(rows["train"], keys, settings.model.views)
+        missing += sum(extractor.missing(rows[part], keys) for part in ("validation", "test"))
     return {
         "pictures": len(table),
         "classes": len(table.classes),
@@ -263,7 +283,7 @@ def dry_run(settings: Experiment, *, progress: Progress = SILENT) -> dict[str, A
         "cached": cached,
         "seconds": {
             "reading pictures": 0.0 if cached else decoding * len(table),
-            "computing features": per_view * views,
+            "computing features": per_view * missing,
         },
     }
 

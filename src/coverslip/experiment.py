@@ -119,6 +119,8 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     size = (plan.input.size,) * 2 if plan.input.size else network.size
     table = scan(plan.data.source, plan.data.group)
     log.note(_found(table))
+    if table.grouped_by is None:
+        log.note("note: no groups are known; if several pictures show one leaf (patient, slide), name it with --group")
     pixels = read_pixels(table, size, plan.input.fit, verify=verify, progress=log)
     table = _settle(plan, table, pixels, folder, log)
 
@@ -126,7 +128,8 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     extractor = FeatureExtractor(pretrained(plan.model.network, spec.channels), spec)
     head, about = _train(plan, table, pixels, extractor, log)
     task = Classification(table.classes, head.temperature)
-    predictor = Predictor(plan.model.network, extractor, head.weight, head.bias, task, about)
+    seen = frozenset(pixels.facts["row_hash"][table.rows("train") + table.rows("validation")].to_list())
+    predictor = Predictor(plan.model.network, extractor, head.weight, head.bias, task, about, seen)
     predictor.save(folder)
     head.history.write_csv(folder.history_file)
     head.strengths.write_csv(folder.strengths_file)

@@ -68,6 +68,18 @@ class Run:
             raise UserError(f"{str(folder)!r} holds no trained model", fix)
         return run
 
+    def discard(self) -> None:
+        """Remove what an unfinished run wrote before its model, so that the mended command finds the folder free.
+
+        Files that are not a run's stay, and the folder with them.
+        """
+        for path in vars(self).values():
+            if path.is_file():
+                path.unlink()
+        for folder in (self.model_folder, self.folder):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Write one of the run's JSON files, whole or not at all; NaN is refused, since it is not JSON."""
         write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -90,11 +102,16 @@ class Run:
 
 
 def new_run_folder(name: str, home: Path = Path("runs")) -> Path:
-    """``runs/NAME-DATE-N``, with the first N that is free; made at once, so that no other process takes it."""
+    """``runs/NAME-DATE-N``, with the first N that is free."""
     safe = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "run"
+    return next_free(home / f"{safe}-{datetime.date.today().isoformat()}-1")
+
+
+def claim_run_folder(name: str, home: Path = Path("runs")) -> Path:
+    """`new_run_folder`, made at once, so that a process that starts at the same moment takes the next."""
     ensure_folder(home)
     while True:
-        folder = next_free(home / f"{safe}-{datetime.date.today().isoformat()}-1")
+        folder = new_run_folder(name, home)
         try:
             folder.mkdir()
         except FileExistsError:

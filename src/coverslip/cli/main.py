@@ -14,8 +14,9 @@ from coverslip.cli.terminal import say_error
 from coverslip.errors import UserError
 
 # Typer has no public name for the class of all usage errors; older versions take it from click, newer ones from a copy.
-UsageError = typer.BadParameter.__bases__[0]
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 DONE, BLOCKED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+NO_READER = 141  # what the system itself gives a program whose output nobody reads any more
 
 FIXES = {
     errno.ENOSPC: "free some space, or write to another folder",
@@ -70,11 +71,12 @@ def main() -> None:
         say_error(error.problem, error.fix)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
-        say_error("interrupted; what was computed so far is kept", "run the same command again to go on", "stopped")
+        fix = "run the same command again to go on (with --out: coverslip train --resume RUN)"
+        say_error("interrupted; what was computed so far is kept", fix, "stopped")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(DONE)
+        sys.exit(NO_READER)
     except OSError as error:
         if error.errno not in FIXES:
             raise
@@ -89,6 +91,10 @@ def _say_usage(error: Any) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":  # the help itself is the answer
         print(error.format_message(), file=sys.stderr)  # noqa: T201
         return
-    problem, near, name = " ".join(error.format_message().split()).partition("Did you mean")
-    fix = f"did you mean{name}" if near else f"{context.command_path if context else 'coverslip'} --help"
-    say_error(problem.strip().rstrip("."), fix)
+    near = getattr(error, "possibilities", None)
+    message = " ".join((error.message if near else error.format_message()).split())
+    problem, guess, name = message.partition(" Did you mean ")
+    if near:
+        guess, name = "Did you mean", f"{near[0]}?"
+    fix = f"did you mean {name}" if guess else f"{context.command_path if context else 'coverslip'} --help"
+    say_error(problem[:1].lower() + problem[1:].rstrip("."), fix)

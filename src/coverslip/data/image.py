@@ -11,7 +11,7 @@ import struct
 import threading
 import warnings
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,13 +78,16 @@ def decode(data: bytes, needed: tuple[int, int] | None = None) -> Decoded:
     try:
         if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             return _decode_tiff(data)
-        if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 25 and data[24] == 16:
-            return _decode_deep_png(data)
+        if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 25:
+            _refuse_large(*struct.unpack(">II", data[16:24]))
+            if data[24] == 16:
+                return _decode_deep_png(data)
         return _decode_pillow(data, needed)
     except UnreadableError:
         raise
     except Image.DecompressionBombError as error:
-        raise UnreadableError(_too_large(str(error))) from error
+        found = next((word for word in str(error).replace("(", " ").split() if word.isdigit()), "more")
+        raise UnreadableError(_too_large(f"{found} pixels")) from error
     except UserError as error:
         raise UnreadableError(f"{error.problem} ({error.fix})") from error
     except MemoryError as error:
@@ -149,7 +152,6 @@ def _decode_deep_png(data: bytes) -> Decoded:
     from imagecodecs import png_decode
 
     width, height = struct.unpack(">II", data[16:24])
-    _refuse_large(width, height)
     with _turn_of(width * height):
         pixels = np.asarray(png_decode(data))
         pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
@@ -166,8 +168,10 @@ def _decode_tiff(data: bytes) -> Decoded:
     with TiffFile(io.BytesIO(data)) as tiff:
         series = tiff.series[0]
         page: Any = series.keyframe
+        tag = page.tags.get("Orientation")
+        orientation = int(tag.value) if tag is not None else 1
         if page.photometric.name in ("PALETTE", "SEPARATED", "CIELAB", "LOGLUV"):
-            return _decode_pillow(data, None)
+            return replace(_decode_pillow(data, None), turned=orientation not in (0, 1))  # Pillow turns a TIFF itself
         axes, shape = str(series.axes), tuple(int(side) for side in series.shape)
         if "Y" not in axes or "X" not in axes:
             raise UnreadableError(f"a TIFF of axes {axes}, not a picture")
@@ -187,15 +191,13 @@ def _decode_tiff(data: bytes) -> Decoded:
         mode = f"{series.dtype.name}x{samples}"
         extra = tuple(int(sample) for sample in (page.extrasamples or ()))
         if page.photometric.name == "MINISWHITE":
-            pixels = (np.iinfo(pixels.dtype).max if pixels.dtype != bool else True) - pixels.astype(pixels.dtype)
+            pixels = ~pixels  # the complement: True for False, 255 - x, 65535 - x
         if channel == "S" and samples in (2, 4) and extra and extra[0] in (1, 2):
             top = np.iinfo(pixels.dtype).max
             alpha = pixels[:, :, -1:].astype(np.float32) / top
             pixels = np.rint(pixels[:, :, :-1] * alpha + top * (1 - alpha)).astype(pixels.dtype)
         if pixels.dtype == bool:
             pixels = pixels.astype(np.uint8) * 255
-        tag = page.tags.get("Orientation")
-        orientation = int(tag.value) if tag is not None else 1
         pixels = _turn(pixels, orientation)
         return Decoded(
             np.ascontiguousarray(pixels),

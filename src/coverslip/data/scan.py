@@ -13,7 +13,7 @@ from coverslip.data.table import ImageTable
 from coverslip.errors import UserError
 
 
-def scan(source: str | Path, group: str = "") -> ImageTable:
+def scan(source: str | Path, group: str = "", classes: int = 2) -> ImageTable:
     """Find the pictures of a folder, a table (CSV, Parquet) or an ``.npz`` file; nothing is decoded.
 
     A folder that itself holds one table with the columns path and label is read by that table, and a note says so.
@@ -21,9 +21,10 @@ def scan(source: str | Path, group: str = "") -> ImageTable:
     Args:
         source: the folder or file.
         group: a column of the table, a regular expression on the path, ``parent``, or nothing.
+        classes: how many there must be at least.
 
     Raises:
-        UserError: nothing there, no picture, fewer than two classes, a column or pattern that fits nothing.
+        UserError: nothing there, no picture, too few classes, a column or pattern that fits nothing.
     """
     path = Path(source)
     if not path.exists():
@@ -34,7 +35,7 @@ def scan(source: str | Path, group: str = "") -> ImageTable:
         if len(tables) == 1:
             path, note = tables[0], f"the table {tables[0].name!r} in this folder was used"
     table = _scan(path, group)
-    if len(table.classes) < 2:
+    if len(table.classes) < classes:
         raise UserError(
             f"{str(source)!r} has one class, {table.classes[0]!r}",
             "a model needs two or more; add a folder for another",

@@ -84,9 +84,7 @@ class FeatureExtractor:
         Returns:
             float16 (views * len(rows), D): all rows in view 0, then all in view 1, and so on.
         """
-        if self._store is None:
-            self._store = _Store(digest("features", self.weights, self.spec))
-        store = self._store
+        store = self._opened_store()
         wanted = [(number, row, _key(keys[row], number)) for number in range(views) for row in rows]
         missing, listed = [], set(store.places)
         for number, row, key in wanted:
@@ -96,6 +94,16 @@ class FeatureExtractor:
         if missing:
             self._compute(pixels, missing, store, progress, name)
         return store.gather([key for _, _, key in wanted])
+
+    def missing(self, rows: Sequence[int], keys: Sequence[str], views: int = 1) -> int:
+        """How many views `extract` would have to compute."""
+        store = self._opened_store()
+        return sum(_key(keys[row], number) not in store.places for number in range(views) for row in rows)
+
+    def _opened_store(self) -> _Store:
+        if self._store is None:
+            self._store = _Store(digest("features", self.weights, self.spec))
+        return self._store
 
     def _compute(
         self, pixels: Pixels, missing: list[tuple[int, int, bytes]], store: _Store, progress: Progress, name: str

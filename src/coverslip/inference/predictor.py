@@ -28,7 +28,7 @@ from coverslip.tasks.classification import Classification
 
 BUNDLE = 1  # of model.json; raised when an older program could not read a newer bundle
 TOGETHER = 512  # pictures that are decoded before they go through the network: bounds memory
-FROZEN, HEAD_WEIGHT, HEAD_BIAS = "frozen.", "head.weight", "head.bias"
+FROZEN, HEAD_WEIGHT, HEAD_BIAS, SEEN = "frozen.", "head.weight", "head.bias", "seen"
 
 
 @dataclass
@@ -42,6 +42,7 @@ class Predictor:
         bias: float32 (K,).
         task: classes and temperature.
         about: what else the bundle says, such as how many pictures it was trained on.
+        seen: hashes of the prepared pictures that it was fitted or watched on, so that they can be told from new ones.
     """
 
     network: str
@@ -50,6 +51,7 @@ class Predictor:
     bias: npt.NDArray[np.float32]
     task: Classification
     about: dict[str, Any]
+    seen: frozenset[str] = frozenset()
 
     @property
     def spec(self) -> InputSpec:
@@ -97,6 +99,9 @@ class Predictor:
         """Write the bundle: weights without code, and all else as JSON."""
         tensors = {FROZEN + name: tensor.cpu().contiguous() for name, tensor in self.extractor.frozen.weights.items()}
         tensors |= {HEAD_WEIGHT: torch.from_numpy(self.weight), HEAD_BIAS: torch.from_numpy(self.bias)}
+        if self.seen:
+            hashes = np.frombuffer(bytes.fromhex("".join(sorted(self.seen))), np.uint8).reshape(len(self.seen), -1)
+            tensors[SEEN] = torch.from_numpy(hashes.copy())
         with writing(run.weights_file) as temporary:
             temporary.write_bytes(save(tensors))  # safetensors' own writer would hide the file from colleagues (0600)
         content = {
@@ -134,6 +139,7 @@ class Predictor:
             if frozen.key != content["weights"]:
                 raise wrong
             weight, bias = tensors[HEAD_WEIGHT].numpy(), tensors[HEAD_BIAS].numpy()
+            seen = frozenset(row.tobytes().hex() for row in tensors[SEEN].numpy()) if SEEN in tensors else frozenset()
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
             raise wrong from error
         numbers = np.isfinite(weight).all() and np.isfinite(bias).all() and 0 < temperature < np.inf
@@ -143,7 +149,9 @@ class Predictor:
             raise wrong
         known = {"bundle", "network", "classes", "temperature", "input", "weights"}
         about = {key: value for key, value in content.items() if key not in known}
-        return cls(network, FeatureExtractor(frozen, spec), weight, bias, Classification(classes, temperature), about)
+        return cls(
+            network, FeatureExtractor(frozen, spec), weight, bias, Classification(classes, temperature), about, seen
+        )
 
 
 def _together(chunks: Iterator[Chunk]) -> Iterator[Chunk]:

@@ -129,13 +129,18 @@ class Basis:
         """From (N, D) features; blocks of rows keep memory flat."""
         width = features.shape[1]
         center = torch.from_numpy(features.mean(axis=0, dtype=np.float64))
-        covariance = torch.zeros(width, width)
-        for block in _blocks(features):
-            centered = block - center.float()
-            covariance.addmm_(centered.T, centered)
-        variance, directions = torch.linalg.eigh(covariance / len(features))
+        if len(features) <= width:  # a covariance of few rows is mostly zeros, on which `eigh` fails now and then
+            rows = torch.cat([block - center.float() for block in _blocks(features)])
+            _, spread, vectors = torch.linalg.svd(rows, full_matrices=False)
+            variance, directions = spread.square() / len(features), vectors.T
+        else:
+            covariance = torch.zeros(width, width)
+            for block in _blocks(features):
+                centered = block - center.float()
+                covariance.addmm_(centered.T, centered)
+            variance, directions = _principal(covariance / len(features))
         keep = min(DIRECTIONS, len(features), width)
-        variance, directions = variance.flip(0)[:keep].clamp_min(0), directions.flip(1)[:, :keep]
+        variance, directions = variance[:keep].clamp_min(0), directions[:, :keep]
         scale = (variance + 1e-4 * variance[0].clamp_min(1e-12)) ** -0.25
         scale = scale / (variance * scale.square()).mean().sqrt().clamp_min(1e-6)
         return cls(center.float(), directions * scale)
@@ -161,6 +166,15 @@ def fit_temperature(scores: npt.NDArray[np.floating], labels: npt.NDArray[np.int
         lambda log: float(cross_entropy(held / np.exp(log), truth)), bounds=bounds, method="bounded"
     )
     return float(np.exp(found.x))
+
+
+def _principal(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Variances, the largest first, and their directions (D, D)."""
+    try:
+        variance, directions = torch.linalg.eigh(covariance)
+    except torch.linalg.LinAlgError:  # many pictures that are nearly copies: 64 bits tell their zeros apart
+        variance, directions = (each.float() for each in torch.linalg.eigh(covariance.double()))
+    return variance.flip(0), directions.flip(1)
 
 
 def _cross_fit(
