@@ -1,4 +1,4 @@
-"""What many tests share: a cache folder of their own, built-in leaves, one small trained run, and the program itself."""
+"""What many tests share: a cache folder of their own, built-in leaves, one small trained run, and the program."""
 
 import os
 import shutil
@@ -78,7 +78,7 @@ class Answer:
     err: str
 
     def refused(self, *words):
-        """It ended with exit code 2 and two last lines, problem and fix, which hold these words; nothing before fails."""
+        """It ended with exit code 2 and two last lines, problem and fix, which hold these words."""
         assert self.code == 2, self
         assert "Traceback" not in self.err + self.out
         problem, fix = self.err.rstrip("\n").rpartition("\n  fix: ")[::2]
@@ -148,4 +148,3 @@ def snapshot():
         return found
 
     return take
-

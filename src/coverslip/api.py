@@ -16,7 +16,7 @@ import polars as pl
 from coverslip.config import from_mapping, override, read_toml, to_mapping
 from coverslip.data.cache import is_cached, pixel_bytes, read_pixels
 from coverslip.data.decoding import decode_all, guess_format
-from coverslip.data.files import is_picture
+from coverslip.data.files import is_picture, need_text
 from coverslip.data.inputs import InputSpec
 from coverslip.data.scan import scan
 from coverslip.data.sources.folder import scan_unlabeled
@@ -137,6 +137,7 @@ def pictures_of(paths: Sequence[str | Path]) -> ImageTable:
         elif not path.exists():
             raise UserError(f"there is no {str(path)!r}", "check the path")
         elif is_picture(path.name):
+            need_text(path)
             found.append(path.absolute().as_posix())
         else:
             raise UserError(f"{str(path)!r} is no picture by its name", "give JPEG, PNG, TIFF, BMP, WebP or HEIC files")

@@ -59,12 +59,16 @@ def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
         for name in sorted(names):
             path = Path(home, name)
             if is_picture(name):
-                _need_text(path)
+                need_text(path)
             yield path, is_picture(name)
 
 
-def _need_text(path: Path) -> None:
-    """Tables and pages are UTF-8, and cannot name a file whose name is not."""
+def need_text(path: Path) -> None:
+    """Tables and pages are UTF-8, and cannot name a file whose name is not.
+
+    Raises:
+        UserError: the path holds bytes that are no UTF-8.
+    """
     try:
         str(path).encode()
     except UnicodeEncodeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from coverslip.data.files import need_text
 from coverslip.data.groups import PARENT, group_table
 from coverslip.data.sources.arrays import scan_arrays
 from coverslip.data.sources.folder import scan_folder
@@ -29,6 +30,7 @@ def scan(source: str | Path, group: str = "", classes: int = 2) -> ImageTable:
     path = Path(source)
     if not path.exists():
         raise UserError(f"there is no {str(source)!r}", "check the path; 'coverslip demo' runs without any pictures")
+    need_text(path.absolute())
     note = ""
     if path.is_dir():
         tables = [each for each in sorted(path.iterdir()) if is_labeled_table(each)] if _can_list(path) else []

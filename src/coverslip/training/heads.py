@@ -172,7 +172,7 @@ def _principal(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """Variances, the largest first, and their directions (D, D)."""
     try:
         variance, directions = torch.linalg.eigh(covariance)
-    except torch.linalg.LinAlgError:  # many pictures that are nearly copies: 64 bits tell their zeros apart
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # near copies: 64 bits tell their zeros apart
         variance, directions = (each.float() for each in torch.linalg.eigh(covariance.double()))
     return variance.flip(0), directions.flip(1)
 
