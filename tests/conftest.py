@@ -23,9 +23,10 @@ def session_cache(tmp_path_factory):
 
 @pytest.fixture
 def empty_cache(small_run, session_cache, tmp_path, monkeypatch):
-    """A cache that holds nothing but the compiled network, which takes seconds to build."""
+    """A cache that holds nothing but the network, which takes seconds to build and to compile."""
     folder = tmp_path / "cache of its own"
-    shutil.copytree(session_cache / "engines", folder / "engines")
+    for kind in ("engines", "weights"):
+        shutil.copytree(session_cache / kind, folder / kind)
     monkeypatch.setenv("COVERSLIP_CACHE", str(folder))
     return folder
 

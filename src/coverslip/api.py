@@ -5,8 +5,10 @@ A long job takes ``progress``: the default says nothing, `coverslip.progress.Ter
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,14 +91,9 @@ def train(
     if out is None:
         out = claim_run_folder(scan(settings.data.source, settings.data.group).name)
     folder = Run(out) if resume else Run.create(out)
-    try:
-        with explain_full_disk(folder.folder):
-            run(settings, folder, verify=verify, progress=progress)
-            write_report(folder.folder)
-    except UserError:
-        if not resume and not folder.model_file.is_file():
-            folder.discard()
-        raise
+    with _tidy(folder, resume):
+        run(settings, folder, verify=verify, progress=progress)
+        write_report(folder.folder)
     return folder
 
 
@@ -110,7 +107,10 @@ def unfinished(folder: str | Path) -> Experiment:
     if not there.experiment_file.is_file():
         raise UserError(f"{str(folder)!r} holds no experiment.toml, so there is nothing to go on with", "train anew")
     if there.test_file.is_file():
-        raise UserError(f"the run {str(folder)!r} is finished", f"look at {str(there.report_file)!r}")
+        fix = f"look at {str(there.report_file)!r}"
+        if not there.report_file.is_file():
+            fix = f"it only lacks its page: coverslip report {shlex.quote(str(folder))}"
+        raise UserError(f"the run {str(folder)!r} is finished", fix)
     return plan(there.experiment_file)
 
 
@@ -165,7 +165,7 @@ def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progre
     """
     table = pictures_of(paths)
     predictions, _ = load(folder).predict(table, progress)
-    shown = [_as_given(table.root / name, paths) for name in table.paths]
+    shown = _as_given([table.root / name for name in table.paths], paths)
     return predictions.with_columns(pl.Series("path", shown, dtype=pl.String))
 
 
@@ -197,16 +197,22 @@ def evaluate(
             raise UserError(f"the model knows no class {name!r}", fix)
     table = replace(table, classes=model.task.classes)
     there = Run.create(out or claim_run_folder(f"evaluate-{table.name}"))
+    with _tidy(there):
+        _evaluate(model, table, there, str(source), group, progress)
+        write_report(there.folder)
+    return there
+
+
+def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, group: str, progress: Progress) -> None:
     log = EventLog(there.events_file, progress)
     predictions, facts = model.predict(table, log)
     table = table.with_columns(status=facts["status"].to_list(), split=["test"] * len(table))
     rows = table.rows()
     if not rows:
-        there.discard()
         raise UserError(f"none of the {len(table)} pictures can be read", f"the first: {facts['status'][0]}")
     for note in file_notes(table, facts, [], model.spec.fit):
         log.note(f"note: {note}")
-    write_plan(Experiment(data=DataConfig(source=str(source), group=group)), there)
+    write_plan(Experiment(data=DataConfig(source=source, group=group)), there)
     table.frame.write_csv(there.table_file)
     predictions.write_csv(there.predictions_file, float_precision=6)
     root = relative_root(table.root, there.folder.absolute())
@@ -221,8 +227,18 @@ def evaluate(
         )
         evidence["warnings"].insert(0, warning)
     there.write_json(there.test_file, evidence)
-    write_report(there.folder)
-    return there
+
+
+@contextmanager
+def _tidy(there: Run, resume: bool = False) -> Iterator[None]:
+    """After a mistake that the user can mend, the mended command finds the folder free; a trained model is kept."""
+    try:
+        with explain_full_disk(there.folder):
+            yield
+    except UserError:
+        if not resume and not there.model_file.is_file():
+            there.discard()
+        raise
 
 
 def report(folder: str | Path) -> Path:
@@ -299,12 +315,11 @@ def _common_folder(paths: Sequence[str]) -> str:
         raise UserError("the pictures lie on several drives", "predict them drive by drive") from error
 
 
-def _as_given(path: Path, paths: Sequence[str | Path]) -> str:
-    """A path as the user would write it: below what was given, else absolute."""
-    for given in map(Path, paths):
-        absolute = given.absolute()
-        if path == absolute:
-            return str(given)
-        if path.is_relative_to(absolute):
-            return str(given / path.relative_to(absolute))
-    return str(path)
+def _as_given(paths: Sequence[Path], given: Sequence[str | Path]) -> list[str]:
+    """Paths as the user would write them: as given, or below the folder that was given."""
+    written = {Path(each).absolute(): Path(each) for each in reversed(given)}  # thousands of files: no search in a list
+    shown: list[str] = []
+    for path in paths:
+        above = next((each for each in (path, *path.parents) if each in written), None)
+        shown.append(str(path if above is None else written[above] / path.relative_to(above)))
+    return shown

@@ -12,7 +12,7 @@ from coverslip.config import to_toml
 from coverslip.data.augment import VIEWS
 from coverslip.data.cache import PixelCache, read_pixels, with_status
 from coverslip.data.groups import join_twins
-from coverslip.data.inputs import FITS, InputSpec
+from coverslip.data.inputs import FITS, SIZES, InputSpec
 from coverslip.data.scan import scan
 from coverslip.data.split import FRACTIONS, split_table
 from coverslip.data.summary import file_notes, relative_root, summarize
@@ -63,6 +63,8 @@ class InputConfig:
     def __post_init__(self) -> None:
         if self.fit not in FITS:
             raise UserError(f"fit={self.fit!r} is not known", nearest(self.fit, FITS))
+        if self.size and not SIZES[0] <= self.size <= SIZES[1]:
+            raise UserError(f"size={self.size} is not within {SIZES[0]} to {SIZES[1]} pixels", "0 is the network's own")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import threading
 import zlib
 
@@ -133,7 +134,11 @@ def test_a_palette_becomes_its_colors(form):
 
 def test_transparency_is_laid_over_white():
     expected = over_white(ALPHA[..., :3], ALPHA[..., 3], 255)
-    for data in (saved(ALPHA, "PNG"), saved(ALPHA, "TIFF"), tiff(ALPHA, photometric="rgb", extrasamples=["unassalpha"])):
+    for data in (
+        saved(ALPHA, "PNG"),
+        saved(ALPHA, "TIFF"),
+        tiff(ALPHA, photometric="rgb", extrasamples=["unassalpha"]),
+    ):
         pixels = decode(data).pixels
         assert pixels.shape == (5, 7, 3)
         assert np.abs(pixels - expected).max() <= 1
@@ -193,6 +198,12 @@ def test_heic_of_a_phone_is_read():
     assert np.abs(decoded.pixels.astype(int) - smooth()).mean() <= 4
 
 
+def test_heic_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(UnreadableError, match=r"coverslip\[heic\]"):
+        decode(b"\0\0\0\x18ftypheic" + b"\0" * 40)
+
+
 TURNS = {  # what undoes each EXIF orientation: the stored array -> the picture upright
     1: lambda p: p,
     2: np.fliplr,
@@ -236,7 +247,8 @@ def test_a_turned_jpeg_that_is_read_at_reduced_scale_is_upright_too():
     assert (decoded.height, decoded.width) == (800, 400) and decoded.turned
     height, width = decoded.pixels.shape[:2]
     assert width < 400 and height == 2 * width
-    assert decoded.pixels[: height // 2 - 8, :, 0].mean() > 200 > 50 > decoded.pixels[height // 2 + 8 :, :, 0].mean()
+    above, below = decoded.pixels[: height // 2 - 8, :, 0], decoded.pixels[height // 2 + 8 :, :, 0]
+    assert above.mean() > 200 and below.mean() < 50
 
 
 # ---------------------------------------------------------------- stacks
@@ -336,6 +348,7 @@ def tiff_header(width, height):
     return b"II*\0" + struct.pack("<I", 24) + b"\0" * 16 + struct.pack("<H", len(tags)) + body + b"\0" * 4
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # the program ignores it; pytest does not
 def test_a_jpeg_of_12000_by_12000_is_read_at_an_eighth():
     data = saved(Image.new("RGB", (12_000, 12_000), (200, 100, 50)), "JPEG", quality=30)
     decoded = decode(data, (224, 224))

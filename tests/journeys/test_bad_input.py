@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -103,7 +104,9 @@ def test_train_and_test_folders_beside_class_folders(coverslip, paint):
         pytest.param("path,label\na.png,rust\na.png,rust\n", ["'a.png' more than once"], id="a path twice"),
         pytest.param("path,label\na.png,rust,x\n", ["is not a table"], id="a row too long"),
         pytest.param("path,label,split\na.png,rust,trian\n", ["split 'trian' in line 2"], id="unknown split"),
-        pytest.param("path,label\nnot/there.png,rust\n", ["no path", "leads to a file", "not/there.png"], id="all gone"),
+        pytest.param(
+            "path,label\nnot/there.png,rust\n", ["no path", "leads to a file", "not/there.png"], id="all gone"
+        ),
         pytest.param("path;label\na.png;rust\n", ["no column 'path'", "path;label"], id="semicolons"),
         pytest.param("path,label\na.png,bl\u00e9\n".encode("latin1"), ["is not a table", "utf-8"], id="not UTF-8"),
         pytest.param("path,label\na.png,rust\n".encode("utf-16"), ["leaves.csv"], id="UTF-16"),
@@ -249,7 +252,7 @@ def test_pictures_none_of_which_can_be_read(coverslip, small_run, paint):
     for path in home.glob("*"):
         path.rename(home / ("tomato_healthy" if path.name == "rust" else "potato_late_blight"))
     coverslip("evaluate", small_run.folder, home, "--out", "run").refused("none of the 10 pictures can be read")
-    assert not os.path.exists("run")
+    assert not Path("run").exists()
 
 
 def test_predict_gives_a_row_for_each_path_and_says_what_is_wrong_with_the_broken(coverslip, small_run, paint):
@@ -260,7 +263,7 @@ def test_predict_gives_a_row_for_each_path_and_says_what_is_wrong_with_the_broke
     rows = pl.read_csv("p.csv")
     assert rows.height == 3 + len(reasons)
     for path, predicted, confidence, error in rows.select("path", "predicted", "confidence", "error").iter_rows():
-        why = reasons.get(os.path.basename(path))
+        why = reasons.get(Path(path).name)
         assert (predicted is None) == (confidence is None) == (why is not None)
         assert error is None if why is None else why in error
 
@@ -282,8 +285,8 @@ def test_predicting_what_is_not_there_or_no_picture(coverslip, small_run, tmp_pa
 def test_large_pictures_are_resized_a_few_at_a_time(paint, monkeypatch):
     """A chunk of 16 photographs must not lie in memory whole; how many wait together changes no pixel."""
     from coverslip.data import decoding
-    from coverslip.progress import Stage
     from coverslip.data.scan import scan
+    from coverslip.progress import Stage
 
     table = scan(paint(rust=9, healthy=9))
     form = decoding.PixelFormat(3, "uint8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -24,6 +24,7 @@ FIXES = {
     errno.EACCES: "check the permissions, or choose another folder",
     errno.EROFS: "choose a folder on a disk that can be written",
     errno.ENAMETOOLONG: "give a shorter path",
+    errno.ENOTDIR: "a file is in the way; choose another folder",
 }
 
 app = typer.Typer(
@@ -64,6 +65,10 @@ def main() -> None:
         if code == INTERRUPTED:  # so Typer passes Ctrl+C on
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else DONE)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # Typer has made a plain failure of it
+            _end_unread()
+        raise
     except UsageError as error:
         _say_usage(error)
         sys.exit(USER_ERROR)
@@ -74,15 +79,20 @@ def main() -> None:
         fix = "run the same command again to go on (with --out: coverslip train --resume RUN)"
         say_error("interrupted; what was computed so far is kept", fix, "stopped")
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(NO_READER)
+    except BrokenPipeError:
+        _end_unread()
     except OSError as error:
         if error.errno not in FIXES:
             raise
         where = f" ({error.filename})" if error.filename else ""
         say_error(f"{(error.strerror or str(error)).lower()}{where}", FIXES[error.errno])
         sys.exit(USER_ERROR)
+
+
+def _end_unread() -> NoReturn:
+    """The reader of our output, such as `head`, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(NO_READER)
 
 
 def _say_usage(error: Any) -> None:

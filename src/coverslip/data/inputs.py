@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Fit = Literal["pad", "squash", "crop"]
 FITS: tuple[Fit, ...] = ("pad", "squash", "crop")
+SIZES = (8, 4096)  # of a side, pixels
 PERCENTILES = (0.5, 99.5)
 
 
@@ -49,8 +50,10 @@ class InputSpec:
     def __post_init__(self) -> None:
         if self.fit not in FITS:
             raise UserError(f"fit={self.fit!r} is not known", nearest(self.fit, FITS))
-        if min(self.size) < 8 or max(self.size) > 4096:
-            raise UserError(f"size={self.size} is not within 8 to 4096 pixels", "the network's own size is a good one")
+        if min(self.size) < SIZES[0] or max(self.size) > SIZES[1]:
+            raise UserError(
+                f"size={self.size} is not within {SIZES[0]} to {SIZES[1]} pixels", "the network's own is a good one"
+            )
         if self.depth not in ("uint8", "uint16"):
             raise UserError(f"depth={self.depth!r} is not known", "'uint8' or 'uint16'")
         for name, values in (("mean", self.mean), ("std", self.std), ("low", self.low), ("high", self.high)):

@@ -112,13 +112,17 @@ class OpenVinoEngine:
         queue.set_callback(lambda request, ticket: done.__setitem__(ticket, request.get_output_tensor(0).data.copy()))
         sizes: list[int] = []
         handed = 0
-        for ticket, batch in enumerate(batches):
-            sizes.append(len(batch))
-            queue.start_async({0: self._filled(batch)}, ticket)  # waits while every request is busy
-            while handed in done:
-                yield done.pop(handed)[: sizes[handed]]
-                handed += 1
-        queue.wait_all()
+        try:
+            for ticket, batch in enumerate(batches):
+                sizes.append(len(batch))
+                queue.start_async({0: self._filled(batch)}, ticket)  # waits while every request is busy
+                while handed in done:
+                    yield done.pop(handed)[: sizes[handed]]
+                    handed += 1
+        finally:
+            # Also after Ctrl+C: a queue that is thrown away while a request runs waits for it without letting its
+            # callback run, which is for ever.
+            queue.wait_all()
         while handed in done:
             yield done.pop(handed)[: sizes[handed]]
             handed += 1

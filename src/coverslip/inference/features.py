@@ -18,6 +18,7 @@ import numpy.typing as npt
 from coverslip.data.augment import view
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import InputSpec
+from coverslip.errors import UserError
 from coverslip.inference.engine import Engine, open_engine
 from coverslip.models.freeze import Frozen
 from coverslip.progress import SILENT, Progress
@@ -202,5 +203,5 @@ def _key(row_hash: str, number: int) -> bytes:
 def _finite(features: npt.NDArray[np.float32]) -> Features:
     half = features.astype(np.float16)
     if not np.isfinite(half).all():
-        raise ValueError("the network gave features that 16-bit numbers cannot hold; this network cannot be cached")
+        raise UserError("the network gives features that 16-bit numbers cannot hold", "use another network")
     return half

@@ -130,6 +130,8 @@ class Predictor:
             raise wrong
         try:
             spec = from_mapping(InputSpec, content["input"], "input")
+            if not isinstance(content["classes"], list):
+                raise TypeError("classes")
             classes, temperature = tuple(map(str, content["classes"])), float(content["temperature"])
             network = str(content["network"])
             tensors = load_file(run.weights_file)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
 
 from coverslip.models.freeze import Frozen, Prefix
 from coverslip.registry import Registry
-from coverslip.storage import building, digest, entry_folder, locked
+from coverslip.storage import building, digest, drop_entry, entry_folder, locked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +39,7 @@ class NetworkEntry:
 
 
 NETWORKS: Registry[Callable[[], NetworkEntry]] = Registry("network")
+WEIGHTS_FILE = "weights.safetensors"
 DEFAULT_NETWORK = "efficientnet-lite0"
 
 
@@ -59,14 +62,23 @@ def pretrained(name: str, channels: int) -> Frozen:
     entry = network_entry(name)
     key = digest("weights", name, channels, [version(package) for package in entry.packages])
     with locked("weights", key):
-        folder = entry_folder("weights", key)
-        if folder is None:
+        weights = _kept(key)
+        if weights is None:
             with building("weights") as draft:
                 state = entry.build(channels, True).state_dict()
-                save_file(
-                    {name: tensor.contiguous() for name, tensor in state.items()}, draft.folder / "weights.safetensors"
-                )
+                weights = {name: tensor.contiguous() for name, tensor in state.items()}
+                (draft.folder / WEIGHTS_FILE).write_bytes(save(weights))
                 draft.key = key
-            folder = entry_folder("weights", key)
-    assert folder is not None
-    return Frozen(lambda: entry.build(channels, False), load_file(folder / "weights.safetensors"))
+    return Frozen(lambda: entry.build(channels, False), weights)
+
+
+def _kept(key: str) -> dict[str, Tensor] | None:
+    """Weights from the cache folder; spoilt ones are removed, to be made anew."""
+    folder = entry_folder("weights", key)
+    if folder is None:
+        return None
+    try:
+        return load_file(folder / WEIGHTS_FILE)
+    except (OSError, SafetensorError):
+        drop_entry("weights", key)
+        return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from coverslip.errors import UserError
 from coverslip.storage import digest
 
 
@@ -52,8 +53,13 @@ class Frozen:
         """The network with these weights, in evaluation mode.
 
         Raises:
-            RuntimeError: the weights are of another network.
+            UserError: the weights are of another network.
         """
         prefix = self.build()
-        prefix.load_state_dict(self.weights)
+        try:
+            prefix.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise UserError(
+                "the weights are not of this network", "train again, or restore the model's files"
+            ) from error
         return prefix
