@@ -13,6 +13,12 @@ from coverslip.data.cache import read_pixels
 from coverslip.data.scan import scan
 
 
+@pytest.fixture(autouse=True)
+def no_page(monkeypatch):
+    """The page reads what a run wrote, and no cache; drawing it would take most of these tests' time."""
+    monkeypatch.setattr(api, "write_report", lambda folder: None)
+
+
 @pytest.fixture(scope="module")
 def full_cache(small_run, session_cache, leaves, tmp_path_factory):
     """All that the small run needs, and nothing else."""
