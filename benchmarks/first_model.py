@@ -250,7 +250,7 @@ def engine_ratio(data: Path, work: Path, repeats: int, pictures: int = 1024) -> 
     import torch
 
     from coverslip.data.inputs import InputSpec
-    from coverslip.inference.engine import BATCH
+    from coverslip.inference.engine import CPU_BATCH
     from coverslip.inference.features import FeatureExtractor
     from coverslip.models.catalog import DEFAULT_NETWORK, network_entry, pretrained
 
@@ -261,17 +261,17 @@ def engine_ratio(data: Path, work: Path, repeats: int, pictures: int = 1024) -> 
         rows, keys = range(min(pictures, len(cached.pixels))), cached.facts["row_hash"].to_list()
         network = pretrained(DEFAULT_NETWORK, 3)
         opened = FeatureExtractor(network, spec, "openvino")
-        opened.extract(cached.pixels, rows[:BATCH], keys)  # the engine is opened before the clock starts
+        opened.extract(cached.pixels, rows[:CPU_BATCH], keys)  # the engine is opened before the clock starts
         import openvino  # only now: the engine has imported it without its telemetry
 
-        example = torch.zeros(BATCH, 3, *entry.size)
+        example = torch.zeros(CPU_BATCH, 3, *entry.size)
         plain = openvino.convert_model(network.module(), example_input=example, input=list(example.shape))
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
         queue = openvino.AsyncInferQueue(openvino.Core().compile_model(plain, "CPU", options))
-        batch = spec.prepare(cached.pixels[:BATCH])
+        batch = spec.prepare(cached.pixels[:CPU_BATCH])
 
         def theirs() -> None:
-            for _ in range(0, len(rows), BATCH):
+            for _ in range(0, len(rows), CPU_BATCH):
                 queue.start_async({0: batch})
             queue.wait_all()
 
