@@ -25,7 +25,8 @@ from PIL import Image, ImageEnhance
 from coverslip.data.scan import scan
 from coverslip.devices import cores, machine
 from coverslip.runs import Run
-from first_model import HERE, PACKAGES, measure
+from first_model import HERE, PACKAGES
+from measuring import measure
 
 
 def multiply(data: Path, number: int, folder: Path) -> None:

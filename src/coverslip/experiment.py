@@ -175,6 +175,8 @@ def _settle(plan: Experiment, table: ImageTable, pixels: PixelCache, folder: Run
     table = replace(table, notes=tuple(notes))
     table.frame.write_csv(folder.table_file)
     size: tuple[int, int] = (pixels.pixels.shape[1], pixels.pixels.shape[2])
+    whole = "" if plan.input.fit == "crop" else ", 100 % of each picture survives"
+    log.note(f"resized to {size[0]} x {size[1]} pixels by {plan.input.fit!r}{whole}")
     root = relative_root(table.root, folder.folder.absolute())
     folder.write_json(folder.audit_file, summarize(table, pixels.facts, twins, size, plan.input.fit, root))
     log.note(_divided(table))
@@ -201,8 +203,11 @@ def _train(
     plan: Experiment, table: ImageTable, pixels: PixelCache, extractor: FeatureExtractor, log: Progress
 ) -> tuple[Head, dict[str, Any]]:
     """Features of train and validation, and a head fitted on them; the test part is not touched."""
-    if extractor.spec.channels not in (1, 3):
-        log.note(f"the network's first layer, trained on color, is adapted to {extractor.spec.channels} channels")
+    channels = extractor.spec.channels
+    if channels == 1:
+        log.note("grey pictures are shown in grey to a network that was trained on color")
+    elif channels != 3:
+        log.note(f"the network's first layer, trained on color, is adapted to {channels} channels")
     keys = pixels.facts["row_hash"].to_list()
     train, validation = table.rows("train"), table.rows("validation")
     if plan.training.refit:

@@ -24,6 +24,7 @@ from coverslip.storage import (
     drop_entry,
     entry_folder,
     evict,
+    free_bytes,
     locked,
     mark_used,
     need_disk,
@@ -125,6 +126,7 @@ def _decode_in(
 ) -> str:
     needed = pixel_bytes(len(table), size, form)
     need_disk(cache_folder(), needed, f"{len(table):,} decoded pictures")
+    progress.note(f"decoded pictures take {size_text(needed)}, {size_text(free_bytes(cache_folder()))} are free")
     shape = (len(table), *size, form.channels)
     facts: list[dict[str, object]] = []
     content = xxhash.xxh3_128()

@@ -76,7 +76,7 @@ def name_of_score(key: str) -> tuple[str, str]:
 def without_folders(text: str) -> str:
     """An absolute path is cut to its last part: a page that is sent on should not tell where its sender keeps things.
 
-    >>> [without_folders(path) for path in ("/home/ada/leaves", "C:\\\\Users\\\\ada\\\\leaves", "data/leaves")]
+    >>> [without_folders(path) for path in ("/Users/ada/leaves", "C:\\\\Users\\\\ada\\\\leaves", "data/leaves")]
     ['…/leaves', '…/leaves', 'data/leaves']
     """
     if re.match(r"[A-Za-z]:[\\/]", text) or text.startswith("\\\\"):

@@ -1,0 +1,87 @@
+"""Whole processes, measured: seconds from start to end, and the peak of the memory that is theirs alone."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One process from start to end, with those it started."""
+
+    seconds: float
+    peak_mib: float
+
+
+def measure(command: list[str], log: Path, cache: Path | None = None) -> Measured:
+    """Run a command to its end; what it prints goes to ``log``. Ends the benchmark where the command fails."""
+    environment = os.environ | ({"COVERSLIP_CACHE": str(cache)} if cache else {})
+    with log.open("wb") as file:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        peak, ended = [0.0], threading.Event()
+        watcher = threading.Thread(target=_watch, args=(process.pid, peak, ended))
+        watcher.start()
+        code = process.wait()
+        seconds = time.perf_counter() - start
+    ended.set()
+    watcher.join()
+    if code != 0:
+        sys.exit(f"{Path(command[0]).name} ended with {code}:\n{log.read_text(errors='replace')[-3000:]}")
+    return Measured(seconds, peak[0] / 2**20)
+
+
+def _watch(pid: int, peak: list[float], ended: threading.Event) -> None:
+    """Keep the highest sum of anonymous and shared memory over a process and its children.
+
+    Files that are mapped do not count: the system takes their pages back when it needs them. A page that forked
+    processes share counts once, by share, where the system says so (``Pss``).
+    """
+    family, listed = [pid], 0.0
+    while not ended.wait(0.1):
+        now = time.perf_counter()
+        if now - listed > 1.0:  # listing children reads every process of the machine
+            try:
+                family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+            except psutil.NoSuchProcess:
+                return
+            listed = now
+        peak[0] = max(peak[0], sum(_own_bytes(each) for each in family))
+
+
+def _own_bytes(pid: int) -> float:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        fields = dict(line.split(":", 1) for line in text.splitlines()[1:])
+        return sum(int(fields[name].split()[0]) * 1024.0 for name in ("Pss_Anon", "Pss_Shmem"))
+    except (OSError, KeyError):
+        return 0.0  # it has ended, or this system does not tell
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Environment variables for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    """Median [least, most], n."""
+    low, middle, high = (f"{each:.{digits}f}" for each in (min(values), statistics.median(values), max(values)))
+    return f"{middle} [{low}, {high}], n={len(values)}"
