@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -100,7 +101,6 @@ class OpenVinoEngine:
     def __init__(self, frozen: Frozen, spec: InputSpec) -> None:
         openvino = _import_openvino()
         assert openvino is not None
-        self._queue_type = openvino.AsyncInferQueue
         model = _converted(openvino, frozen, spec)
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
         self._compiled = openvino.Core().compile_model(model, "CPU", options)
@@ -108,25 +108,32 @@ class OpenVinoEngine:
     def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
         """See `Engine.run`."""
         # One request more than run at a time, so that a core need not wait for the next pictures to be prepared.
-        queue = self._queue_type(self._compiled, self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1)
-        done: dict[int, npt.NDArray[np.float32]] = {}
-        queue.set_callback(lambda request, ticket: done.__setitem__(ticket, request.get_output_tensor(0).data.copy()))
-        sizes: list[int] = []
-        handed = 0
+        count = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
+        free = [self._compiled.create_infer_request() for _ in range(count)]
+        busy: deque[tuple[Any, int]] = deque()
+        # Requests are waited for, not called back: OpenVINO's threads let go of a Python callback only with the
+        # interpreter's lock, and a network that is thrown away meanwhile would wait for them for ever.
         try:
-            for ticket, batch in enumerate(batches):
-                sizes.append(len(batch))
-                queue.start_async({0: self._filled(batch)}, ticket)  # waits while every request is busy
-                while handed in done:
-                    yield done.pop(handed)[: sizes[handed]]
-                    handed += 1
+            for batch in batches:
+                if not free:
+                    yield self._finish(busy, free)
+                request = free.pop()
+                request.start_async({0: self._filled(batch)})
+                busy.append((request, len(batch)))
+            while busy:
+                yield self._finish(busy, free)
         finally:
-            # Also after Ctrl+C: a queue that is thrown away while a request runs waits for it without letting its
-            # callback run, which is for ever.
-            queue.wait_all()
-        while handed in done:
-            yield done.pop(handed)[: sizes[handed]]
-            handed += 1
+            for request, _ in busy:
+                request.wait()
+
+    def _finish(self, busy: deque[tuple[Any, int]], free: list[Any]) -> npt.NDArray[np.float32]:
+        """Wait for the oldest request and take its rows."""
+        request, rows = busy[0]
+        request.wait()
+        result: npt.NDArray[np.float32] = request.get_output_tensor(0).data[:rows].copy()
+        busy.popleft()
+        free.append(request)
+        return result
 
     def _filled(self, batch: Images) -> Images:
         """The compiled network has one batch size, so the last batch is filled up with zeros."""
