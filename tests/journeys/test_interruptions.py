@@ -139,7 +139,9 @@ def test_kill_9_before_and_after_every_file_that_is_written(fork, coverslip, lea
 
 
 def test_kill_9_between_two_blocks_of_features_keeps_the_first(fork, leaves, small_run, empty_cache, tmp_path):
-    before = "import coverslip.inference.features as features; features.BLOCK = 16" + SLOW.format(batch=6)
+    before = "import coverslip.inference.features as features; features.BLOCK = 16" + SLOW.format(
+        batch=21
+    )  # 40 pictures are through
     child = fork("train", leaves, "--out", tmp_path / "run", before=before)
     wait_for(child.out, "now")
     child.send(signal.SIGKILL)
