@@ -16,10 +16,9 @@ from typing import Any
 import polars as pl
 
 from coverslip.config import from_mapping, override, read_toml, to_mapping
-from coverslip.data.cache import is_cached, pixel_bytes, read_pixels
+from coverslip.data.cache import is_cached, pixel_bytes, read_pixels, with_status
 from coverslip.data.decoding import decode_all, guess_format
 from coverslip.data.files import is_picture, need_text
-from coverslip.data.inputs import InputSpec
 from coverslip.data.scan import scan
 from coverslip.data.sources.folder import scan_unlabeled
 from coverslip.data.sources.source import Files
@@ -27,7 +26,7 @@ from coverslip.data.split import split_table
 from coverslip.data.summary import file_notes, relative_root, summarize
 from coverslip.data.table import READ, SCHEMA, ImageTable
 from coverslip.errors import UserError
-from coverslip.experiment import DataConfig, Experiment, environment, run, score, write_plan
+from coverslip.experiment import DataConfig, Experiment, environment, input_size, input_spec, run, score, write_plan
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
 from coverslip.models.catalog import network_entry, pretrained
@@ -206,7 +205,7 @@ def evaluate(
 def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, group: str, progress: Progress) -> None:
     log = EventLog(there.events_file, progress)
     predictions, facts = model.predict(table, log)
-    table = table.with_columns(status=facts["status"].to_list(), split=["test"] * len(table))
+    table = with_status(table, facts).with_columns(split=["test"] * len(table))
     rows = table.rows()
     if not rows:
         raise UserError(f"none of the {len(table)} pictures can be read", f"the first: {facts['status'][0]}")
@@ -259,23 +258,15 @@ def dry_run(settings: Experiment, *, progress: Progress = SILENT) -> dict[str, A
     """
     table = split_table(scan(settings.data.source, settings.data.group), settings.split.fractions, settings.split.seed)
     network = network_entry(settings.model.network)
-    size = (settings.input.size,) * 2 if settings.input.size else network.size
+    size = input_size(settings, network)
     form = guess_format(table.source, table.paths)
     sample = table.paths[:: max(len(table) // SAMPLE, 1)][:SAMPLE]
     start = time.perf_counter()
     chunks = list(decode_all(table.source, sample, form, size, settings.input.fit, Stage(), widen=False))
     decoding = (time.perf_counter() - start) / len(sample)
     pixels = chunks[0].pixels
-    channels = form.channels
-    spec = InputSpec(
-        size=size,
-        fit=settings.input.fit,
-        channels=channels,
-        depth=form.depth,
-        mean=(network.mean,) * channels,
-        std=(network.std,) * channels,
-    )
-    extractor = FeatureExtractor(pretrained(settings.model.network, channels), spec)
+    spec = input_spec(settings, network, form)
+    extractor = FeatureExtractor(pretrained(settings.model.network, form.channels), spec)
     progress.note("timing the network on this machine")
     batch = spec.prepare(pixels[: extractor.engine.batch])
     list(extractor.engine.run([batch]))

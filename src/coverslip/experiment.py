@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from coverslip.config import to_toml
 from coverslip.data.augment import VIEWS
 from coverslip.data.cache import PixelCache, read_pixels, with_status
+from coverslip.data.decoding import PixelFormat
 from coverslip.data.groups import join_twins
 from coverslip.data.inputs import FITS, SIZES, InputSpec
 from coverslip.data.scan import scan
@@ -118,7 +120,7 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     log = EventLog(folder.events_file, progress)
     write_plan(plan, folder)
     network = network_entry(plan.model.network)
-    size = (plan.input.size,) * 2 if plan.input.size else network.size
+    size = input_size(plan, network)
     table = scan(plan.data.source, plan.data.group)
     log.note(_found(table))
     if table.grouped_by is None:
@@ -126,7 +128,7 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     pixels = read_pixels(table, size, plan.input.fit, verify=verify, progress=log)
     table = _settle(plan, table, pixels, folder, log)
 
-    spec = _input_spec(plan, network, size, pixels, table)
+    spec = input_spec(plan, network, pixels.format).fitted(pixels.pixels, table.rows("train"), plan.training.seed)
     extractor = FeatureExtractor(pretrained(plan.model.network, spec.channels), spec)
     head, about = _train(plan, table, pixels, extractor, log)
     task = Classification(table.classes, head.temperature)
@@ -145,8 +147,6 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
 
 def write_plan(plan: Experiment, folder: Run) -> None:
     """Write ``experiment.toml``, with the source as seen from the run's folder."""
-    from pathlib import Path
-
     source = relative_root(Path(plan.data.source).absolute(), folder.folder.absolute())
     write_text(folder.experiment_file, to_toml(replace(plan, data=replace(plan.data, source=source))))
 
@@ -163,13 +163,9 @@ def _settle(plan: Experiment, table: ImageTable, pixels: PixelCache, folder: Run
     leaks = sum(table.frame["split"].gather(rows).n_unique() > 1 for rows in twins)
     if leaks:
         notes.append(f"the given split leaks: {leaks} pictures have an exact copy in another part")
-    absent = [
-        f"class {name!r} has no picture in {part}"
-        for part in PARTS[1:]
-        for number, name in enumerate(table.classes)
-        if number not in table.labels(table.rows(part))
-    ]
-    notes += absent
+    for part in PARTS[1:]:
+        there = set(table.labels(table.rows(part)))
+        notes += [f"class {name!r} has no picture in {part}" for n, name in enumerate(table.classes) if n not in there]
     for note in notes:
         log.note(f"note: {note}")
     table = replace(table, notes=tuple(notes))
@@ -183,20 +179,21 @@ def _settle(plan: Experiment, table: ImageTable, pixels: PixelCache, folder: Run
     return table
 
 
-def _input_spec(
-    plan: Experiment, network: NetworkEntry, size: tuple[int, int], pixels: PixelCache, table: ImageTable
-) -> InputSpec:
-    """The network's preparation for pictures of this many channels; grey-value percentiles from the train part only."""
-    channels = pixels.format.channels
-    spec = InputSpec(
-        size=size,
+def input_size(plan: Experiment, network: NetworkEntry) -> tuple[int, int]:
+    """(height, width) that pictures are resized to: what the settings say, else the network's own."""
+    return (plan.input.size, plan.input.size) if plan.input.size else network.size
+
+
+def input_spec(plan: Experiment, network: NetworkEntry, form: PixelFormat) -> InputSpec:
+    """The network's preparation for pictures of this many channels and this depth, before any percentile is known."""
+    return InputSpec(
+        size=input_size(plan, network),
         fit=plan.input.fit,
-        channels=channels,
-        depth=pixels.format.depth,
-        mean=(network.mean,) * channels,
-        std=(network.std,) * channels,
+        channels=form.channels,
+        depth=form.depth,
+        mean=(network.mean,) * form.channels,
+        std=(network.std,) * form.channels,
     )
-    return spec.fitted(pixels.pixels, table.rows("train"), plan.training.seed)
 
 
 def _train(

@@ -46,15 +46,12 @@ class FeatureExtractor:
     engine_name: str | None = None
     computed: int = 0
     _engine: Engine | None = field(default=None, repr=False)
-    _weights: str = field(default="", repr=False)
     _store: _Store | None = field(default=None, repr=False)
 
     @property
     def weights(self) -> str:
         """The key of the frozen weights."""
-        if not self._weights:
-            self._weights = self.frozen.key
-        return self._weights
+        return self.frozen.key
 
     @property
     def engine(self) -> Engine:

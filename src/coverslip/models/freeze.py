@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor, nn
 
@@ -41,7 +42,7 @@ class Frozen:
     build: Callable[[], Prefix] = field(repr=False)
     weights: Mapping[str, Tensor] = field(repr=False)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A name for the weights: the same numbers under the same names give the same key."""
         parts: list[object] = []
