@@ -10,6 +10,8 @@ from sklearn import metrics
 
 from coverslip.evidence import classification_evidence
 
+CLASS = ("precision", "recall", "f1", "auroc", "auprc")
+
 
 def part(images=300, classes=4, leaves=10, seed=0, signal=1.5):
     """Labels, probabilities and leaves of one class each, ``leaves`` a class; errors come leaf by leaf."""
@@ -30,6 +32,14 @@ def perfect(labels, classes=4):
     return np.eye(classes)[labels] * 0.96 + 0.01
 
 
+def ece_in_a_plain_loop(labels, rows):
+    confidence, right = rows.max(axis=1), rows.argmax(axis=1) == labels
+    order, total = np.argsort(confidence), 0.0
+    for some in np.array_split(order, 15):  # 300 pictures: 15 bins of 20
+        total += abs(confidence[some].sum() - right[some].sum())
+    return total / len(labels)
+
+
 def test_points_are_those_of_scikit_learn():
     labels, rows, groups = part()
     evidence = classification_evidence(labels, rows, groups, names())
@@ -42,6 +52,10 @@ def test_points_are_those_of_scikit_learn():
             "macro_f1": metrics.f1_score(labels, predicted, average="macro"),
             "macro_auroc": metrics.roc_auc_score(labels, rows, multi_class="ovr", average="macro"),
             "log_loss": metrics.log_loss(labels, rows),
+            "mcc": metrics.matthews_corrcoef(labels, predicted),
+            "macro_auprc": metrics.average_precision_score(np.eye(4)[labels], rows, average="macro"),
+            "brier": ((rows - np.eye(4)[labels]) ** 2).sum(axis=1).mean(),
+            "ece": ece_in_a_plain_loop(labels, rows),
         }
     )
     precision, recall, f1, images = metrics.precision_recall_fscore_support(labels, predicted)
@@ -51,6 +65,9 @@ def test_points_are_those_of_scikit_learn():
         assert each["recall"]["value"] == pytest.approx(recall[number])
         assert each["f1"]["value"] == pytest.approx(f1[number])
         assert each["auroc"]["value"] == pytest.approx(metrics.roc_auc_score(labels == number, rows[:, number]))
+        assert each["auprc"]["value"] == pytest.approx(
+            metrics.average_precision_score(labels == number, rows[:, number])
+        )
         assert (each["images"], each["groups"]) == (images[number], len(np.unique(groups[labels == number])))
         assert each["precision"]["images"] == (predicted == number).sum()
     assert evidence["confusion"] == metrics.confusion_matrix(labels, predicted).tolist()
@@ -61,7 +78,7 @@ def test_every_score_has_an_interval_around_it():
     for given in (groups, None, groups % 7):
         evidence = classification_evidence(labels, rows, given, names())
         everything = [*evidence["scores"].values()]
-        everything += [each[s] for each in evidence["classes"].values() for s in ("precision", "recall", "f1", "auroc")]
+        everything += [each[s] for each in evidence["classes"].values() for s in CLASS]
         for score in everything:
             assert score["low"] < score["value"] < score["high"]
             assert "reason" not in score
@@ -109,7 +126,7 @@ def test_a_class_of_few_leaves_has_no_interval_while_the_whole_has_one():
     groups = np.where(labels == 1, 10, groups)  # one leaf, many pictures
     evidence = classification_evidence(labels, rows, groups, names(2))
     assert evidence["classes"]["class 0"]["recall"]["low"] is not None
-    for score in ("recall", "f1", "auroc"):
+    for score in ("recall", "f1", "auroc", "auprc"):
         assert evidence["classes"]["class 1"][score]["reason"].startswith("1 group is too few")
     assert evidence["classes"]["class 0"]["auroc"]["low"] is None  # AUROC is about both sides
     assert all(score["low"] is not None for score in evidence["scores"].values())
@@ -122,7 +139,7 @@ def test_an_absent_class_scores_null_and_leaves_the_averages_alone():
     labels, rows, groups = labels[kept], rows[kept], groups[kept]
     assert (rows.argmax(axis=1) == 2).any()  # it is predicted all the same
     evidence = classification_evidence(labels, rows, groups, names())
-    for score in ("precision", "recall", "f1", "auroc"):
+    for score in CLASS:
         entry = evidence["classes"]["class 2"][score]
         assert entry["value"] is entry["low"] is entry["high"] is None
         assert entry["reason"] == "no picture of this class in the test part"
@@ -138,7 +155,8 @@ def test_a_class_that_is_never_predicted_has_no_precision_and_an_f1_of_zero():
     entry = evidence["classes"]["class 2"]
     assert entry["precision"]["value"] is None
     assert entry["precision"]["reason"] == "no picture was predicted as this class"
-    assert (entry["f1"]["value"], entry["f1"]["low"]) == (0.0, None)
+    assert (entry["f1"]["value"], entry["f1"]["low"]) == (0.0, 0.0)
+    assert entry["f1"]["high"] > 0.2
     assert entry["recall"]["high"] > 0  # not found in ten leaves is not never
 
 
@@ -146,7 +164,9 @@ def test_a_class_that_vanishes_from_some_resamples_keeps_its_interval():
     labels, rows, groups = part(images=80, classes=2)
     labels = np.where(groups % 9 < 5, 0, labels)  # leaves of both classes, and of one
     evidence = classification_evidence(labels, rows, groups % 9, names(2))
-    assert evidence["scores"]["macro_f1"]["method"] == "BCa bootstrap over groups, 2000 resamples"
+    assert evidence["scores"]["macro_f1"]["method"] == (
+        "BCa bootstrap over groups, 2000 resamples, and Wilson on the effective number"
+    )
     assert evidence["scores"]["macro_f1"]["low"] is not None
 
 
@@ -156,13 +176,20 @@ def test_nothing_wrong_is_not_certainty():
     scores = evidence["scores"]
     assert scores["accuracy"]["low"] == pytest.approx(0.025 ** (1 / 60))
     assert scores["balanced_accuracy"]["low"] == pytest.approx(0.025 ** (1 / 60))  # four classes of fifteen
-    for name in ("macro_f1", "macro_auroc", "log_loss"):
+    for name in ("macro_f1", "macro_auroc", "macro_auprc", "mcc"):
+        assert scores[name]["value"] == scores[name]["high"] == 1
+        assert 0.8 < scores[name]["low"] < 0.95  # sixty pictures
+    for name in ("log_loss", "brier"):
         assert scores[name]["low"] is None
         assert scores[name]["reason"] == "the resamples show no spread about the value"
     leaves = classification_evidence(labels, perfect(labels), np.arange(60) // 4 * 4 % 20 + labels, names())
     assert leaves["scores"]["balanced_accuracy"]["low"] == pytest.approx(0.025 ** (1 / 20))  # twenty leaves
     mixed = classification_evidence(labels, perfect(labels), np.arange(60) // 6, names())
-    assert mixed["scores"]["balanced_accuracy"]["low"] is None  # leaves of several classes: the limit does not hold
+    assert "Buehler" not in mixed["scores"]["balanced_accuracy"]["method"]  # leaves of several classes
+    assert mixed["scores"]["balanced_accuracy"]["low"] < 0.7  # ten leaves
+    rare = np.where(np.arange(60) < 45, 0, np.arange(60) % 3 + 1)
+    few = classification_evidence(rare, perfect(rare), None, names())["scores"]["macro_f1"]
+    assert few["low"] < scores["macro_f1"]["low"] - 0.05  # a class of five pictures counts as much as one of 45
 
 
 def test_one_class_alone_has_no_auroc():
@@ -170,18 +197,21 @@ def test_one_class_alone_has_no_auroc():
     assert evidence["scores"]["accuracy"]["value"] == 1
     assert evidence["scores"]["macro_auroc"]["reason"] == "AUROC needs pictures of two classes"
     assert evidence["classes"]["class 0"]["auroc"]["reason"] == "AUROC needs pictures of another class"
+    assert evidence["scores"]["mcc"]["reason"] == "MCC needs pictures of two classes"
+    assert evidence["scores"]["macro_auprc"]["value"] is None
 
 
 def test_copies_of_a_picture_do_not_narrow_the_interval():
     labels, rows, _ = part(images=100)
     once = classification_evidence(labels, rows, np.arange(100), names())
     copied = classification_evidence(*(np.repeat(a, 5, axis=0) for a in (labels, rows, np.arange(100))), names())
+    del once["scores"]["ece"]  # more pictures have more bins of confidence
     for name, score in once["scores"].items():
         other = copied["scores"][name]
-        assert (other["low"], other["high"]) == pytest.approx((score["low"], score["high"]), abs=1e-9)
+        assert (other["low"], other["high"]) == pytest.approx((score["low"], score["high"]), abs=2e-3)
     naive = classification_evidence(np.repeat(labels, 5), np.repeat(rows, 5, axis=0), None, names())
     width = {name: s["high"] - s["low"] for name, s in once["scores"].items()}
-    for name, score in naive["scores"].items():
+    for name, score in ((name, naive["scores"][name]) for name in width):
         assert score["high"] - score["low"] < 0.6 * width[name]
 
 
@@ -193,10 +223,10 @@ def test_resampled_intervals_cover_what_they_promise():
     truth = {name: score["value"] for name, score in large.items()}
     inside = dict.fromkeys(truth, 0)
     for seed in range(200):
-        scores = classification_evidence(*draw(15, seed), names(3), resamples=400)["scores"]
+        scores = classification_evidence(*draw(15, seed), names(3), resamples=200)["scores"]
         for name, score in scores.items():
             inside[name] += score["low"] <= truth[name] <= score["high"]
-    assert all(0.9 <= number / 200 <= 0.99 for number in inside.values()), inside
+    assert all(0.9 <= number / 200 <= 0.995 for number in inside.values()), inside
 
 
 @pytest.mark.parametrize(
@@ -209,6 +239,8 @@ def test_resampled_intervals_cover_what_they_promise():
         ({"probabilities": np.array([[0.25] * 4, [np.nan] * 4])}, "of 1 pictures hold NaN"),
         ({"probabilities": np.full((2, 4), 0.5)}, "sum to 1"),
         ({"probabilities": np.array([[0.25] * 4, [-0.5, 0.5, 0.5, 0.5]])}, "lie in 0 to 1"),
+        ({"probabilities": np.array([[0.25] * 4, [np.inf, 0, 0, 0]])}, "of 1 pictures hold NaN or infinity"),
+        ({"threshold": 0.5}, "for two classes"),
         ({"groups": np.array([1])}, "groups must be integers"),
         ({"class_names": ["a", "a", "b", "c"]}, "must differ"),
         ({"level": 95.0}, "between 0 and 1"),
@@ -228,3 +260,50 @@ def test_ten_thousand_pictures_take_seconds_not_minutes():
     start = time.perf_counter()
     classification_evidence(labels, rows, groups, names(15))
     assert time.perf_counter() - start < 10  # measured: 1.2 s on two cores
+
+
+def test_sensitivity_and_specificity_are_those_at_the_stored_threshold():
+    labels, rows, groups = part(classes=2, signal=1.0)
+    evidence = classification_evidence(labels, rows, groups, names(2), threshold=0.2)
+    called = rows[:, 1] >= 0.2
+    scores = evidence["scores"]
+    assert evidence["threshold"] == 0.2
+    assert scores["sensitivity"]["value"] == pytest.approx(called[labels == 1].mean())
+    assert scores["specificity"]["value"] == pytest.approx(1 - called[labels == 0].mean())
+    assert scores["sensitivity"]["value"] > evidence["classes"]["class 1"]["recall"]["value"]  # a low threshold
+    for name, own in (("sensitivity", 1), ("specificity", 0)):
+        assert scores[name]["low"] < scores[name]["value"] < scores[name]["high"]
+        assert (scores[name]["images"], scores[name]["groups"]) == ((labels == own).sum(), 10)
+        assert scores[name]["method"].endswith("second class from 0.2")
+    assert "sensitivity" not in classification_evidence(labels, rows, groups, names(2))["scores"]
+
+
+def test_one_group_that_is_the_whole_test_part_is_named_and_has_no_interval():
+    labels, rows, _ = part(images=80, classes=2)
+    evidence = classification_evidence(labels, rows, np.zeros(80, int), names(2))
+    assert evidence["warnings"][0].startswith("all test pictures are of one group")
+    for score in evidence["scores"].values():
+        assert score["value"] is not None
+        assert score["low"] is None
+    large = classification_evidence(labels, rows, np.maximum(0, np.arange(80) - 59), names(2))
+    assert any("one group holds 75% of the test pictures" in warning for warning in large["warnings"])
+
+
+def test_mcc_is_0_where_one_class_is_always_predicted():
+    labels = np.arange(40) % 2
+    rows = np.tile([0.8, 0.2], (40, 1))
+    mcc = classification_evidence(labels, rows, None, names(2))["scores"]["mcc"]
+    assert mcc["value"] == 0
+    assert mcc["low"] < 0 < mcc["high"]  # forty pictures cannot show that it is exactly 0
+
+
+def test_the_calibration_error_of_a_calibrated_model_is_not_told_from_0():
+    chance = np.random.default_rng(0)
+    low = []
+    for _ in range(20):
+        sure = chance.uniform(0.5, 1, 600)
+        labels = (chance.random(600) > sure).astype(int)
+        ece = classification_evidence(labels, np.stack([sure, 1 - sure], axis=1), None, names(2), resamples=200)
+        low.append(ece["scores"]["ece"]["low"])
+        assert ece["scores"]["ece"]["value"] > 0
+    assert np.mean(np.array(low) <= 0.005) >= 0.9

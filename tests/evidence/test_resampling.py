@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from coverslip.evidence import resampling
+from coverslip.evidence.ranks import RankTable
 from coverslip.evidence.resampling import influence, strata_of_groups, weight_blocks
-from coverslip.evidence.scores import RankTable, group_sums, log_losses, recalls
+from coverslip.evidence.scores import group_sums, log_losses, read_sums, recalls
 
 
 def test_the_weights_of_a_class_always_add_up_to_its_groups():
@@ -37,45 +38,57 @@ def test_a_class_of_one_group_cannot_be_resampled_alone():
         next(weight_blocks(np.array([0, 0, 1]), 10, seed=0, rows=3))
 
 
-def test_weighted_auroc_with_ties_is_that_of_scikit_learn():
+def test_weighted_areas_with_ties_are_those_of_scikit_learn():
     chance = np.random.default_rng(0)
     for share in (0.2, 0.8):
         scores = chance.integers(0, 12, 200) / 12  # many ties
         positive = chance.random(200) < share
         groups = chance.integers(0, 30, 200)
         weights = chance.integers(0, 4, (30, 5)).astype(float)
-        ours = RankTable(scores, positive, groups).auroc(weights)
-        theirs = [roc_auc_score(positive, scores, sample_weight=weights[groups, column]) for column in range(5)]
-        assert ours == pytest.approx(theirs)
+        ours = RankTable(scores, positive, groups).areas(weights)
+        for area, theirs in zip(ours, (roc_auc_score, average_precision_score), strict=True):
+            expected = [theirs(positive, scores, sample_weight=weights[groups, column]) for column in range(5)]
+            assert area == pytest.approx(expected)
 
 
-def test_auroc_by_hand():
+def test_areas_by_hand():
     table = RankTable(np.array([0.5, 0.5, 0.5]), np.array([True, False, False]), np.arange(3))
-    assert table.auroc(np.ones((3, 1))) == pytest.approx([0.5])  # all tie
-    assert np.isnan(table.auroc(np.array([[0.0], [1.0], [1.0]]))).all()  # the class has vanished
+    auroc, auprc = table.areas(np.ones((3, 1)))
+    assert (auroc[0], auprc[0]) == pytest.approx((0.5, 1 / 3))  # all tie
+    for vanished in ([[0.0], [1.0], [1.0]], [[1.0], [0.0], [0.0]]):  # the class, or everything else
+        assert np.isnan(table.areas(np.array(vanished))).all()
     with pytest.raises(ValueError, match="another class"):
         RankTable(np.array([0.1, 0.2]), np.array([True, True]), np.arange(2))
 
 
 def test_the_influence_of_a_group_is_the_slope_of_the_score():
     chance = np.random.default_rng(2)
-    scores, positive, groups = chance.random(60), chance.random(60) < 0.4, chance.integers(0, 10, 60)
-    table, step = RankTable(scores, positive, groups), 1e-5
+    positive, groups, step = chance.random(60) < 0.4, chance.integers(0, 10, 60), 1e-6
     nudged = np.ones((10, 10)) + step * np.eye(10)
-    slopes = (table.auroc(nudged) - table.auroc(np.ones((10, 1)))) / step
-    assert table.influence() == pytest.approx(slopes, abs=1e-4)
+    for scores in (chance.random(60), chance.integers(0, 6, 60) / 6):  # without and with ties
+        table = RankTable(scores, positive, groups)
+        for area, before, moves in zip(
+            table.areas(nudged), table.areas(np.ones((10, 1))), table.influence(), strict=True
+        ):
+            assert moves == pytest.approx((area - before) / step, abs=1e-4)
 
 
 def test_the_jackknife_of_a_mean_is_the_distance_from_the_mean():
     loss = np.array([0.1, 0.4, 1.0, 0.5])
     labels = np.zeros(4, int)
-    sums = group_sums(labels, labels, loss, np.arange(4), 1)
-    moves = influence(sums, labels, lambda some: log_losses(some)[..., None])[:, 0]
+    sums = group_sums(labels, np.ones((4, 1)), labels, loss, np.arange(4))
+    moves = influence(sums, labels, lambda some: log_losses(read_sums(some, 1))[..., None])[:, 0]
     assert moves == pytest.approx((loss - 0.5) / 4)
 
 
 def test_group_sums_by_hand():
     labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
-    sums = group_sums(labels, predicted, np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 1, 1, 1]), 2)
-    assert sums.tolist() == [[1, 0, 1, 0, 1, 0, 1, 1], [0, 2, 1, 2, 0, 3, 9, 3]]
-    assert recalls(sums.sum(axis=0)) == pytest.approx([0.5, 1.0])
+    rows = np.array([[0.75, 0.25], [0.25, 0.75], [0.5, 0.5], [0.0, 1.0]])
+    columns = group_sums(labels, rows, predicted, np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 1, 1, 1]))
+    sums = read_sums(columns, 2)
+    assert sums.hits.tolist() == [[1, 0], [0, 2]]
+    assert sums.images.tolist() == [[1, 0], [1, 2]]
+    assert sums.predictions.tolist() == [[1, 0], [0, 3]]
+    assert (sums.loss.tolist(), sums.brier.tolist()) == ([1, 9], [0.0625, 0.5625 + 0.25])
+    assert sums.gaps.tolist() == [[-0.25], [0.75 - 0.5 + 0]]  # one bin: confidence less hits
+    assert recalls(read_sums(columns.sum(axis=0), 2)) == pytest.approx([0.5, 1.0])

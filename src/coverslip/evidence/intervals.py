@@ -15,6 +15,7 @@ from scipy import optimize, stats
 
 FloatArray = NDArray[np.float64]
 FEWEST_GROUPS = 5  # under this many, no method here is honest, and no interval is given
+FEWEST_FREEDOM = 5.0  # degrees, where that many groups there are
 
 Limits = tuple[float, float]
 
@@ -40,6 +41,32 @@ def quantile(level: float, freedom: float | None = None) -> float:
     """
     tail = 1 - (1 - level) / 2
     return float(stats.norm.ppf(tail) if freedom is None else stats.t.ppf(tail, freedom))
+
+
+def freedom_of_spread(moves: FloatArray, most: float) -> float:
+    """Degrees of freedom that a spread estimated from some groups is worth, for Student's t.
+
+    Groups - 1 would be right if the groups' contributions were normal. Where nearly all groups are all right and a
+    few carry all the mistakes, the spread rests on those few, is often far too small, and is worth fewer degrees: as
+    many as give a spread the uncertainty that the kurtosis of the contributions implies.
+
+    Args:
+        moves: (G,) what each group contributes, mean 0; any scale. All 0: ``most``.
+        most: the degrees if the contributions were normal (groups - 1, or groups - strata); never more is given, and
+            never under 5 where ``most`` is not.
+
+    Reference: O'Neill, The American Statistician 68(4), 2014; Satterthwaite, Biometrics Bulletin 2(6), 1946.
+
+    >>> even, rare = np.array([1.0, -1.0] * 20), np.array([39.0] + [-1.0] * 39)
+    >>> freedom_of_spread(even, 39), freedom_of_spread(rare, 39)
+    (39.0, 5.0)
+    """
+    square = float((moves**2).mean())
+    if square == 0:
+        return most
+    groups = len(moves)
+    excess = float((moves**4).mean()) / square**2 - (groups - 3) / (groups - 1)
+    return float(np.clip(2 * groups / excess, min(FEWEST_FREEDOM, most), most)) if excess > 0 else most
 
 
 def wilson(proportion: float, number: float, width: float) -> Limits:
@@ -113,8 +140,8 @@ def effective_number(hits: FloatArray, counts: FloatArray) -> float:
 def proportion_limits(hits: FloatArray, counts: FloatArray, level: float, *, grouped: bool) -> Limits:
     """Interval of ``hits.sum() / counts.sum()``: exact without groups, else Wilson on the effective number.
 
-    With groups, Student's t with (groups - 1) degrees of freedom stands in for the normal quantile, because the
-    design effect is itself an estimate from few groups.
+    With groups, Student's t stands in for the normal quantile, because the design effect is itself an estimate from
+    few groups: groups - 1 degrees of freedom, fewer where few groups carry the mistakes (`freedom_of_spread`).
 
     Args:
         hits: (G,) successes a group.
@@ -127,7 +154,8 @@ def proportion_limits(hits: FloatArray, counts: FloatArray, level: float, *, gro
     if not grouped:
         return clopper_pearson(round(hits.sum()), round(counts.sum()), level)
     share = min(1.0, float(hits.sum() / counts.sum()))
-    return wilson(share, effective_number(hits, counts), quantile(level, len(counts) - 1))
+    freedom = freedom_of_spread(hits - share * counts, len(counts) - 1)
+    return wilson(share, effective_number(hits, counts), quantile(level, freedom))
 
 
 def all_right_limits(numbers: FloatArray, level: float) -> Limits:
@@ -189,6 +217,59 @@ def bca(value: float, resampled: FloatArray, influence: FloatArray, width: float
         shares.append(min(max(share, edge), 1 - edge))
     low, high = (float(limit) for limit in np.quantile(drawn, shares, method="weibull"))
     return (low, high) if high - low >= 1e-9 else None
+
+
+def unbiased_limits(value: float, resampled: FloatArray, by_chance: FloatArray, width: float) -> Limits | None:
+    """Bootstrap interval of a distance (0 or more) that chance alone makes larger, as the calibration error.
+
+    The resamples lie over ``value`` by about as much as it lies over the truth, so both excesses are taken off. The
+    upper limit is never under ``value``, and the lower is 0 where chance alone gives as much. None where all
+    resamples are equal.
+
+    Args:
+        value: of the data, 0 or more.
+        resampled: (B,) of each resample.
+        by_chance: (B,) of each resample if the true distance were 0.
+        width: from `quantile`.
+
+    Reference: Davison & Hinkley, Bootstrap Methods and their Application, 1997, sections 4.4 and 5.2.
+
+    >>> drawn, chance = np.linspace(0.09, 0.15, 601), np.linspace(0.01, 0.03, 601)           # 0.02 too large
+    >>> low, high = unbiased_limits(0.10, drawn, chance, quantile(0.95))
+    >>> round(low, 3), round(high, 3)
+    (0.052, 0.109)
+    """
+    if np.ptp(resampled) < 1e-9:
+        return None
+    excess = float(resampled.mean()) - value
+    tail = float(stats.norm.cdf(-width))
+    low, high = (float(limit) - 2 * excess for limit in np.quantile(resampled, (tail, 1 - tail)))
+    if value <= np.quantile(by_chance, 1 - tail):
+        low = 0.0
+    return max(0.0, low), max(high, value)
+
+
+def spread_limits(value: float, moves: FloatArray, largest: float, worth: float, level: float, most: float) -> Limits:
+    """Interval of a score that lies between 0 and 1 from its linearized spread: Wilson on the effective number.
+
+    A score near 1 from few groups rests on very few mistakes, and resamples cannot show more than they hold. This
+    interval keeps a width there, as that of a proportion does, and even where nothing went wrong.
+
+    Args:
+        value: the score of the data, 0 to 1.
+        moves: (G,) how the score moves with the weight of each group, as for `bca`, here in the score's own scale.
+        largest: what the effective number never exceeds: the pictures, for a score that is a share of them.
+        worth: the effective number where the groups show no spread, for example the groups.
+        level: for example 0.95.
+        most: degrees of freedom, as in `freedom_of_spread`.
+
+    Reference: as `proportion_limits`; for AUROC Kottas, Kuss & Zapf, BMC Medical Research Methodology 14:26, 2014.
+    """
+    value = min(max(value, 0.0), 1.0)
+    variance = float((moves**2).sum()) * len(moves) / most
+    number = value * (1 - value) / variance if variance > 1e-18 else 0.0
+    width = quantile(level, freedom_of_spread(moves, most))
+    return wilson(value, min(number, largest) if number > 0 else worth, width)
 
 
 def format_interval(score: Score, digits: int = 3, *, counts: bool = False, group_word: str = "groups") -> str:

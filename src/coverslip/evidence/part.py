@@ -40,11 +40,15 @@ def check_part(
     probabilities: NDArray[np.floating[Any]],
     groups: NDArray[np.integer[Any]] | None,
     class_names: Sequence[str],
+    order_by: FloatArray | None = None,
 ) -> ScoredPart:
     """Refuse what cannot be scored; see `classification_evidence` for the arguments.
 
+    Rows are put in the order of ``order_by``, (N, any) numbers, within group and label: the probabilities unless
+    given. Several models of the same pictures must be put in the same order.
+
     Raises:
-        ValueError: no picture; shapes that do not agree; NaN; a label or probability out of range.
+        ValueError: no picture; shapes that do not agree; NaN or infinity; a label or probability out of range.
 
     >>> check_part(np.array([0, 2]), np.full((2, 2), 0.5), None, ["healthy", "rust"])
     Traceback (most recent call last):
@@ -59,15 +63,15 @@ def check_part(
         raise ValueError(f"class names must differ: {list(class_names)}")
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= len(class_names):
         raise ValueError(f"labels must be integers from 0 to {len(class_names) - 1}")
-    broken = np.isnan(probabilities).any(axis=1)
+    broken = ~np.isfinite(probabilities).all(axis=1)
     if broken.any():
-        raise ValueError(f"the probabilities of {int(broken.sum())} pictures hold NaN")
+        raise ValueError(f"the probabilities of {int(broken.sum())} pictures hold NaN or infinity")
     rows = probabilities.astype(np.float64)
     if rows.min() < 0 or np.abs(rows.sum(axis=1) - 1).max() > 1e-3:
         raise ValueError("probabilities must lie in 0 to 1, and each row must sum to 1")
     codes = _group_codes(groups, labels.shape)
 
-    order = np.lexsort([*rows.T, labels, codes])
+    order = np.lexsort([*(rows if order_by is None else order_by).T, labels, codes])
     labels, rows = labels[order].astype(np.int64), rows[order]
     # the smallest step from 1 that the given precision has stands in for 0, as in scikit-learn
     chance = np.clip(rows[np.arange(len(labels)), labels], np.finfo(probabilities.dtype).eps, 1.0)

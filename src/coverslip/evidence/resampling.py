@@ -1,7 +1,9 @@
 """Resampling over groups: weights in blocks of bounded size, and the influence of each group.
 
 A resample draws whole groups, so that pictures of one leaf or patient stay together. Where every group has pictures
-of one class only, it draws within each class, and no class can vanish.
+of one class only, it draws within each class, and no class can vanish. Elsewhere a class may vanish from a resample:
+its own scores are then missing there (the resample is left out of their intervals), and a macro average is over the
+classes that are left, as it is for the data.
 """
 
 from __future__ import annotations

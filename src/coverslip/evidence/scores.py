@@ -1,64 +1,185 @@
 """Scores of a classifier as functions of sums over groups, so that thousands of resamples are one matrix product.
 
 Every score here needs only sums over pictures. A group's pictures are summed once (`group_sums`); a resample is a
-weighted sum of the groups; the scores of all resamples are then read off together. AUROC needs an order as well and
-has a table of its own for each class (`RankTable`).
+weighted sum of the groups; the scores of all resamples are then read off together. AUROC and the area under the
+precision-recall curve need an order as well and have a table of their own for each class (`ranks.RankTable`).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+MOST_BINS = 15  # of confidence, for the calibration error
+FEWEST_IN_BIN = 20  # pictures
+
+LOWER_IS_BETTER = ("log_loss", "brier", "ece")
 
 
-def group_sums(labels: IntArray, predicted: IntArray, loss: FloatArray, groups: IntArray, classes: int) -> FloatArray:
+class Sums(NamedTuple):
+    """Sums over pictures, read from the columns that `group_sums` made."""
+
+    hits: FloatArray  # (..., K) pictures of the class that were named so
+    images: FloatArray  # (..., K) pictures of the class
+    predictions: FloatArray  # (..., K) pictures named as the class
+    loss: FloatArray  # (...)
+    brier: FloatArray  # (...)
+    gaps: FloatArray  # (..., bins) confidence less hits, in each bin of confidence
+
+    @property
+    def number(self) -> FloatArray:
+        """(...) pictures."""
+        return np.asarray(self.images.sum(axis=-1))
+
+
+def group_sums(
+    labels: IntArray, probabilities: FloatArray, predicted: IntArray, loss: FloatArray, groups: IntArray
+) -> FloatArray:
     """Sums over the pictures of each group.
 
     Args:
-        labels, predicted: (N,) class numbers, 0 to ``classes`` - 1.
+        labels, predicted: (N,) class numbers, 0 to K - 1.
+        probabilities: (N, K), 0 to 1.
         loss: (N,) loss of each picture.
         groups: (N,) group numbers, 0 to G - 1, none left out.
-        classes: number of classes K.
 
     Returns:
-        (G, 3 K + 2): hits, pictures and predictions of each class; sum of losses; number of pictures.
+        (G, 3 K + 2 + bins), in the order of `Sums`; `read_sums` reads them.
     """
-    number = int(groups.max()) + 1
+    number, classes = int(groups.max()) + 1, probabilities.shape[1]
 
-    def by_class(chosen: NDArray[np.bool_], column: IntArray) -> FloatArray:
-        cells = np.bincount(groups[chosen] * classes + column[chosen], minlength=number * classes)
-        return cells.reshape(number, classes).astype(np.float64)
+    def cells(row: IntArray, column: IntArray, width: int, weight: FloatArray | None = None) -> FloatArray:
+        flat = np.bincount(row * width + column, weights=weight, minlength=number * width)
+        return flat.reshape(number, width).astype(np.float64)
 
-    everything = np.ones(len(labels), dtype=bool)
-    parts = [by_class(labels == predicted, labels), by_class(everything, labels), by_class(everything, predicted)]
-    losses = np.bincount(groups, weights=loss, minlength=number)
-    images = np.bincount(groups, minlength=number).astype(np.float64)
-    return np.concatenate([*parts, losses[:, None], images[:, None]], axis=1)
-
-
-def recalls(sums: FloatArray) -> FloatArray:
-    """(..., 3 K + 2) sums -> (..., K) hits over pictures of each class; NaN for a class without pictures."""
-    classes = (sums.shape[-1] - 2) // 3
-    return _ratio(sums[..., :classes], sums[..., classes : 2 * classes])
+    right = labels == predicted
+    confidence = probabilities[np.arange(len(labels)), predicted]
+    bins = confidence_bins(confidence)
+    first = np.zeros(len(labels), dtype=np.int64)
+    parts = [cells(groups[right], labels[right], classes), cells(groups, labels, classes)]
+    parts += [cells(groups, predicted, classes), cells(groups, first, 1, loss)]
+    parts += [cells(groups, first, 1, brier_scores(labels, probabilities))]
+    parts += [cells(groups, bins, int(bins.max()) + 1, confidence - right)]
+    return np.concatenate(parts, axis=1)
 
 
-def f1_scores(sums: FloatArray) -> FloatArray:
-    """(..., 3 K + 2) sums -> (..., K) harmonic mean of precision and recall; NaN for a class without pictures.
+def read_sums(sums: FloatArray, classes: int) -> Sums:
+    """(..., 3 K + 2 + bins) columns of `group_sums`, by name."""
+    hits, images, predictions = (sums[..., part * classes : (part + 1) * classes] for part in range(3))
+    rest = sums[..., 3 * classes :]
+    return Sums(hits, images, predictions, rest[..., 0], rest[..., 1], rest[..., 2:])
+
+
+def brier_scores(labels: IntArray, probabilities: FloatArray) -> FloatArray:
+    """(N,) squared distance of the probabilities from the truth: 0 to 2, and 0 to 1 with two classes.
+
+    With two classes the half is taken, which is the squared error of one class's probability, as in scikit-learn.
+
+    Reference: Brier, Monthly Weather Review 78(1), 1950.
+
+    >>> brier_scores(np.array([1, 0]), np.array([[0.2, 0.8], [0.0, 1.0]])).round(3)
+    array([0.04, 1.  ])
+    """
+    true = probabilities[np.arange(len(labels)), labels]
+    squares = (probabilities**2).sum(axis=1) + 1 - 2 * true
+    return np.asarray(squares / 2 if probabilities.shape[1] == 2 else squares)
+
+
+def confidence_bins(confidence: FloatArray) -> IntArray:
+    """(N,) the bin of each confidence: bins of equal numbers of pictures, 15 at most and 20 pictures in each.
+
+    Equal confidences share a bin. The bins are those of the data and stay the same in every resample.
+
+    >>> confidence_bins(np.linspace(0.5, 1, 50)).tolist() == [0] * 25 + [1] * 25
+    True
+    """
+    number = len(confidence)
+    bins = min(MOST_BINS, max(1, number // FEWEST_IN_BIN))
+    ordered = np.sort(confidence)
+    edges = ordered[[part * number // bins for part in range(1, bins)]]
+    return np.asarray(np.unique(np.searchsorted(edges, confidence, side="right"), return_inverse=True)[1])
+
+
+def accuracies(sums: Sums) -> FloatArray:
+    """(...) share of pictures that were named correctly."""
+    return _ratio(sums.hits.sum(axis=-1), sums.number)
+
+
+def recalls(sums: Sums) -> FloatArray:
+    """(..., K) hits over pictures of each class; NaN for a class without pictures."""
+    return _ratio(sums.hits, sums.images)
+
+
+def f1_scores(sums: Sums) -> FloatArray:
+    """(..., K) harmonic mean of precision and recall; NaN for a class without pictures.
 
     A class that has pictures and is never predicted scores 0.
     """
-    classes = (sums.shape[-1] - 2) // 3
-    hits, images, predictions = (sums[..., part * classes : (part + 1) * classes] for part in range(3))
-    return np.asarray(np.where(images > 0, _ratio(2 * hits, images + predictions), np.nan))
+    return np.asarray(np.where(sums.images > 0, _ratio(2 * sums.hits, sums.images + sums.predictions), np.nan))
 
 
-def log_losses(sums: FloatArray) -> FloatArray:
-    """(..., 3 K + 2) sums -> (...) mean loss."""
-    return _ratio(sums[..., -2], sums[..., -1])
+def balanced_accuracies(sums: Sums) -> FloatArray:
+    """(...) mean recall over the classes that have pictures."""
+    return mean_of_present(recalls(sums))
+
+
+def macro_f1_scores(sums: Sums) -> FloatArray:
+    """(...) mean F1 over the classes that have pictures."""
+    return mean_of_present(f1_scores(sums))
+
+
+def correlations(sums: Sums) -> FloatArray:
+    """(...) Matthews' correlation of truth and answer (MCC): 1 is perfect, 0 is chance, down to -1.
+
+    0 where one class is predicted for all pictures, as in scikit-learn; NaN where all pictures are of one class.
+
+    Reference: Gorodkin, Computational Biology and Chemistry 28(5-6), 2004 (several classes); Matthews, Biochimica et
+    Biophysica Acta 405(2), 1975.
+    """
+    number = sums.number
+    common = sums.hits.sum(axis=-1) * number - (sums.images * sums.predictions).sum(axis=-1)
+    truth = number**2 - (sums.images**2).sum(axis=-1)
+    answer = number**2 - (sums.predictions**2).sum(axis=-1)
+    least = 1e-9 * number**2  # a difference of large sums is 0 but for rounding
+    spread = np.sqrt(np.maximum(truth * answer, 0.0))
+    said = np.where(answer > least, _ratio(common, spread), 0.0)
+    return np.asarray(np.where(truth > least, said, np.nan))
+
+
+def log_losses(sums: Sums) -> FloatArray:
+    """(...) mean loss."""
+    return _ratio(sums.loss, sums.number)
+
+
+def mean_briers(sums: Sums) -> FloatArray:
+    """(...) mean Brier score."""
+    return _ratio(sums.brier, sums.number)
+
+
+def calibration_errors(sums: Sums) -> FloatArray:
+    """(...) expected calibration error of the named class (top label), in bins of equal numbers (`confidence_bins`).
+
+    The mean over pictures of the distance between confidence and the share that is right in its bin. Chance alone
+    makes it larger than 0, the more so the fewer the pictures.
+
+    Reference: Naeini, Cooper & Hauskrecht, AAAI 2015; for equal numbers Roelofs et al., AISTATS 2022.
+    """
+    return _ratio(np.abs(sums.gaps).sum(axis=-1), sums.number)
+
+
+SUM_SCORES = {
+    "accuracy": accuracies,
+    "balanced_accuracy": balanced_accuracies,
+    "macro_f1": macro_f1_scores,
+    "mcc": correlations,
+    "log_loss": log_losses,
+    "brier": mean_briers,
+    "ece": calibration_errors,
+}
 
 
 def mean_of_present(scores: FloatArray) -> FloatArray:
@@ -73,60 +194,3 @@ def mean_of_present(scores: FloatArray) -> FloatArray:
 
 def _ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
     return np.asarray(np.divide(top, bottom, out=np.full(np.broadcast(top, bottom).shape, np.nan), where=bottom > 0))
-
-
-class RankTable:
-    """AUROC of one class against the rest, for many weightings of the groups from one sort.
-
-    AUROC is the share of pairs (a picture of the class, a picture of another) in which the first has the higher
-    score; a tie counts one half (the Mann-Whitney statistic). Pictures are put in bins by the distinct scores of the
-    smaller side: bin 2 j + 1 ties with the j-th of them, bin 2 j lies just under it. Two sparse matrices
-    (bins x groups) then turn weights of groups into weights of bins.
-
-    Args:
-        scores: (N,) score for the class, higher is more.
-        positive: (N,) whether a picture is of the class; both kinds must occur.
-        groups: (N,) group numbers, 0 to G - 1.
-
-    Raises:
-        ValueError: all pictures are of the class, or none is.
-
-    Reference: Hanley & McNeil, Radiology 143(1), 1982; DeLong, DeLong & Clarke-Pearson, Biometrics 44(3), 1988.
-
-    >>> table = RankTable(np.array([0.9, 0.4, 0.4, 0.1]), np.array([True, True, False, False]), np.arange(4))
-    >>> float(table.auroc(np.ones((4, 1)))[0])          # of four pairs three are won and one is a tie
-    0.875
-    """
-
-    def __init__(self, scores: FloatArray, positive: NDArray[np.bool_], groups: IntArray) -> None:
-        if positive.all() or not positive.any():
-            raise ValueError("AUROC needs pictures of the class and pictures of another class")
-        smaller = positive if 2 * positive.sum() <= len(positive) else ~positive
-        steps = np.unique(scores[smaller])
-        bins = np.searchsorted(steps, scores, side="left") + np.searchsorted(steps, scores, side="right")
-        shape = (2 * len(steps) + 1, int(groups.max()) + 1)
-
-        def matrix(chosen: NDArray[np.bool_]) -> sparse.csr_matrix:
-            ones = np.ones(int(chosen.sum()))
-            return sparse.csr_matrix((ones, (bins[chosen], groups[chosen])), shape=shape)  # equal cells are summed
-
-        self.positive, self.negative = matrix(positive), matrix(~positive)
-
-    def auroc(self, weights: FloatArray) -> FloatArray:
-        """(G, B) weights of the groups -> (B,) AUROC; NaN where one of the two sides has no weight left."""
-        above, under = self.positive @ weights, self.negative @ weights  # (bins, B)
-        pairs = above.sum(axis=0) * under.sum(axis=0)
-        rank = np.cumsum(under, axis=0)
-        rank -= under / 2  # all that lie lower, and half of the ties
-        return _ratio(np.einsum("ij,ij->j", above, rank), pairs)
-
-    def influence(self) -> FloatArray:
-        """(G,) how AUROC moves with the weight of each group, from the placement of each picture."""
-        ones = np.ones((self.positive.shape[1], 1))
-        value = float(self.auroc(ones)[0])
-        above, under = (self.positive @ ones)[:, 0], (self.negative @ ones)[:, 0]
-        beaten = (np.cumsum(under) - under / 2) / under.sum()  # share of the others that lie under this bin
-        beating = (above.sum() - np.cumsum(above) + above / 2) / above.sum()  # share of the class that lies over it
-        return np.asarray(
-            self.positive.T @ (beaten - value) / above.sum() + self.negative.T @ (beating - value) / under.sum()
-        )

@@ -1,0 +1,81 @@
+"""What more data would buy."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from coverslip.evidence.learning_curve import fit_curve
+
+SIZES = np.array([10, 20, 40, 80, 100])
+
+
+def noisy(a=0.95, b=1.2, c=0.6, repeats=5, noise=0.01, seed=0):
+    chance = np.random.default_rng(seed)
+    spread = chance.normal(size=(repeats, len(SIZES))) * noise + chance.normal(size=(repeats, 1)) * noise
+    return np.minimum(1.0, a - b * SIZES**-c + spread)
+
+
+def test_the_curve_that_made_the_scores_is_found_again():
+    found = fit_curve(SIZES, np.tile(0.9 - 0.8 * SIZES**-0.5, (3, 1)))
+    assert (found["a"], found["b"], found["c"]) == pytest.approx((0.9, 0.8, 0.5), abs=0.03)
+    assert found["gain"]["value"] == pytest.approx(0.8 * (100**-0.5 - 200**-0.5), abs=1e-3)
+    assert found["curve"]["sizes"][0] == 10 and found["curve"]["sizes"][-1] == pytest.approx(200)
+
+
+def test_the_true_gain_is_mostly_within_its_interval():
+    true = 1.2 * (100**-0.6 - 200**-0.6)
+    held = 0
+    for seed in range(40):
+        gain = fit_curve(SIZES, noisy(seed=seed), resamples=300)["gain"]
+        held += gain["low"] <= true <= gain["high"]
+    assert held >= 34
+
+
+def test_the_order_of_the_sizes_and_missing_scores_change_little():
+    scores = noisy()
+    order = [3, 0, 4, 1, 2]
+    assert fit_curve(SIZES[order], scores[:, order]) == fit_curve(SIZES, scores)
+    scores[0, 1] = np.nan
+    scores[:, 0] = np.nan  # a size without any score is left out
+    assert fit_curve(SIZES, scores)["sizes"] == [20, 40, 80, 100]
+
+
+@pytest.mark.parametrize("slope, words", [(0.0, "the curve is flat"), (-0.01, "the score did not rise")])
+def test_a_flat_or_falling_score_promises_nothing(slope, words):
+    scores = np.tile(0.8 + slope * np.arange(5), (4, 1))
+    found = fit_curve(SIZES, scores, unit="slides")
+    assert found["b"] == pytest.approx(0) and found["gain"]["value"] == pytest.approx(0)
+    assert found["gain"]["low"] == pytest.approx(0)
+    assert found["says"].startswith(words) and "slides" in found["says"]
+
+
+def test_no_forecast_passes_the_best_score():
+    found = fit_curve(SIZES, np.tile([0.7, 0.8, 0.9, 0.98, 1.0], (3, 1)))
+    assert max(found["curve"]["high"]) <= 1 and found["gain"]["high"] <= found["curve"]["high"][-1]
+    alone = fit_curve(SIZES, np.ones((3, 5)))
+    assert alone["gain"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_few_repeats_have_no_interval_and_few_sizes_no_curve():
+    one = fit_curve(SIZES, noisy(repeats=1))
+    assert one["gain"]["low"] is None and one["curve"]["low"] is None and "too few repeats" in one["says"]
+    two = fit_curve(SIZES[:2], noisy()[:, :2])
+    assert two["curve"] is None and two["gain"] is None and "3 sizes or more, here are 2" in two["says"]
+    nothing = fit_curve(SIZES, np.full((3, 5), np.nan))
+    assert nothing["curve"] is None
+    for found in (one, two, nothing, fit_curve(SIZES, noisy())):
+        assert json.dumps(found, allow_nan=False)
+
+
+def test_what_cannot_be_is_refused():
+    for sizes, scores in (
+        (SIZES - 10, noisy()),
+        (SIZES, noisy()[:, :3]),
+        (SIZES, noisy() + 1),
+        (SIZES, noisy() - np.inf),
+    ):
+        with pytest.raises(ValueError):
+            fit_curve(sizes, scores)
