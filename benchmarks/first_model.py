@@ -8,11 +8,9 @@ measures one thing after the other on an otherwise idle machine and writes `resu
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -27,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 import polars as pl
 
 from coverslip.data.cache import read_pixels
@@ -35,7 +32,7 @@ from coverslip.data.scan import scan
 from coverslip.devices import cores, machine
 from coverslip.evidence import classification_evidence, format_interval
 from coverslip.runs import Run
-from measuring import Measured, environment, measure, spread
+from measuring import Measured, environment, measure, peer_python, spread
 
 HERE = Path(__file__).parent
 PACKAGES = ("coverslip", "torch", "timm", "openvino", "numpy", "pillow", "scikit-learn")
@@ -68,7 +65,7 @@ def last_run(work: Path) -> Path:
 
 def measure_peer(data: Path, table: Path, work: Path, epochs: int, repeats: int) -> dict[str, Any]:
     """fastai's `fine_tune` with the same network, weights, preparation and split: from process start to tested."""
-    python, measured, result = peer_python(), [], work / "peer.npz"
+    python, measured, result = peer_python("fastai", HERE / "peer-constraints.txt"), [], work / "peer.npz"
     for repeat in range(repeats):
         command = [python, str(HERE / "peer_fastai.py"), data, table, result, "--epochs", epochs, "--seed", repeat]
         measured.append(measure([str(each) for each in command], work / "peer.log"))
@@ -91,26 +88,6 @@ def accuracy_of(rows: pl.DataFrame, labels: np.ndarray, probabilities: np.ndarra
     named = rows["group"].is_not_null().any()
     groups = np.unique(rows.select(pl.coalesce("group", "path")).to_series().to_numpy(), return_inverse=True)[1]
     return classification_evidence(labels, probabilities, groups if named else None, classes)["scores"]["accuracy"]
-
-
-def peer_python() -> Path:
-    """The interpreter of the peer's environment, which is made once for each list of versions.
-
-    It sees the packages of this environment behind its own, so that PyTorch is not installed a second time.
-    """
-    constraints = HERE / "peer-constraints.txt"
-    key = hashlib.sha256(constraints.read_bytes() + sys.prefix.encode()).hexdigest()[:12]
-    home = Path(platformdirs.user_cache_dir("coverslip-benchmarks")) / f"fastai-{key}"
-    python, ready = home / "bin" / "python", home / "ready"
-    if not ready.exists():
-        print(f"installing fastai for the comparison ({key}) ...", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
-        query = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-        packages = Path(subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip())
-        (packages / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(constraints)], check=True)
-        ready.touch()
-    return python
 
 
 def features_of_run(folder: Path, cache: Path) -> tuple[np.ndarray, pl.DataFrame]:

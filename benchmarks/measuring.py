@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import statistics
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import platformdirs
 import psutil
 
 
@@ -67,6 +70,25 @@ def _own_bytes(pid: int) -> float:
         return sum(int(fields[name].split()[0]) * 1024.0 for name in ("Pss_Anon", "Pss_Shmem"))
     except (OSError, KeyError):
         return 0.0  # it has ended, or this system does not tell
+
+
+def peer_python(name: str, requirements: Path) -> Path:
+    """The interpreter of a peer's environment, which is made once for each list of versions.
+
+    It sees the packages of this environment behind its own, so that PyTorch is not installed a second time.
+    """
+    key = hashlib.sha256(requirements.read_bytes() + sys.prefix.encode()).hexdigest()[:12]
+    home = Path(platformdirs.user_cache_dir("coverslip-benchmarks")) / f"{name}-{key}"
+    python, ready = home / "bin" / "python", home / "ready"
+    if not ready.exists():
+        print(f"installing {name} for the comparison ({key}) ...", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
+        query = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+        packages = Path(subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip())
+        (packages / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)], check=True)
+        ready.touch()
+    return python
 
 
 @contextmanager

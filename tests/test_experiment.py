@@ -57,8 +57,9 @@ def test_the_test_part_sets_nothing(folder, tmp_path):
 
 def test_the_validation_part_sets_nothing_at_depth_head(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "other")
+    rng = np.random.default_rng(0)
     for path in (tmp_path / "other" / "val").rglob("*.jpg"):
-        Image.new("RGB", (64, 64), "navy").save(path)
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(path)
     one = train(folder, tmp_path / "one", **group_of_class(folder))
     two = train(tmp_path / "other", tmp_path / "two", **group_of_class(folder))
     for name, array in weights(one).items():

@@ -12,6 +12,7 @@ from coverslip import api
 from coverslip.data.cache import read_pixels
 from coverslip.data.inputs import InputSpec, fit_batch
 from coverslip.data.scan import scan
+from coverslip.errors import BlockedError
 from coverslip.models.catalog import network_entry
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -43,13 +44,16 @@ def test_field_photographs_of_beans_are_told_apart(tmp_path):
     assert accuracy["low"] > 0.45  # three classes of equal size: chance is 0.33
 
 
-def test_the_planted_label_conflicts_of_the_histology_set_are_found_and_cannot_leak(tmp_path):
-    run = api.train(DATA / "oral_histology", tmp_path / "run")
-    twins = json.loads(run.audit_file.read_text())["twins"]
-    assert (twins["sets"], twins["conflicts"]) == (5, 5)
-    assert sorted(twins["examples"])[0] == ["Normal/Normal_400x_176.jpg", "OSCC/OSCC_400x_111.jpg"]
-    table = pl.read_csv(run.table_file).filter(pl.col("group").is_not_null())
-    assert table.height == 10 and table.group_by("group").agg(pl.col("split").n_unique())["split"].max() == 1
+def test_the_planted_label_conflicts_of_the_histology_set_stop_training_until_they_are_mended(tmp_path):
+    with pytest.raises(BlockedError, match="5 pictures are filed under two classes"):
+        api.train(DATA / "oral_histology", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    run = api.train(DATA / "oral_histology", tmp_path / "run", audit_fix=True)
+    found = {each["name"]: each for each in json.loads(run.audit_file.read_text())["findings"]}["label-conflict"]
+    assert found["decision"] == "fixed" and len(found["pictures"]) == 5
+    assert sorted(found["pictures"])[0] == ["Normal/Normal_400x_176.jpg", "OSCC/OSCC_400x_111.jpg"]
+    dropped = pl.read_csv(run.table_file).filter(pl.col("status") != "ok")
+    assert sorted(dropped["path"]) == sorted(path for pair in found["pictures"] for path in pair)
     assert json.loads(run.test_file.read_text())["scores"]["accuracy"]["low"] > 0.6  # two classes: chance is 0.5
 
 

@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "scan": "coverslip.data.scan",
     "plan": "coverslip.api",
+    "audit": "coverslip.api",
+    "compare": "coverslip.api",
     "train": "coverslip.api",
     "load": "coverslip.api",
     "predict": "coverslip.api",
@@ -22,10 +24,10 @@ _HOMES = {
 }
 _NAMES = {"leaves": "write_leaves"}
 
-__all__ = ["UserError", "evaluate", "leaves", "load", "plan", "predict", "report", "scan", "train"]
+__all__ = ["UserError", "audit", "compare", "evaluate", "leaves", "load", "plan", "predict", "report", "scan", "train"]
 
 if TYPE_CHECKING:
-    from coverslip.api import evaluate, load, plan, predict, report, train
+    from coverslip.api import audit, compare, evaluate, load, plan, predict, report, train
     from coverslip.data.scan import scan
     from coverslip.data.synthetic import write_leaves as leaves
     from coverslip.errors import UserError

@@ -15,26 +15,40 @@ from typing import Any
 
 import polars as pl
 
+from coverslip.assessment import assess
+from coverslip.auditing.audit import Audit
+from coverslip.auditing.findings import Finding
+from coverslip.auditing.repair import write_corrected
+from coverslip.comparison import compare_runs
 from coverslip.config import from_mapping, override, read_toml, to_mapping
 from coverslip.data.cache import is_cached, pixel_bytes, read_pixels, with_status
 from coverslip.data.decoding import decode_all, guess_format
 from coverslip.data.files import is_picture, need_text
+from coverslip.data.groups import BURST, SHOTS, group_by_time, join_sets, seconds_of
+from coverslip.data.proposals import WIDE_GAP
 from coverslip.data.scan import scan
+from coverslip.data.shots import refine_groups
 from coverslip.data.sources.folder import scan_unlabeled
 from coverslip.data.sources.source import Files
 from coverslip.data.split import split_table
 from coverslip.data.summary import file_notes, relative_root, summarize
 from coverslip.data.table import READ, SCHEMA, ImageTable
 from coverslip.errors import UserError
-from coverslip.experiment import DataConfig, Experiment, environment, input_size, input_spec, run, score, write_plan
+from coverslip.experiment import environment, run, write_plan
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
+from coverslip.inspection import appraise, divide, inspect, write_audit
 from coverslip.models.catalog import network_entry, pretrained
 from coverslip.progress import SILENT, EventLog, Progress, Stage
 from coverslip.registry import nearest
+from coverslip.reporting.answers import read_answers, template
+from coverslip.reporting.audit_page import write_audit_page
+from coverslip.reporting.compare_page import write_comparison
+from coverslip.reporting.run_files import read_run
 from coverslip.reporting.run_page import write_report
 from coverslip.runs import Run, claim_run_folder
-from coverslip.storage import cache_folder, explain_full_disk, free_bytes
+from coverslip.settings import DataConfig, Experiment, input_size, input_spec
+from coverslip.storage import cache_folder, explain_full_disk, free_bytes, write_text
 
 SAMPLE = 48  # pictures that a dry run decodes to tell how long the whole takes
 
@@ -62,6 +76,84 @@ def plan(source: str | Path, *, settings: Sequence[str] = (), **options: Any) ->
     for (section, _, key), value in given:
         mapping.setdefault(section, {})[key] = value
     return from_mapping(Experiment, override(mapping, list(settings)), "experiment")
+
+
+def audit(
+    source: str | Path | Experiment,
+    out: str | Path | None = None,
+    *,
+    verify: bool = False,
+    price: bool = True,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> Audit:
+    """What is wrong with these pictures, before anything is learned from them. Nothing is changed.
+
+    The pictures are decoded as `train` would decode them, which then finds them decoded. A model is not trained, and
+    the part that `train` would test on is not looked at by shortcut probes and the price of a leak.
+
+    Args:
+        source: what `plan` takes, or a plan.
+        out: a folder for ``audit.json``, ``audit.html`` and tables to go on with; must not exist.
+        verify: read every file again instead of trusting that size and time tell whether it changed.
+        price: look for shortcuts, and put a price on a leak: takes up to a minute for 3,000 pictures.
+        progress: told what happens.
+        options: settings, as for `plan`.
+
+    Returns:
+        The audit; ``audit.findings`` are the findings, the gravest first.
+    """
+    settings = source if isinstance(source, Experiment) else plan(source, **options)
+    there = None if out is None else Run.create(out)
+    if there is None:
+        return _audit(settings, verify, price, progress)[0]
+    with _tidy(there):
+        found, proposed = _audit(settings, verify, price, progress)
+        write_audit(settings, found, there)
+        if proposed is not None and isinstance(proposed.source, Files):
+            write_corrected(proposed, there.proposed_file, relative_root(proposed.root, there.folder.absolute()))
+        write_audit_page(there.folder)
+    return found
+
+
+def _audit(settings: Experiment, verify: bool, price: bool, progress: Progress) -> tuple[Audit, ImageTable | None]:
+    """The audit, and where no groups were given the table with those that are proposed."""
+    network = network_entry(settings.model.network)
+    table = scan(settings.data.source, settings.data.group)
+    size = input_size(settings, network)
+    pixels = read_pixels(table, size, settings.input.fit, verify=verify, progress=progress)
+    found = inspect(settings, table, pixels, progress)
+    try:
+        found = divide(settings, found)
+    except UserError as error:
+        if not found.table.rows():
+            raise
+        return found.adding(_no_split(error)), None
+    proposed = found.table.with_columns(group=found.supposed_groups()[0]) if found.proposals else None
+    if not price:
+        return found, proposed
+    spec = input_spec(settings, network, pixels.format)
+    spec = spec.fitted(pixels.pixels, found.table.rows("train"), settings.training.seed)
+    extractor = FeatureExtractor(pretrained(settings.model.network, spec.channels), spec)
+    found = appraise(settings, found, pixels, extractor, progress)
+    if proposed is not None and found.proposals[0].use.startswith(SHOTS):
+        # Runs of shot numbers are cut where the network sees different things; labels play no part in it.
+        table, rows = found.table, found.table.rows()
+        keys = pixels.facts["row_hash"].to_list()
+        features = extractor.extract(pixels.pixels, rows, keys, 1, progress, "comparing shots")
+        refined = refine_groups(table, rows, features, WIDE_GAP)
+        proposed = join_sets(table.with_columns(group=refined), found.twins.sets)
+    return found, proposed
+
+
+def _no_split(error: UserError) -> Finding:
+    return Finding(
+        name="no-split",
+        severity="blocks",
+        title=error.problem,
+        meaning="The pictures cannot be divided into train, validation and test.",
+        remedy=error.fix[:1].upper() + error.fix[1:] + ".",
+    )
 
 
 def train(
@@ -206,19 +298,21 @@ def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, grou
     log = EventLog(there.events_file, progress)
     predictions, facts = model.predict(table, log)
     table = with_status(table, facts).with_columns(split=["test"] * len(table))
+    if group.startswith(BURST) and group not in table.further:
+        table = group_by_time(table, facts, seconds_of(group))
     rows = table.rows()
     if not rows:
         raise UserError(f"none of the {len(table)} pictures can be read", f"the first: {facts['status'][0]}")
-    for note in file_notes(table, facts, [], model.spec.fit):
+    for note in file_notes(table, facts, model.spec.fit):
         log.note(f"note: {note}")
     write_plan(Experiment(data=DataConfig(source=source, group=group)), there)
     table.frame.write_csv(there.table_file)
+    predictions = predictions.with_columns(table.frame["group"])
     predictions.write_csv(there.predictions_file, float_precision=6)
     root = relative_root(table.root, there.folder.absolute())
     there.write_json(there.audit_file, summarize(table, facts, [], model.spec.size, model.spec.fit, root))
-    probabilities = predictions[rows].select([f"p:{name}" for name in model.task.classes]).to_numpy()
     there.write_json(there.environment_file, environment(log, model.extractor, None))
-    evidence = score(probabilities, table, rows)
+    evidence = assess(model, table, rows, predictions[rows])
     known = sum(facts["row_hash"][row] in model.seen for row in rows)
     if known:
         warning = (
@@ -240,11 +334,62 @@ def _tidy(there: Run, resume: bool = False) -> Iterator[None]:
         raise
 
 
-def report(folder: str | Path) -> Path:
-    """Write a run's page anew and return its path."""
+def compare(
+    runs: Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    score: str = "accuracy",
+    smallest: float = 0.02,
+    shared: bool = False,
+) -> dict[str, Any]:
+    """Compare runs on the same test pictures, paired and over groups.
+
+    Args:
+        runs: two or more folders of runs.
+        out: a folder for ``comparison.json`` and ``comparison.html``; must not exist.
+        score: by which they are compared.
+        smallest: the smallest difference worth seeing: where nothing can be told, how many groups would show it.
+        shared: where the runs did not test the same pictures, use those that all tested.
+
+    Returns:
+        What ``comparison.json`` holds; ``result["comparisons"]`` has a sentence for every pair.
+
+    Raises:
+        UserError: the runs did not test the same pictures, know other classes, or are not finished.
+    """
+    there = None if out is None else Run.create(out)
+    if there is None:
+        return compare_runs(runs, score=score, smallest=smallest, shared=shared)
+    with _tidy(there):
+        found = compare_runs(runs, score=score, smallest=smallest, shared=shared)
+        there.write_json(there.comparison_file, found)
+        write_comparison(there.folder)
+    return found
+
+
+def report(folder: str | Path, answers: str | Path | None = None) -> Path:
+    """Write a run's page anew and return its path.
+
+    Args:
+        folder: the run.
+        answers: a TOML file with what only a person knows; it is kept with the run. If there is no such file, one to
+            fill in is written there instead.
+
+    Raises:
+        UserError: no run there, or an answer to a question that nobody asks.
+    """
     there = Run(folder)
     if not there.folder.is_dir():
         raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
+    if answers is not None:
+        given = Path(answers)
+        if not given.exists():
+            write_text(given, template(read_run(there.folder)))
+            raise UserError(
+                f"there was no {str(answers)!r}; one to fill in was written", "fill it in, then run this again"
+            )
+        read_answers(given)
+        write_text(there.answers_file, given.read_text(encoding="utf-8"))
     return write_report(there.folder)
 
 

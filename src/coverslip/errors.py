@@ -23,6 +23,10 @@ class UserError(Exception):
         self.problem, self.fix = problem, fix
 
 
+class BlockedError(UserError):
+    """A finding of the audit stops the work until somebody decides; the program ends with 1, not 2."""
+
+
 def optional(module: str, extra: str) -> ModuleType:
     """Import a package that only one extra needs.
 

@@ -3,112 +3,33 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from coverslip.assessment import open_test, write_label_errors
+from coverslip.auditing.audit import need_unblocked
 from coverslip.config import to_toml
-from coverslip.data.augment import VIEWS
-from coverslip.data.cache import PixelCache, read_pixels, with_status
-from coverslip.data.decoding import PixelFormat
-from coverslip.data.groups import join_twins
-from coverslip.data.inputs import FITS, SIZES, InputSpec
+from coverslip.data.cache import PixelCache, read_pixels
 from coverslip.data.scan import scan
-from coverslip.data.split import FRACTIONS, split_table
-from coverslip.data.summary import file_notes, relative_root, summarize
-from coverslip.data.table import PARTS, ImageTable
-from coverslip.devices import keep_big_blocks, machine
-from coverslip.errors import UserError
-from coverslip.evidence.classification import classification_evidence
+from coverslip.data.summary import relative_root
+from coverslip.data.table import ImageTable
+from coverslip.devices import keep_big_blocks, machine, pick_device
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
-from coverslip.models.catalog import DEFAULT_NETWORK, NetworkEntry, network_entry, pretrained
+from coverslip.inference.trust import fit_trust
+from coverslip.inspection import appraise, divide, found_text, inspect, tell, write_audit
+from coverslip.models.catalog import network_entry, pretrained
 from coverslip.progress import SILENT, EventLog, Progress
-from coverslip.registry import nearest
 from coverslip.runs import Run
+from coverslip.settings import Experiment, input_size, input_spec
 from coverslip.storage import evict, write_text
 from coverslip.tasks.classification import Classification
-from coverslip.training.heads import STRENGTHS, Head, fit_head
-
-DEPTHS = ("head",)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataConfig:
-    """What is read."""
-
-    source: str  # folder, table or .npz; in a TOML file relative to that file
-    group: str = ""  # a column, a regular expression on the path, "parent", or nothing
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SplitConfig:
-    """How pictures are divided; groups stay whole."""
-
-    fractions: tuple[float, float, float] = FRACTIONS  # train, validation, test
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
-            raise UserError(f"fractions={self.fractions} do not divide the whole", "give three that add up to 1")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InputConfig:
-    """How pictures are resized."""
-
-    size: int = 0  # side in pixels; 0 is the network's own
-    fit: str = "pad"
-
-    def __post_init__(self) -> None:
-        if self.fit not in FITS:
-            raise UserError(f"fit={self.fit!r} is not known", nearest(self.fit, FITS))
-        if self.size and not SIZES[0] <= self.size <= SIZES[1]:
-            raise UserError(f"size={self.size} is not within {SIZES[0]} to {SIZES[1]} pixels", "0 is the network's own")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelConfig:
-    """Which network, and how much of it is trained."""
-
-    network: str = DEFAULT_NETWORK
-    depth: str = "head"
-    views: int = 2  # of each training picture: itself, mirrored, turned ...
-
-    def __post_init__(self) -> None:
-        if self.depth not in DEPTHS:
-            raise UserError(f"depth={self.depth!r} is not there yet", f"use {DEPTHS[0]!r}")
-        if not 1 <= self.views <= VIEWS:
-            raise UserError(f"views={self.views} is not in 1..{VIEWS}", "2 is a good number")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingConfig:
-    """How the head is fitted."""
-
-    seed: int = 0
-    folds: int = 5
-    strengths: tuple[float, ...] = STRENGTHS
-    refit: bool = False  # train on train and validation together
-
-    def __post_init__(self) -> None:
-        if self.folds < 2:
-            raise UserError(f"folds={self.folds} cannot hold anything out", "give 2 or more; 5 is usual")
-        if not self.strengths or min(self.strengths) < 0:
-            raise UserError(f"strengths={self.strengths} are not penalties", "give one or more numbers of 0 or above")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Experiment:
-    """Every setting of a run; ``experiment.toml`` holds all of them."""
-
-    data: DataConfig
-    split: SplitConfig = field(default_factory=SplitConfig)
-    input: InputConfig = field(default_factory=InputConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
+from coverslip.training.heads import Head, fit_head
+from coverslip.training.repeats import cross_validate, learning_curve, repeat_seeds
 
 
 def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progress = SILENT) -> dict[str, Any]:
@@ -122,23 +43,31 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     network = network_entry(plan.model.network)
     size = input_size(plan, network)
     table = scan(plan.data.source, plan.data.group)
-    log.note(_found(table))
-    if table.grouped_by is None:
-        log.note("note: no groups are known; if several pictures show one leaf (patient, slide), name it with --group")
+    log.note(found_text(table))
     pixels = read_pixels(table, size, plan.input.fit, verify=verify, progress=log)
-    table = _settle(plan, table, pixels, folder, log)
+    whole = "" if plan.input.fit == "crop" else ", 100 % of each picture survives"
+    log.note(f"resized to {size[0]} x {size[1]} pixels by {plan.input.fit!r}{whole}")
+    audit = inspect(plan, table, pixels, log)
+    need_unblocked(audit, plan.data.source)
+    audit = divide(plan, audit)
+    tell(audit, log)
+    write_audit(plan, audit, folder)
+    table = audit.table
 
     spec = input_spec(plan, network, pixels.format).fitted(pixels.pixels, table.rows("train"), plan.training.seed)
     extractor = FeatureExtractor(pretrained(plan.model.network, spec.channels), spec)
-    head, about = _train(plan, table, pixels, extractor, log)
-    task = Classification(table.classes, head.temperature)
-    seen = frozenset(pixels.facts["row_hash"][table.rows("train") + table.rows("validation")].to_list())
-    predictor = Predictor(plan.model.network, extractor, head.weight, head.bias, task, about, seen)
+    if plan.audit.price:
+        audit = appraise(plan, audit, pixels, extractor, log)
+        write_audit(plan, audit, folder)
+    predictor, head, held_out = _train(plan, table, pixels, extractor, log)
     predictor.save(folder)
     head.history.write_csv(folder.history_file)
     head.strengths.write_csv(folder.strengths_file)
 
-    evidence = _test(table, pixels, predictor, folder, log)
+    _repeat(plan, table, pixels, extractor, head.strength, folder, log)
+    evidence, tested = open_test(plan, table, pixels, predictor, folder, log)
+    rows = held_out.rows + table.rows("test")
+    write_label_errors(table, rows, np.concatenate([held_out.probabilities, tested]), folder)
     folder.write_json(folder.environment_file, environment(log, extractor, pixels))
     folder.write_json(folder.test_file, evidence)  # last: a run with this file is finished
     evict()
@@ -151,55 +80,18 @@ def write_plan(plan: Experiment, folder: Run) -> None:
     write_text(folder.experiment_file, to_toml(replace(plan, data=replace(plan.data, source=source))))
 
 
-def _settle(plan: Experiment, table: ImageTable, pixels: PixelCache, folder: Run, log: Progress) -> ImageTable:
-    """What was read and what was not, twins in one group, every picture in one part; written down."""
-    table = with_status(table, pixels.facts)
-    given = table.frame["split"].null_count() < len(table)
-    joined, twins = join_twins(table, pixels.facts["pixel_hash"].to_list())
-    if not given:  # a given split stays as it is, even where it leaks: the notes say so
-        table = joined
-    table = split_table(table, plan.split.fractions, plan.split.seed)
-    notes = file_notes(table, pixels.facts, twins if not given else [], plan.input.fit)
-    leaks = sum(table.frame["split"].gather(rows).n_unique() > 1 for rows in twins)
-    if leaks:
-        notes.append(f"the given split leaks: {leaks} pictures have an exact copy in another part")
-    for part in PARTS[1:]:
-        there = set(table.labels(table.rows(part)))
-        notes += [f"class {name!r} has no picture in {part}" for n, name in enumerate(table.classes) if n not in there]
-    for note in notes:
-        log.note(f"note: {note}")
-    table = replace(table, notes=tuple(notes))
-    table.frame.write_csv(folder.table_file)
-    size: tuple[int, int] = (pixels.pixels.shape[1], pixels.pixels.shape[2])
-    whole = "" if plan.input.fit == "crop" else ", 100 % of each picture survives"
-    log.note(f"resized to {size[0]} x {size[1]} pixels by {plan.input.fit!r}{whole}")
-    root = relative_root(table.root, folder.folder.absolute())
-    folder.write_json(folder.audit_file, summarize(table, pixels.facts, twins, size, plan.input.fit, root))
-    log.note(_divided(table))
-    return table
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What heads that were fitted without a picture (and its group) say of it: rows of the table, and (N, K)."""
 
-
-def input_size(plan: Experiment, network: NetworkEntry) -> tuple[int, int]:
-    """(height, width) that pictures are resized to: what the settings say, else the network's own."""
-    return (plan.input.size, plan.input.size) if plan.input.size else network.size
-
-
-def input_spec(plan: Experiment, network: NetworkEntry, form: PixelFormat) -> InputSpec:
-    """The network's preparation for pictures of this many channels and this depth, before any percentile is known."""
-    return InputSpec(
-        size=input_size(plan, network),
-        fit=plan.input.fit,
-        channels=form.channels,
-        depth=form.depth,
-        mean=(network.mean,) * form.channels,
-        std=(network.std,) * form.channels,
-    )
+    rows: list[int]
+    probabilities: npt.NDArray[np.float64]
 
 
 def _train(
     plan: Experiment, table: ImageTable, pixels: PixelCache, extractor: FeatureExtractor, log: Progress
-) -> tuple[Head, dict[str, Any]]:
-    """Features of train and validation, and a head fitted on them; the test part is not touched."""
+) -> tuple[Predictor, Head, HeldOut]:
+    """A head fitted on train, and what validation calibrates; the test part is not touched."""
     channels = extractor.spec.channels
     if channels == 1:
         log.note("grey pictures are shown in grey to a network that was trained on color")
@@ -207,54 +99,103 @@ def _train(
         log.note(f"the network's first layer, trained on color, is adapted to {channels} channels")
     keys = pixels.facts["row_hash"].to_list()
     train, validation = table.rows("train"), table.rows("validation")
+    seen = frozenset(keys[row] for row in train + validation)
     if plan.training.refit:
         train, validation = sorted(train + validation), []
     views = plan.model.views
     features = extractor.extract(pixels.pixels, train, keys, views, log, "computing features")
-    watched = None
+    held = None
     if validation:
         held = extractor.extract(pixels.pixels, validation, keys, 1, log, "features of validation")
-        watched = (held, table.labels(validation))
     head = fit_head(
         features,
         table.labels(train),
         table.groups(train),
         len(table.classes),
         views=views,
-        validation=watched,
+        validation=None if held is None else (held, table.labels(validation)),
         strengths=plan.training.strengths,
         folds=plan.training.folds,
         seed=plan.training.seed,
         progress=log,
     )
-    groups = len(set(table.groups(train)))
-    return head, {
+    about = {
         "depth": plan.model.depth,
         "strength": head.strength,
-        "trained_on": {"pictures": len(train), "groups": groups},
+        "trained_on": {"pictures": len(train), "groups": len(set(table.groups(train)))},
+        "assumes": _shares(table, train),
+        "origin": network_entry(plan.model.network).origin,
     }
+    task = Classification(table.classes, head.temperature)
+    predictor = Predictor(plan.model.network, extractor, head.weight, head.bias, task, about, seen)
+    held_out = HeldOut(train, task.probabilities(head.held))
+    if held is None:
+        log.note("note: with --refit no picture is left to calibrate sets and familiarity with, so there are none")
+        return predictor, head, held_out
+    calibrated = predictor.probabilities(held)
+    trust = fit_trust(
+        features[: len(train)],
+        np.asarray(table.labels(train)),
+        table.frame["path"].gather(train).to_list(),
+        held,
+        np.asarray(table.labels(validation)),
+        table.group_codes(validation),
+        calibrated,
+        plan.training.coverage,
+    )
+    held_out = HeldOut(train + validation, np.concatenate([held_out.probabilities, calibrated]))
+    return replace(predictor, trust=trust), head, held_out
 
 
-def _test(table: ImageTable, pixels: PixelCache, predictor: Predictor, folder: Run, log: Progress) -> dict[str, Any]:
-    """Open the test part, once: predictions of every picture in it, and every score with its interval."""
-    rows = table.rows("test")
-    keys = pixels.facts["row_hash"].to_list()
-    features = predictor.extractor.extract(pixels.pixels, rows, keys, 1, log, "opening the test part")
-    probabilities = predictor.probabilities(features)
-    part = table.frame[rows]
-    labels, groups = part["label"].to_list(), part["group"].to_list()
-    predictions = predictor.task.decode(probabilities, part["path"].to_list(), labels, groups, [None] * len(rows))
-    predictions.write_csv(folder.predictions_file, float_precision=6)
-    return score(probabilities, table, rows)
+def _repeat(
+    plan: Experiment,
+    table: ImageTable,
+    pixels: PixelCache,
+    extractor: FeatureExtractor,
+    strength: float,
+    folder: Run,
+    log: Progress,
+) -> None:
+    """Other folds, other splits, fewer pictures: how far the score moves. The test part is not touched."""
+    wish = plan.repeats
+    if not (wish.folds or wish.seeds or wish.learning_curve):
+        return
+    keys, classes, seed = pixels.facts["row_hash"].to_list(), len(table.classes), plan.training.seed
+    rows = sorted(table.rows("train") + table.rows("validation"))
+    features = extractor.extract(pixels.pixels, rows, keys, 1, log)
+    labels, groups = table.labels(rows), table.groups(rows)
+    folds = seeds = None
+    if wish.folds:
+        folds, _ = cross_validate(
+            features, labels, groups, classes, folds=wish.folds, strength=strength, seed=seed, progress=log
+        )
+    if wish.seeds:
+        share = len(table.rows("validation")) / len(rows)
+        seeds = repeat_seeds(
+            features, labels, groups, classes, seeds=wish.seeds, strength=strength, held=share, seed=seed, progress=log
+        )
+    if folds is not None or seeds is not None:
+        folder.write_json(folder.repeats_file, {"folds": folds, "seeds": seeds})
+    if wish.learning_curve:
+        inside = set(table.rows("train"))
+        mine = [number for number, row in enumerate(rows) if row in inside]
+        curve = learning_curve(
+            features[mine],
+            [labels[each] for each in mine],
+            [groups[each] for each in mine],
+            classes,
+            strength=strength,
+            seed=seed,
+            unit="groups" if table.group_codes(rows) is not None else "pictures",
+            progress=log,
+        )
+        folder.write_json(folder.learning_curve_file, curve)
 
 
-def score(probabilities: np.ndarray[Any, Any], table: ImageTable, rows: list[int]) -> dict[str, Any]:
-    """Every score of some rows with its interval, over groups where there are any."""
-    labels = np.asarray(table.labels(rows))
-    groups = None
-    if table.frame["group"][rows].null_count() < len(rows):
-        groups = np.unique(np.asarray(table.groups(rows)), return_inverse=True)[1]
-    return classification_evidence(labels, probabilities, groups, table.classes)
+def _shares(table: ImageTable, rows: list[int]) -> dict[str, float]:
+    """The share of each class among the training pictures: what the probabilities take for usual."""
+    counts = np.bincount(table.labels(rows), minlength=len(table.classes))
+    return {name: round(float(share), 6) for name, share in zip(table.classes, counts / counts.sum(), strict=True)}
 
 
 def environment(log: EventLog, extractor: FeatureExtractor, pixels: PixelCache | None) -> dict[str, Any]:
@@ -269,22 +210,12 @@ def environment(log: EventLog, extractor: FeatureExtractor, pixels: PixelCache |
     computed = {"views through the network": extractor.computed}
     if pixels is not None:
         computed = {"pictures decoded": pixels.decoded, **computed}
-    return {"versions": versions, "machine": machine(), "seconds": log.seconds, "computed": computed}
-
-
-def _found(table: ImageTable) -> str:
-    counts = table.frame["label"].value_counts()["count"].to_list()
-    low, high = min(counts), max(counts)
-    each = f"{low:,} each" if low == high else f"{low:,} to {high:,} each"
-    groups = table.frame["group"].drop_nulls().n_unique()
-    by = f"{groups:,} groups ({table.grouped_by})" if table.grouped_by else "no groups"
-    return f"found {len(table):,} pictures of {len(table.classes)} classes ({each}), {by}"
-
-
-def _divided(table: ImageTable) -> str:
-    parts = []
-    for part in PARTS:
-        rows = table.rows(part)
-        groups = f" of {len(set(table.groups(rows))):,} groups" if table.grouped_by else ""
-        parts.append(f"{part} {len(rows):,}{groups}")
-    return "split: " + ", ".join(parts)
+    decoder = f"Pillow {versions['pillow']}; tifffile and imagecodecs where Pillow would lose depth or channels"
+    return {
+        "versions": versions,
+        "machine": machine(),
+        "device": str(pick_device()),
+        "decoder": decoder,
+        "seconds": log.seconds,
+        "computed": computed,
+    }

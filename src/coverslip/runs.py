@@ -30,9 +30,19 @@ class Run:
         self.weights_file = self.model_folder / "weights.safetensors"
         self.model_file = self.model_folder / "model.json"
         self.test_file = self.folder / "test.json"
+        self.ledger_file = self.folder / "ledger.json"
         self.predictions_file = self.folder / "predictions.csv"
         self.environment_file = self.folder / "environment.json"
         self.report_file = self.folder / "report.html"
+        self.audit_page_file = self.folder / "audit.html"
+        self.proposed_file = self.folder / "proposed.csv"
+        self.corrected_file = self.folder / "corrected.csv"
+        self.label_errors_file = self.folder / "label_errors.csv"
+        self.repeats_file = self.folder / "repeats.json"
+        self.learning_curve_file = self.folder / "learning_curve.json"
+        self.answers_file = self.folder / "answers.toml"
+        self.comparison_file = self.folder / "comparison.json"
+        self.comparison_page_file = self.folder / "comparison.html"
 
     @classmethod
     def create(cls, folder: Path | str) -> Run:

@@ -13,7 +13,7 @@ import coverslip
 
 SOURCE = Path(coverslip.__file__).parent
 FLOORS = [
-    {"errors", "registry", "config", "runs", "seeds", "devices", "progress", "storage", "__init__"},
+    {"errors", "registry", "config", "runs", "seeds", "devices", "progress", "storage", "ledger", "__init__"},
     {"figures"},
     {"evidence"},
     {"data"},
@@ -23,6 +23,8 @@ FLOORS = [
     {"training"},
     {"auditing", "heatmaps"},
     {"exporting"},
+    {"settings"},
+    {"inspection", "assessment", "comparison"},
     {"experiment"},
     {"reporting"},
     {"tuning", "bench", "launch"},

@@ -1,10 +1,20 @@
+import itertools
+import time
+
 import numpy as np
 import polars as pl
 import pytest
 
-from coverslip.data.groups import group_table, join_groups, join_twins
+from coverslip.data.groups import group_table, join_groups, join_sets, join_twins
 from coverslip.data.sources.source import Files
-from coverslip.data.split import assign_parts, split_table
+from coverslip.data.split import (
+    assign_folds,
+    assign_parts,
+    move_to_one_part,
+    split_table,
+    straddling,
+    ungrouped_rows,
+)
 from coverslip.data.table import SCHEMA, ImageTable
 from coverslip.errors import UserError
 
@@ -75,10 +85,22 @@ def test_a_given_split_is_kept_and_a_missing_validation_part_is_cut_from_train(t
     assert set(frame.filter(pl.col("path").str.starts_with("train/"))["split"]) == {"train", "validation"}
 
 
-def test_a_given_split_that_cuts_a_group_is_refused(tmp_path):
-    rows = [(f"{i}.png", "ab"[i % 2], f"g{i // 2}", ["train", "test"][i % 2]) for i in range(20)]
-    with pytest.raises(UserError, match="the test would leak"):
-        split_table(table(rows, tmp_path, "column 'group'"))
+def test_a_given_split_that_cuts_a_group_is_kept_told_and_mended_on_demand(tmp_path):
+    rows = [(f"{i:02d}.png", "ab"[i % 2], f"g{i // 3:02d}", None) for i in range(27)]
+    rows = [
+        (path, label, group, "test" if i in (1, 3, 4) else "train") for i, (path, label, group, _) in enumerate(rows)
+    ]
+    given = table(rows, tmp_path, "column 'group'")
+    assert straddling(given) == [[0, 1, 2], [3, 4, 5]]
+    assert straddling(split_table(given))[:2] == [[0, 1, 2], [3, 4, 5]]
+    mended = move_to_one_part(given, straddling(given))
+    assert mended.frame["split"].to_list()[:6] == ["train"] * 3 + ["test"] * 3
+    assert straddling(mended) == []
+
+
+def test_pictures_divided_equally_move_to_the_earlier_part(tmp_path):
+    rows = [(f"{i}.png", "a", "g", part) for i, part in enumerate(("test", "validation", "test", "validation"))]
+    assert set(move_to_one_part(table(rows, tmp_path), [[0, 1, 2, 3]]).frame["split"]) == {"validation"}
 
 
 def test_a_class_with_fewer_groups_than_parts_is_named(tmp_path):
@@ -116,3 +138,103 @@ def test_exact_copies_join_their_groups(tmp_path):
 
 def test_joining_is_transitive():
     assert join_groups(["a", "a", "b", "b", "c", "d"], [1, 2, 2, 3, 3, 4]) == ["a", "a", "a", "a", "a", "d"]
+
+
+def test_sets_that_share_a_picture_or_a_group_become_one_group_and_others_stay(tmp_path):
+    rows = [(f"{i}.png", "a", group, None) for i, group in enumerate(["x", "x", None, None, "y", None, "z"])]
+    joined = join_sets(table(rows, tmp_path), [[2, 3], [3, 1], [5], []])
+    assert joined.frame["group"].to_list() == ["2.png", "2.png", "2.png", "2.png", "y", None, "z"]
+
+
+def test_pictures_without_a_group_are_listed_where_others_have_one(tmp_path):
+    rows = [(f"{i}.png", "a", group, None) for i, group in enumerate(["x", None, "x", None])]
+    assert ungrouped_rows(table(rows, tmp_path, "column 'leaf'")) == [1, 3]
+    assert ungrouped_rows(table(rows, tmp_path)) == []
+
+
+def imbalance(labels, parts, share):
+    """Classes missing from parts (the first counts most), and the mean of |share of a class in a part - wanted|."""
+    found = np.zeros((len(share), labels.max() + 1))
+    np.add.at(found, (parts, labels), 1)
+    missing = ((found == 0).sum(1) * ([1000] + [1] * (len(share) - 1))).sum()
+    return missing, np.abs(found / found.sum(0) - np.array(share)[:, None]).mean()
+
+
+def random_case(number):
+    """Few groups of unlike sizes and mixtures: labels, groups and wanted shares."""
+    rng = np.random.default_rng(number)
+    classes, groups = int(rng.integers(2, 4)), int(rng.integers(3, 9))
+    counts = rng.integers(0, (4, 20, 60)[number % 3], (groups, classes))
+    counts[rng.integers(groups), :] += 1  # every class is there
+    labels = np.concatenate([np.repeat(np.arange(classes), each) for each in counts])
+    names = [f"g{group}" for group, each in enumerate(counts) for _ in range(each.sum())]
+    return labels, names, ((0.7, 0.15, 0.15), (0.5, 0.5), (1 / 3, 1 / 3, 1 / 3))[int(rng.integers(3))]
+
+
+def test_few_groups_are_divided_within_one_point_of_the_best_split_there_is():
+    for number in range(200):
+        labels, groups, share = random_case(number)
+        names, members = np.unique(groups, return_inverse=True)
+        tried = np.array(list(itertools.product(range(len(share)), repeat=len(names))))
+        found = np.zeros((len(tried), len(share), labels.max() + 1))
+        for label in range(labels.max() + 1):
+            sizes = np.bincount(members[labels == label], minlength=len(names))
+            for part in range(len(share)):
+                found[:, part, label] = (tried == part) @ sizes
+        missing = ((found == 0).sum(2) * ([1000] + [1] * (len(share) - 1))).sum(1)
+        off = np.abs(found / found.sum(1, keepdims=True) - np.array(share)[:, None]).mean((1, 2))
+        ours = imbalance(labels, assign_parts(labels, groups, share, number), share)
+        assert ours[0] == missing.min(), number
+        assert ours[1] <= off[missing == missing.min()].min() + 0.01, number
+
+
+def test_a_class_in_two_groups_only_is_in_train_first_and_in_two_parts():
+    labels = np.array([0] * 40 + [1] * 30)
+    groups = [f"a{i // 2}" for i in range(40)] + ["b0"] * 25 + ["b1"] * 5
+    parts = assign_parts(labels, groups, (0.7, 0.15, 0.15), 0)
+    assert 0 in parts[labels == 1] and len(set(parts[labels == 1])) == 2
+
+
+def test_single_pictures_are_stratified_exactly():
+    labels = np.repeat([0, 1, 2], [20, 40, 100])
+    parts = assign_parts(labels, [f"p{i}" for i in range(160)], (0.7, 0.15, 0.15), 3)
+    assert [np.bincount(parts[labels == n]).tolist() for n in range(3)] == [[14, 3, 3], [28, 6, 6], [70, 15, 15]]
+
+
+def test_the_order_of_rows_does_not_matter_to_mixed_groups_either():
+    labels, groups, share = random_case(4)
+    order = np.random.default_rng(1).permutation(len(labels))
+    straight = assign_parts(labels, groups, share, 5)
+    np.testing.assert_array_equal(straight[order], assign_parts(labels[order], [groups[i] for i in order], share, 5))
+
+
+def test_the_split_of_a_small_table_is_the_same_on_every_machine():
+    labels, groups, share = random_case(5)
+    parts = assign_parts(labels, groups, share, 0)
+    assert [int(parts[groups.index(name)]) for name in sorted(set(groups))] == [0, 0, 0, 2, 1, 0, 1]
+
+
+def test_ten_thousand_groups_are_divided_in_two_seconds():
+    rng = np.random.default_rng(0)
+    members, labels = rng.integers(0, 10_000, 30_000), rng.integers(0, 15, 30_000)
+    start = time.perf_counter()
+    parts = assign_parts(labels, [f"g{i}" for i in members], (0.7, 0.15, 0.15), 0)
+    assert time.perf_counter() - start < 2
+    assert imbalance(labels, parts, (0.7, 0.15, 0.15))[1] < 0.001
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_every_picture_is_held_out_once_and_folds_are_alike(grouped):
+    labels = np.arange(300) % 3
+    groups = [f"g{i // 6}" for i in range(300)] if grouped else None
+    folds = assign_folds(labels, groups, 5, 0)
+    assert [np.bincount(folds[labels == n]).tolist() for n in range(3)] == [[20] * 5] * 3
+    if grouped:
+        assert all(len(set(folds[6 * g : 6 * g + 6])) == 1 for g in range(50))
+
+
+def test_more_folds_than_groups_are_refused():
+    with pytest.raises(UserError, match="3 groups, 4 folds"):
+        assign_folds(np.zeros(9, int), ["a", "b", "c"] * 3, 4, 0)
+    with pytest.raises(UserError, match="1 folds"):
+        assign_folds(np.zeros(9, int), None, 1, 0)

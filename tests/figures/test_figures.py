@@ -11,10 +11,22 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from coverslip.figures import (
+    FittedCurve,
+    ProbeRow,
+    ReliabilityBin,
     ScoreRow,
+    SpreadRow,
+    class_bars,
     confusion_figure,
     contact_sheet,
     forest_plot,
+    histogram_figure,
+    learning_curve_figure,
+    price_figure,
+    probe_figure,
+    reliability_figure,
+    repeats_figure,
+    sets_figure,
     split_figure,
     svg_text,
     training_curves,
@@ -119,10 +131,131 @@ def test_panels_of_a_forest_plot_with_other_classes_are_refused() -> None:
         forest_plot({"a": [ScoreRow("x", 1, 1, 1, 1)], "b": [ScoreRow("y", 1, 1, 1, 1)]})
 
 
+@pytest.mark.parametrize("small", [True, False])
+def test_a_reliability_diagram_is_a_square_that_begins_at_one_number_on_both_axes(small: bool) -> None:
+    bins = [
+        ReliabilityBin(0.62, 0.55, 0.7, 0.41, 0.33, 0.7),
+        ReliabilityBin(0.9, 0.8, 1.0, 0.95, None, None),
+        ReliabilityBin(0.99, 0.99, 1.0, None, None, None),
+    ]
+    figure = reliability_figure(bins, title=LONG, small=small)
+    ax = figure.axes[0]
+    (low, high), (width, height) = ax.get_xlim(), figure.get_size_inches() * ax.get_position().size
+    assert ax.get_ylim() == (low, high) and 0.2 < low <= 0.33 and high >= 1 and width == pytest.approx(height)
+    markers = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in markers] == [[0.62], [0.9]]  # filled, then open: no interval
+    assert to_hex(markers[1].get_markerfacecolor()) == "#fffefb"
+    assert ax.get_xticks()[0] == ax.get_yticks()[0] == pytest.approx(0.3)
+
+
+def test_a_reliability_diagram_without_a_bin_is_still_a_figure_and_a_sure_model_is_not_magnified() -> None:
+    assert reliability_figure([]).axes[0].get_xlim()[0] <= 0
+    sure = reliability_figure([ReliabilityBin(0.99, 0.98, 1.0, 0.97, 0.95, 0.99)])
+    assert sure.axes[0].get_xlim()[0] < 0.5
+
+
+def test_sets_are_drawn_against_what_was_asked_on_an_axis_that_holds_every_size() -> None:
+    coverage = [ScoreRow("a", 0.93, 0.85, 0.97, 30), ScoreRow(LONG, None, None, None, 0)]
+    sizes = [ScoreRow("a", 3.2, 2.9, 3.6, 30), ScoreRow(LONG, None, None, None, 0)]
+    left, right = sets_figure(coverage, sizes, 0.9, 15).axes
+    assert left.get_xlim() == (0, 1) and right.get_xlim() == (0, 4)
+    assert any(list(line.get_xdata()) == [0.9, 0.9] for line in left.lines)
+    assert not any(list(line.get_xdata()) == [0.9, 0.9] for line in right.lines)
+    assert sets_figure(coverage, sizes[:1] + coverage[1:], None, 3).axes[1].get_xlim()[1] >= 3.6
+
+
+def test_repeats_show_every_score_and_never_magnify_a_thousandth() -> None:
+    rows = [
+        SpreadRow("3 seeds", [0.901, 0.902, 0.903], 0.902, 0.9, 0.904),
+        SpreadRow(LONG, [0.9], 0.9, None, None),
+        SpreadRow("none", [], None, None, None),
+    ]
+    ax = repeats_figure(rows).axes[0]
+    low, high = ax.get_xlim()
+    assert high - low >= 0.1 - 1e-9 and low < 0.9 < high <= 1
+    rings = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in rings] == [[0.901, 0.902, 0.903], [0.9], []]
+    assert {"0.902", "[0.900, 0.904]", "0.900"} <= {text.get_text() for text in ax.texts}
+    means = [line for line in ax.lines if line.get_marker() == "D"]
+    assert [to_hex(line.get_markerfacecolor()) for line in means] == ["#2f6f4f", "#fffefb"]
+    assert repeats_figure([rows[2]]).axes[0].get_xlim() == (0, 1)
+
+
+def test_a_learning_curve_is_a_forecast_beyond_its_largest_size() -> None:
+    sizes, scores = [80, 10, 20, 40], [[0.9, 0.6, np.nan, 0.85], [0.92, 0.64, 0.75, np.nan]]
+    grid = np.geomspace(10, 160, 9)
+    curve = FittedCurve(grid, 0.95 - grid**-0.5, 0.9 - grid**-0.5, 1 - grid**-0.5)
+    ax = learning_curve_figure(sizes, scores, curve, unit="leaves").axes[0]
+    dashed = [line for line in ax.lines if line.is_dashed() and line.get_linewidth() > 1]
+    assert dashed[0].get_xdata()[0] == pytest.approx(80) and dashed[0].get_xdata()[-1] == pytest.approx(160)
+    means = {line.get_xdata()[0]: line.get_ydata()[0] for line in ax.lines if line.get_marker() == "D"}
+    assert means[10] == pytest.approx(0.62) and means[20] == pytest.approx(0.75) and means[160] == curve.value[-1]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["10", "20", "40", "80", "160"]
+    assert ax.get_xlabel() == "leaves to train on"
+
+
+@pytest.mark.parametrize("scores", [[[0.9, 0.9]], [[np.nan, np.nan]]])
+def test_a_learning_curve_without_a_fit_or_a_score_is_still_a_figure(scores: list[list[float]]) -> None:
+    ax = learning_curve_figure([5, 10], scores, None, unit="pictures").axes[0]
+    low, high = ax.get_ylim()
+    assert high - low >= 0.1 - 1e-9
+    with pytest.raises(ValueError, match=r"sizes must be \(S,\)"):
+        learning_curve_figure([5], scores, None, unit="pictures")
+
+
 def test_the_split_has_a_bar_for_every_class_and_part_and_hides_no_number() -> None:
     figure = split_figure(["a", "b"], {"train": [100, 7], "validation": [20, 1], "test": [21, 2]})
     assert len(figure.axes[0].patches) == 6
     assert {"100", "20", "21", "141", "10 = 7 + 1 + 2"} <= set(texts_of(figure))
+
+
+@pytest.mark.parametrize("classes", [1, 15, 60])
+def test_every_class_has_a_bar_with_its_number(classes: int) -> None:
+    figure = class_bars(names_of(classes), list(range(classes)))
+    assert [patch.get_width() for patch in figure.axes[0].patches] == list(range(classes))
+    assert {str(count) for count in range(classes)} <= set(texts_of(figure))
+    with pytest.raises(ValueError, match="1 names for 2 counts"):
+        class_bars(["a"], [1, 2])
+
+
+def test_a_histogram_has_a_bar_a_bin_at_its_place() -> None:
+    figure = histogram_figure([0.0, 0.5, 2.0], [3, 0], "Brightness", "0 to 1")
+    bars = [(patch.get_x(), patch.get_width(), patch.get_height()) for patch in figure.axes[0].patches]
+    assert bars == [(0.0, 0.5, 3), (0.5, 1.5, 0)]
+    with pytest.raises(ValueError, match="2 edges for 2 counts"):
+        histogram_figure([0, 1], [1, 2], "x")
+
+
+def test_a_probe_is_drawn_against_its_chance_and_never_by_color_alone() -> None:
+    rows = [
+        ProbeRow("border", 0.8, 0.7, 0.9, 0.5, "warns", "shortcut"),
+        ProbeRow("size", 0.6, None, None, 0.5, "notes", "note"),
+        ProbeRow(LONG, 0.5, 0.4, 0.6, 0.5, "silent", "no sign"),
+        ProbeRow("exif", None, None, None, 0.5, "silent", "not run"),
+    ]
+    figure = probe_figure(rows)
+    points = [line for line in figure.axes[0].lines if line.get_marker() in "Dso"]
+    assert [(line.get_marker(), line.get_xdata()[0]) for line in points] == [("D", 0.8), ("s", 0.6), ("o", 0.5)]
+    assert to_hex(points[1].get_markerfacecolor()) == "#fffefb"  # open: no interval
+    assert {"0.80", "[0.70, 0.90]", "shortcut", "not run", "chance 0.50"} <= set(texts_of(figure))
+    ticks = [line for line in figure.axes[0].lines if list(line.get_xdata()) == [0.5, 0.5]]
+    assert len(ticks) == len(rows)
+
+
+def test_probes_with_other_chances_are_each_marked_at_their_own() -> None:
+    rows = [ProbeRow(str(c), 0.7, 0.6, 0.8, c, "silent", "no sign") for c in (0.1, 0.3)]
+    figure = probe_figure(rows)
+    assert [list(line.get_xdata()) for line in figure.axes[0].lines[::3]] == [[0.1, 0.1], [0.3, 0.3]]
+    assert not [text for text in texts_of(figure) if text.startswith("chance")]
+
+
+@pytest.mark.parametrize("each", [[], [(0.9, 0.8)], [(0.98, 0.94), (0.97, 0.95)]])
+def test_the_price_of_a_leak_falls_from_the_random_to_the_grouped_mean(each: list[tuple[float, float]]) -> None:
+    ax = price_figure(each, 0.975, 0.945, by="leaf").axes[0]
+    assert [tuple(line.get_ydata()) for line in ax.lines[: len(each) + 1]] == [*each, (0.975, 0.945)]
+    assert {"0.975", "0.945"} <= {text.get_text() for text in ax.texts}
+    low, high = ax.get_ylim()
+    assert high - low >= 0.1  # a thousandth must not look like a cliff
 
 
 def test_curves_leave_gaps_out_and_give_each_measured_thing_a_panel() -> None:

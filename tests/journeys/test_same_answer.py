@@ -124,7 +124,7 @@ def test_a_class_missing_from_a_given_part_shifts_no_label(coverslip, leaves):
         said = coverslip("train", leaves.parent / "given.csv", "--out", "run").done()
     finally:
         (leaves.parent / "given.csv").unlink()
-    assert f"class '{first}' has no picture in test" in said.err
+    assert f"a class has no picture in a part: '{first}' in test" in said.err
     tested = pl.read_csv("run/predictions.csv")
     assert set(tested["label"]) == set(others)
     assert [name for name in tested.columns if name.startswith("p:")] == [f"p:{name}" for name in [first, *others]]
@@ -225,8 +225,9 @@ def test_pictures_of_every_mode_in_one_folder_are_read_as_color(coverslip, tmp_p
 
     home = folder_of(tmp_path, write, count=8)
     said = coverslip("train", home, "--set", "input.size=64", "--out", "run").done()
-    assert "2 files hold more than one page" in said.err
+    assert "several-pages" in said.err
     audit = json.loads(Path("run/audit.json").read_text())
+    assert {each["name"]: each["count"] for each in audit["findings"]}["several-pages"] == 2
     assert audit["read"] == 16 and audit["turned"] == 2 and audit["modes"]["CMYK"] == 2
     assert model_input("run")["channels"] == 3
 

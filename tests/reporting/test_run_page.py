@@ -3,7 +3,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,40 +14,7 @@ from coverslip.reporting.run_files import read_run
 from coverslip.reporting.thumbnails import Thumbnails
 
 from .fake_run import HOSTILE, NAMES, write_fake_run
-
-VOID = {"meta", "img", "br", "wbr"}
-
-
-class Page(HTMLParser):
-    """Collects what a page is made of, and insists that every tag is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] not in ("style", "script"):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.words).split())
+from .page import Page, need_offline
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +46,8 @@ def change_test(run: Path, **changes: object) -> None:
     (run / "test.json").write_text(json.dumps(content | changes), encoding="utf-8")
 
 
-def test_a_report_is_one_file_that_fetches_nothing(page: Page, html: str) -> None:
-    for tag, attributes in page.tags:
-        for name in ("src", "href", "xlink:href", "srcset", "action", "poster"):
-            value = attributes.get(name) or ""
-            assert value == "" or value.startswith(("#", "data:")), (tag, name, value)
-        assert tag not in ("link", "iframe", "object", "embed", "base")
-    assert "@import" not in html and not re.search(r"url\((?!#|\"?data:)", html)
+def test_a_report_is_one_file_that_fetches_nothing(html: str) -> None:
+    need_offline(html)
 
 
 def test_a_report_stays_under_five_megabytes_however_many_pictures_there_are(html: str) -> None:
@@ -221,7 +182,8 @@ def test_a_score_without_value_or_interval_does_not_become_a_number(run: Path) -
     nothing = {"value": None, "low": None, "high": None, "reason": "no test pictures", "images": 0, "groups": 0}
     change_test(run, scores={"accuracy": nothing}, confusion=[], classes={}, class_names=[], images=0, groups=0)
     text = Page(write_report(run).read_text(encoding="utf-8")).text
-    assert "not defined" in text and "There is no interval: no test pictures." in text and "nan" not in text.lower()
+    assert "not defined" in text and "There is no interval: no test pictures." in text
+    assert not re.search(r"\bnan\b", text.lower())
 
 
 def test_a_report_is_never_left_half_written(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from coverslip.training import heads
 from coverslip.training.heads import fit_head, fit_temperature
 
 
@@ -69,3 +70,37 @@ def test_the_temperature_undoes_scores_that_are_too_sure(factor):
     powers = np.exp(scores)
     labels = (rng.random(20_000)[:, None] > np.cumsum(powers / powers.sum(1, keepdims=True), 1)).sum(1)
     assert fit_temperature(scores * factor, labels) == pytest.approx(factor, rel=0.05)
+
+
+def test_held_out_scores_come_from_heads_that_never_saw_the_leaf():
+    # A wrong label is called right by a head that learnt it, and wrong by one that did not.
+    features, labels, groups = pictures(groups=60, noise=0.1)
+    wrong = labels.copy()
+    wrong[:3] = [(label + 1) % 3 for label in labels[:3]]
+    head = fit_head(features, wrong, groups, 3, views=1, strengths=(1e-4,))
+    assert head.held.dtype == np.float32 and head.held.shape == (180, 3)
+    assert (head.scores(features)[:3].argmax(1) == wrong[:3]).all()
+    assert (head.held[:3].argmax(1) != wrong[:3]).all()
+    assert (head.held.argmax(1) == labels).mean() == pytest.approx(head.strengths["accuracy"][0], abs=0.05)
+
+
+def test_above_the_bound_a_sample_chooses_and_every_picture_still_has_its_held_out_scores(monkeypatch):
+    features, labels, groups = pictures(groups=120)
+    double = np.concatenate([features, features])
+    full = fit_head(double, labels, groups, 3, views=2)
+    monkeypatch.setattr(heads, "CROSS_ROWS", 600)  # 720 rows, 360 pictures: one view, no sample
+    first_view = fit_head(double, labels, groups, 3, views=2)
+    np.testing.assert_allclose(first_view.held, fit_head(features, labels, groups, 3).held, atol=1e-3)
+    monkeypatch.setattr(heads, "CROSS_ROWS", 150)
+    sampled = fit_head(double, labels, groups, 3, views=2)
+    assert sampled.held.shape == full.held.shape == (360, 3)
+    assert (sampled.held.argmax(1) == full.held.argmax(1)).mean() > 0.9
+    assert sampled.temperature == pytest.approx(full.temperature, rel=0.5)
+
+
+def test_a_sample_of_too_few_groups_is_not_used(monkeypatch):
+    features, labels, _ = pictures(groups=40)
+    groups = [f"site{row % 6}" for row in range(len(labels))]
+    whole = fit_head(features, labels, groups, 3)
+    monkeypatch.setattr(heads, "CROSS_ROWS", 40)  # two of the six sites: not enough for five folds
+    np.testing.assert_array_equal(fit_head(features, labels, groups, 3).held, whole.held)

@@ -9,9 +9,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from coverslip.cli import cache, demo, evaluate, leaves, predict, report, train
+from coverslip.cli import audit, cache, compare, demo, evaluate, leaves, predict, report, train
 from coverslip.cli.terminal import say_error
-from coverslip.errors import UserError
+from coverslip.errors import BlockedError, UserError
 
 # Typer has no public name for the class of all usage errors; older versions take it from click, newer ones from a copy.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -36,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, leaves, train, evaluate, predict, report, cache):
+for module in (demo, leaves, audit, train, evaluate, compare, predict, report, cache):
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))
 
@@ -72,6 +72,9 @@ def main() -> None:
     except UsageError as error:
         _say_usage(error)
         sys.exit(USER_ERROR)
+    except BlockedError as error:
+        say_error(error.problem, error.fix, "stopped")
+        sys.exit(BLOCKED)
     except UserError as error:
         say_error(error.problem, error.fix)
         sys.exit(USER_ERROR)

@@ -8,8 +8,14 @@ from typing import Annotated
 import typer
 
 
-def report(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
-    """Write a run's page anew from what the run wrote."""
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    answers: Annotated[
+        Path | None,
+        typer.Option("--set", help="TOML file with what only a person knows; written to be filled in if not there."),
+    ] = None,
+) -> None:
+    """Write a run's page anew, with the answers of a person to what no program can know."""
     from coverslip import api
 
-    typer.echo(f"report: {api.report(run)}")
+    typer.echo(f"report: {api.report(run, answers)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def quoted(path: Path | str) -> str:
     return shlex.quote(str(path))
 
 
-def print_result(evidence: dict[str, Any], report: Path, following: str) -> None:
+def print_result(evidence: dict[str, Any], report: Path, following: str, warnings: Sequence[str] = ()) -> None:
     """The result with its intervals, where the page is, and the next command to try."""
     from rich.console import Console
     from rich.table import Table
@@ -40,7 +41,7 @@ def print_result(evidence: dict[str, Any], report: Path, following: str) -> None
     for name, value in evidence["scores"].items():
         table.add_row(name.replace("_", " "), format_interval(value))
     console.print(table)
-    for warning in evidence["warnings"]:
+    for warning in [*evidence["warnings"], *warnings]:
         console.print(f"note: {warning}", markup=False, soft_wrap=True)
     console.print(f"report: {report}", markup=False, soft_wrap=True)
     console.print(f"next:   {following}", markup=False, soft_wrap=True)

@@ -21,14 +21,36 @@ def train(
     model: Annotated[str | None, typer.Option(help="Network by name. Default: efficientnet-lite0.")] = None,
     depth: Annotated[str | None, typer.Option(help="How much of the network is trained. Now: head.")] = None,
     group: Annotated[
-        str | None, typer.Option(help="What keeps pictures together: a column, a pattern on the path, or 'parent'.")
+        str | None,
+        typer.Option(
+            help="What keeps pictures together: a column, a pattern of the path, parent, shots:K or burst:SECONDS."
+        ),
     ] = None,
+    site: Annotated[
+        str | None, typer.Option(help="Hospital, camera, batch: named like --group; each stays in one part.")
+    ] = None,
+    accept: Annotated[list[str] | None, typer.Option(help="Go on with this finding of the audit.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Leave out the pictures that this finding concerns.")] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Keep one of exact copies, none under two labels, groups in one part.")
+    ] = False,
+    price: Annotated[
+        bool, typer.Option("--price", help="Also look for shortcuts and put a price on a leak; up to a minute.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of training. Default: 0.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Seed of the split. Default: 0.")] = None,
     views: Annotated[int | None, typer.Option(help="Views of each training picture, 1 to 8. Default: 2.")] = None,
     fit: Annotated[
         str | None, typer.Option(help="How pictures become square: pad, squash, crop. Default: pad.")
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Also a cross-validation of so many folds, by whole groups, without the test part."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Also so many other splits, without the test part.")] = None,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Also what more pictures would buy.")
+    ] = False,
     refit: Annotated[bool, typer.Option("--refit", help="Train on train and validation together.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Read every file again before trusting the cache.")] = False,
     dry_run: Annotated[
@@ -53,6 +75,11 @@ def train(
             source,
             settings=settings or [],
             data_group=group,
+            data_site=site,
+            audit_accept=accept or None,
+            audit_drop=drop or None,
+            audit_fix=fix or None,
+            audit_price=price or None,
             model_network=model,
             model_depth=depth,
             model_views=views,
@@ -60,13 +87,17 @@ def train(
             split_seed=split_seed,
             training_seed=seed,
             training_refit=refit or None,
+            repeats_folds=folds,
+            repeats_seeds=seeds,
+            repeats_learning_curve=learning_curve or None,
         )
         if dry_run:
             _print_dry_run(api.dry_run(plan, progress=progress))
             return
         run = api.train(plan, out, verify=verify, progress=progress)
     following = f"coverslip predict {quoted(run.folder)} PICTURES --out predictions.csv"
-    print_result(run.read_json(run.test_file), run.report_file, following)
+    warning = str(run.read_json(run.ledger_file)["warning"])
+    print_result(run.read_json(run.test_file), run.report_file, following, [warning] if warning else [])
 
 
 def _print_dry_run(found: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ from coverslip.storage import (
 )
 
 PIXELS_FILE, FACTS_FILE, ABOUT_FILE = "pixels.npy", "facts.parquet", "about.json"
-LAYOUT = 1  # raised whenever the same settings give other pixels or facts
+LAYOUT = 2  # raised whenever the same settings give other pixels or facts
 
 
 @dataclass(frozen=True, slots=True)

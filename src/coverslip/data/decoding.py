@@ -13,14 +13,15 @@ import polars as pl
 import xxhash
 
 from coverslip.data.image import Decoded, Pixels, UnreadableError, decode
-from coverslip.data.inputs import fit_batch, survives
+from coverslip.data.inputs import content_box, fit_batch, survives
+from coverslip.data.looks import looks_of
 from coverslip.data.sources.source import Source
 from coverslip.devices import cores
 from coverslip.progress import Stage
 
 CHUNK = 16  # pictures a task: enough to resize together, few enough to keep memory flat
 HELD_BYTES = 48_000_000  # decoded pixels that wait to be resized together; a few large pictures would fill the memory
-FACTS = {
+FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "path": pl.String,
     "status": pl.String,
     "bytes": pl.Int64,
@@ -34,7 +35,16 @@ FACTS = {
     "file_hash": pl.String,
     "pixel_hash": pl.String,
     "row_hash": pl.String,
+    "brightness": pl.Float32,
+    "contrast": pl.Float32,
+    "sharpness": pl.Float32,
+    "means": pl.List(pl.Float32),
+    "thumbnail": pl.Binary,
+    "camera": pl.String,
+    "taken": pl.String,
+    "encoder": pl.String,
 }
+"""Columns of the table of facts; all but path, status, bytes and file_hash are null where a file cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +164,7 @@ def _decode_chunk(
     pixels = np.zeros((len(paths), *size, form.channels), form.depth)
     facts: list[dict[str, object]] = []
     same_size: dict[tuple[int, ...], list[tuple[int, Pixels]]] = {}
+    boxes: list[tuple[int, int, int, int] | None] = [None] * len(paths)
     held = 0
 
     def resize_held() -> None:
@@ -179,6 +190,9 @@ def _decode_chunk(
             "pages": decoded.pages,
             "survives": survives(decoded.width, decoded.height, size, fit),
             "pixel_hash": _hash(decoded.pixels),
+            "camera": decoded.origin.camera,
+            "taken": decoded.origin.taken,
+            "encoder": decoded.origin.encoder,
         }
         try:
             fitting = _in_format(decoded.pixels, form, widen)
@@ -186,15 +200,17 @@ def _decode_chunk(
             fact["status"] = str(error)
             continue
         fact["status"] = "ok"
+        boxes[number] = content_box(fitting.shape[1], fitting.shape[0], size, fit)
         same_size.setdefault(fitting.shape, []).append((number, fitting))
         held += fitting.nbytes
         if held > HELD_BYTES:
             resize_held()
             held = 0
     resize_held()
-    for number, fact in enumerate(facts):
+    for number, (fact, looks) in enumerate(zip(facts, looks_of(pixels, boxes), strict=True)):
         if fact["status"] == "ok":
             fact["row_hash"] = _hash(pixels[number])
+            fact.update(looks)
     return Chunk(pixels, facts)
 
 

@@ -11,13 +11,14 @@ import struct
 import threading
 import warnings
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from coverslip.data.origin import Origin, origin_of, origin_of_tiff, read_exif
 from coverslip.errors import UserError, optional
 
 Pixels = npt.NDArray[Any]
@@ -48,6 +49,7 @@ class Decoded:
         height: likewise.
         turned: whether EXIF said that the camera was turned.
         pages: pages or planes in the file; the first is used.
+        origin: what the file says of its camera, time and encoder.
     """
 
     pixels: Pixels
@@ -57,6 +59,7 @@ class Decoded:
     height: int
     turned: bool = False
     pages: int = 1
+    origin: Origin = field(default_factory=Origin)
 
 
 def decode(data: bytes, needed: tuple[int, int] | None = None) -> Decoded:
@@ -106,7 +109,12 @@ def _decode_pillow(data: bytes, needed: tuple[int, int] | None) -> Decoded:
         raise UnreadableError("not a picture, whatever its name says") from error
     mode, form, pages = image.mode, image.format or "", int(getattr(image, "n_frames", 1))
     width, height = image.size
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if form in ("JPEG", "MPO", "PNG", "WEBP") else 1
+    if form == "PNG":
+        # Its EXIF may come after the pixels; and what is wrong with those must be told here, not taken for broken EXIF.
+        with _turn_of(width * height):
+            image.load()
+    origin = origin_of(image)
+    orientation = _orientation(image) if form in ("JPEG", "MPO", "PNG", "WEBP") else 1
     if orientation in (5, 6, 7, 8):
         width, height = height, width
     if needed is not None and form in ("JPEG", "MPO"):
@@ -117,7 +125,13 @@ def _decode_pillow(data: bytes, needed: tuple[int, int] | None) -> Decoded:
         raise UnreadableError(_too_large(f"{width:,} x {height:,} pixels"))
     with _turn_of(image.width * image.height):
         pixels = _pillow_pixels(image, orientation)
-    return Decoded(pixels, mode, form, width, height, orientation != 1, pages)
+    return Decoded(pixels, mode, form, width, height, orientation != 1, pages, origin)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's 1 to 8; 1 (upright) where it has none or makes no sense."""
+    value = read_exif(image).get(ExifTags.Base.Orientation, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _pillow_pixels(image: Image.Image, orientation: int) -> Pixels:
@@ -159,7 +173,7 @@ def _decode_deep_png(data: bytes) -> Decoded:
         if pixels.shape[2] in (2, 4):  # the PNG format knows no other use of an even channel than transparency
             alpha = pixels[:, :, -1:].astype(np.float32) / 65535
             pixels = np.rint(pixels[:, :, :-1] * alpha + 65535 * (1 - alpha)).astype(np.uint16)
-    return Decoded(pixels, mode, "PNG", width, height)
+    return Decoded(pixels, mode, "PNG", width, height, origin=Origin("", None, f"PNG {mode}"))
 
 
 def _decode_tiff(data: bytes) -> Decoded:
@@ -207,6 +221,7 @@ def _decode_tiff(data: bytes) -> Decoded:
             pixels.shape[0],
             orientation not in (0, 1),
             pages,
+            origin_of_tiff(page),
         )
 
 

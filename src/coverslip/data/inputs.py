@@ -112,6 +112,19 @@ def survives(width: int, height: int, size: tuple[int, int], fit: str) -> float:
     return min(1.0, size[0] / (height * scale)) * min(1.0, size[1] / (width * scale))
 
 
+def content_box(width: int, height: int, size: tuple[int, int], fit: str) -> tuple[int, int, int, int]:
+    """Where a picture lies in its resized frame: (top, left, height, width), pixels; all of it unless ``pad`` fills.
+
+    >>> content_box(400, 100, (224, 224), "pad")
+    (84, 0, 56, 224)
+    """
+    if fit != "pad":
+        return 0, 0, *size
+    scale = min(size[0] / height, size[1] / width)
+    inner = max(1, min(size[0], round(height * scale))), max(1, min(size[1], round(width * scale)))
+    return (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2, *inner
+
+
 def fit_batch(pixels: Pixels, size: tuple[int, int], fit: str) -> Pixels:
     """Resize pictures of one size: (N, h, w, C) -> (N, H, W, C), the same depth.
 
@@ -126,15 +139,13 @@ def fit_batch(pixels: Pixels, size: tuple[int, int], fit: str) -> Pixels:
         cut_height, cut_width = min(height, round(size[0] / scale)), min(width, round(size[1] / scale))
         top, left = (height - cut_height) // 2, (width - cut_width) // 2
         return resize(pixels[:, top : top + cut_height, left : left + cut_width], size)
-    scale = min(size[0] / height, size[1] / width)
-    inner = (max(1, min(size[0], round(height * scale))), max(1, min(size[1], round(width * scale))))
-    content = resize(pixels, inner)
-    if inner == size:
+    top, left, inner_height, inner_width = content_box(width, height, size, fit)
+    content = resize(pixels, (inner_height, inner_width))
+    if (inner_height, inner_width) == size:
         return content
     mean = np.rint(content.mean(axis=(1, 2), keepdims=True, dtype=np.float32)).astype(content.dtype)
     result = np.broadcast_to(mean, (len(content), *size, content.shape[3])).copy()
-    top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    result[:, top : top + inner[0], left : left + inner[1]] = content
+    result[:, top : top + inner_height, left : left + inner_width] = content
     return result
 
 

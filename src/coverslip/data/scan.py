@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from coverslip.data.files import need_text
-from coverslip.data.groups import PARENT, group_table
+from coverslip.data.groups import PARENT, group_table, note_lonely
 from coverslip.data.sources.arrays import scan_arrays
 from coverslip.data.sources.folder import scan_folder
 from coverslip.data.sources.table_file import TABLE_EXTENSIONS, is_labeled_table, read_frame, scan_table
@@ -21,7 +20,8 @@ def scan(source: str | Path, group: str = "", classes: int = 2) -> ImageTable:
 
     Args:
         source: the folder or file.
-        group: a column of the table, a regular expression on the path, ``parent``, or nothing.
+        group: a column of the table, a regular expression on the path, ``parent``, ``shots:K``, ``burst:SECONDS``
+            (`coverslip.data.groups.group_by_time` fills those groups in, once the files are read), or nothing.
         classes: how many there must be at least.
 
     Raises:
@@ -55,15 +55,15 @@ def _scan(path: Path, group: str) -> ImageTable:
             f"{str(path)!r} is neither a folder, a table nor arrays", "give a folder, a .csv, a .parquet or a .npz"
         )
     if group and group != PARENT and (group.isidentifier() or group in read_frame(path).columns):
-        return scan_table(path, group)
-    return _grouped(scan_table(path), group)
+        return note_lonely(scan_table(path, group), f"for which the column {group!r} is empty")
+    table = scan_table(path)
+    if group or table.grouped_by is None:
+        return _grouped(table, group)
+    return note_lonely(table, "for which the column 'group' is empty")
 
 
 def _grouped(table: ImageTable, group: str) -> ImageTable:
-    if not group:
-        return table
-    by = "parent folder" if group == PARENT else f"pattern {group!r}"
-    return replace(group_table(table, group), grouped_by=by)
+    return group_table(table, group) if group else table
 
 
 def _can_list(folder: Path) -> bool:

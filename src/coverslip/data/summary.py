@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from coverslip.data.sources.arrays import Arrays
 from coverslip.data.table import READ, ImageTable
 
 SIZES_LISTED = 8
@@ -35,7 +36,7 @@ def summarize(
     conflicts = [rows for rows in twins if labels.gather(list(rows)).n_unique() > 1]
     first = sorted(twins, key=lambda rows: rows not in conflicts)[:EXAMPLES]
     return {
-        "source": table.name,
+        "source": table.source.file.name if isinstance(table.source, Arrays) else table.name,
         "root": root,
         "pictures": len(table),
         "read": read.height,
@@ -70,28 +71,27 @@ def relative_root(root: Path, folder: Path) -> str:
         return str(root)
 
 
-def file_notes(table: ImageTable, facts: pl.DataFrame, twins: Sequence[Sequence[int]], fit: str) -> list[str]:
+def file_notes(table: ImageTable, facts: pl.DataFrame, fit: str) -> list[str]:
     """What a user should be told of the files, a line each; nothing where all is well."""
     notes = list(table.notes)
     skipped = facts.filter(pl.col("status") != READ)
     if skipped.height:
         first = skipped.row(0, named=True)
         notes.append(f"{skipped.height} files skipped, for example {first['path']!r}: {first['status']}")
-    read = facts.filter(pl.col("status") == READ)
-    if fit == "crop" and read.height:
-        lost = read.filter(pl.col("survives") < 1).height
-        notes.append(
-            f"crop cuts {lost} pictures; {sum(read['survives']) / read.height:.0%} of each survives on average"
-        )
-    pages = read.filter(pl.col("pages") > 1).height
+    notes += fit_notes(facts, fit)
+    pages = facts.filter((pl.col("status") == READ) & (pl.col("pages") > 1)).height
     if pages:
         notes.append(f"{pages} files hold more than one page or plane; the first of each is used")
-    if twins:
-        conflicts = sum(table.frame["label"].gather(list(rows)).n_unique() > 1 for rows in twins)
-        notes.append(f"{sum(map(len, twins))} pictures are exact copies of one another; copies stay in one part")
-        if conflicts:
-            notes.append(f"{conflicts} pictures are filed under two classes at once; see twins in audit.json")
     return notes
+
+
+def fit_notes(facts: pl.DataFrame, fit: str) -> list[str]:
+    """What resizing cuts off, in a line; nothing where it cuts off nothing."""
+    read = facts.filter(pl.col("status") == READ)
+    if fit != "crop" or not read.height:
+        return []
+    lost = read.filter(pl.col("survives") < 1).height
+    return [f"crop cuts {lost} pictures; {sum(read['survives']) / read.height:.0%} of each survives on average"]
 
 
 def _counts(column: pl.Series) -> dict[str, int]:

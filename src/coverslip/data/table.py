@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from coverslip.data.sources.source import Source
 
 PARTS = ("train", "validation", "test")
 SCHEMA = {"path": pl.String, "label": pl.String, "group": pl.String, "split": pl.String, "status": pl.String}
+"""The columns that every table has; whatever else the user's table holds (hospital, camera, severity) comes behind."""
 READ = "ok"
 
 
@@ -21,8 +24,9 @@ class ImageTable:
 
     Attributes:
         frame: columns path (relative to ``root``, with ``/``), label, group (null: the picture is a group of its own),
-            split (``train``, ``validation``, ``test``; null: not decided), status (``ok``, or why it was skipped).
-            Rows are sorted by path, so that the order of a file system never matters.
+            split (``train``, ``validation``, ``test``; null: not decided), status (``ok``, or why it was skipped);
+            then further columns of the user's table, as text. Rows are sorted by path, so that the order of a file
+            system never matters.
         source: gives the bytes or pixels of a path.
         name: what the user named, for run folders and titles.
         classes: every class by name, sorted, fixed at the scan; a class missing from a part stays in its place.
@@ -48,6 +52,11 @@ class ImageTable:
         return self.source.root
 
     @property
+    def further(self) -> list[str]:
+        """The names of the user's own columns, behind those that every table has."""
+        return [name for name in self.frame.columns if name not in SCHEMA]
+
+    @property
     def paths(self) -> list[str]:
         """The path of every row."""
         return self.frame["path"].to_list()
@@ -57,7 +66,7 @@ class ImageTable:
         wanted = pl.col("status") == READ
         if part is not None:
             wanted &= pl.col("split") == part
-        return self.frame.with_row_index("row").filter(wanted)["row"].to_list()
+        return self.frame.select(wanted.arg_true()).to_series().to_list()
 
     def labels(self, rows: Sequence[int]) -> list[int]:
         """The class number of each of these rows, by the order of ``classes``."""
@@ -68,6 +77,12 @@ class ImageTable:
         """The group of each of these rows; a picture without one is its own, by its path."""
         named = self.frame.select(pl.coalesce("group", "path").alias("group"))["group"]
         return named.gather(list(rows)).to_list()
+
+    def group_codes(self, rows: Sequence[int]) -> npt.NDArray[np.int64] | None:
+        """The groups of these rows as numbers; None where none of them has one, so that each stands for itself."""
+        if self.frame["group"].gather(list(rows)).null_count() == len(rows):
+            return None
+        return np.unique(np.asarray(self.groups(rows)), return_inverse=True)[1]
 
     def with_columns(self, **columns: Iterable[str | None]) -> ImageTable:
         """The same table with whole columns replaced."""

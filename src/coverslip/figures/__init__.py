@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+from coverslip.figures.classes import class_bars
+from coverslip.figures.comparison import DifferenceRow, comparison_figure, signed
 from coverslip.figures.confusion import confusion_figure
 from coverslip.figures.curves import training_curves
+from coverslip.figures.flow import FlowBox, FlowStage, flow_figure
+from coverslip.figures.histograms import histogram_figure
+from coverslip.figures.learning import FittedCurve, learning_curve_figure
 from coverslip.figures.pictures import contact_sheet
+from coverslip.figures.price import price_figure
+from coverslip.figures.probes import ProbeRow, probe_figure
+from coverslip.figures.reliability import ReliabilityBin, reliability_figure
+from coverslip.figures.repeats import SpreadRow, repeats_figure
 from coverslip.figures.scores import ScoreRow, forest_plot
+from coverslip.figures.sets import sets_figure
 from coverslip.figures.split import split_figure
 from coverslip.figures.style import svg_text
 
 __all__ = [
+    "DifferenceRow",
+    "FittedCurve",
+    "FlowBox",
+    "FlowStage",
+    "ProbeRow",
+    "ReliabilityBin",
     "ScoreRow",
+    "SpreadRow",
+    "class_bars",
+    "comparison_figure",
     "confusion_figure",
     "contact_sheet",
+    "flow_figure",
     "forest_plot",
+    "histogram_figure",
+    "learning_curve_figure",
+    "price_figure",
+    "probe_figure",
+    "reliability_figure",
+    "repeats_figure",
+    "sets_figure",
+    "signed",
     "split_figure",
     "svg_text",
     "training_curves",

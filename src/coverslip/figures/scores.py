@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coverslip.figures.labels import draw_lines, text_width, wrap_name
 from coverslip.figures.style import ACCENT, AXIS, CARD, LINE, MUTED, style
@@ -23,12 +23,18 @@ class ScoreRow(NamedTuple):
     images: int  # pictures of this class
 
 
-def forest_plot(panels: Mapping[str, Sequence[ScoreRow]], *, reference: Mapping[str, float] | None = None) -> Figure:
-    """Scores from 0 to 1 with their intervals, drawn in the order given, from the top down.
+def forest_plot(
+    panels: Mapping[str, Sequence[ScoreRow]],
+    *,
+    reference: Mapping[str, float] | None = None,
+    scales: Mapping[str, tuple[float, float]] | None = None,
+) -> Figure:
+    """Scores with their intervals, drawn in the order given, from the top down.
 
     Args:
         panels: title -> rows; every panel has the same class names in the same order.
         reference: title -> a value to mark by a dashed line, such as the mean over classes.
+        scales: title -> the ends of its axis; 0 to 1 for those that are not named.
 
     Returns:
         A figure with one axes for each panel. A filled marker has an interval, an open one has none.
@@ -49,7 +55,7 @@ def forest_plot(panels: Mapping[str, Sequence[ScoreRow]], *, reference: Mapping[
         for index, (title, rows) in enumerate(panels.items()):
             box = ((left + index * (panel + gap)) / width, 0.42 / height, panel / width, step * len(names) / height)
             ax = figure.add_axes(box)
-            _draw_rows(ax, rows)
+            _draw_rows(ax, rows, (scales or {}).get(title, (0.0, 1.0)))
             ax.set_title(title)
             mark = (reference or {}).get(title)
             if mark is not None:
@@ -65,28 +71,23 @@ def forest_plot(panels: Mapping[str, Sequence[ScoreRow]], *, reference: Mapping[
         return figure
 
 
-def _draw_rows(ax: Axes, rows: Sequence[ScoreRow]) -> None:
-    ax.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), yticks=[], xticks=[0, 0.25, 0.5, 0.75, 1])
-    ax.set_xticklabels(["0", "0.25", "0.5", "0.75", "1"])
+def _draw_rows(ax: Axes, rows: Sequence[ScoreRow], scale: tuple[float, float]) -> None:
+    start, end = scale
+    ticks = [start + (end - start) * part / 4 for part in range(5)]
+    ax.set(xlim=scale, ylim=(len(rows) - 0.5, -0.5), yticks=[])
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x", color=LINE)
+    number, interval = (end + (end - start) * by for by in (0.09, 0.09 + 0.24))
     for place, row in enumerate(rows):
         if row.value is None:
-            ax.text(1.09, place, "not defined", va="center", color=MUTED, fontsize=8.5)
+            ax.text(number, place, "not defined", va="center", color=MUTED, fontsize=8.5)
             continue
-        text = f"{row.value:.2f}"
         if row.low is not None and row.high is not None:
             ax.plot([row.low, row.high], [place, place], color=ACCENT, linewidth=2.2, alpha=0.55, solid_capstyle="butt")
             ax.plot([row.value], [place], "o", color=ACCENT, markersize=6, clip_on=False)
-            ax.text(1.09 + 0.24, place, f"[{row.low:.2f}, {row.high:.2f}]", va="center", color=MUTED, fontsize=8.5)
+            ax.text(interval, place, f"[{row.low:.2f}, {row.high:.2f}]", va="center", color=MUTED, fontsize=8.5)
         else:
-            ax.plot(
-                [row.value],
-                [place],
-                "o",
-                markerfacecolor=CARD,
-                markeredgecolor=AXIS,
-                markeredgewidth=1.3,
-                clip_on=False,
-            )
-        ax.text(1.09, place, text, va="center", fontsize=8.5)
+            open_look: dict[str, Any] = {"markerfacecolor": CARD, "markeredgecolor": AXIS, "markeredgewidth": 1.3}
+            ax.plot([row.value], [place], "o", clip_on=False, **open_look)
+        ax.text(number, place, f"{row.value:.2f}", va="center", fontsize=8.5)

@@ -19,6 +19,7 @@ from coverslip.data.inputs import InputSpec
 from coverslip.data.table import READ, ImageTable
 from coverslip.errors import UserError
 from coverslip.inference.features import FeatureExtractor
+from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.catalog import network_entry
 from coverslip.models.freeze import Frozen
 from coverslip.progress import SILENT, Progress, Stage
@@ -28,7 +29,8 @@ from coverslip.tasks.classification import Classification
 
 BUNDLE = 1  # of model.json; raised when an older program could not read a newer bundle
 TOGETHER = 512  # pictures that are decoded before they go through the network: bounds memory
-FROZEN, HEAD_WEIGHT, HEAD_BIAS, SEEN = "frozen.", "head.weight", "head.bias", "seen"
+FROZEN, TRUST, HEAD_WEIGHT, HEAD_BIAS, SEEN = "frozen.", "trust.", "head.weight", "head.bias", "seen"
+TRUSTED = {"set": pl.String, "familiar": pl.Boolean, "nearest": pl.String}
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Predictor:
         task: classes and temperature.
         about: what else the bundle says, such as how many pictures it was trained on.
         seen: hashes of the prepared pictures that it was fitted or watched on, so that they can be told from new ones.
+        trust: sets and familiarity.
     """
 
     network: str
@@ -52,6 +55,7 @@ class Predictor:
     task: Classification
     about: dict[str, Any]
     seen: frozenset[str] = frozenset()
+    trust: Trust = NO_TRUST
 
     @property
     def spec(self) -> InputSpec:
@@ -70,34 +74,60 @@ class Predictor:
         """Decode, prepare and classify every picture of a table, with flat memory.
 
         Returns:
-            The predictions (columns of `Classification.decode`) and the facts of the files, a row a picture each.
+            The predictions (columns of `Classification.decode` and `Trust.columns`) and the facts of the files, a row
+            a picture each.
         """
         form = PixelFormat(self.spec.channels, self.spec.depth)
         parts: list[npt.NDArray[np.float64]] = []
+        trusted: list[pl.DataFrame] = []
         facts: list[dict[str, object]] = []
         with progress.stage("predicting", len(table)) as stage:
             chunks = decode_all(table.source, table.paths, form, self.spec.size, self.spec.fit, Stage(), widen=False)
             for batch in _together(chunks):
-                parts.append(self._classify(batch))
+                probabilities, columns = self._classify(batch)
+                parts.append(probabilities)
+                trusted.append(columns)
                 facts += batch.facts
                 stage.advance(len(batch.facts))
         probabilities = np.concatenate(parts) if parts else np.zeros((0, len(self.task.classes)))
         frame = pl.DataFrame(facts, schema=FACTS)
         errors = [None if status == READ else status for status in frame["status"].to_list()]
         labels, groups = table.frame["label"].to_list(), table.frame["group"].to_list()
-        return self.task.decode(probabilities, table.paths, labels, groups, errors), frame
+        decoded = self.task.decode(probabilities, table.paths, labels, groups, errors)
+        return pl.concat([decoded, pl.concat(trusted)], how="horizontal") if trusted else decoded, frame
 
-    def _classify(self, chunk: Chunk) -> npt.NDArray[np.float64]:
+    def with_trust(
+        self, predictions: pl.DataFrame, features: npt.NDArray[np.floating], probabilities: npt.NDArray[np.float64]
+    ) -> pl.DataFrame:
+        """Predictions of the same pictures with the columns of `Trust.columns`."""
+        return pl.concat([predictions, self._trusted(features, probabilities)], how="horizontal")
+
+    def _trusted(self, features: npt.NDArray[np.floating], probabilities: npt.NDArray[np.float64]) -> pl.DataFrame:
+        return pl.DataFrame(self.trust.columns(features, probabilities, self.task.classes), schema=TRUSTED)
+
+    def _classify(self, chunk: Chunk) -> tuple[npt.NDArray[np.float64], pl.DataFrame]:
+        """Probabilities (NaN for a file that cannot be read) and the columns of `Trust.columns` (then null)."""
         result = np.full((len(chunk.facts), len(self.task.classes)), np.nan)
         rows = [row for row, fact in enumerate(chunk.facts) if fact["status"] == READ]
-        if rows:
-            keys = [str(fact["row_hash"]) for fact in chunk.facts]
-            result[rows] = self.probabilities(self.extractor.extract(chunk.pixels, rows, keys))
-        return result
+        if not rows:
+            return result, pl.DataFrame({name: [None] * len(result) for name in TRUSTED}, schema=TRUSTED)
+        keys = [str(fact["row_hash"]) for fact in chunk.facts]
+        features = self.extractor.extract(chunk.pixels, rows, keys)
+        result[rows] = self.probabilities(features)
+        place = {row: number for number, row in enumerate(rows)}
+        columns = self.trust.columns(features, result[rows], self.task.classes)
+        spread = {
+            name: [values[place[row]] if row in place else None for row in range(len(result))]
+            for name, values in columns.items()
+        }
+        return result, pl.DataFrame(spread, schema=TRUSTED)
 
     def save(self, run: Run) -> None:
         """Write the bundle: weights without code, and all else as JSON."""
         tensors = {FROZEN + name: tensor.cpu().contiguous() for name, tensor in self.extractor.frozen.weights.items()}
+        tensors |= {
+            TRUST + name: torch.from_numpy(array).contiguous() for name, array in self.trust.to_arrays().items()
+        }
         tensors |= {HEAD_WEIGHT: torch.from_numpy(self.weight), HEAD_BIAS: torch.from_numpy(self.bias)}
         if self.seen:
             hashes = np.frombuffer(bytes.fromhex("".join(sorted(self.seen))), np.uint8).reshape(len(self.seen), -1)
@@ -111,6 +141,7 @@ class Predictor:
             "temperature": self.task.temperature,
             "input": to_mapping(self.spec),
             "weights": self.extractor.weights,
+            "trust": self.trust.to_json(),
             **self.about,
         }
         run.write_json(run.model_file, content)
@@ -141,6 +172,10 @@ class Predictor:
             if frozen.key != content["weights"]:
                 raise wrong
             weight, bias = tensors[HEAD_WEIGHT].numpy(), tensors[HEAD_BIAS].numpy()
+            arrays = {
+                name.removeprefix(TRUST): each.numpy() for name, each in tensors.items() if name.startswith(TRUST)
+            }
+            trust = Trust.from_bundle(content["trust"], arrays, len(classes)) if "trust" in content else NO_TRUST
             seen = frozenset(row.tobytes().hex() for row in tensors[SEEN].numpy()) if SEEN in tensors else frozenset()
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
             raise wrong from error
@@ -149,11 +184,10 @@ class Predictor:
             raise wrong
         if weight.shape != (len(classes), entry.features) or bias.shape != (len(classes),):
             raise wrong
-        known = {"bundle", "network", "classes", "temperature", "input", "weights"}
+        known = {"bundle", "network", "classes", "temperature", "input", "weights", "trust"}
         about = {key: value for key, value in content.items() if key not in known}
-        return cls(
-            network, FeatureExtractor(frozen, spec), weight, bias, Classification(classes, temperature), about, seen
-        )
+        task = Classification(classes, temperature)
+        return cls(network, FeatureExtractor(frozen, spec), weight, bias, task, about, seen, trust)
 
 
 def _together(chunks: Iterator[Chunk]) -> Iterator[Chunk]:

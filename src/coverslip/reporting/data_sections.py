@@ -25,13 +25,14 @@ def data_section(files: RunFiles) -> dict[str, Any]:
     skipped = [(str(each.get("path", "")), str(each.get("reason", ""))) for each in audit.get("skipped") or []]
     if not skipped and table is not None:
         skipped = [(row["path"], row["status"]) for row in table if row.get("status", "ok") not in ("", "ok")]
-    counts = Counter(row["label"] for row in _read_rows(table or []))
-    twin_facts = _twin_facts(audit) if files.trained_here else []  # an evaluation does not look for copies
+    counts = Counter(row["label"] for row in _read_rows(table or [])) or Counter(audit.get("classes") or {})
+    # An evaluation does not look for copies, and where there are findings they tell of them.
+    twins = (audit.get("twins") or {}) if files.trained_here and "findings" not in audit else {}
     return {
-        "facts": [*_source_facts(files, audit, counts), *_picture_facts(audit), *twin_facts],
+        "facts": [*_source_facts(files, audit, counts), *_picture_facts(audit), *_twin_facts(twins)],
         "skipped": skipped[:MOST_SKIPPED],
         "skipped_count": len(skipped),
-        "twin_pairs": [tuple(map(str, pair)) for pair in (audit.get("twins") or {}).get("examples") or []][:12],
+        "twin_pairs": [tuple(map(str, pair)) for pair in twins.get("examples") or []][:12],
         "notes": [str(note) for note in audit.get("notes") or []],
         "no_audit": files.audit is None,
     }
@@ -89,8 +90,7 @@ def _picture_facts(audit: dict[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-def _twin_facts(audit: dict[str, Any]) -> list[tuple[str, str]]:
-    twins = audit.get("twins")
+def _twin_facts(twins: dict[str, Any]) -> list[tuple[str, str]]:
     if not twins:
         return []
     pictures, conflicts = int(twins.get("pictures") or 0), int(twins.get("conflicts") or 0)

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from coverslip.figures import ScoreRow, confusion_figure, forest_plot, svg_text
-from coverslip.reporting.run_files import RunFiles, as_number
+from coverslip.reporting.run_files import RunFiles, as_number, split_names
 from coverslip.reporting.thumbnails import Thumbnails
 from coverslip.reporting.wording import count_text, name_of_score, number_text, score_context
 
 MOST_CLASSES = 60
 TOP_MISTAKES = 24
 MOST_MISTAKES = 240
+MOST_IN_SET = 4  # names under one picture
 CLASS_SCORES = {"recall": "Recall", "precision": "Precision", "f1": "F1", "auroc": "AUROC"}
 
 
@@ -149,6 +150,7 @@ def mistakes_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
     for row in rows[:MOST_MISTAKES]:
         pair = f"pair-{place.get(row['label'], 'x')}-{place.get(row['predicted'], 'x')}"
         seen[pair] += 1
+        members = split_names(row.get("set", ""), place)
         pictures.append(
             {
                 **thumbnails.picture(row["path"]),
@@ -156,6 +158,9 @@ def mistakes_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
                 "predicted": row["predicted"],
                 "confidence": number_text(as_number(row.get("confidence", "")), 2),
                 "of_label": number_text(as_number(row.get(f"p:{row['label']}", "")), 2),
+                "set": members[:MOST_IN_SET],
+                "set_more": max(0, len(members) - MOST_IN_SET),
+                "unfamiliar": row.get("familiar", "").lower() == "false",
                 "pair": pair,
                 "id": pair if seen[pair] == 1 else "",
             }
@@ -166,5 +171,7 @@ def mistakes_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
         "rest": pictures[TOP_MISTAKES:],
         "count": len(rows),
         "left_out": len(rows) - len(pictures),
+        "with_sets": any(each["set"] for each in pictures),
+        "unfamiliar": sum(each["unfamiliar"] for each in pictures),
         "unread": unread,
     }

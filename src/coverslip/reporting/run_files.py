@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,19 @@ Row = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFiles:
-    """The content of a run's folder; None for a file that is not there."""
+    """The content of a run's folder, or of an audit's; None for a file that is not there."""
 
     run: Run
-    test: dict[str, Any]
+    test: dict[str, Any]  # empty for an audit
     experiment: dict[str, Any] | None = None
     table: list[Row] | None = None  # path, label, group, split, status; all as text
     audit: dict[str, Any] | None = None
     history: dict[str, list[float | None]] | None = None
     predictions: list[Row] | None = None
     environment: dict[str, Any] | None = None
+    label_errors: list[Row] | None = None  # path, label, suggested, score, suspect, part; the most suspect first
+    repeats: dict[str, Any] | None = None
+    learning_curve: dict[str, Any] | None = None
     roots: list[Path] = field(default_factory=list)  # folders that the paths of pictures may be relative to
     arrays_file: Path | None = None  # the .npz file that holds the pictures, where they are no files
 
@@ -78,16 +82,53 @@ def read_run(folder: Path | str) -> RunFiles:
     source = _place(run, data.get("source") if isinstance(data, dict) else None)
     return RunFiles(
         run=run,
-        test=_read_json(run.test_file) or {},
+        test=_with_ledger(run, _read_json(run.test_file) or {}),
         experiment=experiment,
         table=_read_csv(run.table_file),
         audit=audit,
         history=_read_history(run.history_file),
         predictions=_read_csv(run.predictions_file),
         environment=_read_json(run.environment_file),
+        label_errors=_read_csv(run.label_errors_file),
+        repeats=_read_json(run.repeats_file),
+        learning_curve=_read_json(run.learning_curve_file),
         roots=[root for root in (_place(run, (audit or {}).get("root")), source) if root is not None],
         arrays_file=source if source is not None and source.suffix.lower() == ".npz" else None,
     )
+
+
+def read_audit(folder: Path | str) -> RunFiles:
+    """Read what ``coverslip audit --out`` wrote: audit.json, and table.csv where there is one.
+
+    Raises:
+        UserError: there is no audit.json in the folder, or a file cannot be read.
+    """
+    run = Run(folder)
+    again = "look at the pictures first: coverslip audit FOLDER --out DIR"
+    if not run.folder.is_dir():
+        raise UserError(f"there is no folder {str(folder)!r}", again)
+    audit = _read_json(run.audit_file)
+    if audit is None:
+        raise UserError(f"{str(folder)!r} has no {run.audit_file.name}", again)
+    root, name = _place(run, audit.get("root") or "."), str(audit.get("source") or "")
+    return RunFiles(
+        run=run,
+        test={},
+        table=_read_csv(run.table_file),
+        audit=audit,
+        roots=[root] if root is not None else [],
+        arrays_file=root / Path(name).name if root is not None and name.lower().endswith(".npz") else None,
+    )
+
+
+def _with_ledger(run: Run, test: dict[str, Any]) -> dict[str, Any]:
+    """What was tested, and how often it was."""
+    ledger = _read_json(run.ledger_file)
+    if ledger is None:
+        return test
+    warning = str(ledger.get("warning") or "")
+    warnings = [*(test.get("warnings") or []), *([warning] if warning else [])]
+    return {**test, "ledger": ledger.get("scorings"), "warnings": warnings}
 
 
 def _place(run: Run, name: object) -> Path | None:
@@ -150,3 +191,18 @@ def as_number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def split_names(text: str, known: Collection[str]) -> list[str]:
+    """Names that were joined by `` | ``, of which some may hold that themselves; unknown ones are parted at each.
+
+    >>> split_names("rust | leaf | spot", ["rust", "leaf | spot"])
+    ['rust', 'leaf | spot']
+    """
+    pieces, names = text.split(" | ") if text else [], []
+    while pieces:
+        ends = [end for end in range(len(pieces), 0, -1) if " | ".join(pieces[:end]) in known]
+        end = ends[0] if ends else 1
+        names.append(" | ".join(pieces[:end]))
+        pieces = pieces[end:]
+    return names

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
-
+from coverslip.reporting.answers import answers_of
+from coverslip.reporting.audit_pictures import PictureStrips
+from coverslip.reporting.audit_sections import audit_section
+from coverslip.reporting.checklist import checklist_section
 from coverslip.reporting.data_sections import data_section, examples_section, split_section
+from coverslip.reporting.doubt_sections import familiarity_section, labels_section
+from coverslip.reporting.evidence_sections import calibration_section, ledger_section, sets_section, subgroups_section
+from coverslip.reporting.flow import flow_section
+from coverslip.reporting.markup import fill
+from coverslip.reporting.methods import methods_section
+from coverslip.reporting.repeat_sections import learning_section, repeats_section
 from coverslip.reporting.result_sections import (
     classes_section,
     confusion_section,
@@ -17,6 +23,7 @@ from coverslip.reporting.result_sections import (
     result_section,
     scores_section,
 )
+from coverslip.reporting.run_card import run_card
 from coverslip.reporting.run_files import RunFiles, read_run
 from coverslip.reporting.sections import limits_section, repeat_section, settings_section, training_section
 from coverslip.reporting.thumbnails import Thumbnails
@@ -24,14 +31,26 @@ from coverslip.storage import write_text
 
 CONTENTS = {  # anchor -> title, in the order of the page
     "data": "The data",
+    "flow": "From files to parts",
+    "audit": "Is this data fit to learn from?",
     "split": "The split",
     "examples": "Examples",
     "training": "Training",
     "scores": "Scores",
+    "ledger": "How often it was scored",
     "classes": "Class by class",
+    "subgroups": "Subgroups",
     "confusion": "Confusions",
     "mistakes": "Mistakes",
+    "calibration": "Calibration",
+    "sets": "Sets of classes",
+    "familiarity": "Familiarity",
+    "labels": "Suspect labels",
+    "repeats": "Folds and seeds",
+    "learning": "Learning curve",
     "limits": "What this page does not tell",
+    "checklist": "What a reviewer asks",
+    "methods": "Methods, to copy",
     "repeat": "How to repeat it",
     "settings": "Settings and environment",
 }
@@ -43,7 +62,7 @@ def write_report(folder: Path, *, thumbnails: bool = True, training_pictures: bo
     Args:
         folder: a run's folder; only what is in it is used, and the picture files it names where they are still there.
         thumbnails: show pictures. They become part of the page: whoever gets the page gets them.
-        training_pictures: let the examples come from every part; without it they are test pictures only.
+        training_pictures: show pictures of every part; without it test pictures only.
 
     Returns:
         The file that was written.
@@ -65,43 +84,35 @@ def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_pictures: b
         "examples": examples_section(files, thumbnails, training_pictures=training_pictures),
         "training": training_section(files),
         "scores": scores_section(files),
+        "ledger": ledger_section(files),
         "classes": classes_section(files),
+        "subgroups": subgroups_section(files),
         "confusion": confusion_section(files),
+        "familiarity": familiarity_section(files, thumbnails),  # few and small: the mistakes take what is left
+        "labels": labels_section(files, thumbnails, training_pictures=training_pictures),
         "mistakes": mistakes_section(files, thumbnails),
+        "calibration": calibration_section(files),
+        "sets": sets_section(files),
+        "repeats": repeats_section(files),
+        "learning": learning_section(files),
         "limits": limits_section(files),
+        "flow": flow_section(files),
+        "checklist": checklist_section(files, answers_of(files)),
+        "methods": methods_section(files),
+        "card": {"rows": run_card(files)},
         "repeat": repeat_section(files),
         "settings": settings_section(files),
     }
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            name=files.run.folder.resolve().name,
-            contents=CONTENTS,
-            result=result_section(files),
-            picture_note=thumbnails.note(),
-            with_pictures=thumbnails.show,
-            **sections,
-        )
+    tested = {row["path"] for row in files.table or [] if row.get("split") == "test"}
+    strips = PictureStrips(files, thumbnails, shown=None if training_pictures else tested.__contains__, most=300)
+    sections["audit"] = audit_section(files, strips)  # last: the mistakes come first where the page runs full
+    return fill(
+        "page.html.j2",
+        name=files.run.folder.resolve().name,
+        contents=CONTENTS,
+        result=result_section(files),
+        picture_note=thumbnails.note(),
+        with_pictures=thumbnails.show,
+        training_pictures=training_pictures,
+        **sections,
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("coverslip.reporting", "templates"),
-        autoescape=True,  # a class may be called <b>"x", y</b>
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = breakable
-    return environment
-
-
-def breakable(name: str) -> Markup:
-    """A name as safe HTML that may be broken into lines after ``_`` and ``/``.
-
-    >>> breakable("a_b & c")
-    Markup('a_<wbr>b &amp; c')
-    """
-    return Markup(re.sub(r"(_+|/+)", r"\1<wbr>", str(escape(name))))

@@ -58,7 +58,6 @@ def repeat_section(files: RunFiles) -> dict[str, Any]:
 def limits_section(files: RunFiles) -> dict[str, Any]:
     """What this page cannot tell, as far as the files of the run show it."""
     test, audit = files.test, files.audit or {}
-    columns = set(files.predictions[0]) if files.predictions else set()
     said = []
     if not files.trained_here:
         said.append(
@@ -70,25 +69,27 @@ def limits_section(files: RunFiles) -> dict[str, Any]:
             "Whether pictures of one plant, patient or slide are in both the training and the test part. No groups "
             "were named, so if there are several pictures of one thing, the scores here are likely to be too high."
         )
-    if files.trained_here and "near" not in (audit.get("twins") or {"near": 0}):
+    if files.trained_here and "findings" not in audit and "near" not in (audit.get("twins") or {"near": 0}):
         said.append(
             "Whether a picture and its near copy (resized, cropped, saved again) are in two parts. Only exact copies "
             "were looked for."
         )
-    if "shortcuts" not in audit:
+    if audit.get("shortcuts") is None:
         said.append(
             "Whether the label can be read off something else than the subject: the background, the light, the camera. "
             "No search for such shortcuts is part of this run."
         )
-    if not {"ece", "calibration"} & {*(test.get("scores") or {}), *test}:
+    if not test.get("calibration") and "ece" not in (test.get("scores") or {}):
         said.append("Whether a confidence of 0.9 is right nine times in ten. Calibration was not measured.")
-    if "familiar" not in columns:
+    if not test.get("familiarity"):
         said.append("Whether a new picture is like those the model learned from, so that its answer can be trusted.")
-    if files.trained_here and not (files.run.folder / "repeats.csv").is_file():
+    else:
         said.append(
-            "How much the numbers change with another split or another seed. This is one run; the intervals cover the "
-            "choice of test pictures, not the choice of training pictures."
+            "Whether a new picture shows something that was never learned on a subject of a known kind, such as a new "
+            "disease on a leaf of a known plant. Familiarity tells other plants and other kinds of picture, not that."
         )
+    if files.trained_here:
+        said += _unrepeated(files.repeats or {})
     if files.trained_here:
         said.append(
             "How the model does on pictures from another camera, place or season. The test pictures come from the same "
@@ -102,3 +103,16 @@ def limits_section(files: RunFiles) -> dict[str, Any]:
             f"Much about {count_text(len(few), 'class', 'classes')} that {has} fewer than {FEW} test pictures: {names}."
         )
     return {"said": said}
+
+
+def _unrepeated(repeats: dict[str, Any]) -> list[str]:
+    """What was not tried again: another split (folds), another seed."""
+    folds, seeds = (bool((repeats.get(kind) or {}).get("scores")) for kind in ("folds", "seeds"))
+    if folds:
+        return [] if seeds else ["How much the numbers change with another seed alone. Only folds were repeated."]
+    what = "another split" if seeds else "another split or another seed"
+    rest = "Only the seed was changed" if seeds else "This is one run"
+    return [
+        f"How much the numbers change with {what}. {rest}; the intervals cover the choice of test pictures, not the "
+        "choice of training pictures."
+    ]

@@ -25,9 +25,14 @@ class Thumbnails:
         self.missing = self.broken = self.over_budget = 0
         self._arrays: dict[str, Pixels] = {}
 
-    def picture(self, path: str) -> dict[str, Any]:
-        """The context of one picture: ``path``, ``data`` (a data address, or empty) and ``why`` there is none."""
-        data, why = self._data(path)
+    def picture(self, path: str, side: int = SIDE) -> dict[str, Any]:
+        """The context of one picture: ``path``, ``data`` (a data address, or empty) and ``why`` there is none.
+
+        Args:
+            path: as the run names it.
+            side: pixels of its longer side in the page.
+        """
+        data, why = self._data(path, side)
         return {"path": path, "data": data, "why": why}
 
     def note(self) -> str:
@@ -41,14 +46,14 @@ class Thumbnails:
             parts.append(f"{self.over_budget:,} were left out to keep this page small enough to send")
         return f"Of the pictures on this page, {'; '.join(parts)}." if parts else ""
 
-    def _data(self, path: str) -> tuple[str, str]:
+    def _data(self, path: str, side: int) -> tuple[str, str]:
         if not self.show:
             return "", "no pictures in this page"
         if self.left <= 0:
             self.over_budget += 1
             return "", "left out to keep this page small"
         try:
-            data = thumbnail(self._pixels(path))
+            data = thumbnail(self._pixels(path, side), side)
         except UnreadableError as error:
             self.broken += 1
             return "", f"cannot be drawn: {error}"
@@ -58,10 +63,10 @@ class Thumbnails:
         self.left -= len(data)
         return data, ""
 
-    def _pixels(self, path: str) -> Pixels:
+    def _pixels(self, path: str, side: int) -> Pixels:
         if self.files.arrays_file is None:
             file = self.files.picture_file(path)
-            return decode(file.read_bytes(), (SIDE, SIDE)).pixels
+            return decode(file.read_bytes(), (side, side)).pixels
         name, _, number = path.partition("/")  # such as x_test/00017
         if name not in self._arrays:
             with np.load(self.files.arrays_file, allow_pickle=False) as content:

@@ -21,6 +21,7 @@ STRENGTHS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0)  # dense where the b
 FOLDS = 5
 DIRECTIONS = 512  # principal directions that a head sees at most; the others hold about 2 % of the variance
 CROSS_STEPS, FINAL_STEPS = 40, 120
+CROSS_ROWS = 16_000  # above, cross-fitting sees one view of each picture, and a sample of groups chooses the strength
 TEMPERATURES = (0.05, 20.0)
 
 
@@ -35,6 +36,8 @@ class Head:
         strength: the penalty that was chosen.
         history: step, train_loss, and validation_loss, validation_accuracy where there is a validation part.
         strengths: strength, log_loss, accuracy: what cross-fitting said of each.
+        held: float32 (N, K), scores of the training pictures in their order, before temperature, each by a head of the
+            chosen strength that was fitted without the picture's group.
     """
 
     weight: npt.NDArray[np.float32]
@@ -43,6 +46,7 @@ class Head:
     strength: float
     history: pl.DataFrame
     strengths: pl.DataFrame
+    held: npt.NDArray[np.float32]
 
     def scores(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """(N, D) -> (N, K)."""
@@ -69,6 +73,9 @@ def fit_head(
     the one with the smallest log loss on held-out groups of the training part (all strengths and folds in one stack),
     and the temperature the one that suits those held-out scores best. The validation part is only watched.
 
+    Above `CROSS_ROWS` rows, cross-fitting sees the first view only; above as many pictures, the strength is chosen on
+    a sample of whole groups, and one more pass with that strength gives the held-out scores of all pictures.
+
     Args:
         features: (views * N, D): all pictures in their first view, then all in the second, and so on.
         labels: N class numbers.
@@ -84,9 +91,9 @@ def fit_head(
     basis = Basis.of(features)
     inputs = basis.turn(features)
     truth = torch.tensor(list(labels) * views)
-    fold = assign_parts(np.asarray(labels), groups, np.ones(min(folds, len(set(groups)))), seed)
-    table, chosen, temperature = _cross_fit(
-        inputs, truth, np.tile(fold, views), strengths, classes, len(labels), progress
+    crossed = views if len(inputs) <= CROSS_ROWS else 1
+    table, strength, held = _choose(
+        inputs[: crossed * len(labels)], labels, groups, strengths, classes, folds, seed, progress
     )
     watched = None if validation is None else (basis.turn(validation[0]), torch.tensor(list(validation[1])))
     rows: list[dict[str, float | None]] = []
@@ -102,14 +109,15 @@ def fit_head(
                 row["validation_accuracy"] = float((scores.argmax(1) == watched[1]).float().mean())
             rows.append(row)
 
-        lanes = _fit(inputs, truth, torch.ones(len(inputs), 1), (strengths[chosen],), classes, FINAL_STEPS, watch)
+        lanes = _fit(inputs, truth, torch.ones(len(inputs), 1), (strength,), classes, FINAL_STEPS, watch)
         stage.advance(FINAL_STEPS - len(rows))
     for row, loss in zip(rows, lanes.losses[1:, 0].tolist(), strict=True):
         row["train_loss"] = loss
     columns = ["step", "train_loss", "validation_loss", "validation_accuracy"]
     schema = {name: pl.Int64 if name == "step" else pl.Float64 for name in columns}
     weight, bias = basis.turn_back(lanes.weight[0], lanes.bias[0])
-    return Head(weight, bias, temperature, strengths[chosen], pl.DataFrame(rows, schema=schema).select(columns), table)
+    history = pl.DataFrame(rows, schema=schema).select(columns)
+    return Head(weight, bias, fit_temperature(held, np.asarray(labels)), strength, history, table, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,35 +185,78 @@ def _principal(covariance: Tensor) -> tuple[Tensor, Tensor]:
     return variance.flip(0), directions.flip(1)
 
 
+def _choose(
+    inputs: Tensor,
+    labels: Sequence[int],
+    groups: Sequence[str],
+    strengths: Sequence[float],
+    classes: int,
+    folds: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[pl.DataFrame, float, npt.NDArray[np.float32]]:
+    """What cross-fitting said of each strength, the best one, and its held-out scores (N, K) of all pictures."""
+    truth = np.asarray(labels)
+    fold = assign_parts(truth, groups, np.ones(min(folds, len(set(groups)))), seed)
+    stage = "cross-fitting strengths"
+    rows = _sample(truth, groups, folds, seed) if len(inputs) > CROSS_ROWS else None
+    if rows is None:
+        table, best, held = _cross_fit(inputs, truth, fold, strengths, classes, progress, stage)
+        return table, strengths[best], held
+    some = assign_parts(truth[rows], [groups[row] for row in rows.tolist()], np.ones(folds), seed)
+    table, best, _ = _cross_fit(inputs[torch.from_numpy(rows)], truth[rows], some, strengths, classes, progress, stage)
+    strength = strengths[best]
+    _, _, held = _cross_fit(inputs, truth, fold, [strength], classes, progress, "scoring held-out pictures")
+    return table, strength, held
+
+
+def _sample(
+    labels: npt.NDArray[np.integer], groups: Sequence[str], folds: int, seed: int
+) -> npt.NDArray[np.int64] | None:
+    """Rows of about `CROSS_ROWS` pictures in whole groups, stratified; None where they would be of too few groups."""
+    part = assign_parts(labels, groups, (CROSS_ROWS, max(1, len(labels) - CROSS_ROWS)), seed)
+    rows = np.flatnonzero(part == 0)
+    return rows if len({groups[row] for row in rows.tolist()}) >= folds else None
+
+
 def _cross_fit(
     inputs: Tensor,
-    truth: Tensor,
+    labels: npt.NDArray[np.integer],
     fold: npt.NDArray[np.int64],
     strengths: Sequence[float],
     classes: int,
-    pictures: int,
     progress: Progress,
-) -> tuple[pl.DataFrame, int, float]:
-    """Every strength on every fold, in one stack: the table, the best strength's number, and its temperature."""
-    folds = int(fold.max()) + 1
-    held = torch.from_numpy(fold)[:, None] == torch.arange(folds)  # (N, folds)
+    name: str,
+) -> tuple[pl.DataFrame, int, npt.NDArray[np.float32]]:
+    """Every strength on every fold, in one stack: the table, the best strength's number, and its held-out scores.
+
+    Args:
+        inputs: (views * N, R), all pictures in their first view, then all in the second.
+        labels: (N,).
+        fold: (N,), in which a picture is held out, with all its views.
+        strengths: S penalties.
+        classes: K.
+        progress: told of the stage.
+        name: of the stage.
+    """
+    views, folds, pictures = len(inputs) // len(labels), int(fold.max()) + 1, len(labels)
+    own, truth = torch.from_numpy(fold), torch.from_numpy(labels)
+    held = own.repeat(views)[:, None] == torch.arange(folds)  # (views * N, folds)
     weights = (~held).float().repeat(1, len(strengths))  # lane s * folds + f
-    with progress.stage("cross-fitting strengths", CROSS_STEPS, "steps") as stage:
+    with progress.stage(name, CROSS_STEPS, "steps") as stage:
         penalties = [strength for strength in strengths for _ in range(folds)]
-        lanes = _fit(inputs, truth, weights, penalties, classes, CROSS_STEPS, lambda *_: stage.advance())
+        lanes = _fit(inputs, truth.repeat(views), weights, penalties, classes, CROSS_STEPS, lambda *_: stage.advance())
         stage.advance(CROSS_STEPS - len(lanes.losses) + 1)
-    own = torch.from_numpy(fold[:pictures])  # held-out scores are of the pictures themselves, not of their views
-    scores = torch.empty(len(strengths), pictures, classes)
+    scores = torch.empty(len(strengths), pictures, classes)  # of the pictures themselves, not of their further views
     for number in range(folds):
         mine = torch.nonzero(own == number)[:, 0]
         block = lanes.weight.view(len(strengths), folds, -1, classes)[:, number]
         scores[:, mine] = inputs[mine] @ block + lanes.bias.view(len(strengths), folds, 1, classes)[:, number]
-    labels = truth[:pictures]
-    losses = [float(cross_entropy(each, labels)) for each in scores]
-    right = [float((each.argmax(1) == labels).float().mean()) for each in scores]
+    losses = [float(cross_entropy(each, truth)) for each in scores]
+    right = [float((each.argmax(1) == truth).float().mean()) for each in scores]
     table = pl.DataFrame({"strength": list(strengths), "log_loss": losses, "accuracy": right})
     best = int(np.argmin(losses))
-    return table, best, fit_temperature(scores[best].numpy(), labels.numpy())
+    return table, best, scores[best].numpy().copy()
 
 
 def _fit(

@@ -42,6 +42,7 @@ def read_frame(path: Path) -> pl.DataFrame:
 def scan_table(path: Path, group_column: str | None = None) -> ImageTable:
     """One row a picture of a table; paths are relative to the table's folder, or absolute.
 
+    Columns that Coverslip does not know are kept behind its own. A column status is not believed: files are read anew.
     The ``table.csv`` of a run can be given back in: its paths are found where that run found them.
 
     Args:
@@ -49,7 +50,8 @@ def scan_table(path: Path, group_column: str | None = None) -> ImageTable:
         group_column: the column that holds the group; without it, a column named ``group`` is used if there is one.
 
     Raises:
-        UserError: a column is missing, a label is empty, a split has another name, or no path leads to a file.
+        UserError: a column is missing or says nothing, a label is empty, a split has another name, or no path leads to
+            a file.
     """
     frame = read_frame(path)
     for column in ("path", "label"):
@@ -60,30 +62,31 @@ def scan_table(path: Path, group_column: str | None = None) -> ImageTable:
             )
     if group_column is not None and group_column not in frame.columns:
         raise UserError(f"{path.name!r} has no column {group_column!r}", nearest(group_column, frame.columns))
+    if group_column is not None and _groups(frame, group_column).null_count() == frame.height:
+        raise UserError(f"the column {group_column!r} of {path.name!r} is empty", "fill it in, or name another")
     group_column = group_column or ("group" if "group" in frame.columns else None)
     frame = frame.with_columns(_with_slashes(frame["path"], path).str.strip_prefix("./"))
-    empty = frame.with_row_index("row").filter(pl.col("path").fill_null("") == "")
-    unlabeled = frame.with_row_index("row").filter(pl.col("label").fill_null("") == "")
-    for column, lacking in (("path", empty), ("label", unlabeled)):
-        if lacking.height:
-            line = lacking["row"][0] + 2
-            raise UserError(f"{path.name!r} has no {column} in line {line}", "fill it in, or remove the line")
+    for column in ("path", "label"):
+        lacking = (frame[column].fill_null("") == "").arg_true()
+        if len(lacking):
+            raise UserError(f"{path.name!r} has no {column} in line {lacking[0] + 2}", "fill it in, or remove the line")
     twice = frame.filter(pl.col("path").is_duplicated())["path"]
     if len(twice):
         raise UserError(f"{path.name!r} names {twice[0]!r} more than once", "keep one row a picture")
-    root, used = _root(path), group_column is not None and frame[group_column].null_count() < frame.height
+    root, groups = _root(path), _groups(frame, group_column)
     table = pl.DataFrame(
         {
             "path": frame["path"],
             "label": frame["label"],
-            "group": frame[group_column] if group_column else pl.Series([None] * frame.height, dtype=pl.String),
+            "group": groups,
             "split": _parts(frame, path),
             "status": [READ] * frame.height,
         },
         schema=SCHEMA,
-    ).sort("path")
+    )
+    table = pl.concat([table, frame.drop(*SCHEMA, strict=False)], how="horizontal").sort("path")
     classes = tuple(sorted(set(table["label"].to_list())))
-    grouped_by = f"column {group_column!r}" if used else None
+    grouped_by = f"column {group_column!r}" if groups.null_count() < frame.height else None
     name = path.parent.absolute().name if path.stem in ("table", "leaves", "labels") else path.stem
     result = ImageTable(table, Files(root), name, classes, grouped_by)
     if not any(result.source.stamp(each)[0] >= 0 for each in result.paths):
@@ -103,6 +106,13 @@ def is_labeled_table(path: Path) -> bool:
     except UserError:
         return False
     return "path" in columns and "label" in columns and "predicted" not in columns
+
+
+def _groups(frame: pl.DataFrame, column: str | None) -> pl.Series:
+    """What the column says, null where it is empty or blank."""
+    if column is None:
+        return pl.Series([None] * frame.height, dtype=pl.String)
+    return frame[column].set(frame[column].str.strip_chars() == "", None)
 
 
 def _with_slashes(paths: pl.Series, table: Path) -> pl.Series:

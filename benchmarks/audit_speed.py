@@ -1,0 +1,234 @@
+"""What the audit finds and how long it takes, beside CleanVision on the same folder in the same run.
+
+A folder is copied and spoilt in known ways (copies, a label conflict, a truncated file, dark, blank and blurred
+pictures). Both programs look at it, each from a cold start and with nothing cached, n times.
+
+    python benchmarks/audit_speed.py ../shared/data/plantvillage
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from coverslip.devices import machine
+from measuring import environment, measure, peer_python, spread
+
+HERE = Path(__file__).parent
+EACH = 12  # planted of every kind
+
+Picture = Image.Image
+COPIES: dict[str, Callable[[Picture], Picture]] = {
+    "saved again": lambda picture: picture,
+    "half the size": lambda picture: picture.resize(
+        (picture.width // 2, picture.height // 2), Image.Resampling.LANCZOS
+    ),
+    "mirrored": lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "quarter turn": lambda picture: picture.transpose(Image.Transpose.ROTATE_90),
+    "cropped by 5 %": lambda picture: picture.crop(
+        tuple(round(side * picture.width) for side in (0.025, 0.025, 0.975, 0.975))
+    ),  # type: ignore[arg-type]
+}
+SPOILT: dict[str, Callable[[Picture], Picture]] = {
+    "dark": lambda picture: Image.eval(picture, lambda value: value // 16),
+    "blank": lambda picture: Image.new("RGB", picture.size, (120, 130, 110)),
+    "blurry": lambda picture: picture.filter(ImageFilter.GaussianBlur(12)),
+}
+
+
+def plant(folder: Path, seed: int = 0) -> dict[str, list[list[str]]]:
+    """Spoil a copy of a folder; returns kind -> sets of paths (a copy and what it was made of, or one path)."""
+    rng = np.random.default_rng(seed)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    chosen = iter(rng.permutation(len(paths)))
+    planted: dict[str, list[list[str]]] = {}
+
+    def add(kind: str, *names: Path) -> None:
+        planted.setdefault(kind, []).append([path.relative_to(folder).as_posix() for path in names])
+
+    for kind, change in COPIES.items():
+        for number in range(EACH):
+            source = paths[next(chosen)]
+            copy = source.with_name(f"planted {kind} {number}.jpg".replace("%", "percent"))
+            change(Image.open(source).convert("RGB")).save(copy, quality=int(rng.integers(30, 96)))
+            add(kind, source, copy)
+    for number in range(EACH):
+        source = paths[next(chosen)]
+        copy = source.with_name(f"planted exact {number}.jpg")
+        shutil.copy(source, copy)
+        add("exact copy", source, copy)
+        source = paths[next(chosen)]
+        other = next(each for each in sorted(folder.iterdir()) if each.is_dir() and each != source.parent)
+        shutil.copy(source, other / f"planted conflict {number}.jpg")
+        add("two labels", source, other / f"planted conflict {number}.jpg")
+        source = paths[next(chosen)]
+        source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+        add("truncated", source)
+        for kind, change in SPOILT.items():
+            source = paths[next(chosen)]
+            change(Image.open(source).convert("RGB")).save(source, quality=90)
+            add(kind, source)
+    return planted
+
+
+def run_ours(folder: Path, work: Path, repeat: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """Seconds of whole processes from a cold start, and what was found."""
+    seconds = {}
+    program = [sys.executable, "-m", "coverslip"]
+    cache = work / f"cache-{repeat}"
+    decode = (
+        "import sys; from coverslip.data.cache import read_pixels; from coverslip.data.scan import scan; "
+        "read_pixels(scan(sys.argv[1]), (224, 224))"
+    )
+    seconds["decoding alone"] = measure(
+        [sys.executable, "-c", decode, str(folder)], work / "ours.log", work / f"cache-decode-{repeat}"
+    ).seconds
+    out = work / f"quick-{repeat}"
+    seconds["files, twins, groups, split"] = measured_audit([*program, "audit", str(folder), "--quick"], work, cache)
+    shutil.rmtree(cache)
+    seconds["with probes and price"] = measured_audit([*program, "audit", str(folder), "--out", str(out)], work, cache)
+    seconds["the same again"] = measured_audit([*program, "audit", str(folder), "--out", f"{out}-again"], work, cache)
+    return seconds, json.loads((out / "audit.json").read_text(encoding="utf-8"))
+
+
+def measured_audit(command: list[str], work: Path, cache: Path) -> float:
+    """An audit that stops at a finding ends with 1, which is right here."""
+    quiet = [
+        sys.executable,
+        "-c",
+        "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]) not in (0, 1))",
+        *command,
+    ]
+    return measure(quiet, work / "ours.log", cache).seconds
+
+
+def inside(work: Path, folder: Path) -> dict[str, float]:
+    """Within one process: the decoding pass, and what the audit adds to it."""
+    from coverslip.api import audit
+    from coverslip.data.cache import read_pixels
+    from coverslip.data.scan import scan
+
+    with environment(COVERSLIP_CACHE=str(work / "cache-inside")):
+        table = scan(folder)
+        start = time.perf_counter()
+        read_pixels(table, (224, 224))
+        decoding = time.perf_counter() - start
+        start = time.perf_counter()
+        audit(folder, price=False)
+        auditing = time.perf_counter() - start
+    return {"decoding": decoding, "audit after it": auditing}
+
+
+def found_by_us(audit: dict[str, Any], planted: dict[str, list[list[str]]]) -> dict[str, str]:
+    pairs = [set(each) for finding in audit["findings"] for each in finding["pictures"] if len(each) > 1]
+    single = {
+        name: {path for each in audit["findings"] if each["name"] == name for row in each["pictures"] for path in row}
+        for name in ("dark", "blank", "blurry", "unreadable")
+    }
+    single["truncated"] = single["unreadable"]
+    return {kind: _found(kind, sets, pairs, single) for kind, sets in planted.items()}
+
+
+def found_by_cleanvision(result: dict[str, Any], planted: dict[str, list[list[str]]], folder: Path) -> dict[str, str]:
+    def name(path: str) -> str:
+        return Path(path).relative_to(folder).as_posix()
+
+    pairs = [set(map(name, each)) for sets in result["sets"].values() for each in sets]
+    issues = {key: set(map(name, paths)) for key, paths in result["issues"].items()}
+    single = {
+        "dark": issues["is_dark_issue"],
+        "blurry": issues["is_blurry_issue"],
+        "blank": issues["is_low_information_issue"],
+        "truncated": set(),
+    }
+    return {kind: _found(kind, sets, pairs, single) for kind, sets in planted.items()}
+
+
+def _found(kind: str, sets: list[list[str]], pairs: list[set[str]], single: dict[str, set[str]]) -> str:
+    if len(sets[0]) > 1:
+        there = sum(any(set(each) <= pair for pair in pairs) for each in sets)
+        return f"{there} of {len(sets)}"
+    mine = {each[0] for each in sets}
+    return f"{len(mine & single[kind])} of {len(sets)}, and {len(single[kind] - mine)} others"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "audit")
+    options = parser.parse_args()
+    ours: list[dict[str, float]] = []
+    theirs: list[float] = []
+    steps: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as home:
+        work = Path(home)
+        folder = work / options.folder.name
+        shutil.copytree(options.folder, folder)
+        planted = plant(folder)
+        python = peer_python("cleanvision", HERE / "peer-cleanvision.txt")
+        for repeat in range(options.repeats):
+            seconds, audit = run_ours(folder, work, repeat)
+            ours.append(seconds)
+            steps.append(inside(work / str(repeat), folder))
+            result_file = work / "cleanvision.json"
+            theirs.append(
+                measure(
+                    [str(python), str(HERE / "peer_cleanvision.py"), str(folder), str(result_file)], work / "peer.log"
+                ).seconds
+            )
+            print(seconds, steps[-1], theirs[-1], flush=True)
+        result = json.loads(result_file.read_text())
+        kinds = {
+            kind: [found_by_us(audit, planted)[kind], found_by_cleanvision(result, planted, folder)[kind]]
+            for kind in planted
+        }
+    content = {
+        "machine": machine(),
+        "folder": options.folder.name,
+        "pictures": audit["pictures"],
+        "planted": kinds,
+        "coverslip": {name: [each[name] for each in ours] for name in ours[0]},
+        "within a process": {name: [each[name] for each in steps] for name in steps[0]},
+        "added": [each["audit after it"] / each["decoding"] for each in steps],
+        "cleanvision": theirs,
+        "cleanvision version": result["version"],
+    }
+    options.out.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    options.out.with_suffix(".md").write_text(as_text(content), encoding="utf-8")
+    print(as_text(content))
+
+
+def as_text(content: dict[str, Any]) -> str:
+    about = content["machine"]
+    lines = [
+        f"# The audit of {content['pictures']:,} pictures of `{content['folder']}`, {EACH} of each kind planted",
+        "",
+        f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB; whole processes, nothing cached.",
+        "",
+        "| | seconds |",
+        "| --- | --- |",
+        *(f"| coverslip: {name} | {spread(values)} |" for name, values in content["coverslip"].items()),
+        f"| CleanVision {content['cleanvision version']}: all its checks | {spread(content['cleanvision'])} |",
+        "",
+        f"Files, twins, groups and split add {spread(content['added'], 2)} of the decoding pass to it.",
+        "",
+        "| planted | coverslip finds | CleanVision finds |",
+        "| --- | --- | --- |",
+        *(f"| {kind} | {mine} | {other} |" for kind, (mine, other) in content["planted"].items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

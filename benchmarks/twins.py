@@ -1,0 +1,306 @@
+"""Copies planted on built-in leaves and found again; false alarms; speed; what real folders hold.
+
+    python benchmarks/twins.py [--data ../shared/data]
+
+renders 1,000 leaves each in three sizes and 500 fields of tissue, plants copies of every kind, and writes
+`results/twins.json` and `results/twins.md`. About ten minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from coverslip.auditing.alignment import turned
+from coverslip.auditing.fingerprints import closest_pairs, fingerprints
+from coverslip.auditing.twins import CLOSEST, LEAST, find_twins
+from coverslip.data import decoding
+from coverslip.data.cache import PixelCache, read_pixels
+from coverslip.data.decoding import decode_all, guess_format
+from coverslip.data.origin import Origin
+from coverslip.data.scan import scan
+from coverslip.data.sources.folder import scan_unlabeled
+from coverslip.data.synthetic import write_leaves
+from coverslip.devices import machine
+from coverslip.progress import Stage
+from measuring import environment, spread
+
+HERE = Path(__file__).parent
+PACKAGES = ("coverslip", "torch", "numpy", "pillow", "scipy")
+REAL = ("plantvillage", "oral_histology", "beans_field", "cifar10/cifar10.npz", "nuclei_dsb2018/images",
+        "membrane_isbi/images", "retina_vessels/images", "potato_lesions/images")  # fmt: skip
+TURNS = tuple(Image.Transpose)
+Changed = tuple[Image.Image, int]
+
+
+def resized(image: Image.Image, factor: float) -> Image.Image:
+    return image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.BICUBIC)
+
+
+def cropped(image: Image.Image, share: float, rng: np.random.Generator | None) -> Image.Image:
+    """Without ``share`` of its sides: somewhere, or at all four edges alike."""
+    cut = round(image.width * share)
+    left, top = (cut // 2, cut // 2) if rng is None else rng.integers(0, cut + 1, 2)
+    return image.crop((left, top, left + image.width - cut, top + image.height - cut))
+
+
+def combined(image: Image.Image, rng: np.random.Generator) -> Changed:
+    return resized(image, rng.uniform(0.5, 2)).transpose(TURNS[rng.integers(7)]), int(rng.integers(30, 96))
+
+
+KINDS: dict[str, Callable[[Image.Image, np.random.Generator], Changed]] = {
+    "JPEG, quality 30": lambda image, rng: (image, 30),
+    "JPEG, quality 60": lambda image, rng: (image, 60),
+    "JPEG, quality 95": lambda image, rng: (image, 95),
+    "half the size": lambda image, rng: (resized(image, 0.5), 90),
+    "0.7 of the size": lambda image, rng: (resized(image, 0.7), 90),
+    "twice the size": lambda image, rng: (resized(image, 2), 90),
+    "mirrored": lambda image, rng: (image.transpose(TURNS[rng.integers(2)]), 90),
+    "turned": lambda image, rng: (image.transpose(TURNS[2 + rng.integers(3)]), 90),
+    "saved, resized and turned": combined,
+    "crop: 5 % of the sides": lambda image, rng: (cropped(image, 0.05, rng), 90),
+    "crop: 5 % at each edge": lambda image, rng: (cropped(image, 0.1, None), 90),
+    "crop: 10 % of the sides, anywhere": lambda image, rng: (cropped(image, 0.1, rng), 90),
+}
+
+
+def plant(folder: Path, each: int) -> dict[frozenset[str], str]:
+    """Write ``each`` copies of every kind beside their originals; the pairs of paths with the kind."""
+    rng = np.random.default_rng(0)
+    paths = scan(folder).paths
+    chosen = rng.permutation(len(paths))[: each * len(KINDS)]
+    planted = {}
+    for number, at in enumerate(chosen):
+        kind = list(KINDS)[number % len(KINDS)]
+        source = Path(paths[at])
+        with Image.open(folder / source) as opened:
+            image, quality = KINDS[kind](opened.convert("RGB"), rng)
+        copy = source.with_name(f"{source.stem}_copy.jpg")
+        image.save(folder / copy, quality=quality)
+        planted[frozenset((source.as_posix(), copy.as_posix()))] = kind
+    return planted
+
+
+def found(folder: Path, side: int = 224) -> tuple[list[str], PixelCache, set[frozenset[str]]]:
+    table = scan(folder)
+    cache = read_pixels(table, (side, side))
+    twins = find_twins(cache.facts, cache.pixels)
+    return table.paths, cache, {frozenset((table.paths[one], table.paths[other])) for one, other, _ in twins.near}
+
+
+def planted_copies(work: Path, name: str, each: int, **leaves: Any) -> dict[str, Any]:
+    """False alarms on clean pictures; then recall of each kind, and precision."""
+    folder = write_leaves(work / name, shots=1, **leaves).parent / "pictures"
+    _, _, false = found(folder)
+    planted = plant(folder, each)
+    paths, cache, pairs = found(folder)
+    row = {path: number for number, path in enumerate(paths)}
+    result = {"set": name, "clean": len(paths) - len(planted), "false_on_clean": len(false), "kinds": {}}
+    for kind in KINDS:
+        wanted = {pair for pair, own in planted.items() if own == kind}
+        result["kinds"][kind] = {"n": len(wanted), "recall": len(wanted & pairs) / len(wanted)}
+    result["found"], result["right"] = len(pairs), len(pairs & set(planted))
+    thumbnails = np.stack([np.frombuffer(each, np.uint8).reshape(32, 32) for each in cache.facts["thumbnail"]])
+    truth = {tuple(sorted(row[path] for path in pair)): kind for pair, kind in planted.items()}
+    result["searches"] = searches(thumbnails, truth)
+    print(f"{name}: {result['false_on_clean']} false on clean, {result['right']} of {len(planted)}", flush=True)
+    return result
+
+
+def searches(thumbnails: np.ndarray, truth: dict[tuple[int, ...], str]) -> list[dict[str, Any]]:
+    """Our fingerprint beside the common 64-bit perceptual hash, tried in all eight ways, as a search for candidates."""
+    crops = {pair for pair, kind in truth.items() if kind.startswith("crop")}
+
+    def judged(name: str, pairs: set[tuple[int, ...]]) -> dict[str, Any]:
+        return {
+            "search": name,
+            "candidates": 2 * len(pairs) / len(thumbnails),
+            "recall": len(pairs & (set(truth) - crops)) / len(set(truth) - crops),
+            "recall_crops": len(pairs & crops) / len(crops),
+        }
+
+    prints = fingerprints(thumbnails)
+    rows = [judged("fingerprint", set(map(tuple, closest_pairs(prints, LEAST, CLOSEST).tolist())))]
+    own = _hashes(thumbnails)
+    apart = np.min([(64 - own @ _hashes(turned(thumbnails, way)).T) / 2 for way in range(8)], axis=0)
+    apart = np.minimum(apart, apart.T)
+    for radius in (6, 10, 12, 14, 16):
+        pairs = set(map(tuple, np.argwhere(np.triu(apart <= radius, 1)).tolist()))
+        rows.append(judged(f"64-bit hash, radius {radius}", pairs))
+    return rows
+
+
+def _hashes(thumbnails: np.ndarray) -> np.ndarray:
+    """(n, 64) of -1 and 1: low frequencies of the cosine transform above their median."""
+    at = np.arange(32)
+    basis = np.cos(np.pi * np.arange(8)[:, None] * (2 * at + 1) / 64).astype(np.float32)
+    waves = (basis @ thumbnails.astype(np.float32) @ basis.T).reshape(-1, 64)
+    return np.where(waves > np.median(waves[:, 1:], axis=1, keepdims=True), 1, -1).astype(np.float32)
+
+
+def search_speed(count: int) -> list[dict[str, Any]]:
+    """Different pictures; then the worst: all alike but for noise, and twenty scenes over and over."""
+    rng = np.random.default_rng(0)
+    frequency = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.fftfreq(32)[None])
+    frequency[0, 0] = 1
+    natural = np.empty((count, 32, 32), np.uint8)
+    for start in range(0, count, 2000):
+        noise = rng.standard_normal((min(2000, count - start), 32, 32), np.float32)
+        waves = np.fft.ifft2(np.fft.fft2(noise) / frequency**1.5).real
+        waves = (waves - waves.mean(axis=(1, 2), keepdims=True)) / waves.std(axis=(1, 2), keepdims=True)
+        natural[start : start + 2000] = (128 + 40 * waves).clip(0, 255)
+    jitter = rng.integers(0, 7, (count, 32, 32), np.uint8)
+    some = np.clip(natural[:20], 0, 248)
+    rows = []
+    for name, thumbnails in (
+        ("all different", natural),
+        ("one scene and noise", some[:1] + jitter),
+        ("twenty scenes and noise", some[np.arange(count) % 20] + jitter),
+    ):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start = time.perf_counter()
+        pairs = closest_pairs(fingerprints(thumbnails), LEAST, CLOSEST)
+        seconds = time.perf_counter() - start
+        more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        rows.append({"case": name, "n": count, "seconds": seconds, "pairs": len(pairs), "more_peak_mib": more})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def decoding_share(data: Path, repeats: int = 5) -> dict[str, Any]:
+    """The decoding pass with and without what the audit needs of it, in turn; and the search for twins."""
+    table = scan(data)
+    form = guess_format(table.source, table.paths)
+
+    def seconds() -> float:
+        start = time.process_time()
+        for _ in decode_all(table.source, table.paths, form, (224, 224), "pad", Stage()):
+            pass
+        return time.process_time() - start
+
+    looks_of, origin_of = decoding.looks_of, decoding.decode.__globals__["origin_of"]
+    times: dict[str, list[float]] = {"with": [], "without": []}
+    seconds()  # files into the system's memory
+    for _ in range(repeats):
+        times["with"].append(seconds())
+        decoding.looks_of = lambda pixels, boxes: [{} for _ in boxes]
+        decoding.decode.__globals__["origin_of"] = lambda image: Origin()
+        times["without"].append(seconds())
+        decoding.looks_of, decoding.decode.__globals__["origin_of"] = looks_of, origin_of
+    cache = read_pixels(table, (224, 224))
+    find_twins(cache.facts, cache.pixels)
+    search = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        find_twins(cache.facts, cache.pixels)
+        search.append(time.perf_counter() - start)
+    share = statistics.median(times["with"]) / statistics.median(times["without"]) - 1
+    return {"pictures": len(table), "cpu_seconds": times, "share": share, "find_twins_seconds": search}
+
+
+def real_folders(data: Path) -> list[dict[str, Any]]:
+    rows = []
+    for name in REAL:
+        if not (data / name).exists():
+            continue
+        table = scan_unlabeled(data / name) if name.endswith("images") else scan(data / name)
+        side = 32 if name.startswith("cifar10") else 224
+        cache = read_pixels(table, (side, side))
+        start = time.perf_counter()
+        twins = find_twins(cache.facts, cache.pixels)
+        row = {"data": name, "pictures": len(table), "seconds": time.perf_counter() - start, "exact": len(twins.exact)}
+        row |= {"near": len(twins.near), "sets": len(twins.sets), "chains": [len(each) for each in twins.chains]}
+        row["examples"] = [[table.paths[one], table.paths[other], like] for one, other, like in twins.near[:5]]
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def report(results: dict[str, Any]) -> str:
+    sets = results["planted"]
+    lines = [
+        "# Twins",
+        "",
+        f"{results['date']}, {results['machine']['processor']}, {results['machine']['cores']} cores.",
+        "",
+    ]
+    lines += ["## Planted copies: recall (n)", "", f"| kind | {' | '.join(each['set'] for each in sets)} |"]
+    lines.append("| --- |" + " --- |" * len(sets))
+    for kind in KINDS:
+        cells = [f"{each['kinds'][kind]['recall']:.3f} ({each['kinds'][kind]['n']})" for each in sets]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    cells = [f"{each['right'] / max(each['found'], 1):.3f} ({each['found']})" for each in sets]
+    lines.append(f"| **precision** (pairs called twins) | {' | '.join(cells)} |")
+    cells = [f"{each['false_on_clean']} of {each['clean']}" for each in sets]
+    lines += [f"| **false pairs on clean pictures** | {' | '.join(cells)} |", ""]
+    lines += ["## The search for candidates", ""]
+    lines += ["| set | search | candidates a picture | recall but crops | recall of crops |", "| --- |" + " --- |" * 4]
+    for each in sets:
+        for row in each["searches"]:
+            figures = f"{row['candidates']:.2f} | {row['recall']:.3f} | {row['recall_crops']:.3f}"
+            lines.append(f"| {each['set']} | {row['search']} | {figures} |")
+    lines += ["", "| case | pictures | seconds | candidates kept | more memory at the peak |", "| --- |" + " --- |" * 4]
+    for row in results["speed"]:
+        memory = f"{row['more_peak_mib']:.0f} MiB"
+        lines.append(f"| {row['case']} | {row['n']:,} | {row['seconds']:.1f} | {row['pairs']:,} | {memory} |")
+    if "decoding" in results:
+        part = results["decoding"]
+        times = {name: spread(values, 2) for name, values in part["cpu_seconds"].items()}
+        lines += ["", "## Cost", ""]
+        lines.append(
+            f"Decoding pass of plantvillage, {part['pictures']:,} pictures, processor seconds: {times['with']} with"
+        )
+        lines.append(f"the new facts, {times['without']} without: {part['share']:+.1%}. Then `find_twins`, seconds:")
+        lines.append(f"{spread(part['find_twins_seconds'], 2)}.")
+    if results["real"]:
+        lines += ["", "## Real data", "", "| data | pictures | exact sets | near pairs | chains | seconds |"]
+        lines.append("| --- |" + " --- |" * 5)
+        for row in results["real"]:
+            figures = f"{row['exact']} | {row['near']} | {len(row['chains'])} | {row['seconds']:.2f}"
+            lines.append(f"| {row['data']} | {row['pictures']:,} | {figures} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
+    parser.add_argument("--count", type=int, default=100_000, help="fingerprints to search")
+    parser.add_argument("--each", type=int, default=80, help="copies of each kind")
+    parser.add_argument("--leaves", type=int, default=50, help="leaves a class, of 20 classes")
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    options = parser.parse_args()
+    results: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine()}
+    results["versions"] = {name: version(name) for name in PACKAGES}
+    torch.set_grad_enabled(False)
+    with tempfile.TemporaryDirectory(prefix="twins-") as folder, environment(COVERSLIP_CACHE=f"{folder}/cache"):
+        results["speed"] = search_speed(options.count)
+        work, each, leaves = Path(folder), options.each, {"classes": 20, "leaves": options.leaves}
+        results["planted"] = [
+            planted_copies(work, "leaves 256", each, **leaves),
+            planted_copies(work, "leaves 128", each, size=128, seed=1, **leaves),
+            planted_copies(work, "leaves 64", each, size=64, seed=2, **leaves),
+            planted_copies(work, "tissue 128", each // 2, look="tissue", size=128, leaves=5 * options.leaves, seed=3),
+        ]
+        if (options.data / "plantvillage").is_dir():
+            results["decoding"] = decoding_share(options.data / "plantvillage")
+        results["real"] = real_folders(options.data)
+    options.out.mkdir(exist_ok=True)
+    (options.out / "twins.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (options.out / "twins.md").write_text(report(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""``coverslip audit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coverslip.cli.terminal import quoted
+
+if TYPE_CHECKING:
+    from coverslip.auditing.audit import Audit
+    from coverslip.runs import Run
+
+BLOCKED = 1
+
+
+def audit(
+    source: Annotated[Path, typer.Argument(help="Folder of class folders, table (CSV, Parquet) or .npz.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for audit.html, audit.json and corrected tables; must not exist.")
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="What keeps pictures together: a column, a pattern of the path, parent, shots:K or burst:SECONDS."
+        ),
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option(help="Hospital, camera, batch: named like --group; each stays in one part.")
+    ] = None,
+    accept: Annotated[list[str] | None, typer.Option(help="This finding has been decided on; it stays listed.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Leave out the pictures that this finding concerns.")] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Keep one of exact copies, none under two labels, groups in one part.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="No shortcut probes and no price of a leak.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every file again before trusting the cache.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as split.seed=1.")] = None,
+) -> None:
+    """What is wrong with these pictures, before any training: copies, groups, splits, shortcuts. Changes nothing."""
+    from coverslip import api
+    from coverslip.progress import TerminalProgress
+    from coverslip.runs import Run
+
+    progress = TerminalProgress()
+    plan = api.plan(
+        source,
+        settings=settings or [],
+        data_group=group,
+        data_site=site,
+        audit_accept=accept or None,
+        audit_drop=drop or None,
+        audit_fix=fix or None,
+    )
+    found = api.audit(plan, out, verify=verify, price=not quick, progress=progress)
+    _print(found)
+    there = None if out is None else Run(out)
+    if there is not None:
+        typer.echo(f"page: {there.audit_page_file}")
+    typer.echo(f"next: {_following(found, source, there)}")
+    if found.blocking:
+        raise typer.Exit(BLOCKED)
+
+
+def _print(found: Audit) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = found.table
+    counts = found.counts()
+    said = ", ".join(f"{counts[name]} {name}" for name in counts)
+    console.print(f"{len(table):,} pictures of {len(table.classes)} classes: {said}", soft_wrap=True)
+    colors = {"blocks": "bold red", "warns": "yellow", "notes": "dim"}
+    for finding in found.findings:
+        word = f"{finding.decision} ({finding.severity})" if finding.decision else finding.severity
+        console.print(f"[{colors[finding.severity]}]{word:<6}[/]", end=" ")
+        console.print(f"{finding.name}: {finding.title}", markup=False, soft_wrap=True)
+        if finding.severity != "notes":
+            console.print(f"       {finding.meaning} {finding.remedy}", markup=False, soft_wrap=True)
+    if found.probes is not None:
+        rows = Table(title="can the label be told without the subject?", title_justify="left", box=None, pad_edge=False)
+        for title in ("from", "balanced accuracy [95% interval]", "chance", "verdict"):
+            rows.add_column(title)
+        for probe in found.probes:
+            value = "not run" if probe.value is None else f"{probe.value:.3f}"
+            if probe.low is not None and probe.high is not None:
+                value += f" [{probe.low:.3f}, {probe.high:.3f}]"
+            chance = "" if probe.chance is None else f"{probe.chance:.3f}"
+            rows.add_row(probe.title, value, chance, probe.verdict)
+        console.print(rows)
+    if found.price is not None:
+        console.print(f"price of a leak: {found.price.says}", markup=False, soft_wrap=True)
+
+
+def _following(found: Audit, source: Path, there: Run | None) -> str:
+    if there is None:
+        return f"coverslip audit {quoted(source)} --out audit, to look at the pictures concerned"
+    if there.corrected_file.is_file():
+        return f"coverslip train {quoted(there.corrected_file)}"
+    if found.blocking:
+        return f"coverslip train {quoted(source)} --fix (or --drop NAME, --accept NAME)"
+    if found.table.grouped_by is None and there.proposed_file.is_file():
+        return f"coverslip train {quoted(there.proposed_file)}, which has the proposed groups, if they are right"
+    return f"coverslip train {quoted(source)}"

@@ -1,0 +1,120 @@
+"""Before training: what is wrong with the pictures, what is done about it, and how they are divided."""
+
+from __future__ import annotations
+
+from coverslip.auditing.audit import Audit, audit_table, judge_split, with_probes
+from coverslip.auditing.price import leak_price
+from coverslip.auditing.repair import write_corrected
+from coverslip.auditing.shortcuts import probe_shortcuts
+from coverslip.data.cache import PixelCache, with_status
+from coverslip.data.groups import BURST, group_by_time, seconds_of
+from coverslip.data.sources.source import Files
+from coverslip.data.split import site_names, split_table
+from coverslip.data.summary import fit_notes, relative_root, summarize
+from coverslip.data.table import PARTS, ImageTable
+from coverslip.inference.features import FeatureExtractor
+from coverslip.models.catalog import network_entry
+from coverslip.progress import Progress
+from coverslip.runs import Run
+from coverslip.settings import Experiment, input_size
+from coverslip.storage import digest
+
+
+def inspect(plan: Experiment, table: ImageTable, pixels: PixelCache, log: Progress) -> Audit:
+    """What was read and what was not, what is wrong with it, and what was decided about that; copies share a group."""
+    table = with_status(table, pixels.facts)
+    if plan.data.group.startswith(BURST) and plan.data.group not in table.further:
+        table = group_by_time(table, pixels.facts, seconds_of(plan.data.group))
+    table = table.noting(*fit_notes(pixels.facts, plan.input.fit))
+    wish = plan.audit
+    return audit_table(
+        table,
+        pixels.facts,
+        pixels.pixels,
+        plan.input.fit,
+        accept=wish.accept,
+        drop=wish.drop,
+        fix=wish.fix,
+        progress=log,
+    )
+
+
+def divide(plan: Experiment, audit: Audit) -> Audit:
+    """Every picture in one part, groups (and sites, if asked) whole; and what is to be said of the parts.
+
+    Raises:
+        UserError: there are too few pictures, groups or sites for the parts.
+    """
+    sites = site_names(audit.table, plan.data.site) if plan.data.site else None
+    whole = plan.split.sites == "whole"
+    table = split_table(audit.table, plan.split.fractions, plan.split.seed, sites=sites, whole_sites=whole)
+    return judge_split(audit, table, plan.audit.accept)
+
+
+def appraise(plan: Experiment, audit: Audit, pixels: PixelCache, extractor: FeatureExtractor, log: Progress) -> Audit:
+    """Shortcut probes and the price of a leak, on train and validation only: the test part stays shut."""
+    table = audit.table
+    rows = sorted(table.rows("train") + table.rows("validation"))
+    groups, by = audit.supposed_groups()
+    probes = probe_shortcuts(
+        table, pixels.facts, pixels.pixels, plan.input.fit, rows, groups=groups, seed=plan.training.seed, progress=log
+    )
+    price = None
+    if by:
+        keys = pixels.facts["row_hash"].to_list()
+        features = extractor.extract(pixels.pixels, rows, keys, 1, log, "computing features")
+        mine = [groups[row] for row in rows]
+        price = leak_price(
+            features, table.labels(rows), mine, len(table.classes), seed=plan.split.seed, by=by, progress=log
+        )
+    return with_probes(audit, probes, price, plan.audit.accept)
+
+
+def tell(audit: Audit, log: Progress) -> None:
+    """The findings that matter, a line each, and how the pictures were divided."""
+    table = audit.table
+    for note in table.notes:
+        log.note(f"note: {note}")
+    for finding in audit.findings:
+        if finding.severity != "notes" or finding.decision:
+            word = finding.decision or "warning"
+            log.note(f"{word}: {finding.title} ({finding.name}). {finding.meaning} {finding.remedy}")
+    others = [each.name for each in audit.findings if each.severity == "notes" and not each.decision]
+    if others:
+        log.note(f"also noted, in the report: {', '.join(others)}")
+    log.note(_divided(table))
+
+
+def write_audit(plan: Experiment, audit: Audit, folder: Run) -> None:
+    """Write ``audit.json``, the table as it was settled, and where pictures were left out a corrected table."""
+    table, size = audit.table, input_size(plan, network_entry(plan.model.network))
+    root = relative_root(table.root, folder.folder.absolute())
+    facts = summarize(table, audit.facts, audit.twins.exact, size, plan.input.fit, root)
+    facts["twins"]["near"] = len(audit.twins.near)
+    facts["data_hash"] = digest(
+        "data", *zip(table.paths, audit.facts["file_hash"].to_list(), table.frame["label"].to_list(), strict=True)
+    )
+    facts["split_given"] = audit.split_given
+    folder.write_json(folder.audit_file, facts | audit.to_json())
+    table.frame.write_csv(folder.table_file)
+    if any(each.decision in ("fixed", "dropped") for each in audit.findings) and isinstance(table.source, Files):
+        write_corrected(table, folder.corrected_file, root)
+
+
+def found_text(table: ImageTable) -> str:
+    """How many pictures, classes and groups there are, in a line."""
+    counts = table.frame["label"].value_counts()["count"].to_list()
+    low, high = min(counts), max(counts)
+    each = f"{low:,} each" if low == high else f"{low:,} to {high:,} each"
+    groups = table.frame["group"].drop_nulls().n_unique()
+    by = f"{groups:,} groups ({table.grouped_by})" if table.grouped_by else "no groups"
+    return f"found {len(table):,} pictures of {len(table.classes)} classes ({each}), {by}"
+
+
+def _divided(table: ImageTable) -> str:
+    parts = []
+    for part in PARTS:
+        rows = table.rows(part)
+        groups = f" of {len(set(table.groups(rows))):,} groups" if table.grouped_by else ""
+        parts.append(f"{part} {len(rows):,}{groups}")
+    return "split: " + ", ".join(parts)

@@ -1,0 +1,64 @@
+"""The page of an audit: what was found in the pictures before any training, to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from coverslip.reporting.audit_pictures import PictureStrips
+from coverslip.reporting.audit_sections import audit_section, class_balance, next_commands
+from coverslip.reporting.data_sections import data_section
+from coverslip.reporting.markup import fill
+from coverslip.reporting.run_files import RunFiles, read_audit
+from coverslip.reporting.thumbnails import Thumbnails
+from coverslip.storage import write_text
+
+CONTENTS = {  # anchor -> title, in the order of the page
+    "findings": "Findings",
+    "data": "The pictures",
+    "groups": "What belongs together",
+    "shortcuts": "Shortcuts",
+    "price": "The price of a leak",
+}
+
+
+def write_audit_page(folder: Path, *, thumbnails: bool = True) -> Path:
+    """Write ``audit.html`` beside ``audit.json``, whole or not at all.
+
+    Args:
+        folder: what ``coverslip audit --out`` wrote; only what is in it is used, and the picture files it names where
+            they are still there.
+        thumbnails: show pictures. They become part of the page: whoever gets the page gets them.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        UserError: there is no audit.json in the folder, or it cannot be read.
+    """
+    files = read_audit(folder)
+    write_text(files.run.audit_page_file, render_audit_page(files, Thumbnails(files, show=thumbnails)))
+    return files.run.audit_page_file
+
+
+def render_audit_page(files: RunFiles, thumbnails: Thumbnails) -> str:
+    """The whole page as HTML."""
+    audit = files.audit or {}
+    section = audit_section(files, PictureStrips(files, thumbnails))
+    return fill(
+        "audit_page.html.j2",
+        name=str(audit.get("source") or files.run.folder.resolve().name),
+        contents=CONTENTS,
+        audit=section,
+        data=data_section(files),
+        balance=class_balance(audit.get("classes")),
+        ways=next_commands(audit, _place(files)),
+        picture_note=thumbnails.note(),
+        with_pictures=thumbnails.show,
+    )
+
+
+def _place(files: RunFiles) -> str:
+    """What a command calls the data: its name where that is known to be the end of a path."""
+    name = str((files.audit or {}).get("source") or "")
+    folders = {root.resolve().name for root in files.roots}
+    return name if name in folders or Path(name).suffix else "FOLDER"

@@ -1,0 +1,31 @@
+"""The templates of every page, filled so that no name of a class or file is ever obeyed as markup."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+
+def fill(template: str, **context: Any) -> str:
+    """A template of ``templates/`` with its context, as HTML."""
+    environment = Environment(
+        loader=PackageLoader("coverslip.reporting", "templates"),
+        autoescape=True,  # a class may be called <b>"x", y</b>
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = breakable
+    return environment.get_template(template).render(**context)
+
+
+def breakable(name: str) -> Markup:
+    """A name as safe HTML that may be broken into lines after ``_`` and ``/``.
+
+    >>> breakable("a_b & c")
+    Markup('a_<wbr>b &amp; c')
+    """
+    return Markup(re.sub(r"(_+|/+)", r"\1<wbr>", str(escape(name))))

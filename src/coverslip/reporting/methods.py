@@ -1,0 +1,255 @@
+"""What was done, as a methods section says it: plain past tense, every number from the run's files.
+
+What the files do not say is left out, or stands in [brackets] for a person to fill in. The sentences are single
+functions, since the checklist answers with them too; each gives "" where its files are not there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coverslip.errors import UserError
+from coverslip.reporting.flow import Flow, count_steps
+from coverslip.reporting.run_files import RunFiles
+from coverslip.reporting.wording import count_text, name_of_score, number_text, share_text
+
+SAID_SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "log_loss")
+FITS = {
+    "pad": "keeping their proportions, with padding",
+    "squash": "without keeping their proportions",
+    "crop": "keeping their proportions, with what stands over at the edges cut off",
+}
+NO_SOURCE, NOT_USED = "[source of the weights]", "[were not used to train it]"
+NOT_TOLD = "[How the network was trained.]"
+WITHOUT_BLANKS = {
+    f" ({NO_SOURCE})": "",
+    f" that {NOT_USED}": "",
+    NOT_TOLD: "",
+}  # for a reader who is not to fill them in
+VIEWS = {2: ", each as it is and mirrored"}  # one view needs no word
+PACKAGES = {"torch": "PyTorch", "timm": "timm", "openvino": "OpenVINO", "scikit-learn": "scikit-learn"}
+
+
+def methods_section(files: RunFiles) -> dict[str, Any]:
+    """The paragraphs to copy."""
+    return {"paragraphs": methods_paragraphs(files)}
+
+
+def methods_paragraphs(files: RunFiles) -> list[str]:
+    """Data, model and training, evaluation, software: a paragraph each, none that would be empty."""
+    flow = count_steps(files)
+    origin = "The pictures were taken [by whom, where, when, with what] and labelled [by whom, how]."
+    paragraphs = [
+        [data_sentence(files, flow), origin, split_sentence(files, flow)],
+        [network_sentence(files), preparation_sentence(files), training_sentence(files)],
+        [evaluation_sentence(files), sets_sentence(files), familiarity_sentence(files)],
+        [software_sentence(files)],
+    ]
+    return [text for text in (" ".join(filter(None, sentences)) for sentences in paragraphs) if text]
+
+
+def model_facts(files: RunFiles) -> dict[str, Any]:
+    """What ``model/model.json`` holds; nothing where there is no model in the folder, as in an evaluation."""
+    return read_extra(files, files.run.model_file)
+
+
+def read_extra(files: RunFiles, path: Any) -> dict[str, Any]:
+    """One of the run's JSON files that may be missing; one that cannot be read counts as missing."""
+    try:
+        return files.run.read_json(path)
+    except UserError:
+        return {}
+
+
+def settings_of(files: RunFiles, section: str) -> dict[str, Any]:
+    """One section of experiment.toml; empty where it is not there."""
+    content = (files.experiment or {}).get(section)
+    return content if isinstance(content, dict) else {}
+
+
+def data_sentence(files: RunFiles, flow: Flow | None) -> str:
+    """How many pictures of which classes, and what was left out."""
+    if flow is None:
+        return ""
+    classes = files.class_names
+    named = f" ({', '.join(classes)})" if 1 < len(classes) <= 6 else ""
+    of = f" of {count_text(flow.used.groups, 'group')}" if flow.used.groups is not None else ""
+    text = f"The data were {count_text(flow.used.pictures, 'picture')}{of}, "
+    text += f"in {count_text(len(classes), 'class', 'classes')}{named}."
+    if files.grouped and files.audit:
+        by = files.audit.get("grouped_by")
+        text += f" A group is [one leaf, patient or slide], told by {by}." if isinstance(by, str) else ""
+    lost = sum(flow.unread.values())
+    text += f" {count_text(lost, 'file')} could not be read." if lost else ""
+    for reason, number in flow.dropped.items():
+        text += f" {count_text(number, 'picture')} {'was' if number == 1 else 'were'} left out ({reason})."
+    return text
+
+
+def split_sentence(files: RunFiles, flow: Flow | None) -> str:
+    """The parts, and what kept them apart."""
+    if flow is None or not files.trained_here or len(flow.parts) < 2:
+        return ""
+    parts = ", ".join(f"{part or 'no part'} ({count})" for part, count in flow.parts.items())
+    whole = "with every group in one part only" if files.grouped else "picture by picture"
+    seed = settings_of(files, "split").get("seed")
+    drawn = f"by chance (seed {seed})" if isinstance(seed, int) else "[how]"
+    drawn = "as they came divided" if (files.audit or {}).get("split_given") else drawn
+    text = f"They were divided into {parts}, {drawn}, {whole}."
+    site = settings_of(files, "data").get("site")
+    if site:
+        kept = settings_of(files, "split").get("sites")
+        text += (
+            " Each site was in one part only." if kept == "whole" else " Each part had nearly the same mix of sites."
+        )
+    return text
+
+
+def network_sentence(files: RunFiles) -> str:
+    """The network and where its weights come from."""
+    name = model_facts(files).get("network") or settings_of(files, "model").get("network")
+    if not name:
+        return ""
+    origin = model_facts(files).get("origin") or NO_SOURCE
+    if model_facts(files).get("depth", "head") != "head":
+        return f"The network was {name}, started from pretrained weights ({origin})."
+    return f"Features came from the network {name} with pretrained weights ({origin}), which were not changed."
+
+
+def preparation_sentence(files: RunFiles) -> str:
+    """How pictures became the input of the network."""
+    spec, audit = model_facts(files).get("input") or {}, files.audit or {}
+    size, fit = spec.get("size") or audit.get("size"), spec.get("fit") or audit.get("fit")
+    if not size:
+        return ""
+    text = f"Pictures were resized to {size[1]} × {size[0]} pixels{', ' + FITS[fit] if fit in FITS else ''}"
+    if spec.get("channels"):
+        text += f"; {count_text(spec['channels'], 'channel')} of {'16' if spec.get('depth') == 'uint16' else '8'} bits"
+    mean, std = spec.get("mean") or [], spec.get("std") or []
+    if mean and len(set(mean)) == 1 and len(set(std)) == 1:
+        text += f" were scaled to 0 to 1, less {mean[0]:.3f}, divided by {std[0]:.3f}"
+    text += (
+        ", after their grey values were stretched between percentiles of the training pictures"
+        if spec.get("low")
+        else ""
+    )
+    return f"{text}."
+
+
+def training_sentence(files: RunFiles) -> str:
+    """How the head was fitted, and what chose its numbers."""
+    model, training = model_facts(files), settings_of(files, "training")
+    if not training or not files.trained_here:
+        return ""
+    views = int(settings_of(files, "model").get("views") or 1)
+    strengths, folds = training.get("strengths"), training.get("folds")
+    if model.get("depth", settings_of(files, "model").get("depth")) != "head":
+        return NOT_TOLD
+    shown = VIEWS.get(views, f", each in {views} views, mirrored and turned") if views > 1 else ""
+    on = "training and validation pictures" if training.get("refit") else "training pictures"
+    text = f"A linear softmax classifier with an L2 penalty was fitted to the features of the {on}{shown}."
+    if isinstance(strengths, list) and strengths and isinstance(folds, int):
+        chosen = f"; {model['strength']:g} was chosen" if isinstance(model.get("strength"), int | float) else ""
+        text += (
+            f" The penalty was the one of {len(strengths)} ({min(strengths):g} to {max(strengths):g}) with the "
+            f"smallest log loss on held-out groups in {folds}-fold cross-fitting within the training part{chosen}."
+        )
+    if isinstance(model.get("temperature"), int | float):
+        text += (
+            f" Scores were divided by a temperature of {model['temperature']:.3f}, fitted to the same held-out scores."
+        )
+    seed = training.get("seed")
+    return text + (f" The seed of training was {seed}." if isinstance(seed, int) else "")
+
+
+def evaluation_sentence(files: RunFiles) -> str:
+    """The scores with intervals and how those were found; a method is named where it changes."""
+    test = files.test
+    scores = {key: each for key, each in (test.get("scores") or {}).items() if key in SAID_SCORES and each}
+    said, method = [], ""
+    for key in SAID_SCORES:
+        score = scores.get(key) or {}
+        if score.get("value") is None:
+            continue
+        name = name_of_score(key)[0]
+        name = name[:1].lower() + name[1:] if name[1:2].islower() else name
+        text = f"{name} was {number_text(score['value'])}"
+        if score.get("low") is not None and score.get("high") is not None:
+            level = share_text(score["level"]) + " " if score.get("level") else ""
+            new = score.get("method") or ""
+            text += f" ({level}interval {score['low']:.3f} to {score['high']:.3f}{'; ' + new if new != method else ''})"
+            method = new
+        said.append(text)
+    if not said:
+        return ""
+    images, groups = test.get("images"), test.get("groups")
+    on = f" on {count_text(images, 'picture')}" if images else ""
+    on += f" of {count_text(groups, 'group')}" if on and files.grouped and groups else ""
+    new = "it had not been fitted on" if files.trained_here else NOT_USED
+    tested = f"The model was tested{on} that {new}. "
+    text = tested + "; ".join(said)[:1].upper() + "; ".join(said)[1:] + "."
+    ledger = test.get("ledger")
+    if isinstance(ledger, list) and len(ledger) > 1:
+        times = "once" if len(ledger) == 2 else f"{len(ledger) - 1:,} times"
+        text += f" These test pictures had been scored {times} before."
+    return text
+
+
+def sets_sentence(files: RunFiles) -> str:
+    """Conformal sets: what they were calibrated on, and how they did."""
+    sets = files.test.get("sets")
+    if not isinstance(sets, dict):
+        return ""
+    asked, on = sets.get("asked"), sets.get("calibrated_on") or {}
+    text = f"Sets of classes that hold the true one with a probability of {asked:g}" if asked else "Sets of classes"
+    text += " were found by class-conditional conformal prediction"
+    if on.get("pictures"):
+        text += f", calibrated on {count_text(on['pictures'], 'validation picture')}"
+        text += f" of {count_text(on['groups'], 'group')}" if files.grouped and on.get("groups") else ""
+    coverage = sets.get("coverage") or {}
+    return text + (
+        f"; on the test pictures a share of {score_text(coverage)} held it."
+        if coverage.get("value") is not None
+        else "."
+    )
+
+
+def familiarity_sentence(files: RunFiles) -> str:
+    """The flag for pictures unlike anything seen, and how often it was raised on the test pictures."""
+    told = files.test.get("familiarity")
+    told = told if isinstance(told, dict) else {}
+    flagged = told.get("flagged")
+    if not isinstance(flagged, dict) or flagged.get("value") is None:
+        return ""
+    promised = f" (a share of {told['promised']:g} was to be expected)" if told.get("promised") is not None else ""
+    return (
+        f"Of the test pictures a share of {score_text(flagged)} was flagged as unlike the training pictures{promised}."
+    )
+
+
+def score_text(score: dict[str, Any]) -> str:
+    """``0.912 [0.881, 0.938]``, the interval only where there is one."""
+    text = number_text(score.get("value"))
+    has = score.get("low") is not None and score.get("high") is not None
+    return f"{text} [{score['low']:.3f}, {score['high']:.3f}]" if has else text
+
+
+def software_sentence(files: RunFiles) -> str:
+    """Versions, and the machine."""
+    environment = files.environment or {}
+    versions, machine = environment.get("versions") or {}, environment.get("machine") or {}
+    if not versions:
+        return ""
+    others = [
+        f"{name} {versions[key]}"
+        for key, name in PACKAGES.items()
+        if versions.get(key, "not installed") != "not installed"
+    ]
+    python = machine.get("python") or versions.get("python")
+    others = ([f"Python {python}"] if python else []) + others
+    text = f"Coverslip {versions.get('coverslip', '[version]')} was used" + (
+        f" ({', '.join(others)})" if others else ""
+    )
+    on = [f"{machine['processor']}"] if machine.get("processor") else []
+    on += [count_text(machine["cores"], "core")] if isinstance(machine.get("cores"), int) else []
+    return text + (f", on {', '.join(on)}." if on else ".")

@@ -1,0 +1,227 @@
+"""The same picture under several names is found, whatever was done to it; other pictures are left alone."""
+
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from coverslip.auditing import fingerprints as fingerprints_module
+from coverslip.auditing.chains import link_alike
+from coverslip.auditing.fingerprints import closest_pairs, fingerprints
+from coverslip.auditing.twins import Twins, find_twins
+from coverslip.data.cache import read_pixels
+from coverslip.data.scan import scan
+from coverslip.data.synthetic import write_leaves
+
+Turn = Image.Transpose
+COPIES = {
+    "jpeg30": (lambda im: im, 30),
+    "jpeg95": (lambda im: im, 95),
+    "half": (lambda im: im.resize((im.width // 2, im.height // 2), Image.Resampling.LANCZOS), 90),
+    "double": (lambda im: im.resize((im.width * 2, im.height * 2), Image.Resampling.BILINEAR), 90),
+    "mirror": (lambda im: im.transpose(Turn.FLIP_LEFT_RIGHT), 90),
+    "turn90": (lambda im: im.transpose(Turn.ROTATE_90), 90),
+    "turn180": (lambda im: im.transpose(Turn.ROTATE_180), 90),
+    "both": (lambda im: im.resize((90, 90)).transpose(Turn.TRANSVERSE), 50),
+    "crop": (lambda im: im.crop((3, 2, im.width - 4, im.height - 5)), 90),
+}
+
+
+def noise(*shape, seed=0, low=0, high=256):
+    return np.random.default_rng(seed).integers(low, high, shape, np.uint8)
+
+
+def scene(seed, height=96, width=96):
+    """Blotches of color: like nothing else."""
+    coarse = Image.fromarray(noise(12, 12, 3, seed=seed))
+    return coarse.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def twins_of(folder, **how):
+    table = scan(folder)
+    cache = read_pixels(table, (96, 96), **how)
+    return table.paths, find_twins(cache.facts, cache.pixels, fit=how.get("fit", "pad"))
+
+
+def save(folder, **pictures):
+    for number, (name, picture) in enumerate(pictures.items()):
+        home = folder / "ab"[number % 2]
+        home.mkdir(parents=True, exist_ok=True)
+        image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+        image.save(home / f"{name}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """60 leaves of 128 px, and a copy of each kind of every sixth or so."""
+    folder = write_leaves(tmp_path_factory.mktemp("twins") / "leaves", classes=4, leaves=15, shots=1, size=128).parent
+    pictures = sorted((folder / "pictures").rglob("*.jpg"))
+    for number, (kind, (change, quality)) in enumerate(COPIES.items()):
+        for path in pictures[number::12][:3]:
+            with Image.open(path) as image:
+                change(image.convert("RGB")).save(path.with_name(f"{path.stem}+{kind}.jpg"), quality=quality)
+    return folder / "pictures"
+
+
+def test_every_kind_of_copy_is_found_and_nothing_else(planted):
+    paths, twins = twins_of(planted)
+    pairs = {frozenset(re.sub(r".*/|\.jpg", "", paths[row]) for row in ends[:2]) for ends in twins.near}
+    names = [re.sub(r".*/|\.jpg", "", path) for path in paths]
+    expected = {frozenset((name, name.partition("+")[0])) for name in names if "+" in name}
+    assert len(expected) == 3 * len(COPIES)
+    assert pairs == expected
+    assert twins.exact == [] and twins.chains == []
+    assert twins.sets == sorted([one, other] for one, other, _ in twins.near)
+    assert all(0.9 < similarity <= 1 and one < other for one, other, similarity in twins.near)
+
+
+def test_the_order_of_the_rows_changes_nothing(planted):
+    cache = read_pixels(scan(planted), (96, 96))
+    before = find_twins(cache.facts, cache.pixels)
+    order = np.random.default_rng(0).permutation(len(cache.facts))
+    after = find_twins(cache.facts[order], cache.pixels[order])
+    back = sorted((*sorted((int(order[one]), int(order[other]))), value) for one, other, value in after.near)
+    assert back == before.near
+
+
+def test_shots_of_one_leaf_are_other_photographs(tmp_path):
+    table = write_leaves(tmp_path / "leaves", classes=2, leaves=5, shots=4, size=96)
+    _, twins = twins_of(table.parent / "pictures")
+    assert twins == Twins()
+
+
+def test_exact_copies_make_one_set_and_only_one_of_them_is_compared(tmp_path):
+    one, other = scene(1), scene(2)
+    mirrored = one.transpose(Turn.FLIP_LEFT_RIGHT)
+    paths, twins = twins_of(
+        save(tmp_path, one=one, two=one, three=one, left=other, right=other, turned=mirrored, lone=scene(3))
+    )
+    row = {path[2:-4]: number for number, path in enumerate(paths)}
+    ones = sorted(row[name] for name in ("one", "two", "three"))
+    others = sorted(row[name] for name in ("left", "right"))
+    assert twins.exact == sorted([ones, others])
+    assert [each[:2] for each in twins.near] == [tuple(sorted((ones[0], row["turned"])))]
+    assert twins.sets == sorted([sorted([*ones, row["turned"]]), others])
+
+
+def test_two_pictures_are_enough_to_be_twins(tmp_path):
+    paths, twins = twins_of(save(tmp_path, one=scene(1), other=scene(1).transpose(Turn.ROTATE_270)))
+    assert twins.sets == [[0, 1]] and len(paths) == 2
+
+
+def test_a_wide_picture_and_its_turned_copy(tmp_path):
+    wide = scene(1, height=60, width=110)
+    pictures = {"wide": wide, "tall": wide.transpose(Turn.ROTATE_90), "lone": scene(2, height=60, width=110)}
+    for fit in ("pad", "squash"):
+        paths, twins = twins_of(save(tmp_path, **pictures), fit=fit)
+        assert [sorted(paths[row][2:-4] for row in some) for some in twins.sets] == [["tall", "wide"]]
+
+
+def test_blank_pictures_are_twins_only_where_they_are_equal(tmp_path):
+    blank = {f"white{seed}": noise(50, 50, 3, seed=seed, low=251, high=254) for seed in range(6)}
+    _, twins = twins_of(
+        save(tmp_path, **blank, black=np.zeros((50, 50, 3), np.uint8), void=np.zeros((50, 50, 3), np.uint8))
+    )
+    assert len(twins.exact) == 1 and twins.sets == twins.exact and twins.near == []
+
+
+def test_the_same_background_is_not_the_same_picture(tmp_path):
+    ground = np.asarray(scene(1)).copy()
+    pictures = {}
+    for seed in range(8):
+        pictures[f"subject{seed}"] = ground.copy()
+        pictures[f"subject{seed}"][30:66, 30:66] = np.asarray(scene(100 + seed, 36, 36))
+    _, twins = twins_of(save(tmp_path, **pictures))
+    assert twins == Twins()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_sixteen_bits_and_any_channels(tmp_path, channels):
+    import tifffile
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for seed in range(4):
+        picture = np.asarray(scene(seed)).astype(np.uint16)[:, :, [0, 1, 2, 1, 0][:channels]] * 12
+        meta = {"photometric": "minisblack", "planarconfig": "contig"} if channels > 1 else {}
+        tifffile.imwrite(tmp_path / "a" / f"{seed}.tif", picture, **meta)
+        if seed == 0:
+            tifffile.imwrite(tmp_path / "b" / "copy.tif", np.ascontiguousarray(picture[:, ::-1]), **meta)
+    paths, twins = twins_of(tmp_path)
+    assert [[paths[row] for row in some] for some in twins.sets] == [["a/0.tif", "b/copy.tif"]]
+
+
+def test_unreadable_pictures_are_left_out(tmp_path):
+    save(tmp_path, one=scene(1), two=scene(1).transpose(Turn.ROTATE_180))
+    (tmp_path / "a" / "broken.jpg").write_bytes(b"nothing")
+    (tmp_path / "a" / "broken2.jpg").write_bytes(b"nothing")
+    paths, twins = twins_of(tmp_path)
+    assert [[paths[row] for row in some] for some in twins.sets] == [["a/one.png", "b/two.png"]]
+
+
+def test_nothing_readable_has_no_twins():
+    facts = pl.DataFrame({"status": ["empty"]})
+    assert find_twins(facts, np.zeros((1, 8, 8, 3), np.uint8)) == Twins()
+
+
+def test_a_fingerprint_is_the_same_for_all_eight_ways_to_hold_a_picture():
+    thumbnail = np.asarray(scene(5, 32, 32))[:, :, 0]
+    ways = [np.rot90(each, turns) for each in (thumbnail, thumbnail.T) for turns in range(4)]
+    prints = fingerprints(np.stack(ways))
+    np.testing.assert_allclose(prints @ prints.T, 1, atol=1e-4)
+
+
+def test_the_search_finds_what_comparing_all_pairs_finds(monkeypatch):
+    monkeypatch.setattr(fingerprints_module, "ROWS", 7)
+    monkeypatch.setattr(fingerprints_module, "COLUMNS", 10)
+    monkeypatch.setattr(fingerprints_module, "HELD", 40)
+    prints = np.random.default_rng(0).standard_normal((60, 6)).astype(np.float32)
+    prints /= np.linalg.norm(prints, axis=1, keepdims=True)
+    similarity = prints @ prints.T - 3 * np.eye(60)
+    expected = set()
+    for row in range(60):
+        best = np.argsort(-similarity[row])[:4]
+        expected |= {tuple(sorted((row, int(other)))) for other in best if similarity[row, other] > 0.5}
+    assert set(map(tuple, closest_pairs(prints, 0.5, 4).tolist())) == expected
+
+
+def test_many_look_alikes_give_few_candidates():
+    prints = np.ones((3000, 4), np.float32) / 2 + np.random.default_rng(0).normal(0, 1e-3, (3000, 4)).astype(np.float32)
+    assert len(closest_pairs(prints, 0.5, 5)) <= 3000 * 5
+
+
+class Neighbors:
+    """Numbers of which two are copies where they are at most ``reach`` apart."""
+
+    def __init__(self, count, reach):
+        self.count, self.reach = count, reach
+
+    def __len__(self):
+        return self.count
+
+    def copies_among(self, pairs):
+        some = pairs[np.abs(pairs[:, 0] - pairs[:, 1]) <= self.reach]
+        return some, np.ones(len(some), np.float32)
+
+
+def linked(length, reach, among):
+    """Each of ``length`` pictures is known to be a copy of the next."""
+    pairs = np.array([(one, one + 1) for one in range(length - 1)], np.int64)
+    return link_alike(pairs, np.ones(len(pairs), np.float32), Neighbors(among, reach))
+
+
+def test_a_chain_of_look_alikes_is_told_and_not_joined():
+    sets, chains = linked(100, reach=1, among=1000)
+    assert chains == [list(range(100))]
+    assert max(map(len, sets)) <= 3
+
+
+def test_many_copies_of_one_picture_are_one_set_though_not_all_pairs_were_candidates():
+    assert linked(41, reach=50, among=1000) == ([list(range(41))], [])
+
+
+def test_a_set_of_more_than_half_of_all_pictures_is_not_joined():
+    assert linked(60, reach=60, among=60) == ([], [list(range(60))])

@@ -1,0 +1,163 @@
+"""What the decoding pass notes of a picture's looks and of where its file comes from."""
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from coverslip.data.cache import read_pixels
+from coverslip.data.image import decode
+from coverslip.data.inputs import content_box, fit_batch
+from coverslip.data.looks import look_at
+from coverslip.data.scan import scan
+
+RNG = np.random.default_rng(0)
+
+
+def jpeg(picture, **options):
+    file = io.BytesIO()
+    picture.save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def photographed(make="Canon", model="EOS 5D", software=None, taken=None):
+    exif = Image.Exif()
+    for tag, value in ((271, make), (272, model), (305, software)):
+        if value is not None:
+            exif[tag] = value
+    if taken is not None:
+        exif.get_ifd(0x8769)[36867] = taken
+    return exif
+
+
+@pytest.fixture
+def written(tmp_path):
+    """The facts of a folder with a square and a wide picture, dark left half, bright right half."""
+    (tmp_path / "pictures" / "a").mkdir(parents=True)
+    (tmp_path / "pictures" / "b").mkdir()
+    for name, width in (("a/square", 100), ("b/wide", 400)):
+        pixels = np.zeros((100, width, 3), np.uint8)
+        pixels[:, width // 2 :] = (200, 100, 0)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{name}.png")
+    (tmp_path / "pictures" / "a" / "broken.jpg").write_bytes(b"nothing")
+    return read_pixels(scan(tmp_path / "pictures"), (64, 64)).facts
+
+
+def test_padding_does_not_count(written):
+    broken, square, wide = written.sort("path").to_dicts()
+    assert broken["status"] != "ok" and broken["thumbnail"] is None and broken["brightness"] is None
+    for fact in (square, wide):
+        assert fact["brightness"] == pytest.approx(50 / 255, abs=0.004)
+        assert fact["contrast"] == pytest.approx(50 / 255, abs=0.004)
+        assert fact["means"] == pytest.approx([100 / 255, 50 / 255, 0], abs=0.004)
+        thumbnail = np.frombuffer(fact["thumbnail"], np.uint8).reshape(32, 32)
+        assert thumbnail[:, :14].max() == 0 and thumbnail[:, 18:].min() == thumbnail.max() == 100
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 100), (100, 400), (64, 64), (1, 300), (37, 29)])
+def test_the_box_of_the_content_is_where_the_resize_puts_it(width, height):
+    top, left, tall, wide = content_box(width, height, (64, 48), "pad")
+    pixels = np.full((1, height, width, 1), 10, np.uint8)
+    pixels[0, :, width // 2 :] = 250  # so that the fill, the mean, is neither
+    fitted = fit_batch(pixels, (64, 48), "pad")[0, :, :, 0]
+    outside = np.ones((64, 48), bool)
+    outside[top : top + tall, left : left + wide] = False
+    assert len(np.unique(fitted[outside])) <= 1
+    assert tall == 64 or wide == 48
+
+
+def test_blur_is_less_sharp_than_detail_and_noise_sharper():
+    smooth = np.kron(RNG.integers(0, 256, (1, 8, 8, 3)), np.ones((1, 16, 16, 1))).astype(np.uint8)
+    blurred = fit_batch(fit_batch(smooth, (16, 16), "squash"), (128, 128), "squash")
+    noise = RNG.integers(0, 256, smooth.shape).astype(np.uint8)
+    low, middle, high = (look_at(each).sharpness[0] for each in (blurred, smooth, noise))
+    assert low < middle < high
+    assert look_at(np.full_like(smooth, 77)).sharpness[0] == 0
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_any_depth_and_number_of_channels(channels):
+    eight = RNG.integers(0, 256, (2, 40, 50, channels), np.uint8)
+    one, other = look_at(eight), look_at(eight.astype(np.uint16) * 257)
+    assert one.means.shape == (2, channels)
+    for name in ("brightness", "contrast", "sharpness", "means"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=0.003, rtol=0.01)
+
+
+def test_a_twelve_bit_picture_is_dark_but_its_thumbnail_is_not():
+    ramp = np.tile(np.linspace(0, 4095, 64).astype(np.uint16)[None, None, :, None], (1, 64, 1, 1))
+    looks = look_at(ramp)
+    assert looks.brightness[0] == pytest.approx(0.5 * 4095 / 65535, rel=0.05)
+    assert looks.thumbnails.min() == 0 and looks.thumbnails.max() == 255
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 3)])
+def test_tiny_pictures_are_looked_at(shape):
+    looks = look_at(RNG.integers(0, 256, (3, *shape, 3), np.uint8))
+    assert np.isfinite([looks.brightness, looks.contrast, looks.sharpness]).all()
+
+
+def test_camera_and_time_come_from_exif():
+    data = jpeg(Image.new("RGB", (20, 20)), exif=photographed(software="Lightroom", taken="2015:05:06 16:01:13"))
+    origin = decode(data).origin
+    assert (origin.camera, origin.taken) == ("Canon EOS 5D Lightroom", "2015-05-06T16:01:13")
+    assert decode(jpeg(Image.new("RGB", (20, 20)))).origin.camera == ""
+
+
+@pytest.mark.parametrize("taken", ["0000:00:00 00:00:00", "yesterday", "2015:02:31 10:00:00"])
+def test_a_time_that_is_none_is_absent(taken):
+    origin = decode(jpeg(Image.new("RGB", (20, 20)), exif=photographed(taken=taken))).origin
+    assert origin.taken is None and origin.camera == "Canon EOS 5D"
+
+
+def test_broken_exif_spoils_nothing():
+    clean = Image.fromarray(RNG.integers(0, 256, (40, 30, 3), np.uint8))
+    data = jpeg(clean, exif=photographed(taken="2015:05:06 16:01:13"))
+    start, expected = data.index(b"Exif\0\0") + 6, decode(jpeg(clean)).pixels
+    end = start + int.from_bytes(data[start - 8 : start - 6], "big") - 8
+    for seed in range(60):
+        noise = bytearray(data)
+        rng = np.random.default_rng(seed)
+        for at in rng.integers(start, end, 1 + seed):
+            noise[at] = int(rng.integers(256))
+        pixels = decode(bytes(noise)).pixels
+        assert sorted(pixels.shape) == sorted(expected.shape)  # garbage may turn it, and no more
+    spoilt = data[:start] + bytes(RNG.integers(0, 256, end - start, np.uint8)) + data[end:]
+    np.testing.assert_array_equal(decode(spoilt).pixels, expected)
+
+
+def test_the_encoder_tells_files_apart():
+    picture = Image.fromarray(RNG.integers(0, 256, (40, 30, 3), np.uint8))
+    encoders = [
+        decode(data).origin.encoder
+        for data in (
+            jpeg(picture, quality=92),
+            jpeg(picture, quality=60),
+            jpeg(picture, quality=60, subsampling=0),
+            jpeg(picture, quality=60, progressive=True),
+            jpeg(picture, qtables=[list(range(1, 65))] * 2),
+        )
+    ]
+    assert encoders[0] == "JPEG quality 92 4:2:0 JFIF"
+    assert len(set(encoders)) == 5
+
+
+def test_a_tiff_says_its_camera_and_compression():
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file,
+        RNG.integers(0, 65536, (20, 20), np.uint16),
+        software="MicroManager",
+        extratags=[(271, 2, 0, "Zeiss", True)],
+    )
+    origin = decode(file.getvalue()).origin
+    assert origin.camera == "Zeiss MicroManager" and origin.encoder.startswith("TIFF NONE")
+
+
+def test_a_truncated_png_is_still_refused():
+    file = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (40, 30, 3), np.uint8)).save(file, "PNG")
+    with pytest.raises(Exception, match="cannot be decoded"):
+        decode(file.getvalue()[:-2000])

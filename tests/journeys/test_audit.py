@@ -1,0 +1,199 @@
+"""The audit as a user meets it: what is found, what stops, and what can be done about it."""
+
+import json
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from coverslip.data.synthetic import write_leaves
+
+
+def findings(folder):
+    return {each["name"]: each for each in json.loads((folder / "audit.json").read_text())["findings"]}
+
+
+@pytest.fixture
+def conflict(pictures):
+    """One leaf is filed under two classes: saved again, so that no byte is the same."""
+    classes = sorted(each for each in pictures.iterdir() if each.is_dir())
+    source = next(classes[0].glob("*.jpg"))
+    Image.open(source).save(classes[1] / "second_label.jpg", quality=70)
+    return source, classes[1] / "second_label.jpg"
+
+
+@pytest.fixture
+def divided(leaves, tmp_path):
+    """Leaves in folders train, val and test, whole leaves in one part."""
+    home = tmp_path / "divided"
+    for number, path in enumerate(sorted((leaves.parent / "pictures").rglob("*.jpg"))):
+        part = ("train", "train", "train", "train", "val", "test")[number // 2 % 6]
+        (home / part / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, home / part / path.parent.name / path.name)
+    return home
+
+
+def test_clean_leaves_pass_with_notes_at_most(coverslip, leaves, tmp_path):
+    said = coverslip("audit", leaves, "--out", tmp_path / "audit").done()
+    assert {each["severity"] for each in findings(tmp_path / "audit").values()} <= {"notes"}
+    assert "0 blocks, 0 warns" in said.out and "next: coverslip train" in said.out
+    assert (tmp_path / "audit" / "audit.html").is_file()
+
+
+def test_one_picture_under_two_labels_stops_training_and_leaves_nothing_behind(
+    coverslip, pictures, conflict, tmp_path, snapshot
+):
+    before = snapshot(pictures)
+    said = coverslip("train", pictures, "--out", tmp_path / "run")
+    assert said.code == 1 and "Traceback" not in said.err
+    assert "stopped: " in said.err and "filed under two classes" in said.err and "--fix" in said.err
+    assert not (tmp_path / "run").exists() and snapshot(pictures) == before
+    audited = coverslip("audit", pictures, "--out", tmp_path / "audit", "--quick")
+    assert audited.code == 1
+    found = findings(tmp_path / "audit")["label-conflict"]
+    assert found["pictures"] == [sorted(path.relative_to(pictures).as_posix() for path in conflict)]
+
+
+@pytest.mark.parametrize(
+    ("choice", "decision", "left"),
+    [
+        (["--fix"], "fixed", 35),
+        (["--drop", "label-conflict"], "dropped", 35),
+        (["--accept", "label-conflict"], "accepted", 37),
+    ],
+)
+def test_the_user_decides_and_the_report_says_so(coverslip, pictures, conflict, tmp_path, choice, decision, left):
+    coverslip("train", pictures, "--out", tmp_path / "run", *choice).done()
+    assert findings(tmp_path / "run")["label-conflict"]["decision"] == decision
+    table = pl.read_csv(tmp_path / "run" / "table.csv")
+    assert table.filter(pl.col("status") == "ok").height == left
+    assert "label-conflict" in (tmp_path / "run" / "report.html").read_text()
+    if decision == "accepted":
+        assert not (tmp_path / "run" / "corrected.csv").exists()
+        return
+    corrected = pl.read_csv(tmp_path / "run" / "corrected.csv")
+    assert corrected.height == left and not set(corrected["path"]) & {path.as_posix() for path in conflict}
+    coverslip("train", tmp_path / "run" / "corrected.csv", "--out", tmp_path / "again").done()
+
+
+def test_of_exact_copies_fix_keeps_one(coverslip, pictures, tmp_path):
+    home = sorted(each for each in pictures.iterdir() if each.is_dir())[0]
+    source = sorted(home.glob("*.jpg"))[0]
+    for number in range(3):
+        shutil.copy(source, home / f"zz_copy_{number}.jpg")
+    coverslip("audit", pictures, "--out", tmp_path / "audit", "--fix", "--quick").done()
+    assert findings(tmp_path / "audit")["exact-copies"]["count"] == 4
+    table = pl.read_csv(tmp_path / "audit" / "table.csv")
+    dropped = table.filter(pl.col("status") != "ok")
+    assert dropped["path"].str.contains("zz_copy").all() and dropped.height == 3
+    assert dropped["status"][0] == f"dropped: copy of {source.relative_to(pictures).as_posix()}"
+    assert len(list(home.glob("zz_copy*"))) == 3  # the pictures themselves are never touched
+
+
+def test_a_group_on_both_sides_of_a_given_split_stops_and_fix_moves_it(coverslip, divided, tmp_path):
+    group = r"([a-z_]+_leaf\d+)_shot"
+    moved = sorted((divided / "train").rglob("*_shot1.jpg"))[0]
+    target = divided / "test" / moved.parent.name / moved.name
+    shutil.move(moved, target)
+    said = coverslip("train", divided, "--group", group, "--out", tmp_path / "run")
+    assert said.code == 1 and "more than one part of the given split" in said.err
+    coverslip("train", divided, "--group", group, "--out", tmp_path / "run", "--fix").done()
+    table = pl.read_csv(tmp_path / "run" / "table.csv")
+    assert table.group_by("group").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert findings(tmp_path / "run")["group-leak"]["decision"] == "fixed"
+
+
+def test_a_copy_on_both_sides_of_a_given_split_stops_and_accepted_it_stays_as_given(coverslip, divided, tmp_path):
+    source = sorted((divided / "train").rglob("*.jpg"))[0]
+    copy = divided / "test" / source.parent.name / "copy.jpg"
+    Image.open(source).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(copy, quality=85)
+    said = coverslip("train", divided, "--out", tmp_path / "run")
+    assert said.code == 1 and "copy in another part" in said.err
+    coverslip("train", divided, "--out", tmp_path / "run", "--accept", "copy-leak").done()
+    rows = dict(pl.read_csv(tmp_path / "run" / "table.csv").select("path", "split").rows())
+    assert rows[copy.relative_to(divided).as_posix()] == "test"
+    assert findings(tmp_path / "run")["copy-leak"]["accepted"] is True
+
+
+def test_a_group_column_with_gaps_is_told_and_can_be_dropped(coverslip, leaves, tmp_path):
+    frame = pl.read_csv(leaves).with_columns(
+        pl.when(pl.int_range(pl.len()) % 9 == 0).then(None).otherwise(pl.col("group")).alias("group"),
+        (pl.lit(str(leaves.parent)) + "/" + pl.col("path")).alias("path"),
+    )
+    frame.write_csv(tmp_path / "gaps.csv")
+    said = coverslip(
+        "audit", tmp_path / "gaps.csv", "--quick", "--out", tmp_path / "audit", "--drop", "ungrouped"
+    ).done()
+    assert "4 of 36 pictures have no group" in said.out
+    assert pl.read_csv(tmp_path / "audit" / "corrected.csv").height == 32
+
+
+def test_every_picture_in_one_group(coverslip, leaves, tmp_path):
+    frame = pl.read_csv(leaves).with_columns(
+        pl.lit("one").alias("group"), (pl.lit(str(leaves.parent)) + "/" + pl.col("path")).alias("path")
+    )
+    frame.write_csv(tmp_path / "one.csv")
+    audited = coverslip("audit", tmp_path / "one.csv", "--quick")
+    assert audited.code == 1 and "all 36 pictures are in one group" in audited.out
+    trained = coverslip("train", tmp_path / "one.csv", "--out", tmp_path / "run")
+    assert trained.code == 1 and "in one group" in trained.err
+
+
+def test_all_pictures_identical(coverslip, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "same" / name).mkdir(parents=True)
+        for number in range(6):
+            Image.new("RGB", (40, 40), "olive").save(tmp_path / "same" / name / f"{number}.png")
+    audited = coverslip("audit", tmp_path / "same", "--quick")
+    assert audited.code == 1 and "all 12 pictures are one and the same" in audited.out
+
+
+def test_many_one_pixel_files_are_tiny_and_no_crash(coverslip, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "dots" / name).mkdir(parents=True)
+        for number in range(150):
+            Image.fromarray(rng.integers(0, 256, (1, 1, 3), np.uint8)).save(tmp_path / "dots" / name / f"{number}.png")
+    audited = coverslip("audit", tmp_path / "dots", "--out", tmp_path / "audit")
+    assert "Traceback" not in audited.err
+    assert findings(tmp_path / "audit")["tiny"]["count"] == 300
+
+
+def test_classes_told_apart_by_file_type(coverslip, tmp_path):
+    rng = np.random.default_rng(0)
+    for name, suffix in (("a", "png"), ("b", "jpg")):
+        (tmp_path / "types" / name).mkdir(parents=True)
+        for number in range(40):
+            pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "types" / name / f"{number}.{suffix}")
+    coverslip("audit", tmp_path / "types", "--out", tmp_path / "audit").done()
+    assert findings(tmp_path / "audit")["shortcut-encoder"]["severity"] == "warns"
+
+
+def test_a_misspelt_finding_gets_the_nearest_name(coverslip, leaves):
+    coverslip("audit", leaves, "--accept", "label-conflicts").refused("'label-conflict'")
+
+
+def test_labels_that_differ_by_case_are_told(coverslip, pictures, tmp_path):
+    home = sorted(each for each in pictures.iterdir() if each.is_dir())[0]
+    other = pictures / home.name.upper().replace("_", " ")
+    other.mkdir()
+    for path in sorted(home.glob("*.jpg"))[:6]:
+        shutil.move(path, other / path.name)
+    said = coverslip("audit", pictures, "--quick").done()
+    assert "similar-labels" in said.out
+
+
+def test_the_planted_shortcut_is_found(coverslip, tmp_path):
+    table = write_leaves(tmp_path / "leaves", classes=4, leaves=12, shots=2, size=64, shortcut=True)
+    coverslip("audit", table, "--out", tmp_path / "audit").done()
+    found = findings(tmp_path / "audit")
+    assert found["shortcut-border"]["severity"] == "warns"
+
+
+def test_train_with_price_tells_what_a_leak_would_buy(coverslip, leaves, tmp_path):
+    coverslip("train", leaves, "--out", tmp_path / "run", "--price").done()
+    audit = json.loads((tmp_path / "run" / "audit.json").read_text())
+    assert audit["price"]["splits"] == 10 and {each["name"] for each in audit["shortcuts"]} >= {"border", "file-size"}

@@ -1,0 +1,130 @@
+"""An audit.json as `coverslip audit --out` writes it, made up, about pictures that may or may not exist."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def finding(name: str, severity: str, pictures: Sequence[Sequence[str]] = (), **more: Any) -> dict[str, Any]:
+    """One finding; ``more`` replaces any of its keys."""
+    return {
+        "name": name,
+        "severity": severity,
+        "accepted": more.get("decision") == "accepted",
+        "decision": "",
+        "title": f"{len(pictures)} sets of {name}",
+        "meaning": "The result would be too good.",
+        "remedy": "Look at them.",
+        "count": len({path for each in pictures for path in each}),
+        "pictures": [list(each) for each in pictures],
+        "numbers": {},
+        **more,
+    }
+
+
+def probe(name: str, value: float | None, verdict: str = "silent", chance: float = 0.25, **more: Any) -> dict[str, Any]:
+    """One shortcut probe."""
+    return {
+        "name": name,
+        "title": name.replace("-", " ").capitalize(),
+        "sees": f"The probe is given the {name.replace('-', ' ')} only.",
+        "value": value,
+        "low": None if value is None else value - 0.04,
+        "high": None if value is None else value + 0.05,
+        "chance": chance,
+        "verdict": verdict,
+        "says": "" if value is None else f"The label can be told from it in {value:.0%} of cases.",
+        **({"reason": "every file has the same"} if value is None else {}),
+        **more,
+    }
+
+
+def price(splits: int = 10) -> dict[str, Any]:
+    """The price of a leak over made-up splits."""
+    rng = np.random.default_rng(3)
+    each = [[0.98 + 0.006 * float(rng.normal()), 0.943 + 0.01 * float(rng.normal())] for _ in range(splits)]
+    random, grouped = (float(np.mean([pair[side] for pair in each])) for side in (0, 1))
+    says = f"random split {random:.3f}, by leaf {grouped:.3f}: {random - grouped:.3f} of the score was leakage"
+    return {
+        "by": "leaf",
+        "splits": splits,
+        "random": random,
+        "grouped": grouped,
+        "difference": random - grouped,
+        "low": min(a - b for a, b in each),
+        "high": max(a - b for a, b in each),
+        "each": each,
+        "train": 1200,
+        "test": 400,
+        "groups": 310,
+        "says": says + " (spread over ten splits 0.021 to 0.055)",
+    }
+
+
+def histogram(low: float, high: float, seed: int = 0) -> dict[str, Any]:
+    """Twenty bins of made-up values."""
+    counts, edges = np.histogram(np.random.default_rng(seed).normal((low + high) / 2, (high - low) / 6, 500), 20)
+    return {"edges": edges.tolist(), "counts": counts.tolist()}
+
+
+def write_fake_audit(
+    folder: Path,
+    *,
+    root: str = "../leaves",
+    source: str = "leaves",
+    labels: Mapping[str, str] | None = None,
+    table: bool = True,
+    **keys: Any,
+) -> Path:
+    """Write ``audit.json`` and ``table.csv`` into a new folder; everything follows from the arguments.
+
+    Args:
+        folder: becomes the audit's folder.
+        root: where the pictures are, as seen from there.
+        source: what was audited.
+        labels: path -> class of every picture.
+        table: whether table.csv is written too.
+        keys: replace any key of audit.json; by default nothing was found and nothing else was looked for.
+    """
+    labels = labels or {}
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "source": source,
+        "root": root,
+        "pictures": len(labels),
+        "read": len(labels),
+        "skipped": [],
+        "junk": 0,
+        "modes": {"RGB": len(labels)},
+        "formats": {"JPEG": len(labels)},
+        "sizes": [{"width": 112, "height": 96, "count": len(labels)}],
+        "sizes_more": 0,
+        "turned": 0,
+        "fit": "pad",
+        "size": [224, 224],
+        "survives": {"mean": 1.0, "min": 1.0},
+        "twins": {"pictures": 0, "sets": 0, "conflicts": 0, "near": 0, "examples": []},
+        "grouped_by": None,
+        "notes": [],
+        "classes": dict(sorted(Counter(labels.values()).items())),
+        "findings": [],
+        "distributions": {},
+        "groups": {"by": None, "count": None, "sizes": None, "proposals": []},
+        "shortcuts": None,
+        "price": None,
+        **keys,
+    }
+    (folder / "audit.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    if table:
+        with (folder / "table.csv").open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(["path", "label", "group", "split", "status"])
+            writer.writerows([path, label, "", "train", "ok"] for path, label in labels.items())
+    return folder

@@ -1,0 +1,108 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from coverslip.reporting.methods import evaluation_sentence, methods_paragraphs
+from coverslip.reporting.run_card import run_card
+from coverslip.reporting.run_files import read_run
+
+from .fake_run import NAMES, write_fake_run
+
+MODEL = {
+    "network": "lite0",
+    "temperature": 0.9134,
+    "depth": "head",
+    "strength": 0.003,
+    "input": {
+        "size": [192, 256],
+        "fit": "crop",
+        "channels": 1,
+        "depth": "uint16",
+        "mean": [0.5],
+        "std": [0.25],
+        "low": [3],
+    },
+    "weights": "39f1d5a4",
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = write_fake_run(tmp_path / "run", names=NAMES[:3], pictures=False)
+    (folder / "model").mkdir()
+    (folder / "model" / "model.json").write_text(json.dumps(MODEL), encoding="utf-8")
+    settings = (folder / "experiment.toml").read_text("utf-8")
+    settings += "folds = 5\nstrengths = [0.001, 0.003, 0.1]\nrefit = false\n"
+    (folder / "experiment.toml").write_text(settings, encoding="utf-8")
+    return folder
+
+
+def text(run: Path) -> str:
+    return "\n".join(methods_paragraphs(read_run(run)))
+
+
+def change(run: Path, **changes: object) -> None:
+    test = json.loads((run / "test.json").read_text("utf-8"))
+    (run / "test.json").write_text(json.dumps(test | changes), encoding="utf-8")
+
+
+def test_the_methods_name_data_model_preparation_training_and_software_with_the_numbers_of_the_run(run: Path) -> None:
+    said = text(run)
+    assert "2 files could not be read" in said and "told by column plant" in said
+    assert "by chance (seed 1), with every group in one part only" in said
+    assert "resized to 256 × 192 pixels" in said and "1 channel of 16 bits" in said and "percentiles" in said
+    assert "the one of 3 (0.001 to 0.1)" in said and "0.003 was chosen" in said and "temperature of 0.913" in said
+    assert "Coverslip 0.1.0 was used (Python 3.12.3, PyTorch 2.8.0)" in said
+
+
+def test_every_score_has_the_value_and_the_interval_of_the_run_and_its_method(run: Path) -> None:
+    accuracy = json.loads((run / "test.json").read_text("utf-8"))["scores"]["accuracy"]
+    said = f"Accuracy was {accuracy['value']:.3f} (95 % interval {accuracy['low']:.3f} to {accuracy['high']:.3f}; "
+    assert said + accuracy["method"] in evaluation_sentence(read_run(run))
+    # The fake run gives macro AUROC no interval: none may appear.
+    assert "macro AUROC was 0.981;" in evaluation_sentence(read_run(run))
+
+
+def test_what_the_files_do_not_say_is_left_to_be_filled_in_and_never_made_up(run: Path) -> None:
+    assert "[by whom, where, when, with what]" in text(run) and "[source of the weights]" in text(run)
+    for name in ("model/model.json", "environment.json", "audit.json", "experiment.toml", "table.csv"):
+        (run / name).unlink()
+        text(run)
+    assert re.fullmatch(r"The pictures were taken \[.*\]\.\nThe model was tested.*", text(run))
+    assert "None" not in text(run) and run_card(read_run(run)) == []
+
+
+def test_a_test_part_scored_before_is_told_in_the_methods(run: Path) -> None:
+    assert "scored" not in text(run)
+    change(run, ledger=[{"run": "a"}, {"run": "b"}, {"run": "c"}])
+    assert "had been scored 2 times before" in text(run)
+
+
+def test_sets_and_familiarity_are_told_with_what_they_were_calibrated_on(run: Path) -> None:
+    coverage = {"value": 0.914, "low": 0.87, "high": 0.95}
+    change(
+        run,
+        sets={"asked": 0.9, "coverage": coverage, "calibrated_on": {"pictures": 60, "groups": 31}},
+        familiarity={"flagged": {"value": 0.02, "low": 0.0, "high": 0.06}, "promised": 0.01},
+    )
+    said = text(run)
+    assert "calibrated on 60 validation pictures of 31 groups" in said
+    assert "on the test pictures a share of 0.914 [0.870, 0.950] held it" in said
+    assert "a share of 0.020 [0.000, 0.060] was flagged" in said
+    change(run, sets={"reason": "too few groups"}, familiarity=None)
+    assert "flagged" not in text(run)
+
+
+def test_an_evaluation_does_not_claim_a_split_or_a_training(run: Path) -> None:
+    table = (run / "table.csv").read_text("utf-8")
+    (run / "table.csv").write_text(re.sub(",(train|validation),", ",test,", table), encoding="utf-8")
+    assert "divided into" not in text(run) and "fitted to the features" not in text(run)
+    assert "[were not used to train it]" in text(run)
+
+
+def test_the_run_card_has_seeds_weights_and_seconds(run: Path) -> None:
+    card = dict(run_card(read_run(run)))
+    assert card["Seeds"] == "split 1, training 1" and card["Frozen weights, by content"] == "39f1d5a4"
+    assert card["Seconds, all stages"] == "20.7"
