@@ -15,19 +15,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path, help="result.json to write")
+    parser.add_argument("broken", type=Path, help="JSON list of files to leave out once it has failed on them")
     options = parser.parse_args()
-    start = time.perf_counter()
-    lab = Imagelab(data_path=str(options.folder))
-    lab.find_issues()
-    seconds = time.perf_counter() - start
+    failed = ""
+    try:
+        lab, seconds = find(data_path=str(options.folder))
+    except OSError as error:
+        failed = f"{type(error).__name__}: {error}"
+        broken = set(json.loads(options.broken.read_text()))
+        paths = [str(path) for path in sorted(options.folder.rglob("*")) if path.is_file() and str(path) not in broken]
+        lab, seconds = find(filepaths=paths)
     flags = [name for name in lab.issues.columns if name.startswith("is_") and name.endswith("_issue")]
     found = {name: [str(path) for path in lab.issues.index[lab.issues[name]]] for name in flags}
-    sets = {
-        kind: [[str(path) for path in group] for group in lab.info[kind]["sets"]]
-        for kind in ("exact_duplicates", "near_duplicates")
-    }
-    content = {"seconds": seconds, "version": version("cleanvision"), "issues": found, "sets": sets}
-    options.out.write_text(json.dumps(content, indent=1))
+    kinds = ("exact_duplicates", "near_duplicates")
+    sets = {kind: [[str(path) for path in group] for group in lab.info[kind]["sets"]] for kind in kinds}
+    about = {"seconds": seconds, "version": version("cleanvision"), "failed": failed}
+    options.out.write_text(json.dumps({**about, "issues": found, "sets": sets}, indent=1))
+
+
+def find(**source: object) -> tuple[Imagelab, float]:
+    """All of its checks, and how long they took."""
+    start = time.perf_counter()
+    lab = Imagelab(**source)
+    lab.find_issues()
+    return lab, time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def open_test(
     """
     rows = table.rows("test")
     files = pixels.facts["file_hash"].gather(rows).to_list()
-    ledger = record_scoring(files, folder.folder.resolve().name, digest("settings", to_toml(plan)))
+    ledger = record_scoring(files, folder.folder.resolve().name, _settings(plan))
     keys = pixels.facts["row_hash"].to_list()
     features = predictor.extractor.extract(pixels.pixels, rows, keys, 1, log, "opening the test part")
     probabilities = predictor.probabilities(features)
@@ -140,6 +140,13 @@ def write_label_errors(table: ImageTable, rows: list[int], probabilities: Floats
         pl.Series("suspect", ranked.suspect),
         part["split"].alias("part"),
     ).write_csv(folder.label_errors_file, float_precision=6)
+
+
+def _settings(plan: Experiment) -> str:
+    """What names the settings that a model depends on: not where the pictures lie, nor what else is measured."""
+    wish = (plan.audit.accept, plan.audit.drop, plan.audit.fix)
+    grouping = (plan.data.group, plan.data.site)
+    return digest("settings", wish, grouping, *map(to_toml, (plan.split, plan.input, plan.model, plan.training)))
 
 
 def _share(hits: npt.NDArray[np.bool_], groups: Integers | None) -> Score:

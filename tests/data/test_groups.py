@@ -88,6 +88,17 @@ def test_a_run_goes_on_across_train_and_test_folders_but_not_where_numbers_begin
     assert len(set(parts([1, 3, 5]))) == 6
 
 
+def test_numbers_that_count_leaves_join_only_shots_of_one_leaf():
+    table = named(
+        "a/Leaf 7.JPG", "a/Leaf 7.1.JPG", "a/Leaf 8.JPG", "a/Leaf 8.2.JPG", "a/Leaf 8661.JPG", "a/Leaf 8662.JPG"
+    )
+    assert together(table, shot_runs(table, 6)) == [
+        ["Leaf 7.1.JPG", "Leaf 7.JPG"],
+        ["Leaf 8.2.JPG", "Leaf 8.JPG"],
+        ["Leaf 8661.JPG", "Leaf 8662.JPG"],  # four digits are a camera's
+    ]
+
+
 def test_shots_is_a_way_to_group_and_says_what_it_cannot_name(paint):
     home = paint(rust=6, healthy=6)
     (home / "rust" / "00.png").rename(home / "rust" / "first.png")

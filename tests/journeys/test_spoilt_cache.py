@@ -124,7 +124,8 @@ def test_a_spoilt_index_and_what_killed_processes_left_are_passed_over(cache, ag
 
 def test_the_cache_can_be_cleared(coverslip, cache, again):
     assert "removed" in coverslip("cache", "--clear").done().out
-    assert not any(path.is_file() for path in cache.rglob("*") if path.parent.name != "locks")
+    kept = {path.parent.name for path in cache.rglob("*") if path.is_file()}
+    assert kept <= {"locks", "ledger"}  # how often a test part was scored is not a cache
     assert again()[0] == 36
 
 

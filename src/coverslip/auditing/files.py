@@ -14,6 +14,7 @@ from coverslip.data.table import READ
 TINY = 32  # pixels of the shorter side: less shows hardly any texture
 BLANK = 0.012  # standard deviation of the grey values, 0 to 1: three grey levels of 255
 FAR = 6.0  # robust standard deviations from the median
+DULL = 4.0  # likewise, of the logarithm of sharpness, which differs with texture more than brightness does
 DARKER = 0.15  # of the range from black to white: less than this is not "much" darker, however alike the others are
 RARE = 0.1  # a color mode or format of at most this share is odd
 STRETCH = 1.5  # a shape or size this many times another is odd
@@ -67,17 +68,16 @@ def _small(read: pl.DataFrame) -> Iterator[Finding]:
 
 
 def _unlike(read: pl.DataFrame) -> Iterator[Finding]:
-    """Much darker, brighter or blurrier than the rest; blank pictures are told of already."""
-    read = read.filter(pl.col("contrast") >= BLANK)
+    """Much darker, brighter or blurrier than the rest; a blank picture has nothing that could be sharp."""
     if read.height < 8:
         return
+    shows = read["contrast"].to_numpy() >= BLANK
     rows = read["row"].to_numpy()
     brightness = read["brightness"].to_numpy().astype(np.float64)
     sharpness = np.log(np.maximum(read["sharpness"].to_numpy().astype(np.float64), 1e-6))
     away = brightness - np.median(brightness)
     far = np.abs(away) > np.maximum(FAR * _spread(brightness), DARKER)
-    # An eighth of the usual sharpness is out of focus by more than textures differ.
-    dull = np.median(sharpness) - sharpness > np.maximum(FAR * _spread(sharpness), np.log(4))
+    dull = shows & (np.median(sharpness) - sharpness > np.maximum(DULL * _spread(sharpness), np.log(4)))
     for name, word, which in (
         ("dark", "darker", far & (away < 0)),
         ("bright", "brighter", far & (away > 0)),

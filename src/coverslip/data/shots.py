@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,7 @@ class Shot:
         return int(self.digits)
 
 
+@lru_cache(maxsize=100_000)
 def read_shot(name: str) -> Shot | None:
     """Take a file name apart; None where it holds no number.
 

@@ -258,7 +258,7 @@ def _say_mean(summary: dict[str, Any], over: str) -> str:
 
 def _say_spread(summary: dict[str, Any], of_pictures: float | None, splits: int) -> str:
     """How far another split moves the accuracy, and whether the tested pictures explain it."""
-    said = _say_mean(summary, f"over {splits} other splits")
+    said = _say_mean(summary, f"over {splits} other split{'s' * (splits > 1)}")
     spread = summary["spread"]
     if not spread or of_pictures is None:
         return f"{said}; what splits and pictures contribute takes two splits and two held-out groups to tell"
