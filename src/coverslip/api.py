@@ -6,7 +6,6 @@ A long job takes ``progress``: the default says nothing, `coverslip.progress.Ter
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,25 +20,22 @@ from coverslip.auditing.findings import Finding
 from coverslip.auditing.repair import write_corrected
 from coverslip.comparison import compare_runs
 from coverslip.config import from_mapping, override, read_toml, to_mapping
-from coverslip.data.cache import is_cached, pixel_bytes, read_pixels, with_status
-from coverslip.data.decoding import decode_all, guess_format
-from coverslip.data.files import is_picture, need_text
+from coverslip.data.cache import read_pixels, with_status
 from coverslip.data.groups import BURST, SHOTS, group_by_time, join_sets, seconds_of
 from coverslip.data.proposals import WIDE_GAP
 from coverslip.data.scan import scan
 from coverslip.data.shots import refine_groups
-from coverslip.data.sources.folder import scan_unlabeled
+from coverslip.data.sources.loose import as_given, pictures_of
 from coverslip.data.sources.source import Files
-from coverslip.data.split import split_table
 from coverslip.data.summary import file_notes, relative_root, summarize
-from coverslip.data.table import READ, SCHEMA, ImageTable
+from coverslip.data.table import ImageTable
 from coverslip.errors import UserError
 from coverslip.experiment import environment, run, write_plan
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
 from coverslip.inspection import appraise, divide, inspect, write_audit
 from coverslip.models.catalog import network_entry, pretrained
-from coverslip.progress import SILENT, EventLog, Progress, Stage
+from coverslip.progress import SILENT, EventLog, Progress
 from coverslip.registry import nearest
 from coverslip.reporting.answers import read_answers, template
 from coverslip.reporting.audit_page import write_audit_page
@@ -48,9 +44,7 @@ from coverslip.reporting.run_files import read_run
 from coverslip.reporting.run_page import write_report
 from coverslip.runs import Run, claim_run_folder
 from coverslip.settings import DataConfig, Experiment, input_size, input_spec
-from coverslip.storage import cache_folder, explain_full_disk, free_bytes, write_text
-
-SAMPLE = 48  # pictures that a dry run decodes to tell how long the whole takes
+from coverslip.storage import explain_full_disk, write_text
 
 
 def plan(source: str | Path, *, settings: Sequence[str] = (), **options: Any) -> Experiment:
@@ -214,34 +208,6 @@ def load(folder: str | Path) -> Predictor:
     return Predictor.load(Run.open(folder))
 
 
-def pictures_of(paths: Sequence[str | Path]) -> ImageTable:
-    """A table of files and folders without labels; folders are searched at any depth.
-
-    Raises:
-        UserError: a path that is not there, a file that is no picture by name, or nothing found.
-    """
-    found: list[str] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            table = scan_unlabeled(path)
-            found += [(table.root / name).as_posix() for name in table.paths]
-        elif not path.exists():
-            raise UserError(f"there is no {str(path)!r}", "check the path")
-        elif is_picture(path.name):
-            need_text(path)
-            found.append(path.absolute().as_posix())
-        else:
-            raise UserError(f"{str(path)!r} is no picture by its name", "give JPEG, PNG, TIFF, BMP, WebP or HEIC files")
-    if not found:
-        raise UserError(
-            f"no picture in {', '.join(repr(str(path)) for path in paths)}", "name files, or a folder of them"
-        )
-    root = Path(_common_folder(found))
-    names = [Path(name).relative_to(root).as_posix() for name in dict.fromkeys(found)]
-    frame = pl.DataFrame({"path": names, "label": None, "group": None, "split": None, "status": READ}, schema=SCHEMA)
-    return ImageTable(frame, Files(root), root.name, ())
-
-
 def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progress = SILENT) -> pl.DataFrame:
     """Classify pictures with a trained model; nothing is trained.
 
@@ -256,7 +222,7 @@ def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progre
     """
     table = pictures_of(paths)
     predictions, _ = load(folder).predict(table, progress)
-    shown = _as_given([table.root / name for name in table.paths], paths)
+    shown = as_given([table.root / name for name in table.paths], paths)
     return predictions.with_columns(pl.Series("path", shown, dtype=pl.String))
 
 
@@ -391,71 +357,3 @@ def report(folder: str | Path, answers: str | Path | None = None) -> Path:
         read_answers(given)
         write_text(there.answers_file, given.read_text(encoding="utf-8"))
     return write_report(there.folder)
-
-
-def dry_run(settings: Experiment, *, progress: Progress = SILENT) -> dict[str, Any]:
-    """What a run would read, how long it would take here, and what it would write; nothing is trained.
-
-    Times are measured on a sample of the pictures; what the cache holds already takes no time.
-
-    Returns:
-        pictures, classes, parts (name -> pictures), disk_bytes, free_bytes, cached (bool), seconds (stage -> estimate).
-    """
-    table = split_table(scan(settings.data.source, settings.data.group), settings.split.fractions, settings.split.seed)
-    network = network_entry(settings.model.network)
-    size = input_size(settings, network)
-    form = guess_format(table.source, table.paths)
-    sample = table.paths[:: max(len(table) // SAMPLE, 1)][:SAMPLE]
-    start = time.perf_counter()
-    chunks = list(decode_all(table.source, sample, form, size, settings.input.fit, Stage(), widen=False))
-    decoding = (time.perf_counter() - start) / len(sample)
-    pixels = chunks[0].pixels
-    spec = input_spec(settings, network, form)
-    extractor = FeatureExtractor(pretrained(settings.model.network, form.channels), spec)
-    progress.note("timing the network on this machine")
-    batch = spec.prepare(pixels[: extractor.engine.batch])
-    list(extractor.engine.run([batch]))
-    start = time.perf_counter()
-    list(extractor.engine.run([batch] * 4))
-    per_view = (time.perf_counter() - start) / (4 * len(batch))
-    parts = {part: len(table.rows(part)) for part in ("train", "validation", "test")}
-    views = parts["train"] * settings.model.views + parts["validation"] + parts["test"]
-    cached = is_cached(table, size, settings.input.fit)
-    missing = views
-    if cached:
-        keys = read_pixels(table, size, settings.input.fit).facts["row_hash"].to_list()
-        rows = {part: [row for row in table.rows(part) if keys[row]] for part in parts}
-        missing = extractor.missing(rows["train"], keys, settings.model.views)
-        missing += sum(extractor.missing(rows[part], keys) for part in ("validation", "test"))
-    return {
-        "pictures": len(table),
-        "classes": len(table.classes),
-        "parts": parts,
-        "disk_bytes": pixel_bytes(len(table), size, form) + views * network.features * 2,
-        "free_bytes": free_bytes(cache_folder()),
-        "cached": cached,
-        "seconds": {
-            "reading pictures": 0.0 if cached else decoding * len(table),
-            "computing features": per_view * missing,
-        },
-    }
-
-
-def _common_folder(paths: Sequence[str]) -> str:
-    import os
-
-    folders = [str(Path(path).parent) for path in paths]
-    try:
-        return os.path.commonpath(folders)
-    except ValueError as error:  # several drives, on Windows
-        raise UserError("the pictures lie on several drives", "predict them drive by drive") from error
-
-
-def _as_given(paths: Sequence[Path], given: Sequence[str | Path]) -> list[str]:
-    """Paths as the user would write them: as given, or below the folder that was given."""
-    written = {Path(each).absolute(): Path(each) for each in reversed(given)}  # thousands of files: no search in a list
-    shown: list[str] = []
-    for path in paths:
-        above = next((each for each in (path, *path.parents) if each in written), None)
-        shown.append(str(path if above is None else written[above] / path.relative_to(above)))
-    return shown

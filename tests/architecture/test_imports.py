@@ -24,7 +24,7 @@ FLOORS = [
     {"auditing", "heatmaps"},
     {"exporting"},
     {"settings"},
-    {"inspection", "assessment", "comparison"},
+    {"inspection", "assessment", "comparison", "forecast"},
     {"experiment"},
     {"reporting"},
     {"tuning", "bench", "launch"},

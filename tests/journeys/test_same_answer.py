@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from coverslip import api
+from coverslip.data.sources.loose import as_given, pictures_of
 from coverslip.runs import Run
 
 
@@ -95,7 +96,7 @@ def test_evaluating_ten_pictures_gives_ten_rows(coverslip, small_run, leaves):
 @pytest.mark.parametrize("batch", [4, 7])
 def test_no_picture_of_a_last_part_batch_is_dropped(small_run, leaves, batch, empty_cache):
     model = api.load(small_run.folder)
-    table = api.pictures_of([leaves.parent / "pictures"])
+    table = pictures_of([leaves.parent / "pictures"])
     expected, _ = api.load(small_run.folder).predict(table)
     shutil.rmtree(empty_cache / "features")
     model.extractor.engine_name = "torch"
@@ -265,5 +266,5 @@ def test_paths_are_written_as_they_were_given(coverslip, small_run, pictures, tm
 def test_naming_thousands_of_files_takes_no_search_for_each(tmp_path):
     names = [str(tmp_path / f"{number}.jpg") for number in range(5_000)]
     start = time.monotonic()
-    assert api._as_given([Path(name) for name in names], names) == names
+    assert as_given([Path(name) for name in names], names) == names
     assert time.monotonic() - start < 2

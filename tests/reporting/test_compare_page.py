@@ -25,9 +25,7 @@ def answers(wrong: float, seed: int) -> np.ndarray:
 
 def write(folder: Path, models: dict[str, np.ndarray], **more: object) -> Path:
     result = compare(LABELS, models, GROUPS, CLASSES, resamples=200, group_word="leaves")
-    runs = [
-        {"name": name, "path": f"/home/ada/runs/{number}", "network": "lite0"} for number, name in enumerate(models)
-    ]
+    runs = [{"name": name, "path": f"runs/{number}", "network": "lite0"} for number, name in enumerate(models)]
     content = {"runs": runs, "result": result, "shared": {"images": 240, "groups": 60, "dropped": {}}, "notes": []}
     folder.mkdir(exist_ok=True)
     (folder / "comparison.json").write_text(json.dumps(content | more), encoding="utf-8")

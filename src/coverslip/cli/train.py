@@ -60,7 +60,7 @@ def train(
     settings: Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as model.views=3.")] = None,
 ) -> None:
     """Train, test and report: one command from a folder of pictures to a result with intervals."""
-    from coverslip import api
+    from coverslip import api, forecast
     from coverslip.progress import TerminalProgress
 
     progress = TerminalProgress()
@@ -92,7 +92,7 @@ def train(
             repeats_learning_curve=learning_curve or None,
         )
         if dry_run:
-            _print_dry_run(api.dry_run(plan, progress=progress))
+            _print_dry_run(forecast.dry_run(plan, progress=progress))
             return
         run = api.train(plan, out, verify=verify, progress=progress)
     following = f"coverslip predict {quoted(run.folder)} PICTURES --out predictions.csv"
