@@ -163,12 +163,21 @@ def with_probes(audit: Audit, probes: Sequence[Probe], price: Price | None, acce
             Finding(
                 name="leak-price",
                 severity="notes",
-                title=f"what a split by picture would flatter: {price.difference:.3f}",
-                meaning=price.says,
-                remedy="Name the groups with --group, so that the test tells how the model does on new ones.",
+                title=f"a split by picture would flatter the score by about {price.difference:.3f}"
+                if price.told
+                else "no leak can be told: a split by picture and one by groups score alike",
+                meaning=price.says[:1].upper() + price.says[1:] + ".",
+                remedy="Name the groups with --group all the same: then nobody has to ask."
+                if _only_proposed(audit)
+                else "Nothing: groups are kept whole.",
             )
         )
     return replace(audit, probes=probes, price=price).adding(*decided(found, accept, "accepted"))
+
+
+def _only_proposed(audit: Audit) -> bool:
+    """Whether the groups are only proposed, so that the split does not keep them whole."""
+    return audit.table.grouped_by is None
 
 
 def need_unblocked(audit: Audit, source: str) -> None:

@@ -76,6 +76,13 @@ class Price:
         """The largest difference of a split."""
         return max(self.differences, default=None)
 
+    @property
+    def told(self) -> bool:
+        """Whether a leak can be told from the splits' own noise."""
+        if not self.each:
+            return False
+        return min(self.differences) > 0 or _certain(np.array(self.differences), self.test / max(self.train, 1))
+
     def to_json(self) -> dict[str, Any]:
         """What ``audit.json`` holds."""
         keys = ("by", "random", "grouped", "difference", "low", "high", "train", "test", "groups", "says")
@@ -193,7 +200,7 @@ def _sentence(price: Price) -> str:
     number = NUMBERS[len(differences)] if len(differences) < len(NUMBERS) else str(len(differences))
     spread = f"(spread over {number} split{'s' * (len(differences) > 1)} {low:.3f} to {high:.3f})"
     scores = f"random split {price.random:.3f}, by {price.by or 'group'} {price.grouped:.3f}"
-    if low > 0 or _certain(differences, price.test / max(price.train, 1)):
+    if price.told:
         return f"{scores}: {mean:.3f} of the score was leakage {spread}"
     return f"{scores}: {mean:.3f} apart {spread}; no leak can be told from the splits' own noise"
 
