@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -145,3 +146,9 @@ def test_real_leaf_photographs_are_proposed_runs_that_leave_every_class_divided(
     assert best.use.startswith("shots:") and best.pictures > 1000
     counts = table.with_columns(group=best.groups).frame.group_by("label").agg(pl.col("group").n_unique())
     assert counts["group"].min() >= 10
+
+
+def test_pictures_of_arrays_have_no_names_that_could_propose_anything(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=pictures, y_train=np.random.default_rng(1).integers(0, 3, 60))
+    assert propose_groups(scan(tmp_path / "a.npz")) == []

@@ -31,6 +31,8 @@ DRAFT_MARGIN = 2  # a JPEG is decoded at reduced scale only while it stays this 
 _one_big_picture = threading.Lock()
 # Pillow warns above 89 million pixels; the bound here is ours, stated above, and reported for the picture by name.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Broken EXIF spoils nothing, and Pillow's many lines about it help nobody.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
 class UnreadableError(Exception):

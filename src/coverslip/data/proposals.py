@@ -16,6 +16,7 @@ import polars as pl
 
 from coverslip.data.groups import BURST, PARENT, SHOTS, read_names
 from coverslip.data.shots import UUID, Series, series, shot_runs, time_runs
+from coverslip.data.sources.arrays import Arrays
 from coverslip.data.table import PARTS, ImageTable
 
 GAPS = (6, 5, 3, 2, 1)
@@ -102,7 +103,7 @@ def propose_groups(table: ImageTable, facts: pl.DataFrame | None = None) -> list
         facts: of the same rows, with the columns ``camera`` and ``taken``; without them times say nothing.
     """
     rows = table.rows()
-    if not rows:
+    if not rows or isinstance(table.source, Arrays):  # arrays have no names of their own
         return []
     named = list(_by_identifier(table, rows))
     first = [each for each in named if each.pictures >= MOST * len(rows)]
