@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coverslip.data.groups import group_table, join_groups, join_sets, join_twins
+from coverslip.data.groups import group_table, join_groups, join_sets
 from coverslip.data.sources.source import Files
 from coverslip.data.split import (
     assign_folds,
@@ -130,8 +130,7 @@ def test_the_parent_folder_can_be_the_group_only_inside_a_class_folder(tmp_path)
 
 def test_exact_copies_join_their_groups(tmp_path):
     rows = [(f"{i}.png", "ab"[i % 2], None, None) for i in range(6)]
-    joined, twins = join_twins(table(rows, tmp_path), ["h0", "h1", "h2", "h0", None, "h5"])
-    assert twins == [[0, 3]]
+    joined = join_sets(table(rows, tmp_path), [[0, 3]])
     assert joined.groups([0, 3]) == ["0.png", "0.png"]
     assert joined.frame["group"].to_list() == ["0.png", None, None, "0.png", None, None]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coverslip.cli.options import Accept, Drop, Fix, Group, Settings, Site, Verify
 from coverslip.cli.terminal import quoted
 
 if TYPE_CHECKING:
@@ -21,23 +22,14 @@ def audit(
     out: Annotated[
         Path | None, typer.Option(help="Folder for audit.html, audit.json and corrected tables; must not exist.")
     ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            help="What keeps pictures together: a column, a pattern of the path, parent, shots:K or burst:SECONDS."
-        ),
-    ] = None,
-    site: Annotated[
-        str | None, typer.Option(help="Hospital, camera, batch: named like --group; each stays in one part.")
-    ] = None,
-    accept: Annotated[list[str] | None, typer.Option(help="This finding has been decided on; it stays listed.")] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="Leave out the pictures that this finding concerns.")] = None,
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Keep one of exact copies, none under two labels, groups in one part.")
-    ] = False,
+    group: Group = None,
+    site: Site = None,
+    accept: Accept = None,
+    drop: Drop = None,
+    fix: Fix = False,
     quick: Annotated[bool, typer.Option("--quick", help="No shortcut probes and no price of a leak.")] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Read every file again before trusting the cache.")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as split.seed=1.")] = None,
+    verify: Verify = False,
+    settings: Settings = None,
 ) -> None:
     """What is wrong with these pictures, before any training: copies, groups, splits, shortcuts. Changes nothing."""
     from coverslip import api

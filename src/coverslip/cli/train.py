@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coverslip.cli.options import Accept, Drop, Fix, Group, Settings, Site, Verify
 from coverslip.cli.terminal import print_result, quoted
 from coverslip.errors import UserError
 
@@ -20,20 +21,11 @@ def train(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Network by name. Default: efficientnet-lite0.")] = None,
     depth: Annotated[str | None, typer.Option(help="How much of the network is trained. Now: head.")] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            help="What keeps pictures together: a column, a pattern of the path, parent, shots:K or burst:SECONDS."
-        ),
-    ] = None,
-    site: Annotated[
-        str | None, typer.Option(help="Hospital, camera, batch: named like --group; each stays in one part.")
-    ] = None,
-    accept: Annotated[list[str] | None, typer.Option(help="Go on with this finding of the audit.")] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="Leave out the pictures that this finding concerns.")] = None,
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Keep one of exact copies, none under two labels, groups in one part.")
-    ] = False,
+    group: Group = None,
+    site: Site = None,
+    accept: Accept = None,
+    drop: Drop = None,
+    fix: Fix = False,
     price: Annotated[
         bool, typer.Option("--price", help="Also look for shortcuts and put a price on a leak; up to a minute.")
     ] = False,
@@ -52,12 +44,12 @@ def train(
         bool, typer.Option("--learning-curve", help="Also what more pictures would buy.")
     ] = False,
     refit: Annotated[bool, typer.Option("--refit", help="Train on train and validation together.")] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Read every file again before trusting the cache.")] = False,
+    verify: Verify = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be read, how long, how much disk.")
     ] = False,
     resume: Annotated[Path | None, typer.Option(help="Go on with an unfinished run.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as model.views=3.")] = None,
+    settings: Settings = None,
 ) -> None:
     """Train, test and report: one command from a folder of pictures to a result with intervals."""
     from coverslip import api, forecast

@@ -174,24 +174,6 @@ def join_groups(groups: Sequence[str], twins: Sequence[Hashable | None]) -> list
     return _joined(groups, sets.values())
 
 
-def join_twins(table: ImageTable, hashes: Sequence[Hashable | None]) -> tuple[ImageTable, list[list[int]]]:
-    """Put exact copies (the same decoded pixels under several names) into one group.
-
-    Args:
-        table: a table of pictures.
-        hashes: for every row what its decoded pixels are known by; None for one that cannot be read.
-
-    Returns:
-        The table, with a group for every row that has a twin; and the rows of each set of twins.
-    """
-    sets: dict[Hashable, list[int]] = {}
-    for row, value in enumerate(hashes):
-        if value is not None:
-            sets.setdefault(value, []).append(row)
-    twins = [rows for rows in sets.values() if len(rows) > 1]
-    return join_sets(table, twins), twins
-
-
 def _joined(groups: Sequence[str], sets: Iterable[Sequence[str]]) -> list[str]:
     """The name that sorts first among all that are chained to each group by these sets of names."""
     parent = {name: name for name in groups}
