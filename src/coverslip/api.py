@@ -21,7 +21,7 @@ from coverslip.auditing.repair import write_corrected
 from coverslip.comparison import compare_runs
 from coverslip.config import from_mapping, override, read_toml, to_mapping
 from coverslip.data.cache import read_pixels, with_status
-from coverslip.data.groups import BURST, SHOTS, group_by_time, join_sets, seconds_of
+from coverslip.data.groups import SHOTS, fill_in_times, join_sets
 from coverslip.data.proposals import WIDE_GAP
 from coverslip.data.scan import scan
 from coverslip.data.shots import refine_groups
@@ -31,10 +31,9 @@ from coverslip.data.summary import file_notes, relative_root, summarize
 from coverslip.data.table import ImageTable
 from coverslip.errors import UserError
 from coverslip.experiment import environment, run, write_plan
-from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
-from coverslip.inspection import appraise, divide, inspect, write_audit
-from coverslip.models.catalog import network_entry, pretrained
+from coverslip.inspection import appraise, divide, inspect, open_extractor, write_audit
+from coverslip.models.catalog import network_entry
 from coverslip.progress import SILENT, EventLog, Progress
 from coverslip.registry import nearest
 from coverslip.reporting.answers import read_answers, template
@@ -43,7 +42,7 @@ from coverslip.reporting.compare_page import write_comparison
 from coverslip.reporting.run_files import read_run
 from coverslip.reporting.run_page import write_report
 from coverslip.runs import Run, claim_run_folder
-from coverslip.settings import DataConfig, Experiment, input_size, input_spec
+from coverslip.settings import DataConfig, Experiment, input_size
 from coverslip.storage import explain_full_disk, write_text
 
 
@@ -112,9 +111,8 @@ def audit(
 
 def _audit(settings: Experiment, verify: bool, price: bool, progress: Progress) -> tuple[Audit, ImageTable | None]:
     """The audit, and where no groups were given the table with those that are proposed."""
-    network = network_entry(settings.model.network)
     table = scan(settings.data.source, settings.data.group)
-    size = input_size(settings, network)
+    size = input_size(settings, network_entry(settings.model.network))
     pixels = read_pixels(table, size, settings.input.fit, verify=verify, progress=progress)
     found = inspect(settings, table, pixels, progress)
     try:
@@ -126,9 +124,7 @@ def _audit(settings: Experiment, verify: bool, price: bool, progress: Progress) 
     proposed = found.table.with_columns(group=found.supposed_groups()[0]) if found.proposals else None
     if not price:
         return found, proposed
-    spec = input_spec(settings, network, pixels.format)
-    spec = spec.fitted(pixels.pixels, found.table.rows("train"), settings.training.seed)
-    extractor = FeatureExtractor(pretrained(settings.model.network, spec.channels), spec)
+    extractor = open_extractor(settings, found.table, pixels)
     found = appraise(settings, found, pixels, extractor, progress)
     if proposed is not None and found.proposals[0].use.startswith(SHOTS):
         # Runs of shot numbers are cut where the network sees different things; labels play no part in it.
@@ -264,8 +260,7 @@ def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, grou
     log = EventLog(there.events_file, progress)
     predictions, facts = model.predict(table, log)
     table = with_status(table, facts).with_columns(split=["test"] * len(table))
-    if group.startswith(BURST) and group not in table.further:
-        table = group_by_time(table, facts, seconds_of(group))
+    table = fill_in_times(table, facts, group)
     rows = table.rows()
     if not rows:
         raise UserError(f"none of the {len(table)} pictures can be read", f"the first: {facts['status'][0]}")

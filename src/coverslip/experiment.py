@@ -21,11 +21,11 @@ from coverslip.devices import keep_big_blocks, machine, pick_device
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import fit_trust
-from coverslip.inspection import appraise, divide, found_text, inspect, tell, write_audit
-from coverslip.models.catalog import network_entry, pretrained
+from coverslip.inspection import appraise, divide, found_text, inspect, open_extractor, tell, write_audit
+from coverslip.models.catalog import network_entry
 from coverslip.progress import SILENT, EventLog, Progress
 from coverslip.runs import Run
-from coverslip.settings import Experiment, input_size, input_spec
+from coverslip.settings import Experiment, input_size
 from coverslip.storage import evict, write_text
 from coverslip.tasks.classification import Classification
 from coverslip.training.heads import Head, fit_head
@@ -40,8 +40,7 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     keep_big_blocks()
     log = EventLog(folder.events_file, progress)
     write_plan(plan, folder)
-    network = network_entry(plan.model.network)
-    size = input_size(plan, network)
+    size = input_size(plan, network_entry(plan.model.network))
     table = scan(plan.data.source, plan.data.group)
     log.note(found_text(table))
     pixels = read_pixels(table, size, plan.input.fit, verify=verify, progress=log)
@@ -54,8 +53,7 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     write_audit(plan, audit, folder)
     table = audit.table
 
-    spec = input_spec(plan, network, pixels.format).fitted(pixels.pixels, table.rows("train"), plan.training.seed)
-    extractor = FeatureExtractor(pretrained(plan.model.network, spec.channels), spec)
+    extractor = open_extractor(plan, table, pixels)
     if plan.audit.price:
         audit = appraise(plan, audit, pixels, extractor, log)
         write_audit(plan, audit, folder)

@@ -7,24 +7,23 @@ from coverslip.auditing.price import leak_price
 from coverslip.auditing.repair import write_corrected
 from coverslip.auditing.shortcuts import probe_shortcuts
 from coverslip.data.cache import PixelCache, with_status
-from coverslip.data.groups import BURST, group_by_time, seconds_of
+from coverslip.data.groups import fill_in_times
 from coverslip.data.sources.source import Files
 from coverslip.data.split import site_names, split_table
 from coverslip.data.summary import fit_notes, relative_root, summarize
 from coverslip.data.table import PARTS, ImageTable
 from coverslip.inference.features import FeatureExtractor
-from coverslip.models.catalog import network_entry
+from coverslip.models.catalog import network_entry, pretrained
 from coverslip.progress import Progress
 from coverslip.runs import Run
-from coverslip.settings import Experiment, input_size
+from coverslip.settings import Experiment, input_size, input_spec
 from coverslip.storage import digest
 
 
 def inspect(plan: Experiment, table: ImageTable, pixels: PixelCache, log: Progress) -> Audit:
     """What was read and what was not, what is wrong with it, and what was decided about that; copies share a group."""
     table = with_status(table, pixels.facts)
-    if plan.data.group.startswith(BURST) and plan.data.group not in table.further:
-        table = group_by_time(table, pixels.facts, seconds_of(plan.data.group))
+    table = fill_in_times(table, pixels.facts, plan.data.group)
     table = table.noting(*fit_notes(pixels.facts, plan.input.fit))
     wish = plan.audit
     return audit_table(
@@ -49,6 +48,13 @@ def divide(plan: Experiment, audit: Audit) -> Audit:
     whole = plan.split.sites == "whole"
     table = split_table(audit.table, plan.split.fractions, plan.split.seed, sites=sites, whole_sites=whole)
     return judge_split(audit, table, plan.audit.accept)
+
+
+def open_extractor(plan: Experiment, table: ImageTable, pixels: PixelCache) -> FeatureExtractor:
+    """The frozen network of a plan, with its preparation; grey values that set it come from train only."""
+    spec = input_spec(plan, network_entry(plan.model.network), pixels.format)
+    spec = spec.fitted(pixels.pixels, table.rows("train"), plan.training.seed)
+    return FeatureExtractor(pretrained(plan.model.network, spec.channels), spec)
 
 
 def appraise(plan: Experiment, audit: Audit, pixels: PixelCache, extractor: FeatureExtractor, log: Progress) -> Audit:

@@ -29,7 +29,7 @@ def group_table(table: ImageTable, by: str) -> ImageTable:
     Raises:
         UserError: it is none of these, or fits no picture.
     """
-    if by.startswith(BURST) and by not in table.further:
+    if _is_burst(table, by):
         empty = table.with_columns(group=[None] * len(table))
         return replace(empty, grouped_by=f"EXIF times at most {seconds_of(by):g} s apart")
     names = read_names(table, by)
@@ -40,6 +40,25 @@ def group_table(table: ImageTable, by: str) -> ImageTable:
         )
     table = replace(table.with_columns(group=names), grouped_by=_source(table, by))
     return note_lonely(table, f"which --group {by!r} does not name")
+
+
+def fill_in_times(table: ImageTable, facts: pl.DataFrame, by: str) -> ImageTable:
+    """The same table; with ``burst:SECONDS``, which `group_table` could only check, the groups are filled in.
+
+    Args:
+        table: from `group_table`.
+        facts: of the same rows, with the columns ``camera`` and ``taken``.
+        by: what `group_table` was given.
+
+    Raises:
+        UserError: no picture says when it was taken.
+    """
+    return group_by_time(table, facts, seconds_of(by)) if _is_burst(table, by) else table
+
+
+def _is_burst(table: ImageTable, by: str) -> bool:
+    """A column that is really called so wins."""
+    return by.startswith(BURST) and by not in table.further
 
 
 def _source(table: ImageTable, by: str) -> str:
