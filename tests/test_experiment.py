@@ -109,7 +109,7 @@ def test_every_stage_says_how_far_it_is(folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"model_depth": "tail"}, "not there yet"),
+        ({"model_depth": "blok5"}, "did you mean .block5"),
         ({"model_network": "efficientnet-light0"}, "did you mean 'efficientnet-lite0'"),
         ({"model_views": 9}, "views=9"),
         ({"input_fit": "pda"}, "did you mean 'pad'"),

@@ -19,18 +19,37 @@ _HOMES = {
     "predict": "coverslip.api",
     "evaluate": "coverslip.api",
     "report": "coverslip.api",
+    "fit": "coverslip.training.arrays",
+    "summary": "coverslip.models.summary",
     "leaves": "coverslip.data.synthetic",
     "UserError": "coverslip.errors",
 }
-_NAMES = {"leaves": "write_leaves"}
+_NAMES = {"leaves": "write_leaves", "fit": "fit_arrays", "evaluate": "evaluate_any"}
 
-__all__ = ["UserError", "audit", "compare", "evaluate", "leaves", "load", "plan", "predict", "report", "scan", "train"]
+__all__ = [
+    "UserError",
+    "audit",
+    "compare",
+    "evaluate",
+    "fit",
+    "leaves",
+    "load",
+    "plan",
+    "predict",
+    "report",
+    "scan",
+    "summary",
+    "train",
+]
 
 if TYPE_CHECKING:
-    from coverslip.api import audit, compare, evaluate, load, plan, predict, report, train
+    from coverslip.api import audit, compare, load, plan, predict, report, train
+    from coverslip.api import evaluate_any as evaluate
     from coverslip.data.scan import scan
     from coverslip.data.synthetic import write_leaves as leaves
     from coverslip.errors import UserError
+    from coverslip.models.summary import summary
+    from coverslip.training.arrays import fit_arrays as fit
 
 
 def __getattr__(name: str) -> Any:

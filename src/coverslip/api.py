@@ -20,6 +20,7 @@ from coverslip.auditing.findings import Finding
 from coverslip.auditing.repair import write_corrected
 from coverslip.comparison import compare_runs
 from coverslip.config import from_mapping, override, read_toml, to_mapping
+from coverslip.data.augment import augmentation
 from coverslip.data.cache import read_pixels, with_status
 from coverslip.data.groups import SHOTS, fill_in_times, join_sets
 from coverslip.data.proposals import WIDE_GAP
@@ -30,10 +31,12 @@ from coverslip.data.sources.source import Files
 from coverslip.data.summary import file_notes, relative_root, summarize
 from coverslip.data.table import ImageTable
 from coverslip.errors import UserError
-from coverslip.experiment import environment, run, write_plan
+from coverslip.experiment import environment, run, test_rates, write_plan
+from coverslip.figures.rates import rates_figure
 from coverslip.inference.predictor import Predictor
 from coverslip.inspection import appraise, divide, inspect, open_extractor, write_audit
 from coverslip.models.catalog import network_entry
+from coverslip.models.own import add_own
 from coverslip.progress import SILENT, EventLog, Progress
 from coverslip.registry import nearest
 from coverslip.reporting.answers import read_answers, template
@@ -41,17 +44,18 @@ from coverslip.reporting.audit_page import write_audit_page
 from coverslip.reporting.compare_page import write_comparison
 from coverslip.reporting.run_files import read_run
 from coverslip.reporting.run_page import write_report
-from coverslip.runs import Run, claim_run_folder
-from coverslip.settings import DataConfig, Experiment, input_size
-from coverslip.storage import explain_full_disk, write_text
+from coverslip.runs import Run, claim_run_folder, next_free
+from coverslip.settings import DataConfig, Experiment, input_size, settled
+from coverslip.storage import explain_full_disk, write_text, writing
 
 
-def plan(source: str | Path, *, settings: Sequence[str] = (), **options: Any) -> Experiment:
+def plan(source: str | Path, *, settings: Sequence[str] = (), augment: str | None = None, **options: Any) -> Experiment:
     """All settings of a run.
 
     Args:
         source: a folder, a table, an ``.npz`` file, or the ``experiment.toml`` of a run to repeat.
         settings: assignments such as ``model.views=3``; they win over all else.
+        augment: a preset of `coverslip.data.augment.PRESETS`; single strengths are settings, ``augment.rotate=20``.
         options: ``section_key`` of a setting, such as ``split_seed=1``; None leaves it as it is.
 
     Raises:
@@ -66,6 +70,8 @@ def plan(source: str | Path, *, settings: Sequence[str] = (), **options: Any) ->
         if not Path(base.data.source).is_absolute():
             mapping["data"]["source"] = str((path.absolute().parent / base.data.source).resolve())
     given = [(key.partition("_"), value) for key, value in options.items() if value is not None]
+    if augment is not None:
+        mapping["augment"] = to_mapping(augmentation(augment))
     for (section, _, key), value in given:
         mapping.setdefault(section, {})[key] = value
     return from_mapping(Experiment, override(mapping, list(settings)), "experiment")
@@ -150,6 +156,7 @@ def train(
     source: str | Path | Experiment,
     out: str | Path | None = None,
     *,
+    network: object | None = None,
     verify: bool = False,
     resume: bool = False,
     progress: Progress = SILENT,
@@ -160,6 +167,9 @@ def train(
     Args:
         source: what `plan` takes, or a plan.
         out: the run's folder, which must not exist; by default ``runs/NAME-DATE-N``.
+        network: one of your own, instead of a name: a `torch.nn.Module`, or a Keras model on PyTorch, that takes
+            (N, C, H, W) on the scale 0 to 1 and gives scores (N, K). A copy of all of it is trained; ``input_size=64``
+            says what pictures it takes. Its run is loaded by ``load(run, network=...)``.
         verify: read every file again instead of trusting that size and time tell whether it changed.
         resume: ``out`` holds an unfinished run of the same plan; go on with it.
         progress: told what happens.
@@ -168,6 +178,8 @@ def train(
     Returns:
         The run; ``run.test_file`` holds every score with its interval, ``run.report_file`` the page.
     """
+    if network is not None:
+        options["model_network"] = add_own(network)
     settings = source if isinstance(source, Experiment) else plan(source, **options)
     if out is None:
         out = claim_run_folder(scan(settings.data.source, settings.data.group).name)
@@ -176,6 +188,39 @@ def train(
         run(settings, folder, verify=verify, progress=progress)
         write_report(folder.folder)
     return folder
+
+
+def find_rate(
+    source: str | Path | Experiment, out: str | Path | None = None, *, progress: Progress = SILENT, **options: Any
+) -> tuple[float, Path]:
+    """Test learning rates from tiny to huge, a hundred steps in all; nothing is kept but the figure.
+
+    Args:
+        source: what `plan` takes, or a plan; its depth must be deeper than a head.
+        out: the figure, PNG or SVG; must not exist; by default ``rates.png``.
+        progress: told what happens.
+        options: settings, as for `plan`.
+
+    Returns:
+        The rate at which the loss falls fastest, and where the figure is.
+
+    Raises:
+        UserError: the figure is there already, or a head is to be trained, which has no learning rate.
+    """
+    settings = settled(source if isinstance(source, Experiment) else plan(source, **options))
+    path = Path(out or "rates.png")
+    if path.exists():
+        raise UserError(f"{str(path)!r} exists already", f"give another --out, such as {next_free(path).name!r}")
+    if settings.model.depth in ("head", "auto"):
+        raise UserError(
+            f"depth {settings.model.depth!r} has no learning rate to test", "add --depth tail, all or a stage"
+        )
+    test = test_rates(settings, progress)
+    rows = test.frame
+    figure = rates_figure(rows["rate"].to_list(), rows["loss"].to_list(), rows["smooth"].to_list(), test.suggestion)
+    with writing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:] or "png", dpi=150)
+    return test.suggestion, path
 
 
 def unfinished(folder: str | Path) -> Experiment:
@@ -195,12 +240,18 @@ def unfinished(folder: str | Path) -> Experiment:
     return plan(there.experiment_file)
 
 
-def load(folder: str | Path) -> Predictor:
+def load(folder: str | Path, *, network: object | None = None) -> Predictor:
     """The trained model of a run.
+
+    Args:
+        folder: the run.
+        network: where the run was trained with a network of your own, that network again (with any weights).
 
     Raises:
         UserError: there is none, or its files do not belong together.
     """
+    if network is not None:
+        add_own(network)
     return Predictor.load(Run.open(folder))
 
 
@@ -254,6 +305,19 @@ def evaluate(
         _evaluate(model, table, there, str(source), group, progress)
         write_report(there.folder)
     return there
+
+
+def evaluate_any(what: Any, *arguments: Any, **options: Any) -> Any:
+    """Score a run on new labelled pictures, or a network on arrays; the public ``coverslip.evaluate``.
+
+    ``evaluate(run, source)`` is `evaluate`; ``evaluate(network, x, y)`` is
+    `coverslip.training.arrays.evaluate_arrays`.
+    """
+    if isinstance(what, str | Path):
+        return evaluate(what, *arguments, **options)
+    from coverslip.training.arrays import evaluate_arrays
+
+    return evaluate_arrays(what, *arguments, **options)
 
 
 def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, group: str, progress: Progress) -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from coverslip.config import to_toml
+from coverslip.data.augment import Augmentation
 from coverslip.data.cache import PixelCache
 from coverslip.data.table import ImageTable
 from coverslip.evidence.basis import proportion
@@ -146,7 +147,8 @@ def _settings(plan: Experiment) -> str:
     """What names the settings that a model depends on: not where the pictures lie, nor what else is measured."""
     wish = (plan.audit.accept, plan.audit.drop, plan.audit.fix)
     grouping = (plan.data.group, plan.data.site)
-    return digest("settings", wish, grouping, *map(to_toml, (plan.split, plan.input, plan.model, plan.training)))
+    settings = (plan.split, plan.input, plan.model, plan.training, plan.recipe, plan.augment or Augmentation())
+    return digest("settings", wish, grouping, *map(to_toml, settings))
 
 
 def _share(hits: npt.NDArray[np.bool_], groups: Integers | None) -> Score:

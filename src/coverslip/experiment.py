@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import torch
+from torch import nn
 
 from coverslip.assessment import open_test, write_label_errors
 from coverslip.auditing.audit import need_unblocked
@@ -17,18 +18,19 @@ from coverslip.data.cache import PixelCache, read_pixels
 from coverslip.data.scan import scan
 from coverslip.data.summary import relative_root
 from coverslip.data.table import ImageTable
+from coverslip.depths import choose_depth
 from coverslip.devices import keep_big_blocks, machine, pick_device
 from coverslip.inference.features import FeatureExtractor
-from coverslip.inference.predictor import Predictor
-from coverslip.inference.trust import fit_trust
 from coverslip.inspection import appraise, divide, found_text, inspect, open_extractor, tell, write_audit
+from coverslip.learning import forget_checkpoints, learn, prepare_part
 from coverslip.models.catalog import network_entry
+from coverslip.models.folding import fold_batch_norm
 from coverslip.progress import SILENT, EventLog, Progress
 from coverslip.runs import Run
-from coverslip.settings import Experiment, input_size
+from coverslip.settings import Experiment, input_size, settled
 from coverslip.storage import evict, write_text
-from coverslip.tasks.classification import Classification
-from coverslip.training.heads import Head, fit_head
+from coverslip.training.part import new_network
+from coverslip.training.rate_finder import RateTest, find_rate
 from coverslip.training.repeats import cross_validate, learning_curve, repeat_seeds
 
 
@@ -39,6 +41,7 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     """
     keep_big_blocks()
     log = EventLog(folder.events_file, progress)
+    plan = settled(plan)
     write_plan(plan, folder)
     size = input_size(plan, network_entry(plan.model.network))
     table = scan(plan.data.source, plan.data.group)
@@ -53,96 +56,51 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     write_audit(plan, audit, folder)
     table = audit.table
 
-    extractor = open_extractor(plan, table, pixels)
     if plan.audit.price:
+        extractor = open_extractor(plan, table, pixels)
         audit = appraise(plan, audit, pixels, extractor, log)
         write_audit(plan, audit, folder)
-    predictor, head, held_out = _train(plan, table, pixels, extractor, log)
+    if plan.model.depth == "auto":
+        plan = choose_depth(plan, table, pixels, log)
+        write_plan(plan, folder)
+    learned = learn(plan, table, pixels, folder, log)
+    predictor, held_out = learned.predictor, learned.held_out
     predictor.save(folder)
-    head.history.write_csv(folder.history_file)
-    head.strengths.write_csv(folder.strengths_file)
+    learned.history.write_csv(folder.history_file)
+    if learned.strengths is not None:
+        learned.strengths.write_csv(folder.strengths_file)
+    forget_checkpoints(folder)
 
-    _repeat(plan, table, pixels, extractor, head.strength, folder, log)
+    _repeat(plan, table, pixels, predictor.extractor, learned.strength, folder, log)
     evidence, tested = open_test(plan, table, pixels, predictor, folder, log)
     rows = held_out.rows + table.rows("test")
     write_label_errors(table, rows, np.concatenate([held_out.probabilities, tested]), folder)
-    folder.write_json(folder.environment_file, environment(log, extractor, pixels))
+    folder.write_json(folder.environment_file, environment(log, predictor.extractor, pixels, learned.computed))
     folder.write_json(folder.test_file, evidence)  # last: a run with this file is finished
     evict()
     return evidence
+
+
+def test_rates(plan: Experiment, progress: Progress = SILENT) -> RateTest:
+    """The learning-rate range test on the training pictures of a (settled) plan; nothing is written to a run."""
+    table = scan(plan.data.source, plan.data.group)
+    size = input_size(plan, network_entry(plan.model.network))
+    pixels = read_pixels(table, size, plan.input.fit, progress=progress)
+    table = divide(plan, inspect(plan, table, pixels, progress)).table
+    ready = prepare_part(plan, table, pixels, progress)
+    network = new_network(ready.design, ready.weights, len(table.classes), plan.recipe.seed)
+    part: nn.Module = network.since(ready.stage)
+    if plan.model.fold and ready.weights:
+        shape = ready.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:]
+        part = fold_batch_norm(part, tuple(shape))[0]
+    labels = np.asarray(table.labels(ready.train), np.int64)
+    return find_rate(part, ready.inputs, labels, len(table.classes), plan.recipe, mix=ready.mix, progress=progress)
 
 
 def write_plan(plan: Experiment, folder: Run) -> None:
     """Write ``experiment.toml``, with the source as seen from the run's folder."""
     source = relative_root(Path(plan.data.source).absolute(), folder.folder.absolute())
     write_text(folder.experiment_file, to_toml(replace(plan, data=replace(plan.data, source=source))))
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """What heads that were fitted without a picture (and its group) say of it: rows of the table, and (N, K)."""
-
-    rows: list[int]
-    probabilities: npt.NDArray[np.float64]
-
-
-def _train(
-    plan: Experiment, table: ImageTable, pixels: PixelCache, extractor: FeatureExtractor, log: Progress
-) -> tuple[Predictor, Head, HeldOut]:
-    """A head fitted on train, and what validation calibrates; the test part is not touched."""
-    channels = extractor.spec.channels
-    if channels == 1:
-        log.note("grey pictures are shown in grey to a network that was trained on color")
-    elif channels != 3:
-        log.note(f"the network's first layer, trained on color, is adapted to {channels} channels")
-    keys = pixels.facts["row_hash"].to_list()
-    train, validation = table.rows("train"), table.rows("validation")
-    seen = frozenset(keys[row] for row in train + validation)
-    if plan.training.refit:
-        train, validation = sorted(train + validation), []
-    views = plan.model.views
-    features = extractor.extract(pixels.pixels, train, keys, views, log, "computing features")
-    held = None
-    if validation:
-        held = extractor.extract(pixels.pixels, validation, keys, 1, log, "features of validation")
-    head = fit_head(
-        features,
-        table.labels(train),
-        table.groups(train),
-        len(table.classes),
-        views=views,
-        validation=None if held is None else (held, table.labels(validation)),
-        strengths=plan.training.strengths,
-        folds=plan.training.folds,
-        seed=plan.training.seed,
-        progress=log,
-    )
-    about = {
-        "depth": plan.model.depth,
-        "strength": head.strength,
-        "trained_on": {"pictures": len(train), "groups": len(set(table.groups(train)))},
-        "assumes": _shares(table, train),
-        "origin": network_entry(plan.model.network).origin,
-    }
-    task = Classification(table.classes, head.temperature)
-    predictor = Predictor(plan.model.network, extractor, head.weight, head.bias, task, about, seen)
-    held_out = HeldOut(train, task.probabilities(head.held))
-    if held is None:
-        log.note("note: with --refit no picture is left to calibrate sets and familiarity with, so there are none")
-        return predictor, head, held_out
-    calibrated = predictor.probabilities(held)
-    trust = fit_trust(
-        features[: len(train)],
-        np.asarray(table.labels(train)),
-        table.frame["path"].gather(train).to_list(),
-        held,
-        np.asarray(table.labels(validation)),
-        table.group_codes(validation),
-        calibrated,
-        plan.training.coverage,
-    )
-    held_out = HeldOut(train + validation, np.concatenate([held_out.probabilities, calibrated]))
-    return replace(predictor, trust=trust), head, held_out
 
 
 def _repeat(
@@ -190,13 +148,9 @@ def _repeat(
         folder.write_json(folder.learning_curve_file, curve)
 
 
-def _shares(table: ImageTable, rows: list[int]) -> dict[str, float]:
-    """The share of each class among the training pictures: what the probabilities take for usual."""
-    counts = np.bincount(table.labels(rows), minlength=len(table.classes))
-    return {name: round(float(share), 6) for name, share in zip(table.classes, counts / counts.sum(), strict=True)}
-
-
-def environment(log: EventLog, extractor: FeatureExtractor, pixels: PixelCache | None) -> dict[str, Any]:
+def environment(
+    log: EventLog, extractor: FeatureExtractor, pixels: PixelCache | None, computed_before: int = 0
+) -> dict[str, Any]:
     """What a reader needs to repeat or judge a run: versions, machine, seconds a stage, what came from the cache."""
     packages = ("coverslip", "torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "pillow", "polars")
     versions = {}
@@ -205,7 +159,7 @@ def environment(log: EventLog, extractor: FeatureExtractor, pixels: PixelCache |
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "not installed"
-    computed = {"views through the network": extractor.computed}
+    computed = {"views through the network": extractor.computed + computed_before}
     if pixels is not None:
         computed = {"pictures decoded": pixels.decoded, **computed}
     decoder = f"Pillow {versions['pillow']}; tifffile and imagecodecs where Pillow would lose depth or channels"

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from coverslip.auditing.audit import Audit, audit_table, judge_split, with_probes
 from coverslip.auditing.price import leak_price
 from coverslip.auditing.repair import write_corrected
 from coverslip.auditing.shortcuts import probe_shortcuts
 from coverslip.data.cache import PixelCache, with_status
 from coverslip.data.groups import fill_in_times
+from coverslip.data.inputs import InputSpec
 from coverslip.data.sources.source import Files
 from coverslip.data.split import site_names, split_table
 from coverslip.data.summary import fit_notes, relative_root, summarize
 from coverslip.data.table import PARTS, ImageTable
 from coverslip.inference.features import FeatureExtractor
-from coverslip.models.catalog import network_entry, pretrained
+from coverslip.models.catalog import network_entry
+from coverslip.models.freeze import frozen_part
 from coverslip.progress import Progress
 from coverslip.runs import Run
-from coverslip.settings import Experiment, input_size, input_spec
+from coverslip.settings import (
+    Experiment,
+    ModelConfig,
+    design_of,
+    input_size,
+    input_spec,
+    is_pretrained,
+    starting_weights,
+)
 from coverslip.storage import digest
 
 
@@ -50,11 +62,20 @@ def divide(plan: Experiment, audit: Audit) -> Audit:
     return judge_split(audit, table, plan.audit.accept)
 
 
-def open_extractor(plan: Experiment, table: ImageTable, pixels: PixelCache) -> FeatureExtractor:
-    """The frozen network of a plan, with its preparation; grey values that set it come from train only."""
+def fitted_spec(plan: Experiment, table: ImageTable, pixels: PixelCache) -> InputSpec:
+    """The network's preparation; grey values that set it come from train only."""
     spec = input_spec(plan, network_entry(plan.model.network), pixels.format)
-    spec = spec.fitted(pixels.pixels, table.rows("train"), plan.training.seed)
-    return FeatureExtractor(pretrained(plan.model.network, spec.channels), spec)
+    return spec.fitted(pixels.pixels, table.rows("train"), plan.training.seed)
+
+
+def open_extractor(plan: Experiment, table: ImageTable, pixels: PixelCache) -> FeatureExtractor:
+    """The frozen network of a plan, all but its classifier; without pretrained weights, the default network."""
+    if not is_pretrained(plan):
+        size = input_size(plan, network_entry(plan.model.network))
+        plan = replace(plan, model=ModelConfig(), input=replace(plan.input, size=size[0]))
+    spec = fitted_spec(plan, table, pixels)
+    design = design_of(plan, spec.channels)
+    return FeatureExtractor(frozen_part(design, starting_weights(plan, spec.channels)), spec)
 
 
 def appraise(plan: Experiment, audit: Audit, pixels: PixelCache, extractor: FeatureExtractor, log: Progress) -> Audit:

@@ -29,6 +29,7 @@ class Run:
         self.model_folder = self.folder / "model"
         self.weights_file = self.model_folder / "weights.safetensors"
         self.model_file = self.model_folder / "model.json"
+        self.checkpoints_folder = self.folder / "checkpoints"
         self.test_file = self.folder / "test.json"
         self.ledger_file = self.folder / "ledger.json"
         self.predictions_file = self.folder / "predictions.csv"

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coverslip.auditing.findings import NAMES
-from coverslip.data.augment import VIEWS
+from coverslip.data.augment import PRESETS, VIEWS, Augmentation
 from coverslip.data.decoding import PixelFormat
 from coverslip.data.inputs import FITS, SIZES, InputSpec
 from coverslip.data.split import FRACTIONS
 from coverslip.errors import UserError
-from coverslip.models.catalog import DEFAULT_NETWORK, NetworkEntry
+from coverslip.models.catalog import (
+    DEFAULT_NETWORK,
+    NetworkEntry,
+    check_options,
+    file_weights,
+    network_entry,
+    pretrained_weights,
+)
+from coverslip.models.design import Design
+from coverslip.models.freeze import stage_at
+from coverslip.models.stages import CLASSIFIER
 from coverslip.registry import nearest
 from coverslip.training.heads import STRENGTHS
+from coverslip.training.recipe import Recipe
 
-DEPTHS = ("head",)
+if TYPE_CHECKING:
+    from torch import Tensor
+
 SITES = ("whole", "balanced")
 
 
@@ -79,14 +94,23 @@ class ModelConfig:
     """Which network, and how much of it is trained."""
 
     network: str = DEFAULT_NETWORK
-    depth: str = "head"
-    views: int = 2  # of each training picture: itself, mirrored, turned ...
+    pretrained: bool = True  # start from the network's own pretrained weights, where it has some
+    weights: str = ""  # a file of pretrained weights instead
+    depth: str = ""  # head, tail, all, auto, or a stage's name; "" is head where there are pretrained weights, else all
+    minutes: float = 3.0  # that depth "auto" may take
+    views: int = 0  # of each training picture: itself, mirrored, turned ...; 0 is what suits the depth
+    fold: bool = True  # batch norm of a pretrained network is folded into its convolutions before training
+    hidden: tuple[int, ...] = ()  # units of each dense layer; () is the network's own
+    filters: tuple[int, ...] = ()  # filters of each block of convolutions; () is the network's own
+    batch_norm: bool = False
+    dropout: float = 0.0
+    activation: str = "relu"
 
     def __post_init__(self) -> None:
-        if self.depth not in DEPTHS:
-            raise UserError(f"depth={self.depth!r} is not there yet", f"use {DEPTHS[0]!r}")
-        if not 1 <= self.views <= VIEWS:
-            raise UserError(f"views={self.views} is not in 1..{VIEWS}", "2 is a good number")
+        if not 0 <= self.views <= VIEWS:
+            raise UserError(f"views={self.views} is not in 0..{VIEWS}", "0 is what suits the depth")
+        if not 0 < self.minutes < 1e6:
+            raise UserError(f"minutes={self.minutes} is no time to train in", "3 is a good number")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +156,97 @@ class Experiment:
     input: InputConfig = field(default_factory=InputConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    recipe: Recipe = field(default_factory=lambda: Recipe(smoothing=0.1, precision="auto"))  # of every depth but head
+    augment: Augmentation | None = None  # likewise; None is what suits the depth
     repeats: RepeatsConfig = field(default_factory=RepeatsConfig)
+
+
+# What suits a depth: found on leaves, see benchmarks/results/depth.md
+HEAD_VIEWS, TAIL_VIEWS = 2, 4
+TAIL_EPOCHS, TAIL_RATE = 6, 5e-4
+SCRATCH_EPOCHS = 25
+TAIL_MIXING = Augmentation(cutmix=0.3)
+
+
+def settled(plan: Experiment) -> Experiment:
+    """The plan with a value for all that was left to what suits the network and the depth (but depth ``auto``).
+
+    Raises:
+        UserError: a network, stage or option that does not exist, or a depth that needs pretrained weights.
+    """
+    model, entry = plan.model, network_entry(plan.model.network)
+    check_options(entry, design_of(plan, 3))
+    pretrained = is_pretrained(plan)
+    depth = model.depth or ("head" if pretrained else "all")
+    if depth == "auto" and pretrained:
+        return replace(plan, model=replace(model, depth=depth))
+    depth = "all" if depth == "auto" else depth
+    if depth == "head" and not pretrained:
+        raise UserError(
+            f"{model.network!r} has no pretrained weights, so a head would stand on chance", "use --depth all"
+        )
+    first = trained_from(plan, depth)
+    if first not in (CLASSIFIER, *_first_stages(plan)) and not pretrained:
+        raise UserError(f"{model.network!r} has no pretrained weights to freeze before {first!r}", "use --depth all")
+    if depth != "head" and (plan.repeats.folds or plan.repeats.seeds or plan.repeats.learning_curve):
+        raise UserError(
+            f"--folds, --seeds and --learning-curve repeat a head only, not depth {depth!r}",
+            "leave them out, or use --depth head",
+        )
+    head, whole = first == CLASSIFIER, depth == "all"
+    views = 1 if whole else model.views or (HEAD_VIEWS if head else TAIL_VIEWS)
+    recipe = replace(
+        plan.recipe,
+        epochs=plan.recipe.epochs or (TAIL_EPOCHS if pretrained else SCRATCH_EPOCHS),
+        rate=TAIL_RATE if plan.recipe.rate is None and pretrained else plan.recipe.rate,
+        seed=plan.training.seed,
+    ).filled()
+    suits = PRESETS["light"] if whole else Augmentation() if head else TAIL_MIXING
+    augment = suits if plan.augment is None else plan.augment
+    return replace(plan, model=replace(model, depth=depth, views=views), recipe=recipe, augment=augment)
+
+
+def is_pretrained(plan: Experiment) -> bool:
+    """Whether the network starts from weights that were trained before."""
+    own = plan.model.pretrained and network_entry(plan.model.network).load is not None
+    return bool(plan.model.weights) or own
+
+
+def starting_weights(plan: Experiment, channels: int) -> dict[str, Tensor]:
+    """The weights that training starts from, of all before the classifier; none where it starts from chance.
+
+    Raises:
+        UserError: a file of weights that does not fit, or weights that are not to be had.
+    """
+    design = design_of(plan, channels)
+    if plan.model.weights:
+        return file_weights(design, Path(plan.model.weights))
+    return pretrained_weights(design) if is_pretrained(plan) else {}
+
+
+def trained_from(plan: Experiment, depth: str | None = None) -> str:
+    """The first stage that is trained at a depth (the plan's, without): ``classifier`` for a head."""
+    entry = network_entry(plan.model.network)
+    return stage_at(entry, entry.stages(design_of(plan, 3)), depth or plan.model.depth)
+
+
+def _first_stages(plan: Experiment) -> tuple[str, ...]:
+    return network_entry(plan.model.network).stages(design_of(plan, 3))[:1]
+
+
+def design_of(plan: Experiment, channels: int) -> Design:
+    """The network's shape for pictures of this many channels."""
+    model = plan.model
+    return Design(
+        network=model.network,
+        channels=channels,
+        size=input_size(plan, network_entry(model.network)),
+        hidden=model.hidden,
+        filters=model.filters,
+        batch_norm=model.batch_norm,
+        dropout=model.dropout,
+        activation=model.activation,
+    )
 
 
 def input_size(plan: Experiment, network: NetworkEntry) -> tuple[int, int]:

@@ -25,6 +25,7 @@ FLOORS = [
     {"exporting"},
     {"settings"},
     {"inspection", "assessment", "comparison", "forecast"},
+    {"learning", "depths"},
     {"experiment"},
     {"reporting"},
     {"tuning", "bench", "launch"},

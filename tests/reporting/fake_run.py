@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,48 @@ def write_fake_run(
         '[model]\nname = "lite0"\ndepth = "head"\nviews = 1\n\n[training]\nseed = 1\n',
         encoding="utf-8",
     )
+    return folder
+
+
+def deepen(folder: Path, depth: str = "tail", *, epochs: int = 12, best: int = 9, **about: Any) -> Path:
+    """Make a fake run one of which more than the head was trained: history by epoch, recipe, what model.json says."""
+    history = [
+        {
+            "epoch": epoch,
+            "step": epoch * 40,
+            "rate": round(0.002 * (1 - abs(2 * epoch / epochs - 0.6) / 1.5), 6),
+            "train_loss": round(2.4 / (1 + 0.6 * epoch), 4),
+            "train_accuracy": round(1 - 0.9 / (1 + 0.7 * epoch), 4),
+            "validation_loss": round(2.2 / (1 + 0.5 * min(epoch, best)) + 0.02 * max(epoch - best, 0), 4),
+            "validation_accuracy": round(0.97 - 0.8 / (1 + 0.7 * epoch), 4),
+            "seconds": round(epoch * 6.25, 2),
+        }
+        for epoch in range(1, epochs + 1)
+    ]
+    _write_csv(folder / "history.csv", history)
+    (folder / "model").mkdir(exist_ok=True)
+    model = {
+        "network": "efficientnet-lite0",
+        "origin": "ImageNet",
+        "depth": depth,
+        "stage": {"tail": "blocks4", "all": "stem"}.get(depth, depth),
+        "epochs": epochs,
+        "best_epoch": best,
+        "temperature": 1.234,
+        "from_scratch": False,
+        **about,
+    }
+    _write_json(folder / "model" / "model.json", model)
+    settings = (folder / "experiment.toml").read_text("utf-8").partition("\n[recipe]")[0]
+    views = f'depth = "{depth}"\nviews = {1 if depth == "all" else 4}\nfold = true'
+    settings = re.sub(r'depth = ".*"\nviews = \d+(\nfold = true)?', views, settings)
+    settings += (
+        '\n[recipe]\nepochs = 30\nrate = 0.002\nbatch_size = 32\noptimizer = "adamw"\nweight_decay = 0.01\n'
+        'schedule = "one-cycle"\nwarmup = 0.25\nloss = "cross-entropy"\nsmoothing = 0.1\nbalance = "none"\n'
+        'patience = 3\nmonitor = "validation_loss"\nkeep_best = true\n'
+        "\n[augment]\nflip = true\nrotate = 15.0\ncrop = 1.0\njpeg = 0\ncutmix = 0.3\n"
+    )
+    (folder / "experiment.toml").write_text(settings, encoding="utf-8")
     return folder
 
 

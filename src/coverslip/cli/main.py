@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from coverslip.cli import audit, cache, compare, demo, evaluate, leaves, predict, report, train
+from coverslip.cli import audit, cache, compare, demo, evaluate, leaves, networks, predict, preview, report, train
 from coverslip.cli.terminal import say_error
 from coverslip.errors import BlockedError, UserError
 
@@ -36,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, leaves, audit, train, evaluate, compare, predict, report, cache):
+for module in (demo, leaves, audit, preview, networks, train, evaluate, compare, predict, report, cache):
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))
 

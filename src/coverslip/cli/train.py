@@ -19,8 +19,25 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; must not exist. Default: runs/NAME-DATE-N.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Network by name. Default: efficientnet-lite0.")] = None,
-    depth: Annotated[str | None, typer.Option(help="How much of the network is trained. Now: head.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Network by name (coverslip networks). Default: efficientnet-lite0.")
+    ] = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(help="How much of it is trained: head, tail, all, auto, or from which stage. Default: head."),
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start from chance, not from pretrained weights; trains all.")
+    ] = False,
+    minutes: Annotated[float | None, typer.Option(help="Depth auto: what training may take. Default: 3.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the pictures (not depth head).")] = None,
+    rate: Annotated[float | None, typer.Option(help="Largest learning rate (not depth head).")] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="How pictures vary in training: none, flips, light, strong, tissue.")
+    ] = None,
+    find_rate: Annotated[
+        bool, typer.Option("--find-rate", help="Only test learning rates, and draw the loss at each.")
+    ] = False,
     group: Group = None,
     site: Site = None,
     accept: Accept = None,
@@ -31,7 +48,9 @@ def train(
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of training. Default: 0.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Seed of the split. Default: 0.")] = None,
-    views: Annotated[int | None, typer.Option(help="Views of each training picture, 1 to 8. Default: 2.")] = None,
+    views: Annotated[
+        int | None, typer.Option(help="Views of each training picture, 1 to 8. Default: 2; below a head 4.")
+    ] = None,
     fit: Annotated[
         str | None, typer.Option(help="How pictures become square: pad, squash, crop. Default: pad.")
     ] = None,
@@ -65,6 +84,7 @@ def train(
     else:
         plan = api.plan(
             source,
+            augment=augment,
             settings=settings or [],
             data_group=group,
             data_site=site,
@@ -73,12 +93,16 @@ def train(
             audit_fix=fix or None,
             audit_price=price or None,
             model_network=model,
-            model_depth=depth,
+            model_depth=depth or ("auto" if minutes else None),
+            model_pretrained=False if from_scratch else None,
+            model_minutes=minutes,
             model_views=views,
             input_fit=fit,
             split_seed=split_seed,
             training_seed=seed,
             training_refit=refit or None,
+            recipe_epochs=epochs,
+            recipe_rate=rate,
             repeats_folds=folds,
             repeats_seeds=seeds,
             repeats_learning_curve=learning_curve or None,
@@ -86,10 +110,22 @@ def train(
         if dry_run:
             _print_dry_run(forecast.dry_run(plan, progress=progress))
             return
+        if find_rate:
+            _print_rates(*api.find_rate(plan, out, progress=progress))
+            return
         run = api.train(plan, out, verify=verify, progress=progress)
     following = f"coverslip predict {quoted(run.folder)} PICTURES --out predictions.csv"
+    about = run.read_json(run.model_file)
+    if about.get("depth") == "head" and source is not None:
+        typer.echo(f"deeper   coverslip train {quoted(source)} --depth tail: some minutes, often several points")
     warning = str(run.read_json(run.ledger_file)["warning"])
     print_result(run.read_json(run.test_file), run.report_file, following, [warning] if warning else [])
+
+
+def _print_rates(suggestion: float, figure: Path) -> None:
+    typer.echo(f"suggested {suggestion:.2g}: there the loss falls fastest")
+    typer.echo(f"figure    {figure}")
+    typer.echo(f"next      the same command with --rate {suggestion:.2g} instead of --find-rate")
 
 
 def _print_dry_run(found: dict[str, Any]) -> None:

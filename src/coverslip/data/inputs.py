@@ -80,6 +80,28 @@ class InputSpec:
         planes += shift[:, None, None]
         return planes
 
+    def scaled(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """(N, H, W, C) -> float32 (N, C, H, W), 0 to 1: `prepare` without mean and deviation, for augmentation.
+
+        The memory is in the order of the pictures' own, channels last.
+        """
+        top = float(np.iinfo(self.depth).max)
+        low = np.array(self.low or (0.0,) * self.channels, np.float32)
+        high = np.array(self.high or (top,) * self.channels, np.float32)
+        planes = pixels.astype(np.float32)
+        if self.low:
+            np.clip(planes, low, high, out=planes)
+            planes -= low
+        planes *= (1 / (high - low)).astype(np.float32)
+        return planes.transpose(0, 3, 1, 2)
+
+    def normalized(self, images: torch.Tensor) -> torch.Tensor:
+        """What `scaled` gave, augmented or not, on any device -> what `prepare` gives."""
+        import torch
+
+        mean, std = (torch.tensor(each, device=images.device).view(-1, 1, 1) for each in (self.mean, self.std))
+        return (images - mean) / std
+
     def fitted(self, pixels: Pixels, rows: list[int], seed: int = 0) -> InputSpec:
         """With the grey values of the 0.5th and 99.5th percentile, from training pictures only.
 

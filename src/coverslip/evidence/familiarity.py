@@ -31,6 +31,7 @@ Labels = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.float32]
 MOST_ROWS = 4096  # training pictures that are kept
 DIRECTIONS = 256
+WIDEST = 4096  # features of which the covariance is computed as it is
 FLAGGED = 0.01  # of pictures like the training pictures, all the same
 ROWS = 1024  # in one block: bounds the memory
 TINY = 1e-6
@@ -164,9 +165,8 @@ def fit_familiarity(
     center = unit.mean(axis=0)
     unit -= center
     size = min(DIRECTIONS, len(unit) // 2, unit.shape[1])
-    last = unit.shape[1] - 1
     # half as many directions as pictures: with more, hardly anything of a training picture would be left over
-    _, directions = linalg.eigh(unit.T @ unit / len(unit), subset_by_index=(last - size + 1, last))
+    directions = _principal(unit, size)
     inside = unit @ directions
     _, codes = np.unique(labels, return_inverse=True)
     means = np.stack([inside[codes == number].mean(axis=0) for number in range(int(codes.max()) + 1)])
@@ -181,6 +181,17 @@ def fit_familiarity(
     limit = group_quantile(scores, calibrate_groups, 1 - FLAGGED)
     threshold = float(scores.max()) if limit is None else limit
     return Familiarity(center, directions, whitening, draft.means, reference, rows, threshold, number)
+
+
+def _principal(rows: FloatArray, size: int) -> FloatArray:
+    """The ``size`` directions (D, size) in which centered rows (N, D) spread most, the widest last."""
+    count, width = rows.shape
+    if width <= max(count, WIDEST):
+        _, directions = linalg.eigh(rows.T @ rows / count, subset_by_index=(width - size, width - 1))
+        return np.asarray(directions)
+    # Pixels themselves as features: a matrix of D x D would not fit, one of N x N has the same directions.
+    spread, turned = linalg.eigh(rows @ rows.T, subset_by_index=(count - size, count - 1))
+    return np.asarray(rows.T @ (turned / np.sqrt(np.maximum(spread, TINY * spread[-1] + 1e-12))), np.float32)
 
 
 def _kept_rows(labels: Labels, seed: int) -> NDArray[np.int64]:

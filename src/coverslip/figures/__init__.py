@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from coverslip.figures.classes import class_bars
 from coverslip.figures.comparison import DifferenceRow, comparison_figure, signed
-from coverslip.figures.confusion import confusion_figure
 from coverslip.figures.curves import training_curves
+from coverslip.figures.epochs import history
 from coverslip.figures.flow import FlowBox, FlowStage, flow_figure
+from coverslip.figures.gallery import examples
 from coverslip.figures.histograms import histogram_figure
 from coverslip.figures.learning import FittedCurve, learning_curve_figure
+from coverslip.figures.matrix import confusion_figure
 from coverslip.figures.pictures import contact_sheet
 from coverslip.figures.price import price_figure
 from coverslip.figures.probes import ProbeRow, probe_figure
@@ -18,6 +20,8 @@ from coverslip.figures.scores import ScoreRow, forest_plot
 from coverslip.figures.sets import sets_figure
 from coverslip.figures.split import split_figure
 from coverslip.figures.style import svg_text
+
+confusion = confusion_figure  # beside `examples` and `history`: what a notebook calls; no module may have these names
 
 __all__ = [
     "DifferenceRow",
@@ -30,11 +34,14 @@ __all__ = [
     "SpreadRow",
     "class_bars",
     "comparison_figure",
+    "confusion",
     "confusion_figure",
     "contact_sheet",
+    "examples",
     "flow_figure",
     "forest_plot",
     "histogram_figure",
+    "history",
     "learning_curve_figure",
     "price_figure",
     "probe_figure",

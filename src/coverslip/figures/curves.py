@@ -30,7 +30,7 @@ def training_curves(history: Mapping[str, Column], *, x: str = "step") -> Figure
     """
     from matplotlib.figure import Figure
 
-    panels = _panels(history, x)
+    panels = panels_of(history, x)
     count = max(len(panels), 1)
     with style():
         figure = Figure(figsize=(8.6 if count > 1 else 5.4, 2.9 * math.ceil(count / 2)), layout="constrained")
@@ -41,11 +41,11 @@ def training_curves(history: Mapping[str, Column], *, x: str = "step") -> Figure
             axes[0].set_axis_off()
             axes[0].text(0.5, 0.5, "nothing was measured", ha="center", va="center", color=MUTED)
         for ax, (title, columns) in zip(axes, panels.items(), strict=False):
-            _panel(ax, title, {part: _points(history, x, column) for part, column in columns.items()}, x)
+            draw_panel(ax, title, {part: points_of(history, x, column) for part, column in columns.items()}, x)
         return figure
 
 
-def _panels(history: Mapping[str, Column], x: str) -> dict[str, dict[str, str]]:
+def panels_of(history: Mapping[str, Column], x: str) -> dict[str, dict[str, str]]:
     """Panel title -> part -> column name, for columns that hold at least one number."""
     panels: dict[str, dict[str, str]] = {}
     for column, values in history.items():
@@ -61,19 +61,21 @@ def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _points(history: Mapping[str, Column], x: str, column: str) -> list[tuple[float, float]]:
+def points_of(history: Mapping[str, Column], x: str, column: str) -> list[tuple[float, float]]:
+    """(x, value) of every row in which the column was measured."""
     values = history[column]
     steps = history.get(x) or list(range(1, len(values) + 1))
     return [(s, v) for s, v in zip(steps, values, strict=True) if s is not None and v is not None and math.isfinite(v)]
 
 
-def _panel(ax: Axes, title: str, lines: Mapping[str, list[tuple[float, float]]], x: str) -> None:
+def draw_panel(ax: Axes, title: str, lines: Mapping[str, list[tuple[float, float]]], x: str) -> None:
+    """One thing measured, on each part: a part has the same color, dashes and markers in every panel."""
     ax.set_title(title)
     ax.set_xlabel(x)
     ax.grid(axis="y", color=LINE)
     ax.margins(x=0.03)
     for index, (part, points) in enumerate(lines.items()):
-        look = PARTS.index(part) if part in PARTS else index % len(MARKERS)  # a part looks the same in every panel
+        look = PARTS.index(part) if part in PARTS else index % len(MARKERS)
         every = max(len(points) // 12, 1)
         ax.plot(
             [step for step, _ in points],
@@ -81,10 +83,9 @@ def _panel(ax: Axes, title: str, lines: Mapping[str, list[tuple[float, float]]],
             color=OKABE_ITO[look],
             linestyle=DASHES[look],
             marker=MARKERS[look],
-            markevery=(len(points) - 1) % every if len(points) > 1 else None,
+            markevery=list(range((len(points) - 1) % every, len(points), every)),
             label=part or title,
         )
-        ax.lines[-1].set_markevery(list(range((len(points) - 1) % every, len(points), every)))
     values = [value for points in lines.values() for _, value in points]
     if "accuracy" in title and max(values) - min(values) < LEAST_SPAN:  # else two pictures look like a leap
         middle = min((max(values) + min(values)) / 2, 1 - LEAST_SPAN / 2)

@@ -52,6 +52,26 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(_settings())
 
 
+@cache
+def _figure_class() -> type[Figure]:
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        """A figure that a notebook shows by itself; a plain one is shown only once somebody has imported pyplot."""
+
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png")
+            return file.getvalue()
+
+    return Shown
+
+
+def new_figure(**options: Any) -> Figure:
+    """A figure of matplotlib's, with its options, which a notebook shows as the last line of a cell."""
+    return _figure_class()(**options)
+
+
 def svg_text(figure: Figure, name: str, *, label: str = "", titles: Mapping[str, str] | None = None) -> str:
     """The figure as an inline ``<svg>``: no XML header, its text as text, its colors following the page.
 

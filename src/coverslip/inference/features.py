@@ -1,8 +1,8 @@
 """What is frozen is computed once: features of every view of every picture, kept by the content of its pixels.
 
 The store is a set of blocks, each a float16 array and the keys of its rows. A block is written whole or not at all, at
-most `BLOCK` rows at a time, so that an interrupted pass loses at most the block under way. Because rows are found by
-the pixels they come from, another split, a subset, or a moved folder finds them again.
+most `BLOCK` rows (or `BLOCK_BYTES`) at a time, so that an interrupted pass loses at most the block under way. Because
+rows are found by the pixels they come from, another split, a subset, or a moved folder finds them again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.data.augment import view
+from coverslip.data.augment import Augmentation, view
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import InputSpec
 from coverslip.errors import UserError
@@ -24,7 +24,7 @@ from coverslip.models.freeze import Frozen
 from coverslip.progress import SILENT, Progress
 from coverslip.storage import building, cache_folder, digest, drop_entry, mark_used, need_disk
 
-BLOCK = 2048
+BLOCK, BLOCK_BYTES = 2048, 64 * 2**20
 FEATURES_FILE, KEYS_FILE = "features.npy", "keys.npy"
 Features = npt.NDArray[np.float16]
 """(N, D)"""
@@ -34,15 +34,20 @@ Features = npt.NDArray[np.float16]
 class FeatureExtractor:
     """A frozen network that remembers what it has seen.
 
+    View 0 of a picture is the picture itself. The others are its mirror image and the like (see
+    `coverslip.data.augment.view`), or where ``how`` is given, changed by chance: the same for the same pixels and view.
+
     Attributes:
         frozen: the frozen part.
         spec: how pictures are prepared for it.
+        how: augmentation of views above 0; None mirrors and turns them.
         engine_name: to force an engine; None picks the fastest.
         computed: pictures (views counted) that had to be computed so far.
     """
 
     frozen: Frozen
     spec: InputSpec
+    how: Augmentation | None = None
     engine_name: str | None = None
     computed: int = 0
     _engine: Engine | None = field(default=None, repr=False)
@@ -82,6 +87,19 @@ class FeatureExtractor:
         Returns:
             float16 (views * len(rows), D): all rows in view 0, then all in view 1, and so on.
         """
+        found = self.open_rows(pixels, rows, keys, views, progress, name)
+        return found.take(np.arange(len(found)))
+
+    def open_rows(
+        self,
+        pixels: Pixels,
+        rows: Sequence[int],
+        keys: Sequence[str],
+        views: int = 1,
+        progress: Progress = SILENT,
+        name: str = "computing features",
+    ) -> Rows:
+        """Like `extract`, but the features stay on disk and are read as they are taken."""
         store = self._opened_store()
         wanted = [(number, row, _key(keys[row], number)) for number in range(views) for row in rows]
         missing, listed = [], set(store.places)
@@ -90,8 +108,8 @@ class FeatureExtractor:
                 listed.add(key)
                 missing.append((number, row, key))
         if missing:
-            self._compute(pixels, missing, store, progress, name)
-        return store.gather([key for _, _, key in wanted])
+            self._compute(pixels, missing, keys, store, progress, name)
+        return store.rows([key for _, _, key in wanted])
 
     def missing(self, rows: Sequence[int], keys: Sequence[str], views: int = 1) -> int:
         """How many views `extract` would have to compute."""
@@ -100,26 +118,36 @@ class FeatureExtractor:
 
     def _opened_store(self) -> _Store:
         if self._store is None:
-            self._store = _Store(digest("features", self.weights, self.spec))
+            how = () if self.how is None else (self.how,)
+            self._store = _Store(digest("features", self.weights, self.spec, *how))
         return self._store
 
     def _compute(
-        self, pixels: Pixels, missing: list[tuple[int, int, bytes]], store: _Store, progress: Progress, name: str
+        self,
+        pixels: Pixels,
+        missing: list[tuple[int, int, bytes]],
+        keys: Sequence[str],
+        store: _Store,
+        progress: Progress,
+        name: str,
     ) -> None:
         size = self.engine.batch
 
         def batches() -> Iterator[npt.NDArray[np.float32]]:
             for start in range(0, len(missing), size):
                 some = missing[start : start + size]
+                if self.how is not None:
+                    yield self._augmented(pixels, some, keys)
+                    continue
                 images = [view(pixels[row : row + 1], number) for number, row, _ in some]
                 yield self.spec.prepare(np.concatenate(images))
 
         done: list[Features] = []
-        filled = first = 0
+        filled = first = waiting = 0
 
         def keep() -> None:
-            nonlocal done, first
-            some, done = done, []
+            nonlocal done, first, waiting
+            some, done, waiting = done, [], 0
             start, first = first, first + sum(map(len, some))
             if some:
                 store.add(np.concatenate(some), [key for _, _, key in missing[start:first]])
@@ -129,13 +157,61 @@ class FeatureExtractor:
                 for part in self.engine.run(batches()):
                     done.append(_finite(part))
                     filled += len(part)
+                    waiting += done[-1].nbytes
                     self.computed += len(part)
                     stage.advance(len(part))
-                    if filled - first >= BLOCK or filled == len(missing):
+                    if filled - first >= BLOCK or waiting >= BLOCK_BYTES or filled == len(missing):
                         keep()
         except KeyboardInterrupt:
             keep()  # the next run goes on from here
             raise
+
+    def _augmented(
+        self, pixels: Pixels, some: list[tuple[int, int, bytes]], keys: Sequence[str]
+    ) -> npt.NDArray[np.float32]:
+        """Views by chance, prepared; the chance of a view comes from the content of its picture."""
+        import torch
+
+        from coverslip.data.augment.pipeline import augment, picture_seeds
+
+        assert self.how is not None
+        images = torch.from_numpy(self.spec.scaled(np.stack([pixels[row] for _, row, _ in some])))
+        for place, (number, row, _) in enumerate(some):
+            if number:
+                content = np.array([int(keys[row][:15], 16)])
+                seeds = picture_seeds(0, number, content)
+                images[place : place + 1] = augment(images[place : place + 1], self.how, seeds).images
+        return np.ascontiguousarray(self.spec.normalized(images).numpy())
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of features that lie on disk.
+
+    Attributes:
+        blocks: memory-mapped, (n, D) each.
+        places: int64 (N, 2): block and row in it.
+    """
+
+    blocks: list[Features]
+    places: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def width(self) -> int:
+        """Numbers a row, D; 0 where nothing was ever computed."""
+        return self.blocks[0].shape[1] if self.blocks else 0
+
+    def take(self, numbers: npt.NDArray[np.int64]) -> Features:
+        """These of the rows, float16 (n, D), in this order."""
+        places = self.places[numbers]
+        result = np.empty((len(places), self.width), np.float16)
+        for number in np.unique(places[:, 0]):
+            mine = np.flatnonzero(places[:, 0] == number)
+            result[mine] = self.blocks[number][places[mine, 1]]
+        return result
 
 
 class _Store:
@@ -174,16 +250,10 @@ class _Store:
             draft.key = f"{self.kind}-{digest(*keys)}"
         self._open(cache_folder() / "features" / draft.key)
 
-    def gather(self, keys: list[bytes]) -> Features:
+    def rows(self, keys: list[bytes]) -> Rows:
         """The rows of these keys, in their order."""
-        if not keys:
-            return np.zeros((0, self.blocks[0].shape[1] if self.blocks else 0), np.float16)
-        places = np.array([self.places[key] for key in keys])
-        result = np.empty((len(keys), self.blocks[int(places[0, 0])].shape[1]), np.float16)
-        for number in np.unique(places[:, 0]):
-            mine = np.flatnonzero(places[:, 0] == number)
-            result[mine] = self.blocks[number][places[mine, 1]]
-        return result
+        places = np.array([self.places[key] for key in keys], np.int64).reshape(-1, 2)
+        return Rows(self.blocks, places)
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

@@ -20,14 +20,14 @@ from coverslip.data.table import READ, ImageTable
 from coverslip.errors import UserError
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.trust import NO_TRUST, Trust
-from coverslip.models.catalog import network_entry
-from coverslip.models.freeze import Frozen
+from coverslip.models.design import Design
+from coverslip.models.freeze import frozen_part
 from coverslip.progress import SILENT, Progress, Stage
 from coverslip.runs import Run
 from coverslip.storage import writing
 from coverslip.tasks.classification import Classification
 
-BUNDLE = 1  # of model.json; raised when an older program could not read a newer bundle
+BUNDLE = 2  # of model.json; raised when an older program could not read a newer bundle
 TOGETHER = 512  # pictures that are decoded before they go through the network: bounds memory
 FROZEN, TRUST, HEAD_WEIGHT, HEAD_BIAS, SEEN = "frozen.", "trust.", "head.weight", "head.bias", "seen"
 TRUSTED = {"set": pl.String, "familiar": pl.Boolean, "nearest": pl.String}
@@ -38,7 +38,7 @@ class Predictor:
     """A trained network with everything that an answer needs.
 
     Attributes:
-        network: name in the catalog.
+        design: of the network: its name in the catalog, and all that decides its shape.
         extractor: the frozen part with its input spec and its cache.
         weight: float32 (K, D), the head.
         bias: float32 (K,).
@@ -48,7 +48,7 @@ class Predictor:
         trust: sets and familiarity.
     """
 
-    network: str
+    design: Design
     extractor: FeatureExtractor
     weight: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
@@ -136,7 +136,8 @@ class Predictor:
             temporary.write_bytes(save(tensors))  # safetensors' own writer would hide the file from colleagues (0600)
         content = {
             "bundle": BUNDLE,
-            "network": self.network,
+            "network": self.design.network,
+            "design": to_mapping(self.design),
             "classes": list(self.task.classes),
             "temperature": self.task.temperature,
             "input": to_mapping(self.spec),
@@ -164,11 +165,10 @@ class Predictor:
             if not isinstance(content["classes"], list):
                 raise TypeError("classes")
             classes, temperature = tuple(map(str, content["classes"])), float(content["temperature"])
-            network = str(content["network"])
+            design = from_mapping(Design, content["design"], "design")
             tensors = load_file(run.weights_file)
             weights = {name.removeprefix(FROZEN): each for name, each in tensors.items() if name.startswith(FROZEN)}
-            entry = network_entry(network)
-            frozen = Frozen(lambda: entry.build(spec.channels, False), weights)
+            frozen = frozen_part(design, weights)
             if frozen.key != content["weights"]:
                 raise wrong
             weight, bias = tensors[HEAD_WEIGHT].numpy(), tensors[HEAD_BIAS].numpy()
@@ -182,12 +182,14 @@ class Predictor:
         numbers = np.isfinite(weight).all() and np.isfinite(bias).all() and 0 < temperature < np.inf
         if not numbers or len(set(classes)) < len(classes):
             raise wrong
-        if weight.shape != (len(classes), entry.features) or bias.shape != (len(classes),):
+        if weight.ndim != 2 or len(weight) != len(classes) or bias.shape != (len(classes),):
             raise wrong
-        known = {"bundle", "network", "classes", "temperature", "input", "weights", "trust"}
+        if (design.channels, design.size) != (spec.channels, spec.size):
+            raise wrong
+        known = {"bundle", "network", "design", "classes", "temperature", "input", "weights", "trust"}
         about = {key: value for key, value in content.items() if key not in known}
         task = Classification(classes, temperature)
-        return cls(network, FeatureExtractor(frozen, spec), weight, bias, task, about, seen, trust)
+        return cls(design, FeatureExtractor(frozen, spec), weight, bias, task, about, seen, trust)
 
 
 def _together(chunks: Iterator[Chunk]) -> Iterator[Chunk]:

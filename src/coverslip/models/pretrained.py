@@ -1,14 +1,19 @@
-"""Pretrained weights: from installed packages, so that a first run needs no network connection."""
+"""Pretrained weights: found on disk or fetched once, checked, fitted to a network and to its channels."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from coverslip.errors import UserError
+
+SHOWN = 6  # names of tensors that do not fit, in a message
 
 
 def packaged_weights(package: str) -> Path:
@@ -28,20 +33,67 @@ def packaged_weights(package: str) -> Path:
     return files[0]
 
 
-def load_by_position(network: nn.Module, path: Path) -> None:
-    """Load a state dict whose tensors have the same order and shapes, but other names.
+def has_packaged_weights(package: str) -> bool:
+    """Whether an installed package carries weights."""
+    try:
+        packaged_weights(package)
+    except UserError:
+        return False
+    return True
 
-    Only tensors are read from the file: it cannot run code.
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, safetensors or PyTorch's own; nothing in it can run code.
 
     Raises:
-        UserError: the number of tensors or a shape differs.
+        UserError: there is no such file, it is broken, or it holds anything but tensors.
     """
-    given: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        given = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no weights file {str(path)!r}", "check the path") from error
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise UserError(f"the weights file {path.name!r} is broken", "fetch or write it again") from error
+    except Exception as error:
+        if type(error).__name__ != "UnpicklingError":
+            raise
+        raise UserError(
+            f"{path.name!r} holds more than weights, which could run code", "save its state_dict() as .safetensors"
+        ) from error
+    if isinstance(given, Mapping) and isinstance(given.get("state_dict"), Mapping):
+        given = given["state_dict"]
+    if not isinstance(given, Mapping) or not all(isinstance(each, Tensor) for each in given.values()):
+        raise UserError(f"{path.name!r} is not a state dict of tensors", "save the network's state_dict()")
+    return dict(given)
+
+
+def fit_weights(network: nn.Module, given: Mapping[str, Tensor], source: str) -> None:
+    """Put weights into a network, by their names; or by their order, where all shapes agree in order.
+
+    Raises:
+        UserError: they fit in part or not at all; what did not fit is listed.
+    """
     own = network.state_dict()
-    same = len(given) == len(own) and all(a.shape == b.shape for a, b in zip(own.values(), given.values(), strict=True))
-    if not same:
-        raise UserError(f"{path.name!r} does not fit this network ({len(given)} tensors, not {len(own)})", "check it")
-    network.load_state_dict(dict(zip(own, given.values(), strict=True)))
+    if set(own) != set(given) and [each.shape for each in own.values()] == [each.shape for each in given.values()]:
+        given = dict(zip(own, given.values(), strict=True))
+    missing = [f"{name} is missing" for name in own if name not in given]
+    other = [
+        f"{name} is {_shape(given[name])}, not {_shape(each)}"
+        for name, each in own.items()
+        if name in given and given[name].shape != each.shape
+    ]
+    extra = [f"{name} has no place" for name in given if name not in own]
+    wrong = other + missing + extra
+    if wrong:
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        fitted = len(own) - len(missing) - len(other)
+        raise UserError(
+            f"{source} fits {fitted} of this network's {len(own)} tensors: {'; '.join(wrong[:SHOWN])}{more}",
+            "give the weights of this very network",
+        )
+    network.load_state_dict(dict(given))
 
 
 def adapt_first_layer(network: nn.Module, channels: int, name: str) -> None:
@@ -54,7 +106,7 @@ def adapt_first_layer(network: nn.Module, channels: int, name: str) -> None:
     Args:
         network: its first layer takes 3 channels.
         channels: wanted.
-        name: of the first layer, such as ``conv_stem``.
+        name: of the first layer, such as ``stem.conv``.
     """
     if channels == 3:
         return
@@ -67,5 +119,9 @@ def adapt_first_layer(network: nn.Module, channels: int, name: str) -> None:
         else:
             repeats = -(-channels // 3)
             adapted = kernels.repeat(1, repeats, 1, 1)[:, :channels] * (3 / channels)
-        first.weight = nn.Parameter(adapted.contiguous(), requires_grad=False)
+        first.weight = nn.Parameter(adapted.contiguous())
         first.in_channels = channels
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "one number"

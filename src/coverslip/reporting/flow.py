@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coverslip.figures import FlowBox, FlowStage, flow_figure, svg_text
-from coverslip.reporting.run_files import Row, RunFiles
+from coverslip.reporting.run_files import Row, RunFiles, model_facts, settings_of
+from coverslip.reporting.training_words import chooses, depth_of
 from coverslip.reporting.wording import count_text
 
 PARTS = ("train", "validation", "test")
 JOBS = {"train": "fits the model", "validation": "is only watched", "test": "is opened once, sets nothing"}
+CHOOSES = "chooses epoch and temperature"
 MOST_REASONS = 4
 DROPPED = "dropped: "
 
@@ -88,7 +90,7 @@ def count_steps(files: RunFiles) -> Flow | None:
         dropped=_reasons(dropped),
         used=_count(files, used),
         parts={part: _count(files, members) for part, members in by_part.items() if members},
-        calibrates=_calibrated_on(files.test, grouped=files.grouped),
+        calibrates=_calibrated_on(files),
     )
 
 
@@ -135,18 +137,25 @@ def _part_lines(flow: Flow, files: RunFiles, part: str) -> list[str]:
     lines = [str(flow.parts[part])]
     if not files.trained_here:
         return [*lines, "scored by a model trained before"]
-    training = (files.experiment or {}).get("training")
-    if part == "validation" and isinstance(training, dict) and training.get("refit"):
-        return [*lines, "fits the model too"]
-    if part == "validation" and flow.calibrates is not None:
-        if flow.calibrates.pictures >= flow.parts[part].pictures:
-            return [*lines, "calibrates only"]
-        rest = flow.parts[part].less(flow.calibrates)
-        return [*lines, f"to choose: {rest.short}", f"to calibrate: {flow.calibrates.short}"]
+    if part == "validation":
+        return lines + _validation_lines(flow, files)
     ledger = files.test.get("ledger")
     if part == "test" and isinstance(ledger, list) and len(ledger) > 1:
         return [*lines, f"scored {len(ledger):,} times so far, sets nothing"]
     return [*lines, *([JOBS[part]] if part in JOBS else [])]
+
+
+def _validation_lines(flow: Flow, files: RunFiles) -> list[str]:
+    """What validation did: nothing, calibrate, choose, or one half each."""
+    if settings_of(files, "training").get("refit"):
+        return ["fits the model too"]
+    calibrates, all_of_it = flow.calibrates, flow.parts["validation"]
+    if calibrates is not None and calibrates.pictures >= all_of_it.pictures:
+        return ["calibrates only"]
+    if calibrates is not None and calibrates.pictures:
+        return [f"to choose: {all_of_it.less(calibrates).short}", f"to calibrate: {calibrates.short}"]
+    chose = depth_of(files) not in ("head", "") and chooses(files)
+    return [CHOOSES if chose else JOBS["validation"]]
 
 
 def _out(title: str, reasons: dict[str, int]) -> FlowBox | None:
@@ -183,9 +192,12 @@ def _count(files: RunFiles, rows: Sequence[Row]) -> Count:
     return Count(pictures=len(rows), groups=len({row.get("group") or f"\0{row['path']}" for row in rows}))
 
 
-def _calibrated_on(test: dict[str, Any], *, grouped: bool) -> Count | None:
+def _calibrated_on(files: RunFiles) -> Count | None:
+    roles = model_facts(files).get("validation_roles")
+    told = [roles.get("calibrate")] if isinstance(roles, dict) else []
     for key in ("sets", "familiarity"):
-        told = (test.get(key) or {}).get("calibrated_on") if isinstance(test.get(key), dict) else None
-        if isinstance(told, dict) and isinstance(told.get("pictures"), int):
-            return Count(pictures=told["pictures"], groups=told.get("groups") if grouped else None)
+        told += [files.test[key].get("calibrated_on")] if isinstance(files.test.get(key), dict) else []
+    for each in told:
+        if isinstance(each, dict) and isinstance(each.get("pictures"), int):
+            return Count(pictures=each["pictures"], groups=each.get("groups") if files.grouped else None)
     return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from coverslip.reporting.flow import Flow, count_steps
-from coverslip.reporting.methods import model_facts, split_sentence
-from coverslip.reporting.run_files import RunFiles
+from coverslip.reporting.methods import split_sentence
+from coverslip.reporting.run_files import RunFiles, model_facts
+from coverslip.reporting.training_words import chooses, choosing_part, depth_of
 from coverslip.reporting.wording import count_text
 
 
@@ -62,7 +63,10 @@ def tell_preprocessing(files: RunFiles) -> str:
     learned = "The percentiles by which grey values are stretched" if spec.get("low") else ""
     fixed = "Nothing of the preparation was computed from the data; its numbers are the network's own."
     text = f"{learned} are of training pictures only." if learned else fixed
-    return text + " The head, its penalty and its temperature come from the training part."
+    if depth_of(files) in ("head", ""):
+        return text + " The head, its penalty and its temperature come from the training part."
+    chosen = f"; {choosing_part(files)} chose the epoch and the temperature" if chooses(files) else ""
+    return f"{text} The weights come from the training part{chosen}."
 
 
 def tell_test_once(files: RunFiles) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from coverslip.errors import UserError
 from coverslip.reporting.flow import Flow, count_steps
-from coverslip.reporting.run_files import RunFiles
+from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
+from coverslip.reporting.training_words import NOT_TOLD, depth_of, training_sentence
 from coverslip.reporting.wording import count_text, name_of_score, number_text, share_text
 
 SAID_SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "log_loss")
@@ -20,13 +20,11 @@ FITS = {
     "crop": "keeping their proportions, with what stands over at the edges cut off",
 }
 NO_SOURCE, NOT_USED = "[source of the weights]", "[were not used to train it]"
-NOT_TOLD = "[How the network was trained.]"
 WITHOUT_BLANKS = {
     f" ({NO_SOURCE})": "",
     f" that {NOT_USED}": "",
     NOT_TOLD: "",
 }  # for a reader who is not to fill them in
-VIEWS = {2: ", each as it is and mirrored"}  # one view needs no word
 PACKAGES = {"torch": "PyTorch", "timm": "timm", "openvino": "OpenVINO", "scikit-learn": "scikit-learn"}
 
 
@@ -46,25 +44,6 @@ def methods_paragraphs(files: RunFiles) -> list[str]:
         [software_sentence(files)],
     ]
     return [text for text in (" ".join(filter(None, sentences)) for sentences in paragraphs) if text]
-
-
-def model_facts(files: RunFiles) -> dict[str, Any]:
-    """What ``model/model.json`` holds; nothing where there is no model in the folder, as in an evaluation."""
-    return read_extra(files, files.run.model_file)
-
-
-def read_extra(files: RunFiles, path: Any) -> dict[str, Any]:
-    """One of the run's JSON files that may be missing; one that cannot be read counts as missing."""
-    try:
-        return files.run.read_json(path)
-    except UserError:
-        return {}
-
-
-def settings_of(files: RunFiles, section: str) -> dict[str, Any]:
-    """One section of experiment.toml; empty where it is not there."""
-    content = (files.experiment or {}).get(section)
-    return content if isinstance(content, dict) else {}
 
 
 def data_sentence(files: RunFiles, flow: Flow | None) -> str:
@@ -107,11 +86,14 @@ def split_sentence(files: RunFiles, flow: Flow | None) -> str:
 
 def network_sentence(files: RunFiles) -> str:
     """The network and where its weights come from."""
-    name = model_facts(files).get("network") or settings_of(files, "model").get("network")
+    model = model_facts(files)
+    name = model.get("network") or settings_of(files, "model").get("network")
     if not name:
         return ""
-    origin = model_facts(files).get("origin") or NO_SOURCE
-    if model_facts(files).get("depth", "head") != "head":
+    if model.get("from_scratch"):
+        return f"The network was {name}, trained from random weights."
+    origin = model.get("origin") or NO_SOURCE
+    if depth_of(files) != "head":
         return f"The network was {name}, started from pretrained weights ({origin})."
     return f"Features came from the network {name} with pretrained weights ({origin}), which were not changed."
 
@@ -134,32 +116,6 @@ def preparation_sentence(files: RunFiles) -> str:
         else ""
     )
     return f"{text}."
-
-
-def training_sentence(files: RunFiles) -> str:
-    """How the head was fitted, and what chose its numbers."""
-    model, training = model_facts(files), settings_of(files, "training")
-    if not training or not files.trained_here:
-        return ""
-    views = int(settings_of(files, "model").get("views") or 1)
-    strengths, folds = training.get("strengths"), training.get("folds")
-    if model.get("depth", settings_of(files, "model").get("depth")) != "head":
-        return NOT_TOLD
-    shown = VIEWS.get(views, f", each in {views} views, mirrored and turned") if views > 1 else ""
-    on = "training and validation pictures" if training.get("refit") else "training pictures"
-    text = f"A linear softmax classifier with an L2 penalty was fitted to the features of the {on}{shown}."
-    if isinstance(strengths, list) and strengths and isinstance(folds, int):
-        chosen = f"; {model['strength']:g} was chosen" if isinstance(model.get("strength"), int | float) else ""
-        text += (
-            f" The penalty was the one of {len(strengths)} ({min(strengths):g} to {max(strengths):g}) with the "
-            f"smallest log loss on held-out groups in {folds}-fold cross-fitting within the training part{chosen}."
-        )
-    if isinstance(model.get("temperature"), int | float):
-        text += (
-            f" Scores were divided by a temperature of {model['temperature']:.3f}, fitted to the same held-out scores."
-        )
-    seed = training.get("seed")
-    return text + (f" The seed of training was {seed}." if isinstance(seed, int) else "")
 
 
 def evaluation_sentence(files: RunFiles) -> str:

@@ -13,12 +13,11 @@ from coverslip.reporting.methods import (
     evaluation_sentence,
     familiarity_sentence,
     network_sentence,
-    read_extra,
     score_text,
     sets_sentence,
-    training_sentence,
 )
-from coverslip.reporting.run_files import RunFiles, as_number
+from coverslip.reporting.run_files import RunFiles, as_number, read_extra
+from coverslip.reporting.training_words import training_sentence
 from coverslip.reporting.wording import count_text, name_of_score, number_text
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from coverslip.reporting.methods import model_facts, settings_of
-from coverslip.reporting.run_files import RunFiles
+from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
 
 
 def run_card(files: RunFiles) -> list[tuple[str, str]]:

@@ -121,6 +121,25 @@ def read_audit(folder: Path | str) -> RunFiles:
     )
 
 
+def model_facts(files: RunFiles) -> dict[str, Any]:
+    """What ``model/model.json`` holds; nothing where there is no model in the folder, as in an evaluation."""
+    return read_extra(files, files.run.model_file)
+
+
+def read_extra(files: RunFiles, path: Path) -> dict[str, Any]:
+    """One of the run's JSON files that may be missing; one that cannot be read counts as missing."""
+    try:
+        return files.run.read_json(path)
+    except UserError:
+        return {}
+
+
+def settings_of(files: RunFiles, section: str) -> dict[str, Any]:
+    """One section of experiment.toml; empty where it is not there."""
+    content = (files.experiment or {}).get(section)
+    return content if isinstance(content, dict) else {}
+
+
 def _with_ledger(run: Run, test: dict[str, Any]) -> dict[str, Any]:
     """What was tested, and how often it was."""
     ledger = _read_json(run.ledger_file)

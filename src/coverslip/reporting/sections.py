@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from coverslip.figures import svg_text, training_curves
-from coverslip.reporting.run_files import RunFiles
+from coverslip.figures import history, svg_text, training_curves
+from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
+from coverslip.reporting.training_words import augment_text, chooses, depth_of, stopping_sentence
 from coverslip.reporting.wording import count_text, flat_rows
 
 FEW = 20  # below this many test pictures, a class's score says little
@@ -14,17 +15,36 @@ FEW = 20  # below this many test pictures, a class's score says little
 
 def training_section(files: RunFiles) -> dict[str, Any]:
     """What was measured while the model was trained."""
-    history = files.history
-    if history is None and not files.trained_here:
+    columns = files.history
+    if columns is None and not files.trained_here:
         return {"missing": "Nothing was trained here: an earlier model was tested on these pictures."}
-    if history is None:
+    if columns is None:
         return {"missing": "There is no history.csv in the run folder."}
-    steps = len(next(iter(history.values()), []))
-    if not steps:
+    if not len(next(iter(columns.values()), [])):
         return {"missing": "history.csv holds no row."}
-    x = next((name for name in ("step", "epoch") if name in history), "step")
+    if "epoch" in columns and depth_of(files) != "head":
+        return _by_epoch(files, columns)
+    x = next((name for name in ("step", "epoch") if name in columns), "step")
     label = "Training curves: what was measured at each step, on the training and the validation pictures"
-    return {"svg": svg_text(training_curves(history, x=x), "curves", label=label), "steps": steps, "x": x}
+    says = f"What was measured at each {x}, on the part of the data that each line names."
+    return {"svg": svg_text(training_curves(columns, x=x), "curves", label=label), "says": says}
+
+
+def _by_epoch(files: RunFiles, columns: dict[str, list[float | None]]) -> dict[str, Any]:
+    """Loss and accuracy of each epoch, with the best one marked where something chose it."""
+    best, kept = model_facts(files).get("best_epoch"), settings_of(files, "recipe").get("keep_best", True)
+    marked = best if isinstance(best, int) and kept and chooses(files) else None
+    seconds = max([value for value in columns.get("seconds", []) if value is not None], default=0.0)  # since the start
+    says = f"Loss and accuracy of {count_text(len(columns['epoch']), 'epoch')}"
+    says += f", which took {seconds:,.0f} s in all. " if seconds else ". "
+    says += "The training line is measured while the weights still change"
+    says += ", on augmented pictures" if augment_text(files) else ""
+    if not any(value is not None for value in columns.get("train_accuracy", [])):
+        says += "; there is no training accuracy, since mixed pictures have no single class"
+    if any(value is not None for value in columns.get("validation_loss", [])):
+        says += "; the validation line after each epoch, on pictures as they are, so that it can be the better one"
+    svg = svg_text(history(columns, best=marked), "curves", label=f"Training curves. {says}.")
+    return {"svg": svg, "says": f"{says}. {stopping_sentence(files)}".rstrip()}
 
 
 def settings_section(files: RunFiles) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.figures.labels import draw_lines, text_width, wrap_name
-from coverslip.figures.style import ACCENT, INK, LINE, MUTED, ON_ACCENT, ON_TINT, style
+from coverslip.figures.style import ACCENT, INK, LINE, MUTED, ON_ACCENT, ON_TINT, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,6 @@ def confusion_figure(
         A figure with one axes, and in it one rectangle for each count above 0, whose gid is ``cell-ROW-COLUMN``.
         A class without a picture has an empty row.
     """
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     table = np.asarray(counts)
@@ -44,7 +43,7 @@ def confusion_figure(
     cell = 0.82 if size <= 4 else 0.6 if size <= NAMED_COLUMNS else max(0.2, min(0.42, 6.4 / size))
     font = 9.0 if size <= 12 else max(6.6, min(9.0, cell * 22))
     with style():
-        figure = Figure()
+        figure = new_figure()
         ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         inch = _place(figure, ax, names, cell, font)
         for row, column in np.argwhere(table > 0).tolist():

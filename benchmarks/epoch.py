@@ -1,0 +1,120 @@
+"""A whole epoch from a folder of JPEGs, with flips, affine and color: Coverslip beside fastai and Keras.
+
+    python benchmarks/epoch.py ../shared/data/plantvillage
+
+The same small network for all, batches of 32, 1,000 pictures. Each process trains a few epochs; the first (which fills
+caches) is told apart. Writes `results/epoch.json` and `.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from coverslip.data.scan import scan
+from coverslip.devices import machine
+from measuring import environment, peer_python, spread
+from workers import script
+
+HERE = Path(__file__).parent
+SIZES = (64, 128)
+PEERS = {"fastai": "fastai", "keras": "Keras, TensorFlow", "keras-cache": "Keras, TensorFlow, .cache()"}
+OURS = {"float32": "ours, float32", "bfloat16": "ours, bfloat16"}
+
+
+def choose_pictures(source: Path, count: int, target: Path) -> int:
+    """Links to pictures that are spread evenly over a folder."""
+    table = scan(source)
+    step = max(1, len(table) // count)
+    chosen = [path for path in table.paths[::step] if path.lower().endswith((".jpg", ".jpeg"))][:count]
+    for path in chosen:
+        link = target / path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to((source / path).resolve())
+        link.read_bytes()  # the first to read the files would measure the disk
+    return len(chosen)
+
+
+def measure(commands: dict[str, list[str]], size: int, epochs: int, rounds: int) -> dict[str, Any]:
+    """Seconds of the first and of later epochs by name, and the versions; the processes take turns."""
+    found: dict[str, Any] = {name: {"first": [], "later": []} for name in commands}
+    versions: dict[str, str] = {}
+    for number in range(rounds):
+        for name, command in commands.items():
+            with tempfile.TemporaryDirectory(prefix="epoch-") as cache, environment(COVERSLIP_CACHE=cache):
+                done = subprocess.run([*command, str(size), str(epochs)], check=False, capture_output=True, text=True)
+            said = [line for line in done.stdout.splitlines() if line.startswith("answer ")]
+            if done.returncode or not said:
+                sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
+            answer = json.loads(said[0].removeprefix("answer "))
+            found[name]["first"].append(answer["seconds"][0])
+            found[name]["later"] += answer["seconds"][1:]
+            versions |= answer["versions"]
+            later = statistics.median(answer["seconds"][1:])
+            print(f"{size} px, round {number + 1}, {name}: {answer['seconds'][0]:.1f}, then {later:.1f} s", flush=True)
+    return {"seconds": found, "versions": versions}
+
+
+def page(results: dict[str, Any]) -> str:
+    """The results for people."""
+    about = results["machine"]
+    named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    lines = [
+        "# An epoch from a folder of JPEGs, with augmentation",
+        "",
+        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
+        f"{about['system']}, Python {about['python']}. {named}.",
+        "",
+        f"{results['pictures']:,} pictures of 256 x 256 pixels, batches of 32, three blocks of convolutions and 128",
+        "dense units, Adam, no validation. Seconds as median [least, most]. Flips, turns of 10 degrees, shifts, zoom,",
+        "brightness and contrast for all; ours also saturation and hue, fastai's own `aug_transforms()` also warps.",
+        "Our first epoch includes scanning and decoding.",
+    ]
+    for size, found in results["sizes"].items():
+        lines += ["", f"## {size} px", "", "| what | first epoch | later epochs | times ours, float32 | bfloat16 |"]
+        lines.append("| --- |" + " --- |" * 4)
+        mine = [statistics.median(found[name]["later"]) for name in OURS.values()]
+        for name, seconds in found.items():
+            later = statistics.median(seconds["later"])
+            times = " | ".join("" if name in OURS.values() else f"{later / each:.1f}" for each in mine)
+            lines.append(f"| {name} | {spread(seconds['first'])} | {spread(seconds['later'], 2)} | {times} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of class folders")
+    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--epochs", type=int, default=4, help="of each process; the first is told apart")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    options = parser.parse_args()
+    keras = peer_python("keras", HERE / "peer-keras.txt")
+    pythons = {"fastai": peer_python("fastai", HERE / "peer-constraints.txt"), "keras": keras, "keras-cache": keras}
+    results: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine(), "sizes": {}}
+    results["versions"] = {name: version(name) for name in ("coverslip", "torch", "numpy")}
+    with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
+        work = Path(folder)
+        results["pictures"] = choose_pictures(options.data, options.pictures, work)
+        commands = {called: script(sys.executable, "own_epoch.py", name, work) for name, called in OURS.items()}
+        commands |= {called: script(pythons[name], "peer_epoch.py", name, work) for name, called in PEERS.items()}
+        for size in SIZES:
+            measured = measure(commands, size, options.epochs, options.rounds)
+            results["sizes"][str(size)] = measured["seconds"]
+            results["versions"] |= measured["versions"]
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "epoch.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (options.out / "epoch.md").write_text(page(results), encoding="utf-8")
+    print(page(results))
+
+
+if __name__ == "__main__":
+    main()

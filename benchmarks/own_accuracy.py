@@ -1,0 +1,73 @@
+"""Coverslip learns CIFAR-10 from scratch: python own_accuracy.py plain | short FILE.npz GOAL SECONDS SEED.
+
+``plain`` trains as `peer_accuracy.py` has Keras do (Adam 1e-3, batches of 32, constant rate, float32) until the goal is
+reached. ``short`` is the recipe that the benchmark is about.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from coverslip.models.catalog import build_network
+from coverslip.models.design import Design
+from coverslip.training.batches import ArrayInputs, IntArray
+from coverslip.training.callbacks import Callback
+from coverslip.training.loop import train_network
+from coverslip.training.recipe import Recipe
+from coverslip.training.state import TrainState
+
+RECIPES = {
+    "plain": Recipe(epochs=100, batch_size=32, rate=1e-3, optimizer="adam", weight_decay=0.0, schedule="constant"),
+    "short": Recipe(epochs=3, batch_size=128, rate=4e-3, precision="auto"),
+}
+
+
+class Centered:
+    """Pictures on the scale -1 to 1, as the peers have them."""
+
+    def __init__(self, pictures: np.ndarray) -> None:
+        self.inputs = ArrayInputs(pictures.transpose(0, 3, 1, 2))
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, rows: IntArray, epoch: int | None, device: torch.device) -> Tensor:
+        return self.inputs.take(rows, epoch, device).mul_(2).sub_(1)
+
+
+class Watch(Callback):
+    """Notes time and accuracy of every epoch, and stops at the goal or the limit."""
+
+    def __init__(self, goal: float, limit: float) -> None:
+        self.goal, self.limit, self.rows = goal, limit, list[tuple[float, float]]()
+        self.start = time.perf_counter()
+
+    def epoch_end(self, state: TrainState) -> None:
+        accuracy = state.history[-1]["validation_accuracy"] or 0.0
+        self.rows.append((time.perf_counter() - self.start, accuracy))
+        if accuracy >= self.goal or self.rows[-1][0] > self.limit:
+            state.stopped = "the goal is reached, or the time is up"
+
+
+def main() -> None:
+    name, file, goal, limit, seed = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
+    with np.load(file) as data:
+        x, y, test, truth = (data[each] for each in ("x_train", "y_train", "x_test", "y_test"))
+    torch.manual_seed(seed)
+    network = build_network(Design(network="cnn", size=(32, 32), batch_norm=True), 10)
+    recipe = replace(RECIPES[name], seed=seed, monitor="validation_accuracy", keep_best=False)
+    held = (Centered(test), truth.astype(np.int64))
+    watch = Watch(goal, limit)
+    train_network(network, Centered(x), y.astype(np.int64), 10, recipe, validation=held, callbacks=[watch])
+    print("answer " + json.dumps({"epochs": watch.rows, "versions": {}}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Coverslip's loop on arrays in memory; `steps.py` starts this and asks, as it asks `peer_steps.py`.
+
+    python own_steps.py float32 | bfloat16 | bare
+
+``bare`` is a loop of forward, backward and update without anything beside it, in float32.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from functools import cache
+from typing import Any
+
+import torch
+
+from coverslip.models.catalog import build_network
+from coverslip.models.design import Design
+from coverslip.models.stages import Staged
+from coverslip.models.summary import summary
+from coverslip.training.batches import ArrayInputs
+from coverslip.training.callbacks import Callback
+from coverslip.training.job import prepare_job
+from coverslip.training.loop import train_network
+from coverslip.training.recipe import Recipe
+from coverslip.training.state import TrainState
+from peer_steps import BATCH, CLASSES, pictures
+from workers import serve
+
+MATRIX, TIMES = 2048, 7
+
+
+class Clock(Callback):
+    """The time of the last epoch, callbacks at its end included: users' own come last."""
+
+    def epoch_start(self, state: TrainState) -> None:
+        self.start = time.perf_counter()
+
+    def epoch_end(self, state: TrainState) -> None:
+        self.seconds = time.perf_counter() - self.start
+
+
+@cache
+def network(name: str, size: int) -> Staged:
+    """The same networks as the peers'."""
+    options: dict[str, Any] = {"mlp": {"hidden": (128, 128)}, "cnn-norm": {"batch_norm": True}}.get(name, {})
+    design = Design(network=name.removesuffix("-norm"), size=(size, size), **options)
+    return build_network(design, CLASSES)
+
+
+def epoch(how: str, name: str, count: int, size: int) -> float:
+    """Seconds of one epoch."""
+    x, y = pictures(count, size)
+    inputs = ArrayInputs(x.transpose(0, 3, 1, 2))
+    recipe = Recipe(epochs=1, batch_size=BATCH, rate=1e-3, precision="float32" if how == "bare" else how)
+    if how != "bare":
+        clock = Clock()
+        train_network(network(name, size), inputs, y, CLASSES, recipe, callbacks=[clock])
+        return clock.seconds
+    job = prepare_job(network(name, size), inputs, y, CLASSES, recipe, None, torch.device("cpu"))
+    network(name, size).train()
+    job.precision = "float32"
+    start = time.perf_counter()
+    for rows in job.steps(0):
+        job.gradients(rows, 0, 0)
+        job.update(1e-3)
+    return time.perf_counter() - start
+
+
+def work_of(name: str, size: int) -> float:
+    """Floating point operations that a picture takes in a step: forward, and twice as many for the gradients.
+
+    What stands in the first layer counts once less, since nobody asks for a gradient of the pictures.
+    """
+    made = summary(network(name, size), (3, size, size))
+    first = next(layer.multiply_adds for layer in made.layers if layer.multiply_adds)
+    return 2.0 * (3 * made.multiply_adds - first)
+
+
+def peak(kind: torch.dtype) -> float:
+    """The best rate of a large matrix product, floating point operations a second."""
+    a, b = (torch.randn(MATRIX, MATRIX).to(kind) for _ in range(2))
+    best = float("inf")
+    for _ in range(TIMES):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * MATRIX**3 / best
+
+
+def answer(how: str, **asked: Any) -> dict[str, Any]:
+    """See `peer_steps`; a question without a number of pictures is for the operations, an empty one for the peak."""
+    if not asked:
+        return {"versions": {}, "peak": {"float32": peak(torch.float32), "bfloat16": peak(torch.bfloat16)}}
+    if "count" not in asked:
+        return {"work": work_of(**asked)}
+    return {"seconds": epoch(how, **asked)}
+
+
+if __name__ == "__main__":
+    serve(lambda **asked: answer(sys.argv[1], **asked))

@@ -1,0 +1,150 @@
+"""Steps of training on arrays in memory: Coverslip beside Keras on its three back ends, plain PyTorch and Lightning.
+
+    python benchmarks/steps.py
+
+Batches of 32 pictures of 64 x 64; every peer in its own process, all asked in turn, `--rounds` times after a warm-up.
+Writes `results/steps.json` and `.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from coverslip.devices import machine
+from measuring import peer_python, spread
+from workers import Worker, script
+
+HERE = Path(__file__).parent
+NETWORKS = ("mlp", "cnn", "cnn-norm", "resnet18")
+SIZE, BATCH = 64, 32
+SECONDS, LEAST, MOST = 1.5, 2, 120  # of an epoch that is timed; its steps
+BACKENDS = ("Keras, TensorFlow", "Keras, JAX", "Keras, PyTorch")
+GOAL = {"mlp": 1.0}  # times the best back end of Keras; 1.2 for the others
+
+
+def start_workers() -> dict[str, Worker]:
+    """Every peer, and ours three times: in float32, in bfloat16, and the bare loop."""
+    python = peer_python("keras", HERE / "peer-keras.txt")
+
+    def keras(name: str, backend: str, *policy: str) -> Worker:
+        variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
+        return Worker(name, script(python, "peer_steps.py", "keras", *policy), **variables)
+
+    workers = [
+        Worker(f"ours, {each}", script(sys.executable, "own_steps.py", each)) for each in ("float32", "bfloat16")
+    ]
+    workers += [keras(name, name.split()[-1].lower().replace("py", "")) for name in BACKENDS]
+    workers += [
+        keras("Keras, TensorFlow, mixed_bfloat16", "tensorflow", "mixed_bfloat16"),
+        Worker("plain PyTorch", script(python, "peer_steps.py", "torch")),
+        Worker("Lightning", script(python, "peer_steps.py", "lightning")),
+        Worker("ours, bare loop", script(sys.executable, "own_steps.py", "bare")),
+    ]
+    return {worker.name: worker for worker in workers}
+
+
+def measure_rounds(workers: dict[str, Worker], rounds: int) -> tuple[dict[str, dict[str, list[float]]], dict[str, Any]]:
+    """Pictures a second of every worker on every network, a number a round; and what our first worker says beside."""
+    counts: dict[tuple[str, str], int] = {}
+    about: dict[str, Any] = {"versions": {}, "peak": {"float32": [], "bfloat16": []}, "work": {}}
+    for name, worker in workers.items():
+        about["versions"] |= worker.ask()["versions"]
+        for network in NETWORKS:
+            for count in (2 * BATCH, 4 * BATCH):  # the first compiles
+                seconds = worker.ask(name=network, count=count, size=SIZE)["seconds"]
+            steps = round(SECONDS / (seconds / 4))
+            counts[name, network] = BATCH * min(max(steps, LEAST), MOST)
+        print(f"{name} is warm", flush=True)
+    found: dict[str, dict[str, list[float]]] = {network: {name: [] for name in workers} for network in NETWORKS}
+    ours = workers["ours, float32"]
+    about["work"] = {network: ours.ask(name=network, size=SIZE)["work"] for network in NETWORKS}
+    for number in range(rounds):
+        for kind, rate in ours.ask()["peak"].items():
+            about["peak"][kind].append(rate)
+        for network in NETWORKS:
+            for name, worker in workers.items():
+                count = counts[name, network]
+                seconds = worker.ask(name=network, count=count, size=SIZE)["seconds"]
+                found[network][name].append(count / seconds)
+        print(f"round {number + 1} of {rounds}", flush=True)
+    return found, about
+
+
+def ratios(mine: list[float], theirs: list[float]) -> list[float]:
+    """Round by round: neighbors in time."""
+    return [a / b for a, b in zip(mine, theirs, strict=True)]
+
+
+def page(results: dict[str, Any]) -> str:
+    """The results for people."""
+    about, found = results["machine"], results["pictures_per_second"]
+    named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    lines = [
+        "# Steps of training on arrays in memory",
+        "",
+        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
+        f"{about['system']}, Python {about['python']}. {named}.",
+        "",
+        f"Batches of {BATCH} pictures of {SIZE} x {SIZE}, Adam. Pictures a second in an epoch of about {SECONDS} s, as",
+        "median [least, most]; all were asked in turn in each round, after a warm-up. Keras' `mixed_bfloat16` is",
+        "not its default; it stands here because our `bfloat16` does.",
+        "",
+        "| pictures a second | " + " | ".join(NETWORKS) + " |",
+        "| --- |" + " --- |" * len(NETWORKS),
+    ]
+    for name in found[NETWORKS[0]]:
+        lines.append(f"| {name} | " + " | ".join(spread(found[each][name], 0) for each in NETWORKS) + " |")
+    lines += ["", "Times as fast, round by round (the goal is against the best of Keras' three back ends):", ""]
+    lines += ["| network | best of Keras | goal | ours, float32 | ours, bfloat16 |", "| --- |" + " --- |" * 4]
+    for network in NETWORKS:
+        rates = found[network]
+        best = max(BACKENDS, key=lambda name: statistics.median(rates[name]))
+        mine = [spread(ratios(rates[f"ours, {kind}"], rates[best]), 2) for kind in ("float32", "bfloat16")]
+        lines.append(f"| {network} | {best} | {GOAL.get(network, 1.2)} | {' | '.join(mine)} |")
+    lines += [
+        "",
+        "Our step beside the machine's best matrix product (share), and what everything beside the bare loop ",
+    ]
+    lines[-1] += "costs:"
+    heads = ("float32, share of peak", "bfloat16, share of peak", "callbacks and all, float32")
+    lines += ["", f"| network | {' | '.join(heads)} |", "| --- |" + " --- |" * 3]
+    for network in NETWORKS:
+        rates, work = found[network], results["work"][network]
+        shares = [
+            statistics.median(rates[f"ours, {kind}"]) * work / max(results["peak"][kind])
+            for kind in ("float32", "bfloat16")
+        ]
+        cost = [100 * (each - 1) for each in ratios(rates["ours, bare loop"], rates["ours, float32"])]
+        lines.append(f"| {network} | {shares[0]:.0%} | {shares[1]:.0%} | {spread(cost)} % |")
+    peaks = [f"{max(results['peak'][kind]) / 1e9:.0f} ({kind})" for kind in ("float32", "bfloat16")]
+    lines += ["", f"The best matrix product (2048 x 2048): {' and '.join(peaks)} billion operations a second."]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    options = parser.parse_args()
+    workers = start_workers()
+    found, about = measure_rounds(workers, options.rounds)
+    for worker in workers.values():
+        worker.close()
+    versions = {name: version(name) for name in ("coverslip", "torch", "numpy")} | about.pop("versions")
+    results = {"date": date.today().isoformat(), "machine": machine(), "versions": versions}
+    results |= about | {"pictures_per_second": found}
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "steps.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (options.out / "steps.md").write_text(page(results), encoding="utf-8")
+    print(page(results))
+
+
+if __name__ == "__main__":
+    main()

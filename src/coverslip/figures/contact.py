@@ -1,0 +1,95 @@
+"""A contact sheet: a row for each picture, itself first, then its other versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.figures.labels import wrap_name
+from coverslip.figures.style import CARD, INK, MUTED, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INCHES = 1.5  # of a picture on the sheet
+MARGIN = 1.7  # inches left of the pictures, for names
+GAP, WIDE_GAP = 0.06, 0.22  # inches between versions, and between the picture itself and its versions
+LEAST_PIXELS, MOST_PIXELS = 150, 256  # of a picture on the sheet: smaller ones are enlarged, without blending pixels
+
+
+def contact_figure(
+    pictures: npt.NDArray[Any],
+    names: Sequence[str],
+    *,
+    notes: Sequence[str] = (),
+    titles: tuple[str, str] = ("as prepared", "versions"),
+    caption: str = "",
+) -> Figure:
+    """Pictures and their versions, each at its own pixels where they are 150 to 256 wide.
+
+    Args:
+        pictures: (rows, columns, H, W, C), float 0..1 or uint8. 1 channel is shown grey, 2 as red and green; of more
+            than 3 the first three are shown.
+        names: of each row, wrapped; the class, say.
+        notes: of each row, smaller, below its name; or none.
+        titles: over the first column, and over the others.
+        caption: a sentence below all of it.
+
+    Returns:
+        A figure whose own dpi shows pixels as they are: ``figure.savefig(path, dpi="figure")``.
+    """
+    from matplotlib.figure import Figure
+
+    rows, columns, height, width = pictures.shape[:4]
+    if len(names) != rows or (notes and len(notes) != rows):
+        raise ValueError(f"{len(names)} names and {len(notes)} notes for {rows} rows")
+    cells = as_rgb(pictures)
+    tall = INCHES * height / width
+    breadth = MARGIN + columns * INCHES + (columns - 2) * GAP + WIDE_GAP + 0.15
+    bottom = 0.15 + 0.17 * (caption.count("\n") + 1 if caption else 0)
+    length = 0.4 + rows * (tall + GAP) + bottom
+    dpi = round(min(max(width, LEAST_PIXELS), MOST_PIXELS) / INCHES)
+    with style():
+        figure = Figure(figsize=(breadth, length), dpi=dpi, facecolor=CARD)
+        lefts = [MARGIN + column * (INCHES + GAP) + (WIDE_GAP - GAP) * (column > 0) for column in range(columns)]
+        for row in range(rows):
+            top = length - 0.4 - row * (tall + GAP)
+            for column, left in enumerate(lefts):
+                place = (left / breadth, (top - tall) / length, INCHES / breadth, tall / length)
+                # Pictures are put on the canvas by themselves: hundreds of axes would take many seconds.
+                _draw(figure, cells[row, column], place)
+            name = wrap_name(names[row], 20, 3)
+            middle = (top - tall / 2) / length
+            figure.text(0.12 / breadth, middle, name, color=INK, weight="bold", size=8, va="bottom")
+            if notes:
+                note = wrap_name(notes[row], 24, 2)
+                figure.text(0.12 / breadth, middle - 0.04 / length, note, color=MUTED, size=6.5, va="top")
+        for title, left in zip(titles, lefts, strict=False):
+            figure.text(left / breadth, 1 - 0.28 / length, title, color=INK, size=9, weight="bold")
+        figure.text(0.12 / breadth, 0.12 / length, caption, color=MUTED, size=8, va="bottom")
+    return figure
+
+
+def _draw(figure: Figure, cell: npt.NDArray[np.uint8], place: tuple[float, float, float, float]) -> None:
+    from matplotlib.image import BboxImage
+    from matplotlib.transforms import Bbox, TransformedBbox
+
+    box = TransformedBbox(Bbox.from_bounds(*place), figure.transFigure)
+    image = BboxImage(box, interpolation="nearest" if cell.shape[1] < LEAST_PIXELS else "auto", origin="upper")
+    image.set_data(cell)
+    figure.add_artist(image)
+
+
+def as_rgb(pictures: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """(..., C) of 0..1 or uint8, any number of channels -> uint8 (..., 3)."""
+    if pictures.dtype != np.uint8:
+        pictures = (np.clip(pictures, 0, 1) * 255 + 0.5).astype(np.uint8)
+    channels = pictures.shape[-1]
+    if channels == 1:
+        return np.repeat(pictures, 3, axis=-1)
+    if channels == 2:
+        return np.concatenate([pictures, np.zeros_like(pictures[..., :1])], axis=-1)
+    return pictures[..., :3]

@@ -1,0 +1,90 @@
+"""What is done about rare classes, and the sentence that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.errors import UserError
+from coverslip.training.recipe import Recipe
+
+EVEN, SKEWED = 1.5, 10.0  # largest class over smallest: nothing to balance below, sampling above
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What was chosen.
+
+    Attributes:
+        weights: float32 (K,), factors in the loss, 1 on average over the training pictures; None without.
+        sampled: each epoch draws the same number of pictures from each class.
+        sentence: what was chosen and why, for the user; empty where nothing was asked for.
+    """
+
+    weights: npt.NDArray[np.float32] | None
+    sampled: bool
+    sentence: str
+
+
+def choose_balance(counts: Sequence[int], recipe: Recipe) -> Balance:
+    """From the training pictures of each class.
+
+    ``auto`` leaves counts alone whose largest is at most 1.5 times the smallest, weighs the loss up to 10 times, and
+    samples above: a single rare picture with a weight of 50 throws a step off its way, while one that comes more often
+    does not.
+
+    Args:
+        counts: K numbers of training pictures.
+        recipe: its ``balance`` and ``class_weights``.
+
+    Raises:
+        UserError: weights for more or fewer classes than there are, or for one without a picture.
+    """
+    if recipe.class_weights:
+        return Balance(given_weights(counts, recipe.class_weights), False, "the loss is weighted by the given weights")
+    present = [count for count in counts if count]
+    ratio = max(present) / min(present)
+    text = f"the largest class has {ratio:.1f} times the pictures of the smallest"
+    chosen, why = recipe.balance, ""
+    if chosen == "auto":
+        chosen = "none" if ratio <= EVEN else "weights" if ratio <= SKEWED else "sampling"
+        why = "balance: "
+    if chosen == "weights":
+        return Balance(even_weights(counts), False, f"{why}{text}: rare classes weigh more in the loss")
+    if chosen == "sampling":
+        return Balance(None, True, f"{why}{text}: each epoch draws equally from every class")
+    return Balance(None, False, f"{why}{text}: nothing to balance" if why else "")
+
+
+def even_weights(counts: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Weights with which each class counts alike in the loss, 1 on average over the pictures.
+
+    >>> even_weights([30, 10]).round(3).tolist()
+    [0.6669999957084656, 2.0]
+    """
+    numbers = np.asarray(counts, np.float64)
+    present = numbers > 0
+    weights = np.where(present, numbers.sum() / (present.sum() * np.maximum(numbers, 1)), 1.0)
+    return weights.astype(np.float32)
+
+
+def given_weights(counts: Sequence[int], weights: Sequence[float]) -> npt.NDArray[np.float32]:
+    """The user's weights, scaled to 1 on average over the pictures, so that the learning rate keeps its meaning."""
+    if len(weights) != len(counts):
+        raise UserError(
+            f"class_weights has {len(weights)} numbers, but there are {len(counts)} classes", "give one a class"
+        )
+    missing = [index for index, count in enumerate(counts) if not count and weights[index] not in (0, 1)]
+    if missing:
+        raise UserError(
+            f"class_weights weighs class {missing[0]} by {weights[missing[0]]:g}, but no training picture is of it",
+            f"give 1 at place {missing[0]}, or add pictures of that class",
+        )
+    numbers, factors = np.asarray(counts, np.float64), np.asarray(weights, np.float64)
+    mean = (numbers * factors).sum() / numbers.sum()
+    if mean == 0:
+        raise UserError("class_weights is 0 for every class that has pictures", "give numbers above 0")
+    return np.asarray(factors / mean, np.float32)

@@ -1,0 +1,278 @@
+"""The small door: arrays in, a trained network, its history and its scores out."""
+
+import io
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from coverslip.data.augment import Augmentation
+from coverslip.errors import UserError
+from coverslip.training.array_data import read_labels, read_pictures
+from coverslip.training.arrays import evaluate_arrays, fit_arrays
+from coverslip.training.epoch_lines import EpochLines
+
+CPU = torch.device("cpu")
+
+
+def linear(classes=2, values=8 * 8 * 3):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(values, classes))
+
+
+@pytest.fixture
+def squares():
+    """80 pictures of 8 x 8 pixels, sorted by class: dark ones, then bright ones; four of each group."""
+    chance = np.random.default_rng(1)
+    x = chance.integers(0, 128, (80, 8, 8, 3), np.uint8)
+    x[40:] += 120
+    return x, np.repeat([0, 1], 40), [f"leaf {row // 4}" for row in range(80)]
+
+
+def taken(x, **options):
+    """What the loop sees, float32 on the CPU, and what was said of it."""
+    inputs, said = read_pictures(x, **options)
+    return inputs.take(np.arange(len(inputs)), None, CPU), said
+
+
+def test_the_same_pictures_are_learned_from_in_any_layout_type_and_library(squares):
+    x = squares[0]
+    expected = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255
+    for form in (x, x.transpose(0, 3, 1, 2), x / 255, (x / 255).astype(np.float32), torch.from_numpy(x.copy())):
+        seen, said = taken(form)
+        assert torch.allclose(seen, expected, atol=1e-6) and seen.dtype == torch.float32
+        assert "80 pictures of 8 × 8 pixels, 3 channels" in said
+        assert ("NHWC" in said) == (form.shape[3] == 3) and ("NCHW" in said) == (form.shape[1] == 3)
+
+
+def test_grey_pictures_and_rows_of_numbers_are_taken_too():
+    assert taken(np.zeros((5, 28, 28), np.uint8))[0].shape == (5, 1, 28, 28)
+    rows, said = taken(np.array([[-3.0, 700.0], [0.5, 2.0]]))
+    assert rows.tolist() == [[-3.0, 700.0], [0.5, 2.0]] and "2 rows of 2 numbers" in said
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 3, 3), (4, 3, 9, 3), (4, 28, 28, 28), (4, 4, 64, 3), (4, 64, 32, 50)])
+def test_a_shape_that_can_be_read_in_two_ways_is_refused_and_says_how_to_tell(shape):
+    with pytest.raises(UserError, match=r"layout='NHWC'.*layout='NCHW'"):
+        read_pictures(np.zeros(shape, np.uint8))
+    assert taken(np.zeros(shape, np.uint8), layout="NCHW")[0].shape == shape
+    assert taken(np.zeros(shape, np.uint8), layout="NHWC")[0].shape == (shape[0], shape[3], shape[1], shape[2])
+    with pytest.raises(UserError, match="did you mean 'NHWC'"):
+        read_pictures(np.zeros(shape, np.uint8), layout="NHCW")
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (np.full((2, 9, 9, 3), 255.0), "divide by 255"),
+        (np.full((2, 9, 9, 3), 4095.0), "divide by the largest value"),
+        (np.full((2, 9, 9, 3), -0.5), "before they were normalized"),
+        (np.full((2, 9, 9, 3), np.nan), "NaN"),
+        (np.ones((2, 9, 9, 3), np.int64), "x holds int64"),
+        (np.ones((2, 9, 9, 3), np.uint16), "65535"),
+        (np.ones((2, 2, 9, 9, 3), np.uint8), "not four-dimensional"),
+        (np.ones((0, 9, 9, 3), np.uint8), "give pictures"),
+        (np.ones(7, np.uint8), "give pictures"),
+    ],
+)
+def test_what_is_no_picture_on_a_known_scale_is_refused_with_the_remedy(x, words):
+    with pytest.raises(UserError, match=words):
+        read_pictures(x)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [0, 2, 1, 2],
+        np.array([0, 2, 1, 2], np.uint8),
+        np.array([[0.0], [2.0], [1.0], [2.0]]),  # Keras gives its data sets so
+        torch.tensor([0, 2, 1, 2]),
+        np.eye(3)[[0, 2, 1, 2]],
+        torch.eye(3)[[0, 2, 1, 2]],
+        ["early", "rust", "healthy", "rust"],
+        np.array(["early", "rust", "healthy", "rust"], object),
+    ],
+)
+def test_labels_may_be_numbers_one_hot_rows_or_names(y):
+    labels, names = read_labels(y, 4, None)
+    assert labels.tolist() == [0, 2, 1, 2] and labels.dtype == np.int64 and len(names) == 3
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "words"),
+    [
+        ([0, 1, 2], None, "4 pictures and 3 labels"),
+        ([0, 1, 2, -1], None, "from -1 to 2"),
+        ([0, 1, 2, 3], ["a", "b"], "from 0 to 3, and there are 2 classes"),
+        ([0, 1, 0.5, 1], None, "not whole"),
+        (np.full((4, 3), 0.3), None, "not one-hot"),
+        (["rust", "rust", "helthy", "rust"], ["healthy", "rust"], "did you mean 'healthy'"),
+    ],
+)
+def test_labels_that_fit_no_class_are_refused(y, classes, words):
+    with pytest.raises(UserError, match=words):
+        read_labels(y, 4, classes)
+
+
+def test_what_is_held_out_is_stratified_shuffled_and_holds_whole_groups(squares):
+    x, y, groups = squares
+    history = fit_arrays(linear(), x, y, epochs=1, verbose=0)
+    held = history.validation_rows
+    assert np.bincount(y[held]).tolist() == [8, 8]  # Keras would hold out the last 16, all of one class
+    assert sorted([*history.train_rows, *held]) == list(range(80))
+    history = fit_arrays(linear(), x, y, epochs=1, groups=groups, verbose=0)
+    held = {groups[row] for row in history.validation_rows}
+    assert len(held) == 4 and not held & {groups[row] for row in history.train_rows}
+    other = fit_arrays(linear(), x, y, epochs=1, seed=1, verbose=0)
+    assert other.validation_rows.tolist() != fit_arrays(linear(), x, y, epochs=1, verbose=0).validation_rows.tolist()
+
+
+def test_a_network_learns_in_place_and_the_history_has_a_row_an_epoch(squares):
+    x, y, _ = squares
+    network = linear()
+    before = network[1].weight.detach().clone()
+    history = fit_arrays(network, x, y, epochs=12, batch_size=8, lr=3e-2, verbose=0)
+    assert history.network is network and not torch.equal(network[1].weight, before)
+    assert history.frame["epoch"].to_list() == list(range(1, 13)) and set(history.frame["rate"]) == {3e-2}
+    best = history.frame.sort("validation_loss")["epoch"][0]
+    assert history.best_epoch == best
+    scores = evaluate_arrays(network, x[history.validation_rows], y[history.validation_rows])
+    row = history.frame.row(by_predicate=pl.col("epoch") == best, named=True)
+    assert scores.loss["value"] == pytest.approx(row["validation_loss"], rel=1e-4)
+    assert scores.accuracy["value"] == pytest.approx(row["validation_accuracy"]) and row["validation_accuracy"] > 0.8
+
+
+def test_the_same_seed_gives_the_same_weights_and_the_layout_does_not_matter(squares):
+    x, y, _ = squares
+    weights = []
+    for form in (x, x, x.transpose(0, 3, 1, 2).copy()):
+        network = linear()
+        fit_arrays(network, form, y, epochs=2, augment="flips", verbose=0)
+        weights.append(network[1].weight.detach().clone())
+    assert torch.equal(weights[0], weights[1]) and torch.allclose(weights[0], weights[2], atol=1e-6)
+
+
+def test_nothing_is_held_out_where_nothing_is_asked_for(squares):
+    x, y, _ = squares
+    history = fit_arrays(linear(), x, y, epochs=2, validation_split=0, verbose=0)
+    assert len(history.validation_rows) == 0 and history.best_epoch == 2
+    assert history.frame["validation_loss"].null_count() == 2 and isinstance(history.plot(), Figure)
+
+
+def test_a_line_an_epoch_is_printed_and_what_was_taken_for_what_is_said_once(squares, capsys):
+    x, y, groups = squares
+    fit_arrays(linear(), x, y, epochs=3, groups=groups)
+    said = capsys.readouterr().out
+    assert said.count("NHWC") == 1 and "64 to learn from, 16 held out at random, whole groups" in said
+    number = r"\d+\.\d+"
+    line = (
+        f"Epoch 2/3  ━+ 2/2  {number} s  loss {number}  accuracy {number}  val_loss {number}  val_accuracy {number}\n"
+    )
+    assert re.search(line, said) and "\r" not in said
+    fit_arrays(linear(), x, y, epochs=1, verbose=0)
+    assert capsys.readouterr().out == ""
+
+
+class Terminal(io.StringIO):
+    encoding = "ascii"
+
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_the_line_grows_in_place_and_an_old_one_is_asked_for_no_character_it_lacks(squares, monkeypatch):
+    from coverslip.training import arrays, epoch_lines
+
+    out = Terminal()
+    monkeypatch.setattr(epoch_lines, "EVERY", 0.0)
+    monkeypatch.setattr(arrays, "EpochLines", lambda: EpochLines(out))
+    fit_arrays(linear(), squares[0], squares[1], epochs=2, batch_size=16)
+    lines = [line for line in out.getvalue().split("\n") if "Epoch" in line]
+    assert [line.count("\r") for line in lines] == [5, 5]  # four batches, and the whole line over them
+    assert all("==== 4/4" in line.split("\r")[-1] for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"patients": 3}, "did you mean 'patience'"),
+        ({"learning_rate": 0.1}, "say lr="),
+        ({"lr": 0}, "rate=0"),
+        ({"optimizer": "adm"}, "did you mean 'adam"),
+        ({"augment": "lite"}, "did you mean 'light'"),
+        ({"validation_split": 1.0}, "validation_split=1.0"),
+        ({"validation_split": -0.1}, "validation_split=-0.1"),
+        ({"groups": ["a"] * 80}, "1 group cannot be divided"),
+        ({"groups": ["a"]}, "80 pictures and 1 groups"),
+        ({"classes": ["dark", "bright", "none"]}, "3"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(squares, options, words):
+    with pytest.raises(UserError, match=words):
+        fit_arrays(linear(), squares[0], squares[1], epochs=1, verbose=0, **options)
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(10, 2)), "does not take inputs of shape"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(192, 1)), "end it with 2 outputs"),
+        (nn.Conv2d(3, 2, 3), "scores of shape"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(192, 2), nn.Softmax(dim=1)), "leave the last softmax away"),
+        ("resnet18", "torch.nn.Module"),
+    ],
+)
+def test_a_network_that_answers_something_else_is_refused(squares, network, words):
+    for call in (
+        lambda: fit_arrays(network, *squares[:2], epochs=1, verbose=0),
+        lambda: evaluate_arrays(network, *squares[:2]),
+    ):
+        with pytest.raises(UserError, match=words):
+            call()
+
+
+def test_a_class_without_a_picture_never_shifts_the_others(squares):
+    x, _, _ = squares
+    y = np.array(["dark"] * 40 + ["light"] * 40)
+    history = fit_arrays(linear(3), x, y, classes=["bright", "dark", "light"], epochs=1, verbose=0)
+    scores = evaluate_arrays(history.network, x, y, classes=history.classes)
+    assert scores.confusion[0].tolist() == [0, 0, 0] and scores.confusion.sum() == 80
+    with pytest.raises(UserError, match="2 names and the network has 3 outputs"):
+        evaluate_arrays(history.network, x, y)
+    assert evaluate_arrays(linear(3), x, squares[1]).classes == ("0", "1", "2")
+
+
+def test_scores_have_intervals_over_groups_and_every_picture_counts(squares):
+    x, y, groups = squares
+    network = fit_arrays(linear(), x, y, epochs=3, verbose=0).network
+    alone, grouped = evaluate_arrays(network, x[:71], y[:71]), evaluate_arrays(network, x, y, groups=groups)
+    assert alone.probabilities.shape == (71, 2) and alone.accuracy["images"] == 71
+    assert grouped.accuracy["groups"] == 20 and "80 pictures, 20 groups" in repr(grouped)
+    for scores in (alone, grouped):
+        assert scores.accuracy["low"] <= scores.accuracy["value"] <= scores.accuracy["high"]
+        right = scores.probabilities.argmax(1) == y[: len(scores.probabilities)]
+        assert scores.accuracy["value"] == pytest.approx(right.mean())
+    assert isinstance(grouped.plot(), Figure)
+
+
+def test_a_history_shows_itself_and_predicts(squares):
+    x, y, _ = squares
+    history = fit_arrays(linear(), x, y, epochs=2, lr=1e-2, verbose=0)
+    assert re.match(r"History: 2 epochs; best epoch 2 \(validation loss 0\.\d+", repr(history))
+    assert "<svg" in history._repr_html_() and history.plot()._repr_png_().startswith(b"\x89PNG")
+    found = history.predict(x[:5])
+    assert found.shape == (5, 2) and found.sum(1) == pytest.approx(np.ones(5))
+
+
+def test_early_stopping_mixtures_and_all_pictures_at_once_are_options(squares):
+    x, y, _ = squares
+    history = fit_arrays(
+        linear(), x, y, epochs=50, lr=5.0, patience=1, batch_size=0, optimizer="sgd", momentum=0.0, verbose=0
+    )
+    assert history.frame.height < 50 and history.stopped and history.frame["step"][0] == 1
+    mixed = fit_arrays(linear(), x, y, epochs=1, augment=Augmentation(mixup=0.2), verbose=0)
+    assert mixed.frame["train_accuracy"].null_count() == 1
