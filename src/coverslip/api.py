@@ -16,16 +16,13 @@ import polars as pl
 
 from coverslip.assessment import assess
 from coverslip.auditing.audit import Audit
-from coverslip.auditing.findings import Finding
 from coverslip.auditing.repair import write_corrected
 from coverslip.comparison import compare_runs
 from coverslip.config import from_mapping, override, read_toml, to_mapping
 from coverslip.data.augment import augmentation
-from coverslip.data.cache import read_pixels, with_status
-from coverslip.data.groups import SHOTS, fill_in_times, join_sets
-from coverslip.data.proposals import WIDE_GAP
+from coverslip.data.cache import with_status
+from coverslip.data.groups import fill_in_times
 from coverslip.data.scan import scan
-from coverslip.data.shots import refine_groups
 from coverslip.data.sources.loose import as_given, pictures_of
 from coverslip.data.sources.source import Files
 from coverslip.data.summary import file_notes, relative_root, summarize
@@ -34,8 +31,7 @@ from coverslip.errors import UserError
 from coverslip.experiment import environment, run, test_rates, write_plan
 from coverslip.figures.rates import rates_figure
 from coverslip.inference.predictor import Predictor
-from coverslip.inspection import appraise, divide, inspect, open_extractor, write_audit
-from coverslip.models.catalog import network_entry
+from coverslip.inspection import audit_pictures, write_audit
 from coverslip.models.own import add_own
 from coverslip.progress import SILENT, EventLog, Progress
 from coverslip.registry import nearest
@@ -45,8 +41,8 @@ from coverslip.reporting.compare_page import write_comparison
 from coverslip.reporting.run_files import read_run
 from coverslip.reporting.run_page import write_report
 from coverslip.runs import Run, claim_run_folder, next_free
-from coverslip.settings import DataConfig, Experiment, input_size, settled
-from coverslip.storage import explain_full_disk, write_text, writing
+from coverslip.settings import DataConfig, Experiment, settled
+from coverslip.storage import explain_full_disk, is_full_disk, write_text, writing
 
 
 def plan(source: str | Path, *, settings: Sequence[str] = (), augment: str | None = None, **options: Any) -> Experiment:
@@ -105,51 +101,14 @@ def audit(
     settings = source if isinstance(source, Experiment) else plan(source, **options)
     there = None if out is None else Run.create(out)
     if there is None:
-        return _audit(settings, verify, price, progress)[0]
+        return audit_pictures(settings, verify, price, progress)[0]
     with _tidy(there):
-        found, proposed = _audit(settings, verify, price, progress)
+        found, proposed = audit_pictures(settings, verify, price, progress)
         write_audit(settings, found, there)
         if proposed is not None and isinstance(proposed.source, Files):
             write_corrected(proposed, there.proposed_file, relative_root(proposed.root, there.folder.absolute()))
         write_audit_page(there.folder)
     return found
-
-
-def _audit(settings: Experiment, verify: bool, price: bool, progress: Progress) -> tuple[Audit, ImageTable | None]:
-    """The audit, and where no groups were given the table with those that are proposed."""
-    table = scan(settings.data.source, settings.data.group)
-    size = input_size(settings, network_entry(settings.model.network))
-    pixels = read_pixels(table, size, settings.input.fit, verify=verify, progress=progress)
-    found = inspect(settings, table, pixels, progress)
-    try:
-        found = divide(settings, found)
-    except UserError as error:
-        if not found.table.rows():
-            raise
-        return found.adding(_no_split(error)), None
-    proposed = found.table.with_columns(group=found.supposed_groups()[0]) if found.proposals else None
-    if not price:
-        return found, proposed
-    extractor = open_extractor(settings, found.table, pixels)
-    found = appraise(settings, found, pixels, extractor, progress)
-    if proposed is not None and found.proposals[0].use.startswith(SHOTS):
-        # Runs of shot numbers are cut where the network sees different things; labels play no part in it.
-        table, rows = found.table, found.table.rows()
-        keys = pixels.facts["row_hash"].to_list()
-        features = extractor.extract(pixels.pixels, rows, keys, 1, progress, "comparing shots")
-        refined = refine_groups(table, rows, features, WIDE_GAP)
-        proposed = join_sets(table.with_columns(group=refined), found.twins.sets)
-    return found, proposed
-
-
-def _no_split(error: UserError) -> Finding:
-    return Finding(
-        name="no-split",
-        severity="blocks",
-        title=error.problem,
-        meaning="The pictures cannot be divided into train, validation and test.",
-        remedy=error.fix[:1].upper() + error.fix[1:] + ".",
-    )
 
 
 def train(
@@ -349,12 +308,16 @@ def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, grou
 
 @contextmanager
 def _tidy(there: Run, resume: bool = False) -> Iterator[None]:
-    """After a mistake that the user can mend, the mended command finds the folder free; a trained model is kept."""
+    """After a mistake that the user can mend, the mended command finds the folder free.
+
+    A trained model is kept, and so is what a training had learned when the disk became full.
+    """
     try:
         with explain_full_disk(there.folder):
             yield
-    except UserError:
-        if not resume and not there.model_file.is_file():
+    except UserError as error:
+        full = error.__cause__ is not None and is_full_disk(error.__cause__) and there.checkpoints_folder.is_dir()
+        if not resume and not there.model_file.is_file() and not full:
             there.discard()
         raise
 

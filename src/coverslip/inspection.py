@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from coverslip.auditing.audit import Audit, audit_table, judge_split, with_probes
+from coverslip.auditing.findings import Finding
 from coverslip.auditing.price import leak_price
 from coverslip.auditing.repair import write_corrected
 from coverslip.auditing.shortcuts import probe_shortcuts
-from coverslip.data.cache import PixelCache, with_status
-from coverslip.data.groups import fill_in_times
+from coverslip.data.cache import PixelCache, read_pixels, with_status
+from coverslip.data.groups import SHOTS, fill_in_times, join_sets
 from coverslip.data.inputs import InputSpec
+from coverslip.data.proposals import WIDE_GAP
+from coverslip.data.scan import scan
+from coverslip.data.shots import refine_groups
 from coverslip.data.sources.source import Files
 from coverslip.data.split import site_names, split_table
 from coverslip.data.summary import fit_notes, relative_root, summarize
 from coverslip.data.table import PARTS, ImageTable
+from coverslip.errors import UserError
 from coverslip.inference.features import FeatureExtractor
 from coverslip.models.catalog import network_entry
 from coverslip.models.freeze import frozen_part
@@ -145,3 +150,42 @@ def _divided(table: ImageTable) -> str:
         groups = f" of {len(set(table.groups(rows))):,} groups" if table.grouped_by else ""
         parts.append(f"{part} {len(rows):,}{groups}")
     return "split: " + ", ".join(parts)
+
+
+def audit_pictures(
+    settings: Experiment, verify: bool, price: bool, progress: Progress
+) -> tuple[Audit, ImageTable | None]:
+    """The audit, and where no groups were given the table with those that are proposed."""
+    table = scan(settings.data.source, settings.data.group)
+    size = input_size(settings, network_entry(settings.model.network))
+    pixels = read_pixels(table, size, settings.input.fit, verify=verify, progress=progress)
+    found = inspect(settings, table, pixels, progress)
+    try:
+        found = divide(settings, found)
+    except UserError as error:
+        if not found.table.rows():
+            raise
+        return found.adding(_no_split(error)), None
+    proposed = found.table.with_columns(group=found.supposed_groups()[0]) if found.proposals else None
+    if not price:
+        return found, proposed
+    extractor = open_extractor(settings, found.table, pixels)
+    found = appraise(settings, found, pixels, extractor, progress)
+    if proposed is not None and found.proposals[0].use.startswith(SHOTS):
+        # Runs of shot numbers are cut where the network sees different things; labels play no part in it.
+        table, rows = found.table, found.table.rows()
+        keys = pixels.facts["row_hash"].to_list()
+        features = extractor.extract(pixels.pixels, rows, keys, 1, progress, "comparing shots")
+        refined = refine_groups(table, rows, features, WIDE_GAP)
+        proposed = join_sets(table.with_columns(group=refined), found.twins.sets)
+    return found, proposed
+
+
+def _no_split(error: UserError) -> Finding:
+    return Finding(
+        name="no-split",
+        severity="blocks",
+        title=error.problem,
+        meaning="The pictures cannot be divided into train, validation and test.",
+        remedy=error.fix[:1].upper() + error.fix[1:] + ".",
+    )

@@ -296,6 +296,7 @@ def _about_part(
         "epochs": part.trained.history.height,
         "best_epoch": part.trained.best_epoch,
         "stopped": part.trained.stopped,
+        "precision": part.trained.precision,
         "validation_roles": {"choose": count(choose), "calibrate": count(calibrate)},
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ class Run:
 
         Files that are not a run's stay, and the folder with them.
         """
+        shutil.rmtree(self.checkpoints_folder, ignore_errors=True)
         for path in vars(self).values():
             if path.is_file():
                 path.unlink()

@@ -186,7 +186,8 @@ def settled(plan: Experiment) -> Experiment:
             f"{model.network!r} has no pretrained weights, so a head would stand on chance", "use --depth all"
         )
     first = trained_from(plan, depth)
-    if first not in (CLASSIFIER, *_first_stages(plan)) and not pretrained:
+    depth = "all" if first in _first_stages(plan) else depth
+    if depth not in ("all", "head") and not pretrained:
         raise UserError(f"{model.network!r} has no pretrained weights to freeze before {first!r}", "use --depth all")
     if depth != "head" and (plan.repeats.folds or plan.repeats.seeds or plan.repeats.learning_curve):
         raise UserError(

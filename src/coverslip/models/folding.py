@@ -18,9 +18,9 @@ def fold_batch_norm(network: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Modu
     """A copy in which each batch norm that follows a convolution is a factor and a bias of that convolution.
 
     Pretrained statistics stay as they are then, and what is left to train are the convolutions themselves. Of the
-    time of a training step on a CPU batch norm takes a third. Depthwise filters (one channel each) keep their weights:
-    their gradient takes another third, and is a hundredth of what is learned. On leaves the network learned no worse
-    for either (`benchmarks/results/depth.md`).
+    time of a training step on a CPU batch norm takes a third. Depthwise convolutions (one channel each) are left as
+    they are: their gradients take another third, and they are a hundredth of what is learned. On leaves the network
+    learned no worse for either (`benchmarks/results/depth.md`).
 
     Args:
         network: with pretrained weights; not changed.
@@ -49,10 +49,10 @@ def fold_batch_norm(network: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Modu
 
 
 def freeze_depthwise(network: nn.Module) -> None:
-    """Convolutions that look at one channel at a time keep their weights; their bias is still trained."""
+    """Convolutions that look at one channel at a time keep weights and bias (whose gradient costs as much as both)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
-            module.weight.requires_grad_(False)
+            module.requires_grad_(False)
 
 
 def unfold_weights(network: nn.Module, folded: nn.Module, pairs: Pairs) -> dict[str, Tensor]:

@@ -14,9 +14,10 @@ from coverslip.models.catalog import NetworkEntry, build_network, stage_names
 from coverslip.models.design import Design
 from coverslip.models.stages import CLASSIFIER, stage_place
 from coverslip.models.trial import output_shape
+from coverslip.registry import nearest
 from coverslip.storage import digest
 
-DEPTHS = ("head", "tail", "all")
+DEPTHS = ("head", "tail", "all", "auto")
 
 
 class Prefix(nn.Module):
@@ -152,5 +153,8 @@ def stage_at(entry: NetworkEntry, stages: tuple[str, ...], depth: str) -> str:
                 f"use --depth all, or one of its stages: {', '.join(stages)}",
             )
         return entry.tail
-    stage_place(stages, depth)
+    if depth not in stages:
+        raise UserError(
+            f"the network has no stage {depth!r}, and no depth is called so", nearest(depth, [*DEPTHS, *stages])
+        )
     return depth

@@ -41,12 +41,14 @@ class Trained:
             seconds (since the beginning); null where nothing was measured.
         best_epoch: whose weights these are.
         stopped: why it ended.
+        precision: ``float32`` or ``bfloat16``, as it was given or measured.
     """
 
     network: nn.Module
     history: pl.DataFrame
     best_epoch: int
     stopped: str
+    precision: str = "float32"
 
 
 def train_network(
@@ -133,4 +135,5 @@ def train_network(
         finally:
             moments.fit_end(state)
     best = state.put_best()
-    return Trained(network.eval(), state.frame(), best, state.stopped or f"all {state.epochs} epochs are done")
+    why = state.stopped or f"all {state.epochs} epochs are done"
+    return Trained(network.eval(), state.frame(), best, why, job.precision)

@@ -1,0 +1,93 @@
+"""How deep to train: seconds and accuracy of a head, a tail and the whole network, on one split, from a cold start.
+
+Each depth is a whole process with a cache of its own, so that nothing one of them computed serves another. All test the
+same pictures; runs are compared paired, over groups.
+
+    python benchmarks/depth.py ../shared/data/plantvillage --group shots:3
+    python benchmarks/depth.py ../shared/data/beans_field
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from coverslip.api import compare
+from coverslip.devices import machine
+from measuring import measure
+
+HERE = Path(__file__).parent
+DEPTHS = ("head", "tail", "all")
+
+
+def run(depth: str, source: Path, group: str, work: Path) -> dict[str, Any]:
+    """One run from nothing: seconds of the process, of training, peak memory, accuracy."""
+    out = work / depth
+    command = [sys.executable, "-m", "coverslip", "train", str(source), "--depth", depth, "--out", str(out)]
+    command += ["--group", group] if group else []
+    measured = measure(command, work / f"{depth}.log", work / f"cache-{depth}")
+    test = json.loads((out / "test.json").read_text(encoding="utf-8"))
+    stages = json.loads((out / "environment.json").read_text(encoding="utf-8"))["seconds"]
+    model = json.loads((out / "model" / "model.json").read_text(encoding="utf-8"))
+    return {
+        "depth": depth,
+        "seconds": measured.seconds,
+        "training": stages.get("training", 0.0),
+        "stages": stages,
+        "epochs": model.get("epochs"),
+        "peak_mib": measured.peak_mib,
+        "accuracy": test["scores"]["accuracy"],
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """All folders measured so far, as Markdown."""
+    lines = []
+    for name, found in results.items():
+        lines += [f"## {name}", "", "| depth | seconds, all in all | of which training | memory | accuracy |"]
+        lines.append("| --- | --- | --- | --- | --- |")
+        for row in found["runs"]:
+            score = row["accuracy"]
+            value = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+            training = f"{row['training']:.0f} ({row['epochs']} epochs)" if row["training"] else "-"
+            lines.append(
+                f"| {row['depth']} | {row['seconds']:.0f} | {training} | {row['peak_mib']:.0f} MiB | {value} |"
+            )
+        lines += ["", *(f"* {each}" for each in found["compared"]), "", f"{found['about']}", ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--group", default="")
+    parser.add_argument("--depths", nargs="+", default=list(DEPTHS))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        runs = [run(depth, options.source, options.group, work) for depth in options.depths]
+        found = compare([work / each["depth"] for each in runs])
+    about = (
+        f"{runs[0]['accuracy']['images']} test pictures of {runs[0]['accuracy']['groups']} groups "
+        f"(--group {options.group or 'not given'}), one run a depth; "
+        f"{machine()['processor']}, {machine()['cores']} cores."
+    )
+    path = HERE / "results" / "depth.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results[options.source.name] = {
+        "runs": runs,
+        "compared": [each["sentence"] for each in found["comparisons"]],
+        "about": about,
+        "machine": machine(),
+    }
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text("# How deep to train\n\n" + table(results), encoding="utf-8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

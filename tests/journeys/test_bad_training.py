@@ -1,0 +1,85 @@
+"""What goes wrong when more than a head is trained, and the two lines that say so; nothing is left behind."""
+
+import shutil
+
+import pytest
+import torch
+
+COURSE = ("--model", "cnn", "--set", "input.size=32", "--epochs", "2")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((*COURSE, "--rate", "0"), ["rate=0", "0.001 is a start"]),
+        ((*COURSE, "--rate", "-1"), ["rate=-1"]),
+        ((*COURSE, "--rate", "inf"), ["rate=inf"]),
+        ((*COURSE, "--set", "recipe.batch_size=1", "--set", "model.batch_norm=true"), ["batch norm", "one"]),
+        ((*COURSE, "--set", "recipe.class_weights=[1, 1]"), ["2", "3"]),
+        ((*COURSE, "--set", "recipe.monitor=val_acc"), ["val_acc", "validation_accuracy"]),
+        ((*COURSE, "--set", "augment.rotat=20"), ["rotat", "rotate"]),
+        ((*COURSE, "--rate", "1e30", "--set", "recipe.optimizer=sgd"), ["step", "rate"]),
+        (
+            ("--model", "cnn", "--set", "input.size=8", "--set", "model.filters=[8,8,8,8,8]"),
+            ["too small", "at least 32"],
+        ),
+        (("--depth", "tial"), ["tial", "did you mean 'tail'"]),
+        (("--depth", "head", "--find-rate"), ["head", "no learning rate"]),
+        (("--model", "vit_tiny_patch16_22"), ["vit_tiny_patch16_22", "vit_tiny_patch16_224"]),
+        (("--augment", "wild"), ["wild", "strong"]),
+    ],
+)
+def test_a_training_that_cannot_work(coverslip, leaves, tmp_path, options, words):
+    problem, fix = coverslip("train", leaves, "--out", tmp_path / "run", *options).refused()
+    for word in words:
+        assert word.lower() in f"{problem} {fix}".lower()
+    assert not (tmp_path / "run").exists(), "the mended command must find the folder free"
+
+
+def test_weights_that_fit_in_part(coverslip, leaves, tmp_path):
+    from coverslip.models.catalog import build_network
+    from coverslip.models.design import Design
+
+    state = build_network(Design(network="cnn", size=(32, 32)), 3).state_dict()
+    name = next(iter(state))
+    state[f"{name}_old"] = state.pop(name)
+    torch.save(state, tmp_path / "weights.pth")
+    said = coverslip(
+        "train", leaves, "--out", tmp_path / "run", *COURSE, "--set", f"model.weights={tmp_path / 'weights.pth'}"
+    )
+    said.refused("weights.pth", name)
+
+
+def test_weights_that_would_run_code(coverslip, leaves, tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (tmp_path.joinpath("harm").mkdir, ())
+
+    torch.save({"layer": Harmful()}, tmp_path / "weights.pth")
+    said = coverslip(
+        "train", leaves, "--out", tmp_path / "run", *COURSE, "--set", f"model.weights={tmp_path / 'weights.pth'}"
+    )
+    said.refused("weights.pth")
+    assert not (tmp_path / "harm").exists()
+
+
+def test_going_on_with_other_pictures_is_refused(coverslip, pictures, tmp_path, monkeypatch):
+    """A checkpoint belongs to its pictures: after one is gone, what was learned cannot be told from what is there."""
+    from coverslip.training.callbacks import Saving
+
+    epoch_end = Saving.epoch_end
+
+    def save_and_stop(self, state):
+        self.every = 0.0
+        epoch_end(self, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Saving, "epoch_end", save_and_stop)
+        command = ("train", pictures, "--out", tmp_path / "run", "--model", "cnn", "--set", "input.size=32")
+        assert coverslip(*command, "--epochs", "20").code == 130
+    assert any((tmp_path / "run" / "checkpoints").iterdir())
+    shutil.copytree(tmp_path / "run", tmp_path / "same")
+    next(pictures.rglob("*.jpg")).unlink()
+    coverslip("train", "--resume", tmp_path / "run").refused("pictures")
+    assert any((tmp_path / "run" / "checkpoints").iterdir()), "what was learned is still there"
