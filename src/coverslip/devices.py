@@ -6,6 +6,8 @@ import ctypes
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +48,31 @@ def keep_big_blocks() -> bool:
         return False
     libc = ctypes.CDLL(None)
     return bool(libc.mallopt(M_MMAP_THRESHOLD, KEEP_BYTES)) and bool(libc.mallopt(M_TRIM_THRESHOLD, KEEP_BYTES))
+
+
+class _SignalStack(ctypes.Structure):
+    """``stack_t`` of Linux's signal.h."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def same_signal_stack() -> Iterator[None]:
+    """Undo what the block does to the stack that signals are handled on.
+
+    OpenVINO gives the thread that opens a network a stack of its own for signals, and when the network is closed gives
+    back what was there before. Of two networks that are closed in the order in which they were opened the second gives
+    back the first one's, which is gone by then: the next Ctrl+C is a crash. Linux only; elsewhere nothing is done.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    libc, before = ctypes.CDLL(None), _SignalStack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)
 
 
 def machine() -> dict[str, object]:

@@ -20,9 +20,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
     "choose from 'healthy', 'rust'"
     """
     known = sorted(names)
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    near = difflib.get_close_matches(name, known, n=5)
+    if near:  # of names that are equally near the first: lite0, not lite2
+        best = min(near, key=lambda each: (-difflib.SequenceMatcher(None, each, name).ratio(), each))
+        return f"did you mean {best!r}?"
     return "choose from " + ", ".join(repr(each) for each in known)
 
 

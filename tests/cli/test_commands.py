@@ -28,7 +28,7 @@ def elsewhere(tmp_path, monkeypatch):
         (["train", "LEAVES", "--model", "efficientnet-lite"], ["no network is called", "'efficientnet-lite0'"]),
         (["train", "LEAVES", "--depth", "haed"], ["depth='haed'", "'head'"]),
         (["train", "LEAVES", "--fit", "sqash"], ["fit='sqash'", "did you mean 'squash'?"]),
-        (["train", "LEAVES", "--views", "9"], ["views=9", "1..8"]),
+        (["train", "LEAVES", "--views", "9"], ["views=9", "0..8"]),
         (["train", "LEAVES", "--group", "grup"], ["no column 'grup'", "did you mean 'group'?"]),
         (["train", "LEAVES", "--set", "model.veiws=3"], ["no key 'veiws'", "did you mean 'views'?"]),
         (["train", "LEAVES", "--set", "modle.views=3"], ["no key 'modle'", "did you mean 'model'?"]),

@@ -108,3 +108,33 @@ def test_one_grey_channel_is_the_same_as_showing_it_in_color(lite0):
     grey = torch.randn(1, 1, 64, 64)
     adapted = frozen(1).module()
     torch.testing.assert_close(adapted(grey), lite0.module()(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)
+
+
+CLOSED_IN_ORDER = """
+import os, signal
+import numpy as np
+from coverslip.data.inputs import InputSpec
+from coverslip.inference.engine import open_engine
+from coverslip.models.catalog import pretrained
+
+spec = InputSpec(size=(64, 64), mean=(0.5,) * 3, std=(0.5,) * 3)
+frozen = pretrained("efficientnet-lite0", 3)
+first, second = open_engine(frozen, spec), open_engine(frozen, spec)
+for engine in (first, second):
+    list(engine.run([np.zeros((1, 3, 64, 64), np.float32)]))
+del engine, first
+del second
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+def test_ctrl_c_is_heard_after_networks_are_closed(lite0):
+    """OpenVINO leaves the signal stack of a network that is gone; without care the next signal is a crash."""
+    import subprocess
+    import sys
+
+    said = subprocess.run([sys.executable, "-c", CLOSED_IN_ORDER], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (0, "heard\n"), said.stderr

@@ -73,7 +73,7 @@ def test_ctrl_c_and_the_same_command_with_another_out(fork, coverslip, leaves, s
 def test_ctrl_c_at_other_moments(fork, coverslip, leaves, small_run, empty_cache, tmp_path, moment):
     where = {
         "reading": ("coverslip.data.decoding", "_decode_chunk"),
-        "fitting": ("coverslip.experiment", "fit_head"),
+        "fitting": ("coverslip.learning", "fit_head"),
         "reporting": ("coverslip.api", "write_report"),
     }[moment]
     before = """

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from coverslip.models.freeze import Frozen
+from coverslip.config import from_mapping
+from coverslip.models.design import Design
+from coverslip.models.freeze import frozen_part
 from coverslip.runs import Run
 
 
@@ -78,13 +80,13 @@ def test_truncated_weights(refused, stranger, share):
     "change",
     [
         lambda tensors: tensors.pop("head.bias"),
-        lambda tensors: tensors.pop("frozen.network.conv_stem.weight"),
+        lambda tensors: tensors.pop("frozen.stem.conv.weight"),
         lambda tensors: tensors.update({"head.weight": tensors["head.weight"][:2].clone()}),
         lambda tensors: tensors.update({"head.weight": tensors["head.weight"].T.contiguous()}),
         lambda tensors: tensors.update({"head.weight": tensors["head.weight"] * float("nan")}),
         lambda tensors: tensors.update({"head.bias": tensors["head.bias"].bfloat16()}),
-        lambda tensors: tensors.update({"frozen.network.more": tensors["head.bias"].clone()}),
-        lambda tensors: tensors.update({"frozen.network.conv_stem.weight": tensors["head.weight"].clone()}),
+        lambda tensors: tensors.update({"frozen.stem.more": tensors["head.bias"].clone()}),
+        lambda tensors: tensors.update({"frozen.stem.conv.weight": tensors["head.weight"].clone()}),
     ],
 )
 def test_weights_that_do_not_belong_to_the_model(refused, stranger, change):
@@ -97,9 +99,9 @@ def test_weights_that_do_not_belong_to_the_model(refused, stranger, change):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda frozen: frozen.pop("network.conv_stem.weight"),
-        lambda frozen: frozen.update({"network.more": frozen["network.conv_stem.weight"].clone()}),
-        lambda frozen: frozen.update({"network.conv_stem.weight": frozen["network.conv_stem.weight"][:, :1].clone()}),
+        lambda frozen: frozen.pop("stem.conv.weight"),
+        lambda frozen: frozen.update({"stem.more": frozen["stem.conv.weight"].clone()}),
+        lambda frozen: frozen.update({"stem.conv.weight": frozen["stem.conv.weight"][:, :1].clone()}),
         lambda frozen: frozen.clear(),
     ],
 )
@@ -111,7 +113,8 @@ def test_weights_of_another_network_under_a_key_that_is_right(refused, stranger,
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("frozen.")}
     save_file({**kept, **{f"frozen.{name}": tensor for name, tensor in frozen.items()}}, stranger.weights_file)
     content = json.loads(stranger.model_file.read_text())
-    stranger.model_file.write_text(json.dumps({**content, "weights": Frozen(lambda: None, frozen).key}))
+    design = from_mapping(Design, content["design"])
+    stranger.model_file.write_text(json.dumps({**content, "weights": frozen_part(design, frozen).key}))
     refused()
 
 
@@ -126,9 +129,13 @@ def test_a_description_that_is_no_json_object(refused, stranger, text):
     [
         ("bundle", 99),
         ("bundle", "1"),
-        ("network", "efficientnet-lite"),
-        ("network", 5),
-        ("network", None),
+        ("design", None),
+        ("design.network", "efficientnet-lite"),
+        ("design.network", 5),
+        ("design.network", "cnn"),
+        ("design.size", [64, 64, 64]),
+        ("design.hidden", [10**12]),
+        ("design.channels", 1),
         ("classes", 3),
         ("classes", "abc"),
         ("classes", []),
@@ -174,7 +181,7 @@ def test_a_description_with_a_wrong_value(refused, stranger, key, value):
     refused()
 
 
-@pytest.mark.parametrize("key", ["bundle", "network", "classes", "temperature", "input"])
+@pytest.mark.parametrize("key", ["bundle", "design", "classes", "temperature", "input"])
 def test_a_description_that_lacks_a_value(refused, stranger, key):
     content = json.loads(stranger.model_file.read_text())
     del content[key]
@@ -184,7 +191,9 @@ def test_a_description_that_lacks_a_value(refused, stranger, key):
 
 def test_a_misspelt_network_in_a_description_is_answered_with_the_nearest(refused, stranger):
     content = json.loads(stranger.model_file.read_text())
-    stranger.model_file.write_text(json.dumps({**content, "network": "efficientnet-lite"}))
+    stranger.model_file.write_text(
+        json.dumps({**content, "design": {**content["design"], "network": "efficientnet-lite"}})
+    )
     refused("no network is called 'efficientnet-lite'", "'efficientnet-lite0'")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.data.inputs import InputSpec
-from coverslip.devices import pick_device
+from coverslip.devices import pick_device, same_signal_stack
 from coverslip.models.freeze import Frozen
 from coverslip.registry import Registry
 from coverslip.storage import building, cache_folder, digest, drop_entry, entry_folder, locked
@@ -103,7 +103,8 @@ class OpenVinoEngine:
         assert openvino is not None
         model = _converted(openvino, frozen, spec)
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
-        self._compiled = openvino.Core().compile_model(model, "CPU", options)
+        with same_signal_stack():
+            self._compiled = openvino.Core().compile_model(model, "CPU", options)
 
     def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
         """See `Engine.run`."""

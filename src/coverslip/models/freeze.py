@@ -155,6 +155,7 @@ def stage_at(entry: NetworkEntry, stages: tuple[str, ...], depth: str) -> str:
         return entry.tail
     if depth not in stages:
         raise UserError(
-            f"the network has no stage {depth!r}, and no depth is called so", nearest(depth, [*DEPTHS, *stages])
+            f"depth={depth!r} is neither {', '.join(DEPTHS)} nor a stage of this network",
+            f"{nearest(depth, [*DEPTHS, *stages])} Stages in order: {', '.join(stages)}",
         )
     return depth

@@ -112,7 +112,12 @@ def _what_sentence(files: RunFiles, depth: str) -> str:
     details += ["bfloat16 arithmetic"] if recipe.get("precision") == "bfloat16" else []
     details = [each for each in details if each]
     folded = settings_of(files, "model").get("fold") is True and model and not model.get("from_scratch")
-    fold = " Batch norm had been folded into the convolutions where that changes nothing." if folded else ""
+    fold = (
+        " Batch norm had been folded into the convolutions where that changes nothing, and depthwise convolutions were "
+        "left as they were."
+        if folded
+        else ""
+    )
     return f"{what} on the {_pictures(files)}{long}{by}{': ' + ', '.join(details) if details else ''}.{fold}"
 
 

@@ -1,0 +1,69 @@
+"""Does the cost grow as the pictures do? Depth tail on 1, 2, 4 and 8 thousand pictures: seconds, and peak memory.
+
+python benchmarks/growth.py ../shared/data/cifar10/cifar10.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from coverslip.devices import machine
+from measuring import measure
+
+HERE = Path(__file__).parent
+COUNTS = (1000, 2000, 4000, 8000)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help=".npz with x_train and y_train")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=3)
+    options = parser.parse_args()
+    with np.load(options.source) as arrays:
+        pictures, labels = arrays["x_train"], arrays["y_train"]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for count in COUNTS:
+            np.savez(work / f"{count}.npz", x=pictures[:count], y=labels[:count])
+            command = [sys.executable, "-m", "coverslip", "train", str(work / f"{count}.npz"), "--depth", "tail"]
+            command += ["--epochs", str(options.epochs), "--set", f"input.size={options.size}"]
+            command += ["--out", str(work / str(count)), "--set", "recipe.precision=float32"]
+            for finding in ("copy-leak", "label-conflict"):
+                command += ["--accept", finding]
+            measured = measure(command, work / "log", work / f"cache-{count}")
+            stages = json.loads((work / str(count) / "environment.json").read_text(encoding="utf-8"))["seconds"]
+            rows.append(
+                {"pictures": count, "seconds": measured.seconds, "peak_mib": measured.peak_mib, "stages": stages}
+            )
+    lines = [
+        "# Cost and pictures",
+        "",
+        "| pictures | seconds, all in all | of which training | peak memory of its own |",
+        "| --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        training = row["stages"]["training"]
+        each = f"{training:.1f} ({1000 * training / row['pictures']:.1f} ms a picture)"
+        lines.append(f"| {row['pictures']:,} | {row['seconds']:.0f} | {each} | {row['peak_mib']:.0f} MiB |")
+    about = (
+        f"Depth tail, {options.epochs} epochs, {options.size} px, {options.source.name}, "
+        f"a cache of its own each, one run each; "
+        f"{machine()['processor']}, {machine()['cores']} cores. Files that are mapped do not count as memory."
+    )
+    text = "\n".join([*lines, "", about, ""])
+    result = {"rows": rows, "about": about, "machine": machine()}
+    (HERE / "results" / "growth.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (HERE / "results" / "growth.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""None, batch norm, dropout, L2: the same small network from scratch four times, compared on the same test pictures.
+
+python benchmarks/regularization.py ../shared/data/oral_histology
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from coverslip.api import compare
+from coverslip.devices import machine
+from measuring import environment, measure
+
+HERE = Path(__file__).parent
+KINDS = {
+    "none": [],
+    "batch norm": ["model.batch_norm=true"],
+    "dropout": ["model.dropout=0.5"],
+    "L2": ["recipe.l2=0.001"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=25)
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        with environment(COVERSLIP_CACHE=str(work / "cache")):
+            for kind, settings in KINDS.items():
+                command = [sys.executable, "-m", "coverslip", "train", str(options.source), "--model", "cnn", "--fix"]
+                command += ["--out", str(work / kind), "--augment", "none", "--epochs", str(options.epochs)]
+                for each in (f"input.size={options.size}", "recipe.weight_decay=0", "recipe.smoothing=0", *settings):
+                    command += ["--set", each]
+                seconds = measure(command, work / f"{kind}.log").seconds
+                test = json.loads((work / kind / "test.json").read_text(encoding="utf-8"))
+                model = json.loads((work / kind / "model" / "model.json").read_text(encoding="utf-8"))
+                score, loss = test["scores"]["accuracy"], test["scores"]["log_loss"]
+                rows.append(
+                    {
+                        "kind": kind,
+                        "seconds": seconds,
+                        "accuracy": score,
+                        "log_loss": loss,
+                        "best_epoch": model["best_epoch"],
+                    }
+                )
+            found = compare([work / kind for kind in KINDS])
+    told = [each["sentence"] for each in found["comparisons"]]
+    lines = [
+        "# Four kinds of regularization",
+        "",
+        "| | accuracy | log loss | best of the epochs | seconds |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        accuracy, loss = (
+            f"{row[name]['value']:.3f} [{row[name]['low']:.3f}, {row[name]['high']:.3f}]"
+            for name in ("accuracy", "log_loss")
+        )
+        lines.append(
+            f"| {row['kind']} | {accuracy} | {loss} | {row['best_epoch']} of {options.epochs} | {row['seconds']:.0f} |"
+        )
+    pictures = rows[0]["accuracy"]["images"]
+    about = (
+        f"`cnn` at {options.size} px from scratch on {options.source.name} (`--fix`), no augmentation, "
+        f"{pictures} test pictures, one run each, seed 0; {machine()['processor']}, {machine()['cores']} cores."
+    )
+    lines += ["", *(f"* {each}" for each in told), "", about, ""]
+    text = "\n".join(lines)
+    result = {"rows": rows, "compared": told, "about": about, "machine": machine()}
+    (HERE / "results" / "regularization.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (HERE / "results" / "regularization.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
