@@ -70,6 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         runs = [run(depth, options.source, options.group, work) for depth in options.depths]
+        print(json.dumps(runs, indent=1))  # an hour of work must not hang on what follows
         found = compare([work / each["depth"] for each in runs])
     about = (
         f"{runs[0]['accuracy']['images']} test pictures of {runs[0]['accuracy']['groups']} groups "
@@ -80,7 +81,7 @@ def main() -> None:
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     results[options.source.name] = {
         "runs": runs,
-        "compared": [each["sentence"] for each in found["comparisons"]],
+        "compared": [each["sentence"] for each in found["result"]["comparisons"]],
         "about": about,
         "machine": machine(),
     }

@@ -1,8 +1,9 @@
 """Coverslip's loop on arrays in memory; `steps.py` starts this and asks, as it asks `peer_steps.py`.
 
-    python own_steps.py float32 | bfloat16 | bare
+    python own_steps.py float32 | bfloat16
 
-``bare`` is a loop of forward, backward and update without anything beside it, in float32.
+Asked for the overhead, it trains a network that is next to nothing by the loop and by a bare one of forward, backward
+and update, in turn.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def network(name: str, size: int) -> Staged:
 
 
 def epoch(how: str, name: str, count: int, size: int) -> float:
-    """Seconds of one epoch."""
+    """Seconds of one epoch, in float32, in bfloat16, or (``bare``) of a loop with nothing beside it."""
     x, y = pictures(count, size)
     inputs = ArrayInputs(x.transpose(0, 3, 1, 2))
     recipe = Recipe(epochs=1, batch_size=BATCH, rate=1e-3, precision="float32" if how == "bare" else how)
@@ -88,10 +89,21 @@ def peak(kind: torch.dtype) -> float:
     return 2.0 * MATRIX**3 / best
 
 
+def overhead() -> list[float]:
+    """Seconds that a step of the loop takes more than one of the bare loop: in each of a few turns."""
+    steps, small = 400, ("mlp", 400 * BATCH, 8)
+    found = []
+    for _ in range(TIMES + 1):
+        found.append((epoch("float32", *small) - epoch("bare", *small)) / steps)
+    return found[1:]
+
+
 def answer(how: str, **asked: Any) -> dict[str, Any]:
     """See `peer_steps`; a question without a number of pictures is for the operations, an empty one for the peak."""
     if not asked:
         return {"versions": {}, "peak": {"float32": peak(torch.float32), "bfloat16": peak(torch.bfloat16)}}
+    if "overhead" in asked:
+        return {"overhead": overhead()}
     if "count" not in asked:
         return {"work": work_of(**asked)}
     return {"seconds": epoch(how, **asked)}

@@ -53,7 +53,7 @@ def main() -> None:
                     }
                 )
             found = compare([work / kind for kind in KINDS])
-    told = [each["sentence"] for each in found["comparisons"]]
+    told = [each["sentence"] for each in found["result"]["comparisons"]]
     lines = [
         "# Four kinds of regularization",
         "",

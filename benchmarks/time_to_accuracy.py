@@ -23,7 +23,6 @@ from measuring import peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
-OURS = {"short": "ours", "plain": "ours, with Keras' settings"}
 PEERS = {"keras": "Keras, TensorFlow", "lightning": "Lightning", "fastai": "fastai, fit_one_cycle"}
 RECIPE = "three epochs of one-cycle to a rate of 0.004, AdamW, batches of 128, precision as measured"
 
@@ -90,7 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     keras, fastai = peer_python("keras", HERE / "peer-keras.txt"), peer_python("fastai", HERE / "peer-constraints.txt")
     pythons = {"keras": keras, "lightning": keras, "fastai": fastai}
-    commands = {called: script(sys.executable, "own_accuracy.py", name) for name, called in OURS.items()}
+    commands = {"ours": script(sys.executable, "own_accuracy.py")}
     commands |= {called: script(pythons[name], "peer_accuracy.py", name) for name, called in PEERS.items()}
     runs, versions = measure(commands, [str(options.data), str(options.goal), str(options.limit)], options.rounds)
     results: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine()}

@@ -142,7 +142,7 @@ def test_pixels_as_features_are_too_wide_for_a_covariance(leaves, tmp_path):
     ("options", "words"),
     [
         ({"model_network": "cnn", "model_depth": "head"}, ["no pretrained weights", "--depth all"]),
-        ({"model_network": "cnn", "model_depth": "block5"}, ["no stage", "block5"]),
+        ({"model_network": "cnn", "model_depth": "block5"}, ["nor a stage", "block5"]),
         ({"model_depth": "blok5"}, ["blok5", "did you mean", "block5"]),
         ({"model_depth": "tail", "repeats_folds": 5}, ["repeat a head only", "tail"]),
         ({"model_network": "linear", "model_hidden": (3,)}, ["linear", "hidden"]),

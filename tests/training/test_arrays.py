@@ -62,7 +62,7 @@ def test_a_shape_that_can_be_read_in_two_ways_is_refused_and_says_how_to_tell(sh
     assert taken(np.zeros(shape, np.uint8), layout="NCHW")[0].shape == shape
     assert taken(np.zeros(shape, np.uint8), layout="NHWC")[0].shape == (shape[0], shape[3], shape[1], shape[2])
     with pytest.raises(UserError, match="did you mean 'NHWC'"):
-        read_pictures(np.zeros(shape, np.uint8), layout="NHCW")
+        read_pictures(np.zeros(shape, np.uint8), layout="NHC")
 
 
 @pytest.mark.parametrize(
