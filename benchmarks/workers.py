@@ -72,19 +72,23 @@ class Worker:
         self.log.close()
 
 
-def run_alone(name: str, command: list[str]) -> dict[str, Any]:
-    """What a script answers, run from start to end; again as long as other processes took too much meanwhile."""
+def run_alone(name: str, command: list[str], again: bool = True) -> dict[str, Any]:
+    """What a script answers, run from start to end; again as long as other processes took too much meanwhile.
+
+    The answer has the cores that others took, on average, as ``others``; without ``again`` it is given back as it is.
+    """
     for _ in range(TRIES):
-        wait_until_idle()
+        if again:
+            wait_until_idle()
         start, others = time.perf_counter(), _busy() - _children()
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         said = [line for line in done.stdout.splitlines() if line.startswith("answer ")]
         if done.returncode or not said:
             sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
         share = (_busy() - _children() - others) / (time.perf_counter() - start)
-        if share <= OTHERS:
+        if share <= OTHERS or not again:
             answer: dict[str, Any] = json.loads(said[0].removeprefix("answer "))
-            return answer
+            return answer | {"others": round(max(share, 0.0), 3)}
         print(f"{name}: other programs took {share:.2f} cores; once more", flush=True)
     sys.exit(f"{name}: this machine never was idle for long enough to measure anything")
 

@@ -1,0 +1,131 @@
+"""Seconds from scratch to the best that a peer reaches in fifteen minutes, on ten classes of tomato leaves.
+
+    python benchmarks/tomatoes.py ../shared/data/plantvillage
+
+The pictures are divided by leaves (``shots:3``), the same for all; the same small network with batch norm for all. Each
+peer trains for fifteen minutes, and the best accuracy that any epoch of any of them had on the test pictures is the
+goal. Then Coverslip trains until it is reached. Writes `results/tomatoes.json` and `.md`; peers that stand there with
+the same settings are not run again, unless ``--again``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coverslip.data.groups import group_table
+from coverslip.data.scan import scan
+from coverslip.data.split import assign_parts
+from coverslip.devices import machine
+from measuring import environment, peer_python, spread
+from workers import run_alone, script
+
+HERE = Path(__file__).parent
+PEERS = {"keras": "Keras, TensorFlow", "fastai": "fastai, fit_one_cycle", "lightning": "Lightning"}
+
+
+def divide(source: Path, target: Path) -> dict[str, int]:
+    """Links to the tomato pictures as ``train/CLASS`` and ``test/CLASS``, leaves whole; pictures in each part."""
+    table = group_table(scan(source), "shots:3")
+    rows = [row for row, path in enumerate(table.paths) if path.startswith("Tomato")]
+    parts = assign_parts(np.asarray(table.labels(rows)), table.groups(rows), (0.8, 0.2), 0)
+    counts = {"train": 0, "test": 0}
+    for row, number in zip(rows, parts.tolist(), strict=True):
+        part, path = ("train", "test")[number], Path(table.paths[row])
+        link = target / part / path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to((source / path).resolve())
+        counts[part] += 1
+    return counts
+
+
+def page(results: dict[str, Any]) -> str:
+    """The results for people."""
+    about, goal, ours = results["machine"], results["goal"], results["ours"]
+    named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    lines = [
+        "# From scratch to the best that a peer reaches in fifteen minutes: ten classes of tomato leaves",
+        "",
+        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
+        f"{about['system']}, Python {about['python']}. {named}.",
+        "",
+        f"{results['pictures']['train']:,} pictures to learn from, {results['pictures']['test']:,} of other leaves to",
+        f"be tested on (`--group shots:3`), {results['size']} px; three blocks of convolutions with batch norm and",
+        "128 dense units for all. Counted from the beginning of training (ours: of scanning the folder), scoring after",
+        "each epoch included. Each peer as its documentation shows, one run. The best epoch is chosen by looking at",
+        "the test pictures, for the peers and for us, as a benchmark of time to an accuracy does; it is no estimate of",
+        "others. Other programs took, on average, "
+        + ", ".join(f"{share:.2f}" for share in results["others"].values())
+        + " cores beside the peers (in their order).",
+        "",
+        "| what | epochs in its time | best accuracy | after seconds |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, rows in results["peers"].items():
+        seconds, best = max(rows, key=lambda row: (row[1], -row[0]))
+        lines.append(f"| {name} | {len(rows)} in {rows[-1][0]:.0f} s | {best:.3f} | {seconds:.0f} |")
+    reached = [rows[-1][0] for rows in ours if rows[-1][1] >= goal]
+    lines += ["", f"Ours to {goal:.3f}: {len(reached)} of {len(ours)} runs reached it"]
+    if reached:
+        fastest = min(row[0] for rows in results["peers"].values() for row in rows if row[1] >= goal)
+        middle = sorted(reached)[len(reached) // 2]
+        lines[-1] += f", after {spread(reached, 0)} seconds; the best peer needed {fastest / middle:.1f} times that"
+    lines[-1] += "."
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="plantvillage")
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--limit", type=int, default=900, help="seconds for each training")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of ours")
+    parser.add_argument("--again", action="store_true", help="run the peers again")
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "tomatoes.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() and not options.again else {}
+    if (before.get("size"), before.get("limit")) != (options.size, options.limit):
+        before = {}
+    results: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine()}
+    results |= {"size": options.size, "limit": options.limit, "peers": before.get("peers", {})}
+    results["others"] = before.get("others", {})
+    results["versions"] = {name: version(name) for name in ("coverslip", "torch")} | before.get("versions", {})
+    keras, fastai = peer_python("keras", HERE / "peer-keras.txt"), peer_python("fastai", HERE / "peer-constraints.txt")
+    pythons = {"keras": keras, "lightning": keras, "fastai": fastai}
+    with tempfile.TemporaryDirectory(prefix="tomatoes-") as folder:
+        results["pictures"] = divide(options.data, Path(folder))
+        tail = [folder, str(options.size)]
+        for name, called in PEERS.items():
+            if called in results["peers"]:
+                continue
+            answer = run_alone(
+                called, [*script(pythons[name], "peer_tomatoes.py", name), *tail, str(options.limit), "0"]
+            )
+            results["peers"][called] = answer["epochs"]
+            results["versions"] |= answer["versions"]
+            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")  # a quarter of an hour's work
+            print(f"{called}: best {max(row[1] for row in answer['epochs']):.3f}", flush=True)
+        results["goal"] = max(row[1] for rows in results["peers"].values() for row in rows)
+        results["ours"] = []
+        for seed in range(options.rounds):
+            with tempfile.TemporaryDirectory(prefix="tomatoes-") as cache, environment(COVERSLIP_CACHE=cache):
+                command = [*script(sys.executable, "own_tomatoes.py"), *tail, str(results["goal"]), str(options.limit)]
+                results["ours"].append(run_alone("ours", [*command, str(seed)], again=False)["epochs"])
+            print(f"ours: {results['ours'][-1][-1][1]:.3f} after {results['ours'][-1][-1][0]:.0f} s", flush=True)
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(page(results), encoding="utf-8")
+    print(page(results))
+
+
+if __name__ == "__main__":
+    main()
