@@ -108,10 +108,9 @@ def main() -> None:
         for name, called in PEERS.items():
             if called in results["peers"]:
                 continue
-            answer = run_alone(
-                called, [*script(pythons[name], "peer_tomatoes.py", name), *tail, str(options.limit), "0"]
-            )
-            results["peers"][called] = answer["epochs"]
+            command = [*script(pythons[name], "peer_tomatoes.py", name), *tail, str(options.limit), "0"]
+            answer = run_alone(called, command, again=False)
+            results["peers"][called], results["others"][called] = answer["epochs"], answer["others"]
             results["versions"] |= answer["versions"]
             path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")  # a quarter of an hour's work
             print(f"{called}: best {max(row[1] for row in answer['epochs']):.3f}", flush=True)

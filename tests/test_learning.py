@@ -144,7 +144,7 @@ def test_pixels_as_features_are_too_wide_for_a_covariance(leaves, tmp_path):
         ({"model_network": "cnn", "model_depth": "head"}, ["no pretrained weights", "--depth all"]),
         ({"model_network": "cnn", "model_depth": "block5"}, ["nor a stage", "block5"]),
         ({"model_depth": "blok5"}, ["blok5", "did you mean", "block5"]),
-        ({"model_depth": "tail", "repeats_folds": 5}, ["repeat a head only", "tail"]),
+        ({"model_depth": "tail", "repeats_folds": 5}, ["repeat a head with the exact solver only", "tail"]),
         ({"model_network": "linear", "model_hidden": (3,)}, ["linear", "hidden"]),
         ({"model_depth": "tail", "recipe_rate": 0.0}, ["rate=0"]),
         ({"model_depth": "tail", "recipe_optimizer": "adm"}, ["adm", "did you mean 'adam'"]),
@@ -255,3 +255,22 @@ def test_the_rate_test_draws_and_keeps_nothing(leaves, tmp_path):
         api.find_rate(plan, tmp_path / "rates.png")
     with pytest.raises(UserError, match="no learning rate"):
         api.find_rate(replace(plan, model=replace(plan.model, network="efficientnet-lite0")), tmp_path / "other.png")
+
+
+def test_a_head_that_the_loop_trains_has_epochs_a_rate_and_a_page_that_says_so(leaves, tmp_path):
+    run = api.train(leaves, tmp_path / "run", settings=["training.solver=loop"], recipe_epochs=4, **SMALL)
+    history = pl.read_csv(run.history_file)
+    assert history["epoch"].to_list() == [1, 2, 3, 4] and history["rate"].max() > 0
+    model = run.read_json(run.model_file)
+    assert model["depth"] == "head" and model["stage"] == "classifier"
+    page = run.report_file.read_text(encoding="utf-8")
+    assert "stages before 'classifier' were frozen" in page.replace("&#39;", "'") and "cross-fitting" not in page
+    exact = load_file(api.train(leaves, tmp_path / "exact", **SMALL).weights_file)
+    frozen = [name for name in exact if not name.startswith("head")]
+    looped = load_file(run.weights_file)
+    assert frozen and all(np.array_equal(exact[name], looped[name]) for name in frozen)
+
+
+def test_a_looped_head_is_not_repeated_as_an_exact_one_is(leaves, tmp_path):
+    with pytest.raises(UserError, match="exact solver only"):
+        api.train(leaves, tmp_path / "run", settings=["training.solver=loop"], repeats_folds=5)

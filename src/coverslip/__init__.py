@@ -15,9 +15,11 @@ _HOMES = {
     "audit": "coverslip.api",
     "compare": "coverslip.api",
     "train": "coverslip.api",
+    "tune": "coverslip.api",
     "load": "coverslip.api",
     "predict": "coverslip.api",
     "evaluate": "coverslip.api",
+    "explain": "coverslip.api",
     "report": "coverslip.api",
     "fit": "coverslip.training.arrays",
     "summary": "coverslip.models.summary",
@@ -31,6 +33,7 @@ __all__ = [
     "audit",
     "compare",
     "evaluate",
+    "explain",
     "fit",
     "leaves",
     "load",
@@ -40,10 +43,11 @@ __all__ = [
     "scan",
     "summary",
     "train",
+    "tune",
 ]
 
 if TYPE_CHECKING:
-    from coverslip.api import audit, compare, load, plan, predict, report, train
+    from coverslip.api import audit, compare, explain, load, plan, predict, report, train, tune
     from coverslip.api import evaluate_any as evaluate
     from coverslip.data.scan import scan
     from coverslip.data.synthetic import write_leaves as leaves

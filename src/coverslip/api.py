@@ -6,11 +6,11 @@ A long job takes ``progress``: the default says nothing, `coverslip.progress.Ter
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -27,7 +27,7 @@ from coverslip.data.sources.loose import as_given, pictures_of
 from coverslip.data.sources.source import Files
 from coverslip.data.summary import file_notes, relative_root, summarize
 from coverslip.data.table import ImageTable
-from coverslip.errors import UserError
+from coverslip.errors import UserError, optional
 from coverslip.experiment import environment, run, test_rates, write_plan
 from coverslip.figures.rates import rates_figure
 from coverslip.inference.predictor import Predictor
@@ -40,9 +40,13 @@ from coverslip.reporting.audit_page import write_audit_page
 from coverslip.reporting.compare_page import write_comparison
 from coverslip.reporting.run_files import read_run
 from coverslip.reporting.run_page import write_report
-from coverslip.runs import Run, claim_run_folder, next_free
-from coverslip.settings import DataConfig, Experiment, settled
+from coverslip.runs import Explained, Run, Study, claim_run_folder, next_free
+from coverslip.settings import DataConfig, Experiment, fits_exactly, settled
 from coverslip.storage import explain_full_disk, is_full_disk, write_text, writing
+
+if TYPE_CHECKING:
+    from coverslip.explaining.explanation import Explanation
+    from coverslip.tuning.results import Tuned
 
 
 def plan(source: str | Path, *, settings: Sequence[str] = (), augment: str | None = None, **options: Any) -> Experiment:
@@ -149,6 +153,96 @@ def train(
     return folder
 
 
+def tune(
+    source: str | Path | Experiment,
+    out: str | Path | None = None,
+    *,
+    sweep: Sequence[str] = (),
+    one_at_a_time: bool = False,
+    space: Mapping[str, Any] | str | Path | None = None,
+    trials: int = 50,
+    minutes: float | None = None,
+    nested: int = 0,
+    together: int = 16,
+    shared: bool = False,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> Tuned:
+    """Train many times with other settings; the test part is never looked at.
+
+    Args:
+        source: what `plan` takes, or a plan: the default trial, which all others are compared with.
+        out: the study's folder, which must not exist; by default ``runs/tune-NAME-DATE-N``.
+        sweep: every value of a setting, as ``lr=1e-5..1:log:16`` or ``batch_size=8,32,128``; several make a grid.
+        one_at_a_time: from the rules of thumb, change one setting after another.
+        space: what a search may vary, such as ``{"lr": "1e-4..0.1:log", "batch_size": [16, 32]}``, or a TOML file;
+            by default what suits the network and the depth.
+        trials: of a search.
+        minutes: after which no new trials begin.
+        nested: folds of a nested search, which tells what searching is worth on pictures that had no say; 0: none.
+        together: trials of a search that advance side by side.
+        shared: several processes may work on the study.
+        progress: told what happens.
+        options: settings of the default trial, as for `plan`.
+
+    Returns:
+        The study; ``study.best_experiment`` is what `train` takes, ``study.page_file`` the page.
+
+    Raises:
+        UserError: a setting that does not exist, an empty range, settings that all fail ...
+        KeyboardInterrupt: Ctrl+C; `resume_study` goes on.
+    """
+    optional("optuna", "tune")
+    from coverslip.tuning.space import read_space, space_from
+    from coverslip.tuning.study import Wish, run_study
+
+    settings = source if isinstance(source, Experiment) else plan(source, **options)
+    wish = Wish(sweeps=tuple(sweep), one_at_a_time=one_at_a_time, trials=trials, nested=nested, together=together)
+    varied = None
+    if space is not None:
+        varied = space_from(space) if isinstance(space, Mapping) else read_space(Path(space))
+    study = Study.create(out or study_folder(settings))
+    try:
+        return run_study(settings, study, wish, varied, minutes=minutes, shared=shared, progress=progress)
+    except UserError:
+        study.discard()
+        raise
+
+
+def study_folder(settings: Experiment) -> Path:
+    """Where a study of these settings goes, where nobody says: ``runs/tune-NAME-DATE-N``, made at once."""
+    return claim_run_folder(f"tune-{scan(settings.data.source, settings.data.group).name}")
+
+
+def resume_study(
+    folder: str | Path,
+    *,
+    trials: int | None = None,
+    minutes: float | None = None,
+    shared: bool = False,
+    progress: Progress = SILENT,
+) -> Tuned:
+    """Go on with a study that was interrupted, or give a search more trials; arguments as for `tune`.
+
+    Raises:
+        UserError: there is no study, or its pictures or settings are others by now.
+    """
+    optional("optuna", "tune")
+    from coverslip.tuning.results import Tuned
+    from coverslip.tuning.study import Wish, run_study
+
+    study = Study.open(folder)
+    asked = Tuned(folder).summary["asked"]
+    wish = Wish(
+        sweeps=tuple(asked["sweeps"]),
+        one_at_a_time=asked["one_at_a_time"],
+        trials=trials or asked["trials"],
+        nested=asked["nested"],
+        together=asked["together"],
+    )
+    return run_study(plan(study.experiment_file), study, wish, minutes=minutes, shared=shared, progress=progress)
+
+
 def find_rate(
     source: str | Path | Experiment, out: str | Path | None = None, *, progress: Progress = SILENT, **options: Any
 ) -> tuple[float, Path]:
@@ -170,7 +264,7 @@ def find_rate(
     path = Path(out or "rates.png")
     if path.exists():
         raise UserError(f"{str(path)!r} exists already", f"give another --out, such as {next_free(path).name!r}")
-    if settings.model.depth in ("head", "auto"):
+    if settings.model.depth == "auto" or fits_exactly(settings):
         raise UserError(
             f"depth {settings.model.depth!r} has no learning rate to test", "add --depth tail, all or a stage"
         )
@@ -352,6 +446,81 @@ def compare(
         found = compare_runs(runs, score=score, smallest=smallest, shared=shared)
         there.write_json(there.comparison_file, found)
         write_comparison(there.folder)
+    return found
+
+
+def explain(
+    folder: str | Path,
+    paths: Sequence[str | Path] | str | Path = (),
+    out: str | Path | None = None,
+    *,
+    classes: Sequence[str] | str = (),
+    method: str = "",
+    layer: str = "",
+    ideal: bool = False,
+    filters: str = "",
+    test: bool = False,
+    trust: bool = True,
+    masks: str | Path | None = None,
+    network: object | None = None,
+    progress: Progress = SILENT,
+) -> Explanation:
+    """Where a trained model looks, what it has learned, and whether such a picture can be trusted.
+
+    Args:
+        folder: the run.
+        paths: pictures and folders of pictures, at most 64 in all: each gets a grid of stages by classes.
+        out: a folder for figures (PNG), arrays (``.npz``), ``explain.json`` and ``explain.html``; must not exist.
+            Without it nothing is written, and a notebook shows the figures.
+        classes: rows of the grids besides the true and the predicted class.
+        method: ``grad-cam``, ``grad-cam++``, ``layer-cam``, ``cam``, ``occlusion``, or one that needs the extra
+            ``explain``; without it what suits the network.
+        layer: the only stage or module to draw; without it every stage.
+        ideal: also draw what each class looks like to the network.
+        filters: a stage or module whose filters are drawn.
+        test: look through the test part of the run: mean maps, mistakes, pictures that it looked away from.
+        trust: test the maps; this takes most of the time.
+        masks: a folder with a mask a picture (of the picture's name): 0 background, 1 subject, 2 lesion. Those that
+            the run's table names in a column ``mask`` are found without it.
+        network: where the run was trained with a network of your own, that network again.
+        progress: told what happens.
+
+    Returns:
+        The explanation: ``figures``, ``heatmaps``, ``sentences``, and all that they are made of.
+
+    Raises:
+        UserError: nothing to explain; no such class, method or layer (the nearest is named), or one that does not suit
+            the network; pictures that cannot be read.
+    """
+    from coverslip.explaining.recipe import explain_run
+    from coverslip.explaining.saving import save_explanation
+    from coverslip.reporting.explain_page import write_explain_page
+
+    if network is not None:
+        add_own(network)
+    run_folder = Run.open(folder)
+    there = None if out is None else Explained(out)
+    if there is not None and there.folder != run_folder.explained_test_folder:
+        there = Explained.create(there.folder)
+    found = explain_run(
+        run_folder,
+        [paths] if isinstance(paths, str | Path) else paths,
+        classes=[classes] if isinstance(classes, str) else classes,
+        method=method,
+        layer=layer,
+        ideal=ideal,
+        filters=filters,
+        test=test,
+        trust=trust,
+        masks=None if masks is None else Path(masks),
+        progress=progress,
+    )
+    if there is not None:
+        with explain_full_disk(there.folder):
+            save_explanation(found, there)
+            write_explain_page(there.folder)
+            if there.folder == run_folder.explained_test_folder and run_folder.test_file.is_file():
+                write_report(run_folder.folder)
     return found
 
 

@@ -27,6 +27,10 @@ class BlockedError(UserError):
     """A finding of the audit stops the work until somebody decides; the program ends with 1, not 2."""
 
 
+class StoppedError(UserError):
+    """Ctrl+C, where the way to go on is to be said; the program ends with 130."""
+
+
 def optional(module: str, extra: str) -> ModuleType:
     """Import a package that only one extra needs.
 

@@ -29,10 +29,9 @@ from coverslip.inspection import fitted_spec, open_extractor
 from coverslip.models.catalog import network_entry
 from coverslip.models.design import Design
 from coverslip.models.freeze import frozen_part
-from coverslip.models.stages import CLASSIFIER
 from coverslip.progress import Progress
 from coverslip.runs import Run
-from coverslip.settings import Experiment, design_of, is_pretrained, starting_weights, trained_from
+from coverslip.settings import Experiment, design_of, fits_exactly, is_pretrained, starting_weights, trained_from
 from coverslip.storage import cache_folder, digest, free_bytes, size_text
 from coverslip.tasks.classification import Classification
 from coverslip.training.batches import Inputs
@@ -83,7 +82,7 @@ def learn(plan: Experiment, table: ImageTable, pixels: PixelCache, folder: Run, 
         log.note("grey pictures are shown in grey to a network that was trained on color")
     elif is_pretrained(plan) and channels != 3:
         log.note(f"the network's first layer, trained on color, is adapted to {channels} channels")
-    if trained_from(plan) == CLASSIFIER and is_pretrained(plan):
+    if fits_exactly(plan):
         return _learn_head(plan, table, pixels, log)
     return _learn_part(plan, table, pixels, folder, log)
 

@@ -45,6 +45,8 @@ class Run:
         self.answers_file = self.folder / "answers.toml"
         self.comparison_file = self.folder / "comparison.json"
         self.comparison_page_file = self.folder / "comparison.html"
+        self.explain_folder = self.folder / "explain"
+        self.explained_test_folder = self.explain_folder / "test"
 
     @classmethod
     def create(cls, folder: Path | str) -> Run:
@@ -112,6 +114,107 @@ class Run:
         if not isinstance(content, dict):
             raise UserError(f"{str(path)!r} holds no JSON object", "train again, or restore the file")
         return content
+
+
+class Explained:
+    """One folder that `explain` wrote: figures and arrays, their numbers, and a page.
+
+    ``Explained(folder)`` names a folder without touching it; `create` insists that nothing is there yet.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.numbers_file = self.folder / "explain.json"
+        self.page_file = self.folder / "explain.html"
+        self.clusters_file = self.folder / "clusters.csv"
+        self.pictures_folder = self.folder / "pictures"
+
+    @classmethod
+    def create(cls, folder: Path | str) -> Explained:
+        """A folder to write to, not made yet, so that a mistake leaves nothing behind.
+
+        Raises:
+            UserError: something is there already.
+        """
+        there = cls(folder)
+        if there.folder.is_file() or (there.folder.is_dir() and any(there.folder.iterdir())):
+            raise UserError(
+                f"{str(folder)!r} exists and is not empty",
+                f"choose another --out, such as {next_free(there.folder).name!r}",
+            )
+        return there
+
+    def figure_file(self, name: str) -> Path:
+        """Where a figure lies."""
+        return self.folder / f"{name}.png"
+
+    def arrays_file(self, name: str) -> Path:
+        """Where its arrays lie."""
+        return self.folder / f"{name}.npz"
+
+
+class Study:
+    """One study's folder, of many trainings that are compared; what each file holds is in ARCHITECTURE.md.
+
+    ``Study(folder)`` names a folder without touching it; `create` makes a new one, `open` insists that one is there.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.experiment_file = self.folder / "experiment.toml"
+        self.space_file = self.folder / "space.toml"
+        self.database_file = self.folder / "study.db"
+        self.journal_file = self.folder / "study.journal"
+        self.trials_file = self.folder / "trials.csv"
+        self.curves_file = self.folder / "curves.csv"
+        self.validation_file = self.folder / "validation.npz"
+        self.summary_file = self.folder / "study.json"
+        self.best_file = self.folder / "best.toml"
+        self.page_file = self.folder / "tune.html"
+        self.events_file = self.folder / "events.jsonl"
+        self.checkpoints_folder = self.folder / "checkpoints"
+
+    @classmethod
+    def create(cls, folder: Path | str) -> Study:
+        """A new, empty study folder.
+
+        Raises:
+            UserError: something is there already; a study is never overwritten.
+        """
+        study = cls(folder)
+        if study.folder.is_file() or (study.folder.is_dir() and any(study.folder.iterdir())):
+            state, fix = "exists and is not empty", f"choose another --out, such as {next_free(study.folder).name!r}"
+            if study.experiment_file.exists():
+                state, fix = "holds a study", f"go on with it: coverslip tune --resume {_quoted(study.folder)}"
+            raise UserError(f"{str(folder)!r} {state}", fix)
+        ensure_folder(study.folder)
+        return study
+
+    def discard(self) -> None:
+        """Remove a study in which nothing was finished, so that the mended command finds the folder free.
+
+        Files that are not a study's stay, and the folder with them.
+        """
+        if self.validation_file.exists():
+            return
+        shutil.rmtree(self.checkpoints_folder, ignore_errors=True)
+        for path in [*vars(self).values(), self.database_file.with_suffix(".lock")]:
+            if path.is_file():
+                path.unlink()
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Study:
+        """A study that was begun.
+
+        Raises:
+            UserError: there is no such folder, or no study in it.
+        """
+        study = cls(folder)
+        if not study.experiment_file.is_file():
+            raise UserError(f"there is no study in {str(folder)!r}", "name a folder that 'coverslip tune' wrote")
+        return study
 
 
 def new_run_folder(name: str, home: Path = Path("runs")) -> Path:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SITES = ("whole", "balanced")
+SOLVERS = ("exact", "loop")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +119,7 @@ class TrainingConfig:
     """How the head is fitted."""
 
     seed: int = 0
+    solver: str = "exact"  # L-BFGS to the end, its penalty from cross-fitting; or "loop": step by step, by [recipe]
     folds: int = 5
     strengths: tuple[float, ...] = STRENGTHS
     refit: bool = False  # train on train and validation together
@@ -126,6 +128,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if not 0 < self.coverage < 1:
             raise UserError(f"coverage={self.coverage} is not between 0 and 1", "0.9 is usual")
+        if self.solver not in SOLVERS:
+            raise UserError(f"solver={self.solver!r} is not known", nearest(self.solver, SOLVERS))
         if self.folds < 2:
             raise UserError(f"folds={self.folds} cannot hold anything out", "give 2 or more; 5 is usual")
         if not self.strengths or min(self.strengths) < 0:
@@ -147,6 +151,17 @@ class RepeatsConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TunedConfig:
+    """What a study said of these settings before they are trained again; nothing in a run depends on it."""
+
+    trials: int  # that were compared
+    accuracy: float  # of the best of them on the pictures that chose it
+    expected: float  # on other pictures, without the luck of having been chosen
+    low: float  # interval of that
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Experiment:
     """Every setting of a run; ``experiment.toml`` holds all of them."""
 
@@ -159,10 +174,12 @@ class Experiment:
     recipe: Recipe = field(default_factory=lambda: Recipe(smoothing=0.1, precision="auto"))  # of every depth but head
     augment: Augmentation | None = None  # likewise; None is what suits the depth
     repeats: RepeatsConfig = field(default_factory=RepeatsConfig)
+    tuned: TunedConfig | None = None
 
 
 # What suits a depth: found on leaves, see benchmarks/results/depth.md
 HEAD_VIEWS, TAIL_VIEWS = 2, 4
+HEAD_EPOCHS, HEAD_RATE = 20, 3e-3  # of a head that the loop trains
 TAIL_EPOCHS, TAIL_RATE = 6, 5e-4
 SCRATCH_EPOCHS = 25
 TAIL_MIXING = Augmentation(cutmix=0.3)
@@ -189,17 +206,21 @@ def settled(plan: Experiment) -> Experiment:
     depth = "all" if first in _first_stages(plan) else depth
     if depth not in ("all", "head") and not pretrained:
         raise UserError(f"{model.network!r} has no pretrained weights to freeze before {first!r}", "use --depth all")
-    if depth != "head" and (plan.repeats.folds or plan.repeats.seeds or plan.repeats.learning_curve):
+    looped = depth == "head" and plan.training.solver == "loop"
+    if (depth != "head" or looped) and (plan.repeats.folds or plan.repeats.seeds or plan.repeats.learning_curve):
         raise UserError(
-            f"--folds, --seeds and --learning-curve repeat a head only, not depth {depth!r}",
-            "leave them out, or use --depth head",
+            "--folds, --seeds and --learning-curve repeat a head with the exact solver only, "
+            f"not depth {depth!r}{' with the loop' if looped else ''}",
+            "leave them out, or use --depth head --set training.solver=exact",
         )
     head, whole = first == CLASSIFIER, depth == "all"
     views = 1 if whole else model.views or (HEAD_VIEWS if head else TAIL_VIEWS)
+    epochs, rate = (TAIL_EPOCHS, TAIL_RATE) if pretrained else (SCRATCH_EPOCHS, None)
+    epochs, rate = (HEAD_EPOCHS, HEAD_RATE) if looped else (epochs, rate)
     recipe = replace(
         plan.recipe,
-        epochs=plan.recipe.epochs or (TAIL_EPOCHS if pretrained else SCRATCH_EPOCHS),
-        rate=TAIL_RATE if plan.recipe.rate is None and pretrained else plan.recipe.rate,
+        epochs=plan.recipe.epochs or epochs,
+        rate=rate if plan.recipe.rate is None else plan.recipe.rate,
         seed=plan.training.seed,
     ).filled()
     suits = PRESETS["light"] if whole else Augmentation() if head else TAIL_MIXING
@@ -223,6 +244,11 @@ def starting_weights(plan: Experiment, channels: int) -> dict[str, Tensor]:
     if plan.model.weights:
         return file_weights(design, Path(plan.model.weights))
     return pretrained_weights(design) if is_pretrained(plan) else {}
+
+
+def fits_exactly(plan: Experiment) -> bool:
+    """Whether a head is fitted to the end, instead of anything being trained step by step."""
+    return plan.training.solver == "exact" and trained_from(plan) == CLASSIFIER and is_pretrained(plan)
 
 
 def trained_from(plan: Experiment, depth: str | None = None) -> str:

@@ -24,7 +24,7 @@ FLOORS = [
     {"auditing", "heatmaps"},
     {"exporting"},
     {"settings"},
-    {"inspection", "assessment", "comparison", "forecast"},
+    {"inspection", "assessment", "comparison", "forecast", "explaining"},
     {"learning", "depths"},
     {"experiment"},
     {"reporting"},

@@ -9,9 +9,23 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from coverslip.cli import audit, cache, compare, demo, evaluate, leaves, networks, predict, preview, report, train
+from coverslip.cli import (
+    audit,
+    cache,
+    compare,
+    demo,
+    evaluate,
+    explain,
+    leaves,
+    networks,
+    predict,
+    preview,
+    report,
+    train,
+    tune,
+)
 from coverslip.cli.terminal import say_error
-from coverslip.errors import BlockedError, UserError
+from coverslip.errors import BlockedError, StoppedError, UserError
 
 # Typer has no public name for the class of all usage errors; older versions take it from click, newer ones from a copy.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -36,7 +50,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, leaves, audit, preview, networks, train, evaluate, compare, predict, report, cache):
+for module in (demo, leaves, audit, preview, networks, train, tune, evaluate, compare, predict, explain, report, cache):
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))
 
@@ -75,6 +89,9 @@ def main() -> None:
     except BlockedError as error:
         say_error(error.problem, error.fix, "stopped")
         sys.exit(BLOCKED)
+    except StoppedError as error:
+        say_error(error.problem, error.fix, "stopped")
+        sys.exit(INTERRUPTED)
     except UserError as error:
         say_error(error.problem, error.fix)
         sys.exit(USER_ERROR)

@@ -20,6 +20,8 @@ from coverslip.figures.scores import ScoreRow, forest_plot
 from coverslip.figures.sets import sets_figure
 from coverslip.figures.split import split_figure
 from coverslip.figures.style import svg_text
+from coverslip.figures.tuning_map import rate_batch_map
+from coverslip.figures.tuning_sweeps import sweep_curves
 
 confusion = confusion_figure  # beside `examples` and `history`: what a notebook calls; no module may have these names
 
@@ -45,11 +47,13 @@ __all__ = [
     "learning_curve_figure",
     "price_figure",
     "probe_figure",
+    "rate_batch_map",
     "reliability_figure",
     "repeats_figure",
     "sets_figure",
     "signed",
     "split_figure",
     "svg_text",
+    "sweep_curves",
     "training_curves",
 ]

@@ -12,6 +12,7 @@ from coverslip.reporting.checklist import checklist_section
 from coverslip.reporting.data_sections import data_section, examples_section, split_section
 from coverslip.reporting.doubt_sections import familiarity_section, labels_section
 from coverslip.reporting.evidence_sections import calibration_section, ledger_section, sets_section, subgroups_section
+from coverslip.reporting.explain_sections import looks_section
 from coverslip.reporting.flow import flow_section
 from coverslip.reporting.markup import fill
 from coverslip.reporting.methods import methods_section
@@ -42,6 +43,7 @@ CONTENTS = {  # anchor -> title, in the order of the page
     "subgroups": "Subgroups",
     "confusion": "Confusions",
     "mistakes": "Mistakes",
+    "looks": "Where it looks",
     "calibration": "Calibration",
     "sets": "Sets of classes",
     "familiarity": "Familiarity",
@@ -91,6 +93,7 @@ def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_pictures: b
         "familiarity": familiarity_section(files, thumbnails),  # few and small: the mistakes take what is left
         "labels": labels_section(files, thumbnails, training_pictures=training_pictures),
         "mistakes": mistakes_section(files, thumbnails),
+        "looks": looks_section(files, thumbnails),
         "calibration": calibration_section(files),
         "sets": sets_section(files),
         "repeats": repeats_section(files),

@@ -7,7 +7,7 @@ from typing import Any
 
 from coverslip.figures import history, svg_text, training_curves
 from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
-from coverslip.reporting.training_words import augment_text, chooses, depth_of, stopping_sentence
+from coverslip.reporting.training_words import augment_text, chooses, depth_of, stopping_sentence, tuned_sentence
 from coverslip.reporting.wording import count_text, flat_rows
 
 FEW = 20  # below this many test pictures, a class's score says little
@@ -44,7 +44,8 @@ def _by_epoch(files: RunFiles, columns: dict[str, list[float | None]]) -> dict[s
     if any(value is not None for value in columns.get("validation_loss", [])):
         says += "; the validation line after each epoch, on pictures as they are, so that it can be the better one"
     svg = svg_text(history(columns, best=marked), "curves", label=f"Training curves. {says}.")
-    return {"svg": svg, "says": f"{says}. {stopping_sentence(files)}".rstrip()}
+    said = filter(None, [f"{says}.", stopping_sentence(files), tuned_sentence(files)])
+    return {"svg": svg, "says": " ".join(said)}
 
 
 def settings_section(files: RunFiles) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
+from coverslip.evidence.intervals import Score
+from coverslip.evidence.luck import luck_sentence
 from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
 from coverslip.reporting.wording import count_text
 
@@ -39,8 +41,13 @@ CHANGES = {  # strength in experiment.toml -> what was done, with the number in 
 
 
 def depth_of(files: RunFiles) -> str:
-    """How much of the network was trained: head, tail, all, or the name of a stage; "" where nothing says it."""
+    """How much of the network was trained: head, tail, all, or the name of a stage; "" where nothing says it.
+
+    A head that the loop trained is told as any other stage: ``classifier``.
+    """
     depth = str(model_facts(files).get("depth") or settings_of(files, "model").get("depth") or "")
+    if depth in ("head", "classifier") and settings_of(files, "training").get("solver") == "loop":
+        return "classifier"
     return "head" if depth == "classifier" else depth  # the same thing, named by its stage
 
 
@@ -60,9 +67,21 @@ def training_sentence(files: RunFiles) -> str:
         roles_sentence(files),
         stopping_sentence(files),
         _temperature_sentence(files),
+        tuned_sentence(files),
         _seed_sentence(files),
     ]
     return " ".join(filter(None, said))
+
+
+def tuned_sentence(files: RunFiles) -> str:
+    """Where a study chose the settings: what it promised, what was to be expected, and what the test part says."""
+    tuned, score = settings_of(files, "tuned"), (files.test.get("scores") or {}).get("accuracy")
+    names = ("accuracy", "expected", "low", "high")
+    if not score or not all(isinstance(tuned.get(name), int | float) for name in names):
+        return ""
+    validation, expected, low, high = (float(tuned[name]) for name in names)
+    told = luck_sentence(validation, expected, low, high, int(tuned.get("trials") or 0), cast(Score, score))
+    return f"The settings were chosen in a study, by accuracy and log loss on validation: {told}."
 
 
 def _head_sentence(files: RunFiles) -> str:

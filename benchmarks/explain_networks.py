@@ -1,0 +1,36 @@
+"""The networks and the picture of `explain.py`, the same in every process, whatever environment it runs in."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from coverslip.models.catalog import build_network, network_entry, pretrained_weights
+from coverslip.models.design import Design
+from coverslip.models.stages import CLASSIFIER, Staged
+from coverslip.models.taps import Tap, find_taps
+
+CLASSES, SIZE = 15, 224
+LAYERS = {
+    "resnet18": ("layer1", "layer2", "layer3", "layer4"),
+    "efficientnet-lite0": ("block3", "block5", "block7", "top"),
+    "vit_tiny_patch16_224": ("blocks.2", "blocks.5", "blocks.8", "blocks.11"),
+}
+
+
+def network_of(name: str) -> tuple[Staged, list[Tap]]:
+    """A network of 15 classes in evaluation mode, pretrained where the weights are on disk, and four of its layers."""
+    torch.manual_seed(0)
+    design = Design(network=name, size=(SIZE, SIZE))
+    network = build_network(design, CLASSES)
+    if network_entry(name).has_weights():
+        network.before(CLASSIFIER).load_state_dict(pretrained_weights(design))
+    taps = {tap.name: tap for tap in find_taps(network, (3, SIZE, SIZE))}
+    return network.eval(), [taps[layer] for layer in LAYERS[name]]
+
+
+def picture() -> Tensor:
+    """Soft noise: float32 (1, 3, 224, 224)."""
+    coarse = torch.randn(1, 3, 14, 14, generator=torch.Generator().manual_seed(0))
+    return functional.interpolate(coarse, size=(SIZE, SIZE), mode="bicubic")

@@ -1,0 +1,52 @@
+"""Our maps of 15 classes at 4 layers; `explain.py` starts this and asks.
+
+The answer is the seconds for maps at the picture's size; with ``file``, the maps on the layers' own grids go there.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from coverslip.heatmaps.cam import CAMS, cam_grid
+from coverslip.heatmaps.heatmap import resize_maps
+from explain_networks import CLASSES, SIZE, network_of, picture
+from workers import serve
+
+THEIRS = 1e-6  # what pytorch-grad-cam adds to the denominator
+
+
+@CAMS.register("grad-cam++ with their constant")
+def guarded(activations: Tensor, gradients: Tensor) -> Tensor:
+    """g^2 / (2 g^2 + sum(A) g^3 + 1e-6), which is ours where g^2 is far above 1e-6."""
+    squares = gradients**2
+    alpha = squares / (2 * squares + activations.sum(-1, keepdim=True) * squares * gradients + THEIRS)
+    return (alpha * gradients.clamp(min=0)).sum(-1) @ activations[:, 0]
+
+
+build = cache(network_of)
+
+
+def answer(network: str = "", method: str = "grad-cam", file: str = "", way: str = "") -> dict[str, Any]:
+    """One question."""
+    if not network:
+        return {"versions": {"torch": torch.__version__}}
+    module, taps = build(network)
+    image = picture()
+    start, busy = time.perf_counter(), time.process_time()
+    maps = cam_grid(module, image, range(CLASSES), method=method, taps=taps)
+    drawn = [resize_maps(each, (SIZE, SIZE)) for each in maps]
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    if file:
+        np.savez(file, **{f"map{place}": each[0] for place, each in enumerate(maps)})
+        np.savez(f"{file}.drawn.npz", **{f"map{place}": each[0] for place, each in enumerate(drawn)})
+    return {"seconds": seconds, "processor": busy}
+
+
+if __name__ == "__main__":
+    serve(answer)

@@ -1,0 +1,84 @@
+"""All that `explain` found: figures to look at, maps to compute with, words to quote."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING
+
+from coverslip.explaining.learned import Drawing
+from coverslip.explaining.pictures import ExplainedPicture
+from coverslip.explaining.review import Review
+from coverslip.heatmaps.heatmap import Heatmap
+from coverslip.heatmaps.trust import Trust
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `coverslip.explain` gives; a notebook shows its figures one below the other.
+
+    Attributes:
+        run: name of the run.
+        network: name of the network.
+        classes: of the model.
+        method: name of the method.
+        layer: whose maps are tested and reviewed; "" where the method reads none.
+        pictures: one by one.
+        trust: of all of those together; None where it was not asked.
+        drawings: all further figures: ideal images, filters, the test part.
+        review: of the test part; None where it was not asked.
+        notes: what the user should know.
+    """
+
+    run: str
+    network: str
+    classes: tuple[str, ...]
+    method: str
+    layer: str
+    pictures: list[ExplainedPicture] = field(default_factory=list)
+    trust: Trust | None = None
+    drawings: list[Drawing] = field(default_factory=list)
+    review: Review | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Every figure, pictures first."""
+        return [figure for _, _, figure in self.shown()]
+
+    @property
+    def heatmaps(self) -> list[Heatmap]:
+        """Every map of the pictures: picture by picture, class by class, stage by stage."""
+        return [heatmap for each in self.pictures for row in each.heatmaps for heatmap in row]
+
+    @property
+    def sentences(self) -> list[str]:
+        """What was found, in a few sentences; of the test part where there is one."""
+        if self.review is None and len(self.pictures) == 1:
+            return list(self.pictures[0].sentences)
+        if self.review is not None:
+            return self.review.sentences
+        return [] if self.trust is None else self.trust.sentences()
+
+    def shown(self) -> Iterator[tuple[str, str, Figure]]:
+        """Title, caption and figure of everything, in order."""
+        for each in self.pictures:
+            yield each.name, "", each.figure
+        for drawing in self.drawings:
+            yield drawing.title, drawing.caption, drawing.figure
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p>{escape(note)}</p>" for note in self.notes]
+        for title, caption, figure in self.shown():
+            file = io.BytesIO()
+            figure.savefig(file, format="png", dpi=100)
+            data = base64.b64encode(file.getvalue()).decode("ascii")
+            parts.append(f'<img alt="{escape(title)}" style="max-width: 100%" src="data:image/png;base64,{data}">')
+            parts.append(f"<p>{escape(caption)}</p>" if caption else "")
+        return "\n".join(parts)

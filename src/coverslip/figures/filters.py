@@ -1,0 +1,168 @@
+"""What filters hold and do: first weights as pictures, maps of a picture through the stages, the strongest pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.figures.ideal import SMALL, filter_palette, show_picture
+from coverslip.figures.labels import wrap_name
+from coverslip.figures.style import INK, LINE, MUTED, new_figure, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIDE = 0.95  # inches of a map
+LARGE, WIDE = 1.35, 16  # inches of weights that are more than so many pixels wide
+NAMES = 1.05  # inches left of the maps
+
+
+def first_filters_figure(
+    weights: npt.NDArray[np.floating], names: Sequence[str] = (), *, columns: int = 8, title: str = ""
+) -> Figure:
+    """First weights as pictures: mid-grey is 0, and all share one scale, so that what is hardly used looks grey.
+
+    Args:
+        weights: (F, kh, kw, C). Three channels are shown as one color picture; of other numbers of channels each is
+            shown in grey, side by side.
+        names: a short one each; numbers from 0 without.
+        columns: filters in a row.
+        title: over all.
+    """
+    largest = float(np.abs(weights).max(initial=0))
+    shown = 0.5 + weights / (2 * largest) if largest else np.full(weights.shape, 0.5)
+    labels = list(names) or [str(number) for number in range(len(weights))]
+    channels = weights.shape[-1]
+    if channels not in (1, 3):
+        shown = np.moveaxis(shown, -1, 1).reshape(-1, *weights.shape[1:3], 1)
+        labels = [f"{label}.{channel}" for label in labels for channel in range(channels)]
+        columns = channels * max(1, columns // channels)
+    scale = f"Grey is 0. All on one scale: the brightest and the darkest are {largest:.3g} from it."
+    if channels == 3:
+        scale += " Color: a filter that likes red is red."
+    side = LARGE if weights.shape[1] > WIDE else SMALL
+    return filter_palette(shown, labels, columns=columns, side=side, title=title, caption=scale)
+
+
+def feature_maps_figure(
+    picture: npt.NDArray[Any],
+    stages: Sequence[tuple[str, npt.NDArray[np.floating], Sequence[int]]],
+    *,
+    title: str = "",
+) -> Figure:
+    """A picture on its way through the network: a row a stage, a column a filter.
+
+    Args:
+        picture: (H, W, C), as prepared, float 0 to 1 or uint8.
+        stages: (name, maps (F, h, w), numbers of those F filters), first to last. The maps of one stage share a scale
+            from 0 (or their lowest value) to their highest, which stands beside them.
+        title: over all.
+    """
+    if not stages:
+        raise ValueError("there is no stage to show")
+    columns = max(len(maps) for _, maps, _ in stages)
+    tall = SIDE * picture.shape[0] / picture.shape[1]
+    with style():
+        over, pitch = 0.4 if title else 0.12, tall + 0.22
+        breadth = NAMES + (columns + 1) * (SIDE + 0.06) + 0.25
+        length = over + len(stages) * pitch + 0.34
+        figure = new_figure(figsize=(breadth, length))
+        first = length - over - 0.14 - tall
+        ax = figure.add_axes((0.12 / breadth, first / length, SIDE / breadth, tall / length))
+        show_picture(ax, picture)
+        _small(ax, "the picture")
+        for row, (name, maps, numbers) in enumerate(stages):
+            bottom = first - row * pitch
+            low, high = min(float(maps.min()), 0.0), float(maps.max())
+            left = 0.12 + SIDE + 0.1
+            middle = (bottom + tall / 2) / length
+            label = wrap_name(name, 13, 2)
+            figure.text(left / breadth, middle, label, color=INK, size=8.5, weight="bold", va="bottom")
+            note = f"{maps.shape[1]} x {maps.shape[2]} places\n{low:.2g} to {high:.2g}"
+            figure.text(left / breadth, middle - 0.03 / length, note, color=MUTED, size=7, va="top")
+            for column, (one, number) in enumerate(zip(maps, numbers, strict=True)):
+                at = left + NAMES - 0.15 + column * (SIDE + 0.06)
+                ax = figure.add_axes((at / breadth, bottom / length, SIDE / breadth, tall / length))
+                ax.imshow(one, cmap="cividis", vmin=low, vmax=max(high, low + 1e-12), aspect="auto")
+                ax.set(xticks=[], yticks=[])
+                _small(ax, f"filter {number}")
+        if title:
+            figure.text(0.12 / breadth, 1 - 0.09 / length, title, color=INK, size=10, weight="bold", va="top")
+        caption = "Yellow: strong. The filters that differ most over this picture; each row has a scale of its own."
+        figure.text(0.12 / breadth, 0.08 / length, caption, color=MUTED, size=7.5, va="bottom")
+        return figure
+
+
+def strongest_figure(
+    names: Sequence[str],
+    most: Sequence[npt.NDArray[Any]],
+    most_values: npt.NDArray[np.floating],
+    least: Sequence[npt.NDArray[Any]],
+    least_values: npt.NDArray[np.floating],
+    *,
+    places: npt.NDArray[np.floating] | None = None,
+    ideal: npt.NDArray[Any] | None = None,
+    title: str = "",
+) -> Figure:
+    """A row a filter: its ideal image, the real pictures that it answers most, and those it answers least.
+
+    Args:
+        names: U of them.
+        most: U arrays (k, H, W, C), float 0 to 1 or uint8, the strongest first.
+        most_values: (U, k), the answers.
+        least: U arrays (l, H, W, C), the weakest first.
+        least_values: (U, l).
+        places: (U, k, 2), where in the picture the answer is strongest, (down, across), 0 to 1: a ring; NaN for none.
+        ideal: (U, h, w, C); left out without.
+        title: over all.
+    """
+    most_each, least_each = most_values.shape[1], least_values.shape[1]
+    height, width = most[0].shape[1:3]
+    tall = SIDE * height / width
+    with style():
+        pitch, over = tall + 0.26, 0.52 if title else 0.27
+        columns = (ideal is not None) + most_each + least_each
+        breadth = 0.12 + NAMES + columns * (SIDE + 0.06) + 0.2 * (1 + (ideal is not None))
+        length = over + len(names) * pitch + 0.1
+        figure = new_figure(figsize=(breadth, length))
+        start = 0.12 + NAMES + (SIDE + 0.2 if ideal is not None else 0)
+        second = start + most_each * (SIDE + 0.06) + 0.2
+        heads = [(start, "answered most"), (second, "answered least")]
+        heads += [(0.12 + NAMES, "ideal")] if ideal is not None else []
+        for left, head in heads:
+            at = left / breadth, (length - over + 0.05) / length
+            figure.text(*at, head, color=INK, size=8.5, weight="bold", va="bottom")
+        for unit, name in enumerate(names):
+            bottom = length - over - unit * pitch - 0.14 - tall
+            middle = (bottom + tall / 2) / length
+            figure.text(0.12 / breadth, middle, wrap_name(name, 12, 3), color=INK, size=8.5, weight="bold", va="center")
+            cells = [(0.12 + NAMES, ideal[unit], "", None)] if ideal is not None else []
+            for column in range(most_each):
+                where = None if places is None else places[unit, column]
+                value = f"{most_values[unit, column]:.3g}"
+                cells.append((start + column * (SIDE + 0.06), most[unit][column], value, where))
+            for column in range(least_each):
+                value = f"{least_values[unit, column]:.3g}"
+                cells.append((second + column * (SIDE + 0.06), least[unit][column], value, None))
+            for left, picture, value, where in cells:
+                ax = figure.add_axes((left / breadth, bottom / length, SIDE / breadth, tall / length))
+                show_picture(ax, picture)
+                _small(ax, value)
+                if where is not None and np.isfinite(where).all():
+                    x, y = where[1] * picture.shape[1] - 0.5, where[0] * picture.shape[0] - 0.5
+                    for color, thick in ((INK, 2.6), ("#ffffff", 1.2)):
+                        ax.plot(
+                            [x], [y], "o", markersize=13, markerfacecolor="none", color=color, markeredgewidth=thick
+                        )
+        if title:
+            figure.text(0.12 / breadth, 1 - 0.09 / length, title, color=INK, size=10, weight="bold", va="top")
+        return figure
+
+
+def _small(ax: Any, text: str) -> None:
+    ax.set_title(text, loc="left", fontsize=7, fontweight="normal", color=MUTED, pad=2)
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=LINE, linewidth=0.6)

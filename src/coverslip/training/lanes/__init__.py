@@ -1,0 +1,6 @@
+"""Many trainings in one pass. Read `coverslip.training.lanes.stack.Stack` first."""
+
+from coverslip.training.lanes.keys import can_stack, pays, stack_key
+from coverslip.training.lanes.stack import LaneEpoch, Stack
+
+__all__ = ["LaneEpoch", "Stack", "can_stack", "pays", "stack_key"]

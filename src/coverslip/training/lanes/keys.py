@@ -1,0 +1,63 @@
+"""Which networks can be trained in one pass, and where that is worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from torch import nn
+
+from coverslip.training.lanes.layers import Layer, describe, read_layers
+from coverslip.training.recipe import Recipe
+
+
+def can_stack(network: nn.Module, recipe: Recipe | None = None) -> bool:
+    """Whether a network can be a lane: a chain of layers that are known, each of which is trained in float32.
+
+    Linear layers, convolutions and batch norm with the usual activations, pools and dropout can; a frozen layer, a
+    branch, or a layer of the user's own cannot.
+
+    Args:
+        network: as it would be given to `coverslip.training.loop.train_network`.
+        recipe: None does not look at it. Accumulated batches, averaged weights and bfloat16 are not for lanes.
+    """
+    if recipe is not None and (recipe.accumulate > 1 or recipe.ema or recipe.precision != "float32"):
+        return False
+    return read_layers(network) is not None
+
+
+def stack_key(network: nn.Module, recipe: Recipe) -> Hashable:
+    """Lanes of equal key can be in one `Stack`, and are alike enough in width that it pays.
+
+    Rate, schedule, epochs, weight decay, L2, momentum, smoothing, class weights, dropout, seed and rows may differ, and
+    so may the width of a hidden layer, up to the next power of two. A network that cannot be stacked has a key of its
+    own at each call.
+    """
+    layers = read_layers(network)
+    if layers is None or not can_stack(network, recipe):
+        return object()
+    widths = tuple((layer.width - 1).bit_length() for layer in layers if isinstance(layer.module, nn.Linear))
+    return (*needed(layers, recipe).items(), widths)
+
+
+def needed(layers: list[Layer], recipe: Recipe) -> dict[str, Hashable]:
+    """What must be equal of two lanes, by what a reader would call it."""
+    recipe = recipe.filled()
+    linear = [layer.module for layer in layers if isinstance(layer.module, nn.Linear)]
+    return {
+        "layers": tuple(describe(layer) for layer in layers),
+        "inputs": linear[0].in_features if linear else 0,
+        "outputs": linear[-1].out_features if linear else 0,
+        "batch size": recipe.batch_size,
+        "optimizer": "sgd" if recipe.optimizer == "sgd" else "adam",
+        "Nesterov's momentum": recipe.nesterov,
+        "loss": "focal" if recipe.loss == "focal" and recipe.gamma else "cross-entropy",
+        "clipping": bool(recipe.clip),
+    }
+
+
+def pays(network: nn.Module, lanes: int) -> bool:
+    """Whether so many lanes are faster in one pass than one after another."""
+    layers = read_layers(network)
+    if layers is None or lanes < 2:
+        return False
+    return not any(isinstance(layer.module, nn.Conv2d) for layer in layers)

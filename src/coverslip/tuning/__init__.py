@@ -1,0 +1,1 @@
+"""Many trainings, compared: spaces of settings, sweeps, search, and how far a winner can be believed."""

@@ -1,0 +1,177 @@
+"""What all trials of a study start from: pictures decoded and divided once, frozen parts run once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from coverslip.auditing.audit import need_unblocked
+from coverslip.data.cache import PixelCache, read_pixels
+from coverslip.data.scan import scan
+from coverslip.data.table import ImageTable
+from coverslip.errors import UserError
+from coverslip.evidence.intervals import FEWEST_GROUPS
+from coverslip.inspection import divide, found_text, inspect, tell
+from coverslip.learning import Prepared, prepare_part
+from coverslip.models.catalog import network_entry
+from coverslip.models.folding import fold_batch_norm
+from coverslip.progress import SILENT, Progress
+from coverslip.settings import Experiment, design_of, input_size, settled
+from coverslip.storage import digest
+from coverslip.training.batches import ArrayInputs, Inputs, IntArray
+from coverslip.training.part import new_network
+
+KEPT = 4  # preparations that are open at once; all of them stay in the cache on disk
+IN_MEMORY = 512 * 2**20  # bytes of inputs up to which they are gathered from memory instead of a mapped file
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A trial before its first step.
+
+    Attributes:
+        plan: settled.
+        network: what is trained, from its first trained stage on, folded where the plan says so.
+        ready: what it starts from, shared by all trials of one preparation.
+        key: of that preparation.
+    """
+
+    plan: Experiment
+    network: nn.Module
+    ready: Prepared
+    key: Hashable
+
+
+class Desk:
+    """The data of a study; `start` makes a trial ready.
+
+    Args:
+        plan: the default trial; its data, split and audit are those of all trials.
+        log: told what is found and computed.
+        table: inspected and divided already; it is read, inspected and divided without.
+
+    Raises:
+        UserError: as `coverslip.train` would; or no group is left to choose by.
+        BlockedError: a finding of the audit that is not accepted.
+    """
+
+    def __init__(self, plan: Experiment, log: Progress = SILENT, table: ImageTable | None = None) -> None:
+        self.plan, self.log = settled(plan), log
+        self.table = _read(self.plan, log) if table is None else table
+        self._open: OrderedDict[Hashable, Prepared] = OrderedDict()
+        ready = self.start(self.plan).ready
+        self.train, self.choose, self.calibrate = ready.train, ready.choose, ready.calibrate
+        groups = self.table.groups(self.choose)
+        if len(set(groups)) < FEWEST_GROUPS:  # no interval could be given
+            raise UserError(
+                f"validation leaves {len(set(groups))} groups to choose by, which are too few",
+                "give more pictures, or a larger share: --set split.fractions=[0.5,0.35,0.15]",
+            )
+        self.groups: IntArray = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def classes(self) -> int:
+        """How many."""
+        return len(self.table.classes)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What must be equal for a study to go on with this data."""
+        paths = self.table.frame["path"]
+        rows = (self.train, self.choose, self.table.rows("test"))
+        return {
+            "pictures, in their parts": digest("parts", [paths.gather(each).to_list() for each in rows]),
+            "labels": digest("labels", self.table.labels(self.train + self.choose)),
+        }
+
+    def start(self, plan: Experiment) -> Start:
+        """A trial before its first step.
+
+        Raises:
+            UserError: settings that cannot work.
+        """
+        plan = settled(plan)
+        ready, key = self._prepared(plan)
+        design = design_of(plan, ready.design.channels)
+        network: nn.Module = new_network(design, ready.weights, self.classes, plan.recipe.seed).since(ready.stage)
+        if plan.model.fold and ready.weights:
+            shape = ready.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:]
+            network = fold_batch_norm(network, tuple(shape))[0]
+        return Start(plan, network, ready, key)
+
+    def pixels(self, plan: Experiment) -> PixelCache:
+        """The decoded pictures, as a plan's network takes them."""
+        return _pixels(plan, self.table, SILENT)
+
+    def labels(self, rows: list[int]) -> IntArray:
+        """Class numbers, int64 (n,)."""
+        return np.asarray(self.table.labels(rows), np.int64)
+
+    def _prepared(self, plan: Experiment) -> tuple[Prepared, Hashable]:
+        """The frozen part's answers; trials whose settings differ only behind it share them."""
+        model = replace(plan.model, hidden=(), filters=(), batch_norm=False, dropout=0.0, activation="relu", minutes=1)
+        seed = plan.training.seed if plan.model.views > 1 or plan.augment else 0
+        key = repr((plan.input, model, plan.augment, seed))
+        if key in self._open:
+            self._open.move_to_end(key)
+            return self._open[key], key
+        ready = prepare_part(plan, self.table, self.pixels(plan), self.log)
+        ready = replace(ready, inputs=in_memory(ready.inputs, plan.model.views), watched=in_memory(ready.watched, 1))
+        self._open[key] = ready
+        while len(self._open) > KEPT:
+            self._open.popitem(last=False)
+        return ready, key
+
+
+def _read(plan: Experiment, log: Progress) -> ImageTable:
+    """The pictures, as `coverslip.train` takes them: inspected, and divided into parts."""
+    table = scan(plan.data.source, plan.data.group)
+    log.note(found_text(table))
+    audit = inspect(plan, table, _pixels(plan, table, log), log)
+    need_unblocked(audit, plan.data.source)
+    audit = divide(plan, audit)
+    tell(audit, log)
+    return audit.table
+
+
+def _pixels(plan: Experiment, table: ImageTable, log: Progress) -> PixelCache:
+    return read_pixels(table, input_size(plan, network_entry(plan.model.network)), plan.input.fit, progress=log)
+
+
+class Viewed:
+    """Inputs in memory, every view of them: gathering a batch is one indexing."""
+
+    def __init__(self, views: list[npt.NDArray[np.float32]], inputs: Inputs) -> None:
+        self.arrays, self.inputs = [ArrayInputs(each) for each in views], inputs
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def take(self, rows: IntArray, epoch: int | None, device: torch.device) -> torch.Tensor:
+        """See `Inputs.take`."""
+        return self.arrays[0 if epoch is None else 1 + epoch % (len(self.arrays) - 1)].take(rows, None, device)
+
+
+def in_memory(inputs: Inputs, views: int) -> Inputs:
+    """The same inputs held in memory, where they are vectors (features) and small enough; else as they are.
+
+    Args:
+        inputs: of which epoch e gives what epoch e + ``views`` gives.
+        views: of each picture.
+    """
+    cpu, rows = torch.device("cpu"), np.arange(len(inputs), dtype=np.int64)
+    if not len(inputs):
+        return inputs
+    shape = inputs.take(rows[:1], None, cpu).shape[1:]
+    if len(shape) != 1 or len(inputs) * shape[0] * 4 * (views + 1) > IN_MEMORY:
+        return inputs
+    plain = inputs.take(rows, None, cpu).numpy()
+    if views == 1:
+        return Viewed([plain, plain], inputs)
+    return Viewed([plain, *(inputs.take(rows, epoch, cpu).numpy() for epoch in range(views))], inputs)

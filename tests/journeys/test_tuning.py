@@ -1,0 +1,204 @@
+"""A study from beginning to end, on built-in leaves: seen, interrupted, gone on with, and never told about the test."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import polars as pl
+import pytest
+
+import coverslip
+from coverslip.api import resume_study
+from coverslip.errors import UserError
+
+SMALL = {"model_network": "mlp", "model_hidden": (8,), "input_size": 32, "recipe_epochs": 4, "augment": "none"}
+SPACE = {"lr": "1e-4..0.01:log", "weight_decay": "1e-4..1:log", "batch_size": [16, 32]}
+
+
+@pytest.fixture(scope="module")
+def many_leaves(tmp_path_factory):
+    """160 pictures of 160 leaves, 2 classes, 32 pixels: 12 groups are left to choose by."""
+    return coverslip.leaves(tmp_path_factory.mktemp("many") / "leaves", classes=2, leaves=80, shots=1, size=32)
+
+
+@pytest.fixture(scope="module")
+def searched(many_leaves, tmp_path_factory):
+    """A search of 12 trials; tests only read it."""
+    return coverslip.tune(
+        many_leaves, tmp_path_factory.mktemp("studies") / "search", trials=12, together=6, space=SPACE, **SMALL
+    )
+
+
+def test_a_search_compares_all_trials_with_the_default_and_corrects_the_best_for_its_luck(searched):
+    summary, trials = searched.summary, searched.trials
+    assert summary["state"] == "finished" and trials.height == 12
+    assert trials["role"][0] == "default" and summary["default"]["number"] == 0
+    finished = trials.filter(pl.col("state") == "finished")
+    assert summary["best"]["validation_loss"] == pytest.approx(finished["validation_loss"].min(), rel=1e-4)
+    if summary["luck"]["trials"] > 1:
+        assert summary["luck"]["corrected"]["value"] <= summary["luck"]["accuracy"]["value"] + 0.1
+    assert "default" in summary["compared"]["sentence"]
+    assert searched.page_file.stat().st_size > 10_000
+
+
+def test_the_best_trial_is_an_experiment_that_trains_and_its_page_says_how_much_was_luck(searched, tmp_path):
+    plan = searched.best_experiment
+    best = searched.summary["best"]["values"]
+    assert plan.recipe.rate == pytest.approx(best["recipe.rate"]) and plan.tuned.trials >= 1
+    run = coverslip.train(plan, tmp_path / "run")
+    page = run.report_file.read_text(encoding="utf-8")
+    assert "The settings were chosen in a study" in page and "was to be expected" in page
+
+
+def test_a_trial_of_a_stack_equals_the_run_that_train_makes_of_it(searched, tmp_path):
+    """The same validation loss, epoch by epoch, whether it was trained beside others or alone."""
+    trials = searched.trials.filter(pl.col("state") == "finished")
+    best = searched.summary["best"]["number"]
+    assert trials.height > 1
+    run = coverslip.train(searched.best_experiment, tmp_path / "run")
+    alone = pl.read_csv(run.history_file)["validation_loss"].to_list()
+    stacked = searched.curves.filter(pl.col("number") == best)["validation_loss"].to_list()
+    assert alone == pytest.approx(stacked, abs=1e-3)
+
+
+def test_no_trial_ever_reads_a_test_picture(many_leaves, tmp_path, monkeypatch):
+    from coverslip.data import split
+    from coverslip.training.pictures import PictureInputs
+
+    seen, original = set(), PictureInputs.take
+
+    def take(self, rows, epoch, device):
+        seen.update(self.rows[rows].tolist())
+        return original(self, rows, epoch, device)
+
+    monkeypatch.setattr(PictureInputs, "take", take)
+    coverslip.tune(many_leaves, tmp_path / "study", sweep=["lr=1e-3,1e-2"], **SMALL)
+    table = split.split_table(coverslip.scan(many_leaves), (0.7, 0.15, 0.15), 0)
+    assert seen and not seen & set(table.rows("test"))
+
+
+def test_a_sweep_trains_every_combination_and_a_diverged_one_leaves_the_others_as_they_are(many_leaves, tmp_path):
+    options = SMALL | {"recipe_optimizer": "sgd"}
+    both = coverslip.tune(many_leaves, tmp_path / "both", sweep=["lr=1e-2,1e30", "batch_size=16,32"], **options)
+    alone = coverslip.tune(many_leaves, tmp_path / "alone", sweep=["batch_size=16,32"], recipe_rate=1e-2, **options)
+    failed = both.trials.filter(pl.col("state") == "failed")
+    assert failed["recipe.rate"].to_list() == [1e30, 1e30] and failed["why"][0]
+    kept = both.trials.filter(pl.col("recipe.rate") == 1e-2).sort("recipe.batch_size")
+    solo = alone.trials.sort("recipe.batch_size")
+    assert kept["validation_loss"].to_list() == pytest.approx(solo["validation_loss"].to_list(), abs=1e-5)
+    assert both.summary["kind"] == "sweep" and both.summary["trials"]["failed"] == 2
+
+
+def test_one_at_a_time_keeps_the_rules_of_thumb_unless_something_is_shown_to_be_better(many_leaves, tmp_path):
+    options = {"model_network": "linear", "input_size": 32, "recipe_epochs": 3, "augment": "none"}
+    study = coverslip.tune(many_leaves, tmp_path / "steps", one_at_a_time=True, **options)
+    summary = study.summary
+    keys = [step["key"] for step in summary["steps"]]
+    assert keys[:2] == ["recipe.rate", "recipe.batch_size"] and "model.hidden" not in keys
+    chosen = {step["key"]: step["chosen"] for step in summary["steps"]}
+    assert summary["best"]["values"] == chosen
+    for step in summary["steps"]:
+        moved = step["chosen"] != study.trials.filter(pl.col("number") == 0)[step["key"]][0]
+        assert not moved or "better" in step["sentence"] or "could not be trained" in step["sentence"]
+
+
+COMMAND = [sys.executable, "-m", "coverslip", "tune"]
+OPTIONS = ["--model", "mlp", "--epochs", "60", "--set", "input.size=32", "--set", "model.hidden=[8]", "--trials", "16"]
+SPACE_FILE = """
+[recipe]
+rate = "1e-4..0.01:log"
+weight_decay = "1e-4..1:log"
+batch_size = [16, 32]
+"""
+
+
+def begin(source, folder):
+    """The command in a process of its own, once it has trained a few epochs."""
+    space = folder.with_suffix(".toml")
+    space.write_text(SPACE_FILE, encoding="utf-8")
+    options = [*OPTIONS, "--augment", "none", "--space", str(space)]
+    process = subprocess.Popen(
+        [*COMMAND, str(source), "--out", str(folder), *options], stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 50
+    while time.monotonic() < end and process.poll() is None:
+        file = folder / "curves.csv"
+        if file.exists() and len(file.read_text(encoding="utf-8").splitlines()) > 20:
+            return process
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(f"it trained nothing: {process.communicate()[1]}")
+
+
+def test_a_killed_search_goes_on_as_if_nothing_had_happened(many_leaves, tmp_path):
+    process = begin(many_leaves, tmp_path / "killed")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    study = resume_study(tmp_path / "killed")
+    options = SMALL | {"recipe_epochs": 60}
+    whole = coverslip.tune(many_leaves, tmp_path / "whole", trials=16, space=SPACE, **options)
+    columns = ["number", "state", "epochs", "recipe.rate"]
+    assert study.trials.select(columns).equals(whole.trials.select(columns))
+    assert study.trials["validation_loss"].to_list() == pytest.approx(
+        whole.trials["validation_loss"].to_list(), abs=1e-6
+    )
+
+
+def test_ctrl_c_says_how_to_go_on(many_leaves, tmp_path):
+    process = begin(many_leaves, tmp_path / "stopped")
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 130 and "coverslip tune --resume" in said
+    summary = json.loads((tmp_path / "stopped" / "study.json").read_text(encoding="utf-8"))
+    assert summary["state"] == "interrupted" and "--resume" in summary["next"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"sweep": ["learning_rat=1,2"]}, "learning_rat"),
+        ({"sweep": ["lr=1..1"]}, "empty range"),
+        ({"sweep": ["lr=0..1:log"]}, "no logarithm"),
+        ({"sweep": ["batch_size=32"]}, "no choice"),
+        ({"sweep": ["lr=1e-3,1e-2"], "one_at_a_time": True}, "two kinds"),
+        ({"space": {"lr": 0.1}}, "no choice"),
+        ({"nested": 1}, "2 folds"),
+        ({"trials": 1}, "cannot be a search"),
+        ({"model_depth": "auto", "model_network": "efficientnet-lite0"}, "one depth"),
+        ({"training_refit": True}, "--refit"),
+        ({"sweep": ["dropout=0,0.5"], "model_network": "linear", "model_hidden": ()}, "dropout"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_before_anything_is_left_behind(many_leaves, tmp_path, options, problem):
+    with pytest.raises(UserError, match=re.escape(problem)):
+        coverslip.tune(many_leaves, tmp_path / "study", **{**SMALL, **options})
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_study_of_other_pictures_is_refused_with_the_difference(many_leaves, tmp_path):
+    study = coverslip.tune(many_leaves, tmp_path / "study", sweep=["lr=1e-3,1e-2"], **SMALL)
+    other = coverslip.leaves(tmp_path / "other", classes=2, leaves=70, shots=1, size=32, seed=3)
+    file = study.folder / "experiment.toml"
+    text = re.sub('source = ".*"', f'source = "{other}"', file.read_text(encoding="utf-8"))
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="was begun with other"):
+        resume_study(study.folder)
+
+
+def test_too_few_groups_to_choose_by_are_said(leaves, tmp_path):
+    with pytest.raises(UserError, match="too few"):
+        coverslip.tune(leaves, tmp_path / "study", sweep=["lr=1e-3,1e-2"], **SMALL)
+
+
+def test_a_second_process_in_one_study_is_refused(many_leaves, tmp_path):
+    process = begin(many_leaves, tmp_path / "busy")
+    try:
+        with pytest.raises(UserError, match="another process"):
+            resume_study(tmp_path / "busy")
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,298 @@
+"""A study folder as `coverslip tune` writes it, with made-up trials on a loss that has one good place."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+EPOCHS = 20
+CLASSES = [f"class {at}" for at in range(15)]
+SPACE: dict[str, dict[str, Any]] = {
+    "recipe.rate": {"name": "learning rate", "kind": "float", "log": True, "low": 1e-4, "high": 0.3},
+    "recipe.batch_size": {"name": "batch size", "kind": "choice", "log": False, "choices": [16, 32, 64, 128]},
+    "recipe.weight_decay": {"name": "weight decay", "kind": "float", "log": True, "low": 1e-6, "high": 0.1},
+    "model.dropout": {"name": "dropout", "kind": "float", "log": False, "low": 0.0, "high": 0.6},
+    "recipe.smoothing": {"name": "label smoothing", "kind": "float", "log": False, "low": 0.0, "high": 0.2},
+    "recipe.optimizer": {"name": "optimizer", "kind": "choice", "log": False, "choices": ["adam", "adamw", "sgd"]},
+}
+DEFAULTS = {
+    "recipe.rate": 1e-3, "recipe.batch_size": 32, "recipe.weight_decay": 1e-4, "model.dropout": 0.2,
+    "recipe.smoothing": 0.0, "recipe.optimizer": "adamw", "recipe.epochs": 20, "model.hidden": "128,128",
+    "model.activation": "relu",
+}  # fmt: skip
+COLUMNS = (
+    "number", "state", "epochs", "validation_loss", "validation_accuracy", "best_epoch", "seconds", "stack", "why",
+    "role",
+)  # fmt: skip
+
+
+def final_loss(values: Mapping[str, Any], rng: np.random.Generator) -> float:
+    """What a trial ends at: best near rate 0.01 * batch / 32; infinite where the rate is far too high."""
+    at = {**DEFAULTS, **values}
+    best = math.log10(0.012 * at["recipe.batch_size"] / 32)
+    off = math.log10(at["recipe.rate"]) - best
+    if off > 1.45:
+        return math.inf
+    loss = 0.21 * 10 ** (0.16 * off**2) + 0.08 * (at["model.dropout"] - 0.25) ** 2 + 0.5 * at["recipe.smoothing"] ** 2
+    loss += {"adam": 0.0, "adamw": 0.0, "sgd": 0.05}[at["recipe.optimizer"]] + 0.3 * at["recipe.weight_decay"]
+    loss += {"relu": 0.0, "tanh": 0.02, "sigmoid": 0.1}[at["model.activation"]] + 0.02 * rng.random()
+    return min(loss, 2.65)
+
+
+def run_trial(number: int, values: Mapping[str, Any], rng: np.random.Generator, **more: Any) -> dict[str, Any]:
+    """A row of trials.csv, with its curve under ``curve``."""
+    end = final_loss(values, rng)
+    epochs = int({**DEFAULTS, **values}["recipe.epochs"])
+    e = np.arange(1, epochs + 1)
+    row: dict[str, Any] = {"number": number, "state": "finished", "role": "search", "why": "", "stack": 0, **more}
+    row |= dict(values)
+    if not math.isfinite(end):
+        row |= {"state": "failed", "epochs": 3, "seconds": 0.6, "why": "the loss became inf in epoch 3"}
+        row["curve"] = [(1, 4.1, 5.2, 0.07), (2, 88.0, 230.0, 0.06), (3, math.inf, math.inf, 0.06)]
+        return row
+    slow = max(1.0, min(9.0, 3.5 * (end / 0.21) ** 0.8))
+    loss = end + (2.6 - end) * np.exp(-e / slow) + 0.012 * rng.standard_normal(epochs) + 0.0012 * np.maximum(e - 12, 0)
+    train = loss * 0.9 - 0.004 * e
+    accuracy = np.clip(1.0 - 0.31 * loss + 0.01 * rng.standard_normal(epochs), 0.05, 0.99)
+    best = int(loss.argmin())
+    row |= {"epochs": epochs, "validation_loss": float(loss[best]), "validation_accuracy": float(accuracy[best])}
+    row |= {"best_epoch": best + 1, "seconds": 0.21 * epochs}
+    row["curve"] = [(int(a), float(b), float(c), float(d)) for a, b, c, d in zip(e, train, loss, accuracy, strict=True)]
+    return row
+
+
+def stop(row: dict[str, Any], epochs: int, state: str) -> dict[str, Any]:
+    """The trial after some epochs only, pruned or still running."""
+    if row["state"] == "failed":
+        return row
+    row["curve"] = row["curve"][:epochs]
+    best = min(row["curve"], key=lambda each: each[2])
+    row |= {"state": state, "epochs": epochs, "validation_loss": best[2], "validation_accuracy": best[3]}
+    row |= {"best_epoch": best[0], "seconds": 0.21 * epochs}
+    row["why"] = "behind half of the trials" if state == "pruned" else ""
+    return row
+
+
+def draw(space: Mapping[str, Mapping[str, Any]], rng: np.random.Generator) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, each in space.items():
+        if each["kind"] == "choice":
+            values[key] = each["choices"][int(rng.integers(len(each["choices"])))]
+        elif each["log"]:
+            values[key] = float(np.exp(rng.uniform(math.log(each["low"]), math.log(each["high"]))))
+        else:
+            values[key] = float(rng.uniform(each["low"], each["high"]))
+    return values
+
+
+def search_rows(space: Mapping[str, Any], trials: int, seed: int = 3) -> list[dict[str, Any]]:
+    """A search: trial 0 is the default, bad ones are pruned, later ones come nearer to the best so far."""
+    rng = np.random.default_rng(seed)
+    rows = [run_trial(0, {key: DEFAULTS[key] for key in space}, rng, role="default")]
+    for number in range(1, trials):
+        values = draw(space, rng)
+        finished = [row for row in rows if row["state"] == "finished"]
+        if number > 12 and rng.random() < 0.8:  # between a new place and the best so far
+            best = min(finished, key=lambda row: row["validation_loss"])
+            for key, each in space.items():
+                if each["kind"] == "choice":
+                    values[key] = best[key] if rng.random() < 0.7 else values[key]
+                elif each["log"]:
+                    values[key] = float(best[key] ** 0.8 * values[key] ** 0.2)
+                else:
+                    values[key] = 0.75 * best[key] + 0.25 * values[key]
+        row = run_trial(number, values, rng)
+        if row["state"] == "finished" and number > 4:
+            middle = float(np.median([each["validation_loss"] for each in finished]))
+            if row["validation_loss"] > middle * 1.05:
+                row = stop(row, int(rng.choice([2, 4, 7])), "pruned")
+        rows.append(row)
+    return rows
+
+
+def sweep_rows(values: Mapping[str, Sequence[Any]], seed: int = 4) -> list[dict[str, Any]]:
+    """Every pair of values."""
+    rng = np.random.default_rng(seed)
+    pairs: list[dict[str, Any]] = [{}]
+    for key, some in values.items():
+        pairs = [{**pair, key: value} for pair in pairs for value in some]
+    return [run_trial(number, pair, rng, role="sweep") for number, pair in enumerate(pairs)]
+
+
+def step_rows(steps: Mapping[str, Sequence[Any]], seed: int = 5) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """One setting after another, each from what the last one chose; rows, and study.json's steps."""
+    rng = np.random.default_rng(seed)
+    now: dict[str, Any] = {key: DEFAULTS[key] for key in steps}
+    rows, told = [run_trial(0, now, rng, role="default")], []
+    for key, values in steps.items():
+        numbers, losses = [], []
+        for value in values:
+            same = next((row for row in rows if all(row[k] == v for k, v in {**now, key: value}.items())), None)
+            if same is None:
+                same = run_trial(len(rows), {**now, key: value}, rng, role="step")
+                rows.append(same)
+            numbers.append(same["number"])
+            losses.append(same.get("validation_loss", math.inf))
+        chosen = values[int(np.argmin(losses))]
+        before, now = now[key], {**now, key: chosen}
+        said = "stays" if chosen == before else f"moves from {before} to {chosen}"
+        sentence = f"The {SPACE.get(key, {}).get('name', key.rpartition('.')[2])} {said}."
+        told.append({"key": key, "values": list(values), "numbers": numbers, "chosen": chosen, "sentence": sentence})
+    return rows, told
+
+
+def answers(rows: Sequence[Mapping[str, Any]], pictures: int, groups: int) -> dict[str, Any]:
+    """validation.npz: the loss of each picture by each finished trial."""
+    rng = np.random.default_rng(8)
+    done = [row for row in rows if row["state"] == "finished"]
+    hard = rng.gamma(0.5, 2.0, groups)[np.arange(pictures) % groups]
+    losses = np.array([row["validation_loss"] * hard * rng.gamma(3, 1 / 3, pictures) for row in done], np.float32)
+    return {
+        "numbers": np.array([row["number"] for row in done], np.int64),
+        "losses": losses.reshape(len(done), pictures),
+        "right": losses.reshape(len(done), pictures) < 1.2,
+        "groups": np.arange(pictures) % groups,
+    }
+
+
+def told_of(row: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, Any] | None:
+    """The best, or the default, as study.json has it."""
+    if row is None or row["state"] != "finished":
+        return None
+    value = row["validation_accuracy"]
+    accuracy = {"value": value, "low": value - 0.03, "high": value + 0.02, "level": 0.95, "images": 412, "groups": 96}
+    values = {key: row[key] for key in keys}
+    return {"number": row["number"], "values": values, "validation_loss": row["validation_loss"], "accuracy": accuracy}
+
+
+def write_fake_study(
+    folder: Path,
+    rows: Sequence[dict[str, Any]],
+    keys: Mapping[str, Mapping[str, Any]],
+    *,
+    kind: str = "search",
+    state: str = "finished",
+    planned: int | None = None,
+    steps: Sequence[Mapping[str, Any]] = (),
+    **more: Any,
+) -> Path:
+    """Write trials.csv, curves.csv, validation.npz and study.json; ``more`` goes into study.json as it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "trials.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, (*COLUMNS, *keys), extrasaction="ignore", restval="")
+        table.writeheader()
+        table.writerows(rows)
+    with (folder / "curves.csv").open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(("number", "epoch", "rate", "train_loss", "validation_loss", "validation_accuracy"))
+        for row in rows:
+            lines.writerows((row["number"], epoch, 1e-3, *rest) for epoch, *rest in row["curve"])
+    np.savez(folder / "validation.npz", **answers(rows, 412, 96))
+    done = [row for row in rows if row["state"] == "finished"]
+    best = told_of(min(done, key=lambda row: row["validation_loss"], default=None), list(keys))
+    default = told_of(next((row for row in rows if row["role"] == "default"), None), list(keys))
+    counts = {name: sum(row["state"] == name for row in rows) for name in ("finished", "pruned", "failed", "running")}
+    content: dict[str, Any] = {
+        "kind": kind, "state": state, "name": folder.name, "network": "efficientnet-lite0", "depth": "head",
+        "pictures": {"train": 2002, "choose": 412, "groups": 96}, "classes": CLASSES, "keys": keys,
+        "trials": {"planned": planned or len(rows), **counts}, "seconds": sum(row.get("seconds", 0) for row in rows),
+        "seconds_left": None if state == "finished" else 95.0, "best": best, "default": default, "luck": None,
+        "compared": None, "importance": [], "next": f"coverslip train {folder.name}/best.toml", "steps": list(steps),
+        "nested": None, "notes": [],
+    }  # fmt: skip
+    (folder / "study.json").write_text(json.dumps(content | more), encoding="utf-8")
+    return folder
+
+
+def write_search(folder: Path, trials: int = 50, keys: Sequence[str] = tuple(SPACE), **more: Any) -> Path:
+    """A finished search, with all that is said about its best."""
+    space = {key: SPACE[key] for key in keys}
+    rows = search_rows(space, trials)
+    weights = [0.61, 0.17, 0.08, 0.07, 0.04, 0.03]
+    importance = [
+        {"key": key, "value": weight, "low": max(weight - 0.1, 0), "high": min(weight + 0.1, 1)}
+        for key, weight in zip(keys, weights, strict=False)
+    ]
+    best = min((row for row in rows if row["state"] == "finished"), key=lambda row: row["validation_loss"])
+    sentence = f"trial {best['number']} is not distinguishable from the default: +0.011 [−0.006, +0.028]"
+    compared = {"sentence": sentence, "difference": 0.011, "low": -0.006, "high": 0.028}
+    value = best["validation_accuracy"] - 0.012
+    corrected = {
+        "value": value,
+        "low": value - 0.034,
+        "high": value + 0.024,
+        "level": 0.95,
+        "images": 412,
+        "groups": 96,
+    }
+    luck = {
+        "number": best["number"], "trials": sum(row["state"] == "finished" for row in rows), "luck": 0.012,
+        "accuracy": {"value": value + 0.012, "low": None, "high": None, "images": 412, "groups": 96},
+        "corrected": corrected, "chosen": [{"number": best["number"], "share": 0.41}, {"number": 2, "share": 0.22}],
+        "sentence": f"validation says {value + 0.012:.3f} for trial {best['number']}, the best of {trials}; "
+        f"{value:.3f} is to be expected on new pictures: about 0.012 is the luck of choosing",
+    }  # fmt: skip
+    return write_fake_study(
+        folder, rows, space, **{"importance": importance, "compared": compared, "luck": luck} | more
+    )
+
+
+def write_sweep(folder: Path, rates: int = 16, batches: Sequence[int] = (8, 32, 128), **more: Any) -> Path:
+    """A sweep of the learning rate by powers of ten, and of the batch size."""
+    values: dict[str, list[Any]] = {"recipe.rate": [float(f"{x:.6g}") for x in np.geomspace(1e-5, 1, rates)]}
+    keys = {"recipe.rate": SPACE["recipe.rate"] | {"low": 1e-5, "high": 1.0, "choices": values["recipe.rate"]}}
+    if batches:
+        values["recipe.batch_size"] = list(batches)
+        keys["recipe.batch_size"] = SPACE["recipe.batch_size"] | {"choices": list(batches)}
+    return write_fake_study(folder, sweep_rows(values), keys, kind="sweep", **more)
+
+
+def write_steps(folder: Path, **more: Any) -> Path:
+    """One hyperparameter after another, as the course does."""
+    steps: dict[str, Sequence[Any]] = {
+        "recipe.rate": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+        "recipe.batch_size": (8, 32, 128),
+        "model.activation": ("relu", "tanh", "sigmoid"),
+        "model.hidden": ("64", "128,128", "256,128,64"),
+        "recipe.optimizer": ("adam", "sgd"),
+    }
+    rows, told = step_rows(steps)
+    keys = {
+        key: {
+            "low": None,
+            "high": None,
+            **SPACE.get(key, {"name": "", "kind": "choice", "log": False}),
+            "choices": list(each),
+        }
+        for key, each in steps.items()
+    }
+    keys["model.hidden"]["name"], keys["model.activation"]["name"] = "hidden layers", "activation"
+    return write_fake_study(folder, rows, keys, kind="one-at-a-time", steps=told, **more)
+
+
+def write_running(folder: Path) -> Path:
+    """A search in its first seconds: the default is done, two trials run."""
+    rows = search_rows(SPACE, 3)
+    rows[1:] = [
+        stop(run_trial(row["number"], {key: row[key] for key in SPACE}, np.random.default_rng(1)), 4, "running")
+        for row in rows[1:]
+    ]
+    for row in rows[1:]:
+        row["state"] = "running"
+    return write_fake_study(folder, rows, SPACE, state="running", planned=50)
+
+
+def write_failed(folder: Path) -> Path:
+    """A sweep in which every trial diverged."""
+    values = {"recipe.rate": [3.0, 10.0, 30.0, 100.0], "recipe.batch_size": [8, 32]}
+    keys = {
+        "recipe.rate": SPACE["recipe.rate"] | {"low": 3.0, "high": 100.0},
+        "recipe.batch_size": SPACE["recipe.batch_size"],
+    }
+    return write_fake_study(folder, sweep_rows(values), keys, kind="sweep")

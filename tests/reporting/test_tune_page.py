@@ -1,0 +1,264 @@
+"""The page of a study: what it says first, what it draws, and what it does in a browser."""
+
+import json
+import re
+import time
+
+import pytest
+
+from coverslip.errors import UserError
+from coverslip.reporting.tune_files import loss_limits, read_study
+from coverslip.reporting.tune_page import write_tune_page
+
+from .fake_run import HOSTILE
+from .fake_study import (
+    SPACE,
+    search_rows,
+    write_failed,
+    write_fake_study,
+    write_running,
+    write_search,
+    write_steps,
+    write_sweep,
+)
+from .page import Page, need_offline
+from .test_in_browser import Browser
+from .test_in_browser import pytestmark as needs_browser
+
+
+def html_of(folder) -> str:
+    return write_tune_page(folder).read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    """A finished search of 30 trials."""
+    return write_search(tmp_path_factory.mktemp("home") / "search", 30)
+
+
+def sections(html: str) -> list[str]:
+    return re.findall(r'<section id="(\w+)"', html)
+
+
+def test_the_corrected_number_comes_first_then_whether_it_beats_the_default_then_the_command(search) -> None:
+    html = html_of(search)
+    need_offline(html)
+    text, told = Page(html).text, json.loads((search / "study.json").read_text("utf-8"))
+    corrected = told["luck"]["corrected"]
+    number = f"{corrected['value']:.3f} [{corrected['low']:.3f}, {corrected['high']:.3f}]"
+    sentence, command = told["compared"]["sentence"][1:].replace("-", "−"), told["next"]
+    assert f"Expect {number} of new pictures" in text and "partly by luck" in text
+    order = [text.index(each) for each in (number, sentence, command, "How far to believe it Validation says")]
+    assert order == sorted(order)
+    assert (
+        "None" not in text and "nan" not in text and "refresh" not in html.partition("<main")[2].partition("<script")[0]
+    )
+
+
+def test_a_search_has_every_figure_each_with_a_sentence_and_every_trial_is_in_the_table(search) -> None:
+    html = html_of(search)
+    wanted = "expected chosen history curves importance slices contour parallel trials how"
+    assert sections(html) == wanted.split()
+    figures = re.findall(r"<figure>(.*?)</figure>", html, re.DOTALL)
+    assert len(figures) == 7
+    for figure in figures:
+        said = re.search(r"<figcaption>(.+)</figcaption>", figure, re.DOTALL)
+        assert said and said[1].strip().endswith(".")
+    rows = re.findall(r'<tr data-t="(\d+)"', html)
+    assert sorted(map(int, rows)) == list(range(30))
+    losses = [
+        float(each)
+        for each in re.findall(
+            r'<tr data-t="\d+" class="finished">.*?</td><td>.*?<td class="n" data-v="([\d.]+)"', html, re.DOTALL
+        )
+    ]
+    assert losses == sorted(losses)
+    assert set(re.findall(r'<(?:use|path) data-t="(\d+)"', html)) == set(rows)
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+
+
+def test_without_a_correction_the_number_is_said_to_flatter(tmp_path) -> None:
+    text = Page(html_of(write_sweep(tmp_path / "s", 5, (8, 32)))).text
+    assert "flatters it" in text and "Expect" not in text
+
+
+def test_a_running_study_draws_itself_again_and_does_not_invite_to_open_the_test_part(tmp_path) -> None:
+    html = html_of(write_running(tmp_path / "s"))
+    text = Page(html).text
+    assert 'data-refresh="3"' in html and "47 to come" in text and "about 1 min 35 s left" in text
+    assert "When the study is done" in text and "So far one trial is finished" in text
+    assert not {"contour", "parallel", "importance"} & set(sections(html))
+
+
+def test_a_study_in_which_every_trial_failed_says_why_and_what_to_do(tmp_path) -> None:
+    html = html_of(write_failed(tmp_path / "s"))
+    text = Page(html).text
+    assert "None of 8 trials came to a number" in text and "the loss became inf in epoch 3 (8 trials)" in text
+    assert "learning rate" in text and "<figure" not in html and "coverslip train" not in text
+
+
+def test_one_setting_needs_no_figure_of_several(tmp_path) -> None:
+    html = html_of(write_search(tmp_path / "s", 20, ["recipe.rate"]))
+    assert not {"contour", "parallel", "importance"} & set(sections(html))
+    assert "The loss against the learning rate" in Page(html).text
+
+
+def test_a_sweep_has_its_map_and_curves_and_says_where_to_go_further(tmp_path) -> None:
+    html = html_of(write_sweep(tmp_path / "s"))
+    assert sections(html)[:3] == ["map", "sweep", "slices"]
+    assert html.count('<tr data-t="') == 48
+    text = Page(html).text
+    assert "The best batch size, 128, is at the upper end of what was tried: a better one may lie beyond" in text
+    assert "The best learning rate" not in text
+    assert sections(html_of(write_sweep(tmp_path / "one", batches=())))[:2] == ["slices", "sweep"]
+
+
+def test_one_at_a_time_shows_each_step_with_intervals_over_groups(tmp_path) -> None:
+    folder = write_steps(tmp_path / "s")
+    html, steps = html_of(folder), json.loads((folder / "study.json").read_text("utf-8"))["steps"]
+    assert sections(html)[0] == "steps" and html.count("<article>") == len(steps) == 5
+    text = Page(html).text
+    for step in steps:
+        assert step["sentence"] in text
+    limits = loss_limits(read_study(folder))
+    low, high = limits[steps[0]["numbers"][2]]
+    assert low < high and f"[{low:.3f}, {high:.3f}]" in text and "95 % interval over groups" in text
+    (folder / "validation.npz").write_bytes(b"half of it")
+    assert "95 % interval over groups" not in Page(html_of(folder)).text
+
+
+def test_the_interval_of_a_loss_respects_groups(tmp_path) -> None:
+    import numpy as np
+
+    folder = write_steps(tmp_path / "s")
+    with np.load(folder / "validation.npz") as found:
+        content = dict(found)
+    single = loss_limits(read_study(folder))[0]
+    thrice = {
+        "numbers": content["numbers"],
+        "losses": np.tile(content["losses"], 3),
+        "groups": np.tile(content["groups"], 3),
+    }
+    np.savez(folder / "validation.npz", **thrice)  # the same groups with three times the pictures know no more
+    assert loss_limits(read_study(folder))[0] == pytest.approx(single)
+
+
+def test_names_are_never_obeyed_as_markup_and_folders_stay_private(tmp_path) -> None:
+    keys = {"recipe.rate": SPACE["recipe.rate"] | {"name": HOSTILE}}
+    rows = search_rows({"recipe.rate": SPACE["recipe.rate"]}, 6)
+    rows[2] |= {"state": "failed", "why": HOSTILE}
+    html = html_of(write_fake_study(tmp_path / "s", rows, keys, name=HOSTILE, notes=[HOSTILE]))
+    assert HOSTILE not in html and HOSTILE in Page(html).text
+    assert str(tmp_path) not in html
+
+
+def test_files_that_are_not_yet_there_leave_a_page_and_broken_ones_are_named(tmp_path) -> None:
+    folder = write_search(tmp_path / "s", 10)
+    (folder / "curves.csv").unlink()
+    (folder / "validation.npz").unlink()
+    assert "history" in sections(html_of(folder))
+    (folder / "trials.csv").write_text("number,state\n0,finished\nonce,half", encoding="utf-8")
+    with pytest.raises(UserError, match=r"trials\.csv"):
+        write_tune_page(folder)
+    (folder / "trials.csv").unlink()
+    (folder / "study.json").write_text('{"state": "running"}', encoding="utf-8")
+    assert "No trial has begun yet" in Page(html_of(folder)).text
+    (folder / "study.json").write_text('{"state": ', encoding="utf-8")
+    with pytest.raises(UserError, match="is not JSON"):
+        write_tune_page(folder)
+    with pytest.raises(UserError, match=r"no study\.json"):
+        write_tune_page(tmp_path)
+    with pytest.raises(UserError, match="no study"):
+        write_tune_page(tmp_path / "elsewhere")
+
+
+def test_an_interrupted_study_says_how_to_go_on_and_not_where_it_is_kept(tmp_path) -> None:
+    folder = tmp_path / "my study"
+    write_search(folder, 8, state="interrupted", planned=50, next=f"coverslip tune --resume '{folder}'")
+    text = Page(html_of(folder)).text
+    assert "coverslip tune --resume 'my study'" in text and "42 not begun" in text
+    assert "opens the test part" not in text and str(tmp_path) not in text
+
+
+def test_what_the_steps_came_to_is_marked_although_another_trial_has_a_lower_loss(tmp_path) -> None:
+    folder = write_steps(tmp_path / "s")
+    content = json.loads((folder / "study.json").read_text("utf-8"))
+    assert content["best"]["number"] != 0
+    (folder / "study.json").write_text(json.dumps(content | {"best": content["default"]}), encoding="utf-8")
+    html = html_of(folder)
+    assert "Trial 0, to which the steps came, named correctly" in Page(html).text and "flatters" not in html
+    assert re.search(r'aria-label="the best"[^>]*>◆</span> 0</td>', html)
+
+
+def test_a_page_of_200_trials_is_quickly_drawn(tmp_path) -> None:
+    folder = write_search(tmp_path / "s", 200)
+    write_tune_page(folder)
+    start = time.process_time()
+    write_tune_page(folder)
+    assert time.process_time() - start < 3  # 0.8 s where nothing else runs
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """One browser for the tests below."""
+    found = Browser(tmp_path_factory.mktemp("profile"))
+    yield found
+    found.close()
+
+
+class TestInBrowser:
+    """What a reader does with the page."""
+
+    pytestmark = needs_browser
+
+    def test_a_click_on_a_heading_sorts_by_number_and_what_is_missing_stays_last(self, browser, search) -> None:
+        browser.open(write_tune_page(search))
+        column = "[...document.querySelectorAll('.tune-trials tbody tr')].map(row => row.cells[{}].textContent)"
+        browser.click(".tune-trials thead th:nth-child(5) button")
+        rates = [float(each) for each in browser.tell(column.format(4))]
+        assert rates == sorted(rates)
+        browser.click(".tune-trials thead th:nth-child(3) button")
+        browser.click(".tune-trials thead th:nth-child(3) button")
+        losses = [each for each in browser.tell(column.format(2)) if each != "–"]
+        assert [float(each) for each in losses] == sorted(map(float, losses), reverse=True)
+        assert not browser.errors() and browser.asked_for() == []
+
+    def test_a_click_on_a_row_lights_its_trial_in_every_figure(self, browser, search) -> None:
+        browser.open(write_tune_page(search))
+        browser.tell("document.querySelector('#trials').scrollIntoView()")
+        browser.click(".tune-trials tbody tr:nth-child(3) td")
+        number = browser.tell("document.querySelector('.tune-trials tr.pinned').dataset.t")
+        lit = browser.tell("[...new Set([...document.querySelectorAll('.lit')].map(each => each.dataset.t))]")
+        figures = browser.tell(
+            "[...document.querySelectorAll('.plate')].filter(each => each.querySelector('.lit')).length"
+        )
+        assert lit == [number] and figures == 5
+        browser.click(".tune-trials tr.pinned td")
+        assert browser.tell("document.querySelectorAll('.pinned').length") == 0
+
+    def test_a_running_page_loads_itself_again_and_the_reader_stays_where_they_were(self, browser, tmp_path) -> None:
+        page = write_tune_page(write_running(tmp_path / "s"))
+        page.write_text(page.read_text("utf-8").replace('data-refresh="3"', 'data-refresh="0.4"'), encoding="utf-8")
+        browser.open(page)
+        browser.tell("document.querySelector('#curves').scrollIntoView()")
+        before = browser.tell("document.querySelector('#curves').getBoundingClientRect().top")
+        browser.tell("window.first = true")
+        wait = "new Promise(done => setTimeout(done, 100))"
+        for _ in range(60):
+            if not browser.tell("window.first === true"):
+                break
+            time.sleep(0.1)
+        assert not browser.tell("window.first === true")
+        browser.tell(wait)
+        assert abs(browser.tell("document.querySelector('#curves').getBoundingClientRect().top") - before) < 2
+        browser.tell("document.querySelector('.tune-live button').click(); window.still = true")
+        time.sleep(1)
+        assert browser.tell("window.still === true")
+        browser.tell("sessionStorage.clear()")
+
+    def test_nothing_stands_out_of_a_narrow_window(self, browser, search) -> None:
+        browser.open(write_tune_page(search))
+        browser.ask("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=False)
+        assert browser.tell("document.documentElement.scrollWidth") <= 400
+        browser.ask("Emulation.clearDeviceMetricsOverride")
