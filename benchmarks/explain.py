@@ -106,6 +106,7 @@ def page(results: dict[str, Any]) -> str:
         "| --- |" + " --- |" * len(results["networks"]),
     ]
     networks = results["networks"].values()
+    lines[4] += f" Threads: {', '.join(str(each['threads']) for each in networks)}."
     if not all(each["waited"] for each in networks):
         lines[4] += " Other programs ran beside: the spread shows it."
     for name, label in {"ours": "ours, one pass", **{way: f"pytorch-grad-cam, {WAYS[way]}" for way in WAYS}}.items():
@@ -162,12 +163,14 @@ def main() -> None:
     file = options.out / "explain.json"
     results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"networks": {}}
     results |= {"date": date.today().isoformat(), "machine": machine()}
-    results["versions"] = {"coverslip": version("coverslip"), "torch": version("torch")} | peer.ask()["versions"]
+    said = own.ask()
+    results["versions"] = {"coverslip": version("coverslip")} | said["versions"] | peer.ask()["versions"]
     with tempfile.TemporaryDirectory() as folder:
         for network in options.networks:
             differences = compare(own, peer, network, Path(folder))
             times = measure(own, peer, network, options.rounds, not options.busy)
             results["networks"][network] = {"times": times, "differences": differences, "waited": not options.busy}
+            results["networks"][network]["threads"] = said["threads"]
             print(f"{network}: {statistics.median(ratios(times, 'map', 'seconds')):.1f} times as fast", flush=True)
     for worker in (own, peer):
         worker.close()

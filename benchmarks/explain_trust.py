@@ -310,6 +310,8 @@ def as_text(result: dict[str, Any]) -> str:
 
 
 def text(score: Any, *, counts: bool = False) -> str:
+    if score["low"] is None:
+        return f"{score['value']:.2f}, n={score['images']}"
     return format_interval(score, 2, counts=counts, group_word="leaves")
 
 

@@ -35,7 +35,7 @@ build = cache(network_of)
 def answer(network: str = "", method: str = "grad-cam", file: str = "", way: str = "") -> dict[str, Any]:
     """One question."""
     if not network:
-        return {"versions": {"torch": torch.__version__}}
+        return {"versions": {"torch": torch.__version__}, "threads": torch.get_num_threads()}
     module, taps = build(network)
     image = picture()
     start, busy = time.perf_counter(), time.process_time()

@@ -46,6 +46,9 @@ def from_mapping(kind: type[T], mapping: dict[str, Any], where: str = "settings"
     for key, value in mapping.items():
         if key not in fields:
             raise UserError(f"{where} has no key {key!r}", nearest(key, fields))
+        factory = fields[key].default_factory
+        if isinstance(value, dict) and factory is not dataclasses.MISSING:  # what a section leaves out stays as it was
+            value = {**to_mapping(factory()), **value}  # noqa: PLW2901
         values[key] = _checked(hints[key], value, f"{where}.{key}")
     missing = [name for name, field in fields.items() if _required(field) and name not in values]
     if missing:

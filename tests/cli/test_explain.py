@@ -173,7 +173,10 @@ def test_names_of_clusters_are_kept_when_it_is_run_again(coverslip, run):
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+    before = set(there.folder.iterdir())
+    coverslip("explain", run.folder, "--test", "--no-trust", "--layer", "block1").done()
     coverslip("explain", run.folder, "--test", "--no-trust").done()
+    assert set(there.folder.iterdir()) == before
     assert "on gravel, dark" in there.clusters_file.read_text()
     assert json.loads(there.numbers_file.read_text())["review"]["clusters"][0]["name"] == "on gravel, dark"
 

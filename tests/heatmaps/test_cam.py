@@ -235,7 +235,7 @@ def test_a_users_own_layer_that_knows_no_batches_of_gradients():
     def whole(layer):
         torch.manual_seed(0)
         return Staged(
-            {"block": nn.Conv2d(3, 4, 3), "classifier": nn.Sequential(layer, nn.Flatten(), nn.Linear(144, 3))}
+            {"block": nn.Conv2d(3, 4, 3), "classifier": nn.Sequential(nn.Flatten(), layer, nn.Linear(144, 3))}
         )
 
     class Plain(nn.Module):

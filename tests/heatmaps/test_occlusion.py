@@ -38,7 +38,7 @@ def random_images(number=2, height=32, width=32):
 def test_it_is_captums_occlusion(window):
     captum = pytest.importorskip("captum.attr", reason="the extra [explain] is not installed")
     network, images = small_network().eval(), random_images()
-    found = score_drops(network, images, cells=8, window=window)
+    found = score_drops(network, images, cells=8, window=window, fill="mean")
     for row, image in enumerate(images[:, None]):
         blank = image.mean(dim=(2, 3), keepdim=True).expand_as(image)
         for number in range(4):
@@ -51,13 +51,13 @@ def test_it_is_captums_occlusion(window):
 def test_heat_is_where_the_score_comes_from():
     bright = torch.zeros(1, 3, 24, 32)
     bright[0, 0, :12, :16], bright[0, 2, 12:, 16:] = 1, 1
-    maps = occlusion(corner_network(), bright.repeat(2, 1, 1, 1), [0, 1], cells=8, window=1)
+    maps = occlusion(corner_network(), bright.repeat(2, 1, 1, 1), [0, 1], cells=8, window=1, fill="mean")
     assert maps.shape == (2, 6, 8)
     assert (maps[0, :3, :4] > 0).all() and maps[0, 3:].max() == maps[0, :, 4:].max() == 0
     assert (maps[1, 3:, 4:] > 0).all() and maps[1, :3].max() == maps[1, :, :4].max() == 0
-    drops = score_drops(corner_network(), 1 - bright, cells=8, window=1)
+    drops = score_drops(corner_network(), 1 - bright, cells=8, window=1, fill="mean")
     assert (drops[0, 0, :3, :4] < 0).all()  # no red where class 0 looks for it: the mean color is more
-    assert (occlusion(corner_network(), 1 - bright, [0], cells=8, window=1) == 0).all()
+    assert (occlusion(corner_network(), 1 - bright, [0], cells=8, window=1, fill="mean") == 0).all()
 
 
 def test_a_black_picture_and_a_network_that_does_not_look_are_flat():

@@ -165,6 +165,7 @@ def test_one_black_picture_is_answered_without_an_interval():
         RedAgainstGreen(), images, [0], edge_map, method="edges", masks={"spot": np.zeros((1, SIDE, SIDE), bool)}
     )
     assert trust.gain["low"] is None and trust.gain["value"] == pytest.approx(0)
+    assert "what is hot matters" not in " ".join(trust.sentences())
     assert "No picture has an area 'spot'" in " ".join(trust.sentences())
 
 

@@ -202,3 +202,30 @@ def test_a_second_process_in_one_study_is_refused(many_leaves, tmp_path):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_stack_whose_lanes_were_pruned_before_the_kill_goes_on_with_those_that_are_left(many_leaves, tmp_path):
+    """What was pruned must not come back, and what was not must end as if nothing had happened."""
+    from coverslip.tuning.batch import Batch
+    from coverslip.tuning.desk import Desk
+    from coverslip.tuning.keys import with_value
+
+    plan = coverslip.plan(many_leaves, **SMALL | {"recipe_precision": "float32"})
+    desk = Desk(plan)
+    plans = {number: with_value(plan, "recipe.rate", rate) for number, rate in enumerate((1e-4, 1e-3, 3e-3, 1e-2))}
+
+    def losses(batch):
+        return {each.number: each.validation_loss for each in batch.advance()}
+
+    whole = Batch(desk, plans, tmp_path / "whole")
+    for _ in range(3):
+        wanted = losses(whole)
+    first = Batch(desk, plans, tmp_path / "killed")
+    losses(first)
+    first.stop([0, 2])
+    losses(first)  # saves the epoch before; then the process dies
+    again = Batch(desk, {number: plans[number] for number in (1, 3)}, tmp_path / "killed")
+    assert sorted(again.running) == [1, 3]
+    losses(again)
+    found = losses(again)
+    assert found == pytest.approx({number: wanted[number] for number in (1, 3)}, abs=1e-6)

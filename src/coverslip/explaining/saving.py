@@ -101,7 +101,15 @@ def plain(value: Any) -> Any:
 def _clear(folder: Explained) -> None:
     """Remove what an earlier one left; what a person wrote (names of clusters, files of their own) stays."""
     ensure_folder(folder.folder)
+    try:
+        before = json.loads(folder.numbers_file.read_text(encoding="utf-8"))
+        entries = [*before["pictures"], *before["drawings"]]
+        names = [PurePath(str(each.get(kind))).name for each in entries for kind in ("figure", "arrays")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or not ours
+        names = []
     folder.numbers_file.unlink(missing_ok=True)
+    for name in names:
+        (folder.folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder.pictures_folder, ignore_errors=True)
 
 

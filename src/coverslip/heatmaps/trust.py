@@ -221,8 +221,9 @@ def _more_than_chance(place: Placement) -> bool:
 
 def _about_probability(gain: Score) -> str:
     said = f"Blurring the hottest places first changes the probability faster than a random order by {_text(gain)}"
-    value, low = gain["value"], gain["low"]
-    if value is not None and (low if low is not None else value) > 0:
+    if gain["low"] is None:
+        return f"{said}; 0 is no better than chance."
+    if gain["low"] > 0:
         return f"{said}: what is hot matters to the network."
     return f"{said}: not shown to be better than chance."
 

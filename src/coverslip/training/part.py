@@ -108,6 +108,16 @@ def train_part(
     return TrainedPart({**before, **body}, weight, bias, trained)
 
 
+def new_classifier(features: int, classes: int, seed: int) -> nn.Linear:
+    """The classifier that follows pretrained stages: small weights, drawn from the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        classifier = nn.Linear(features, classes)
+        nn.init.normal_(classifier.weight, std=SMALL)
+        nn.init.zeros_(classifier.bias)
+    return classifier
+
+
 def new_network(design: Design, weights: Mapping[str, Tensor], classes: int, seed: int) -> Staged:
     """The network with these weights and a new classifier; what is new is drawn from the seed.
 
@@ -120,8 +130,7 @@ def new_network(design: Design, weights: Mapping[str, Tensor], classes: int, see
         if weights:
             classifier = network[-1]
             if isinstance(classifier, nn.Linear):
-                nn.init.normal_(classifier.weight, std=SMALL)
-                nn.init.zeros_(classifier.bias)
+                classifier.load_state_dict(new_classifier(classifier.in_features, classes, seed).state_dict())
             try:
                 network.before(CLASSIFIER).load_state_dict(weights)
             except RuntimeError as error:

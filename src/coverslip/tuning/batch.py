@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,7 @@ from coverslip.training.state import TrainState
 from coverslip.tuning.desk import Desk, Start
 
 FloatArray = npt.NDArray[np.float32]
+TRIALS, BEST = "trials.json", "best.npz"  # in the folder of a checkpoint: its plans; the best epochs so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,14 @@ class Batch:
                 starts[number] = desk.start(plan)
             except UserError as error:  # settings that cannot work are a trial that failed, not the end of a study
                 self.failed.append(_broken(number, str(error)))
+        for path, saved in _saved_stacks(folder):
+            going = sorted(saved.keys() & starts.keys())
+            if going:  # made again as it was, since a stack is known by all of its lanes; then the others leave
+                stacked = _Stacked(desk, {number: desk.start(plan) for number, plan in saved.items()}, path, self._keep)
+                stacked.leave(set(stacked.numbers) - set(going))
+                self.members.append(stacked)
+                self.stacks |= dict.fromkeys(going, min(saved))
+                starts = {number: start for number, start in starts.items() if number not in saved}
         for numbers in _grouped(starts):
             self.members.append(self._member({number: starts[number] for number in numbers}, progress))
             self.stacks |= dict.fromkeys(numbers, numbers[0])
@@ -129,7 +138,10 @@ class Batch:
     def _member(self, starts: dict[int, Start], progress: Progress) -> Member:
         first = next(iter(starts.values()))
         if _stacks(first):  # one lane too: it stands ready in memory, where the loop would take its checkpoint up anew
-            return _Stacked(self.desk, starts, self._place("stack", min(starts)), self._keep)
+            folder = self._place("stack", min(starts))
+            if folder is not None:  # whatever is there was never trained for an epoch
+                shutil.rmtree(folder)
+            return _Stacked(self.desk, starts, folder, self._keep)
         (number,) = starts
         folder = self._place("trial", number)
         if folder is None:
@@ -144,19 +156,12 @@ class Batch:
         self.outcomes[number] = outcome
 
 
-def grouping(desk: Desk, plans: Mapping[int, Experiment]) -> dict[int, int]:
-    """The stack that each trial would be trained in, named by its first trial."""
-    groups = _grouped({number: desk.start(plan) for number, plan in plans.items()})
-    return {number: group[0] for group in groups for number in group}
-
-
-def saved_trials(folder: Path) -> dict[int, Experiment]:
-    """The plans of the trials that have a checkpoint."""
-    found: dict[int, Experiment] = {}
-    for file in sorted(folder.glob("*/trials.json")):
-        content = json.loads(file.read_text(encoding="utf-8"))
-        found |= {int(number): from_mapping(Experiment, plan, file.name) for number, plan in content.items()}
-    return found
+def _saved_stacks(folder: Path | None) -> Iterator[tuple[Path, dict[int, Experiment]]]:
+    """Folders of stacks that were trained for an epoch or more, and the plans of all that ever were in them."""
+    for file in sorted(folder.glob(f"stack-*/{TRIALS}")) if folder is not None else []:
+        if (file.parent / BEST).exists():
+            content = json.loads(file.read_text(encoding="utf-8"))
+            yield file.parent, {int(each): from_mapping(Experiment, plan, TRIALS) for each, plan in content.items()}
 
 
 def _grouped(starts: Mapping[int, Start]) -> list[list[int]]:
@@ -199,7 +204,7 @@ class _Stacked:
         )
         if folder is not None:
             _write_trials(folder, {number: start.plan for number, start in starts.items()})
-            if (folder / "best.npz").exists():
+            if (folder / BEST).exists():
                 self.stack.load(folder)
                 self._load_best(folder)
 
@@ -232,17 +237,18 @@ class _Stacked:
         for number in ended:
             if number in self.best:
                 self.keep(number, self.best[number])
-        self._leave(ended)
+        self.leave(ended)
         return reports
 
     def stop(self, number: int) -> None:
-        self._leave([number])
+        self.leave([number])
 
     def _improves(self, report: Report) -> bool:
         before = self.best.get(report.number)
         return before is None or report.validation_loss < before.loss
 
-    def _leave(self, numbers: Sequence[int]) -> None:
+    def leave(self, numbers: Collection[int]) -> None:
+        """These go no further; with the last of them the checkpoint goes."""
         for number in numbers:
             self.best.pop(number, None)
         if numbers:
@@ -263,10 +269,10 @@ class _Stacked:
                 losses=np.array([self.best[each].losses for each in numbers], np.float32),
                 right=np.array([self.best[each].right for each in numbers], np.bool_),
             )
-        (folder / "best.part").replace(folder / "best.npz")
+        (folder / "best.part").replace(folder / BEST)
 
     def _load_best(self, folder: Path) -> None:
-        with np.load(folder / "best.npz") as found:
+        with np.load(folder / BEST) as found:
             rows = zip(*(found[name] for name in ("numbers", "epochs", "loss", "losses", "right")), strict=True)
             for number, epoch, loss, losses, right in rows:
                 self.best[int(number)] = Outcome(int(epoch), float(loss), losses, right)
@@ -372,6 +378,6 @@ def _number(value: float | None) -> float:
 
 def _write_trials(folder: Path, plans: Mapping[int, Experiment]) -> None:
     """The plans beside their checkpoint, so that a study whose process was killed knows what is under way."""
-    file = ensure_folder(folder) / "trials.json"
+    file = ensure_folder(folder) / TRIALS
     if not file.exists():
         write_text(file, json.dumps({str(number): to_mapping(plan) for number, plan in plans.items()}))

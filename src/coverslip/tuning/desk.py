@@ -21,11 +21,12 @@ from coverslip.inspection import divide, found_text, inspect, tell
 from coverslip.learning import Prepared, prepare_part
 from coverslip.models.catalog import network_entry
 from coverslip.models.folding import fold_batch_norm
+from coverslip.models.stages import CLASSIFIER
 from coverslip.progress import SILENT, Progress
 from coverslip.settings import Experiment, design_of, input_size, settled
 from coverslip.storage import digest
 from coverslip.training.batches import ArrayInputs, Inputs, IntArray
-from coverslip.training.part import new_network
+from coverslip.training.part import new_classifier, new_network
 
 KEPT = 4  # preparations that are open at once; all of them stay in the cache on disk
 IN_MEMORY = 512 * 2**20  # bytes of inputs up to which they are gathered from memory instead of a mapped file
@@ -98,11 +99,14 @@ class Desk:
         """
         plan = settled(plan)
         ready, key = self._prepared(plan)
-        design = design_of(plan, ready.design.channels)
-        network: nn.Module = new_network(design, ready.weights, self.classes, plan.recipe.seed).since(ready.stage)
+        design, seed = design_of(plan, ready.design.channels), plan.recipe.seed
+        shape = tuple(ready.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:])
+        if ready.stage == CLASSIFIER and ready.weights:  # all before it, which takes long to build, is not needed
+            classifier = new_classifier(shape[0], self.classes, seed)
+            return Start(plan, nn.Sequential(OrderedDict({CLASSIFIER: classifier})), ready, key)
+        network: nn.Module = new_network(design, ready.weights, self.classes, seed).since(ready.stage)
         if plan.model.fold and ready.weights:
-            shape = ready.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:]
-            network = fold_batch_norm(network, tuple(shape))[0]
+            network = fold_batch_norm(network, shape)[0]
         return Start(plan, network, ready, key)
 
     def pixels(self, plan: Experiment) -> PixelCache:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -52,12 +54,17 @@ class Lane:
         """Of its whole training, by its recipe."""
         return self.recipe.epochs or 0
 
-    def rates(self, epoch: int) -> list[float]:
+    def rates(self, epoch: int) -> npt.NDArray[np.float64]:
         """The learning rate of each step of an epoch (from 0)."""
-        recipe, first = self.recipe, epoch * self.length
-        factor = SCHEDULES[recipe.schedule]
-        steps = range(first, first + self.length)
-        return [(recipe.rate or 0.0) * factor(step, self.length * self.epochs, recipe.warmup) for step in steps]
+        recipe = self.recipe
+        return (recipe.rate or 0.0) * _factors(recipe.schedule, self.length, self.epochs, recipe.warmup, epoch)
+
+
+@lru_cache(16)
+def _factors(schedule: str, length: int, epochs: int, warmup: float, epoch: int) -> npt.NDArray[np.float64]:
+    """Of the peak rate, at each step of an epoch; usually the same for all lanes."""
+    factor = SCHEDULES[schedule]
+    return np.array([factor(step, length * epochs, warmup) for step in range(epoch * length, (epoch + 1) * length)])
 
 
 def make_lanes(

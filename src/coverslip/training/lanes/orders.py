@@ -81,6 +81,7 @@ class Epoch:
         self.made = {first: orders[first].steps(epoch, size, joined) for first in dict.fromkeys(self.groups)}
         self.seeds = {first: (orders[first].seed, steps[first]) for first in self.made}
         self.epoch = epoch
+        self.alike = len({sum(map(len, made)) for made in self.made.values()}) == 1
 
     def __len__(self) -> int:
         return max(map(len, self.made.values()))
@@ -91,6 +92,8 @@ class Epoch:
 
     def parts(self, step: int) -> list[list[int]]:
         """Lanes whose batches at this step (of the epoch) are equally large; usually one list of all."""
+        if self.alike:
+            return [list(range(len(self.groups)))]
         lengths: dict[int, list[int]] = {}
         for lane, first in enumerate(self.groups):
             if step < len(self.made[first]):

@@ -207,7 +207,7 @@ class Stack:
         )
         rates = torch.zeros(len(epoch), len(lanes), dtype=torch.float64)
         for place, lane in enumerate(lanes):
-            rates[: lane.length, place] = torch.tensor(lane.rates(self.epoch), dtype=torch.float64)
+            rates[: lane.length, place] = torch.from_numpy(lane.rates(self.epoch))
         losses = torch.zeros(len(epoch), len(lanes), device=self.device)
         right = torch.zeros(len(lanes), dtype=torch.int64, device=self.device)
         with torch.no_grad():
@@ -238,7 +238,7 @@ class Stack:
         ]
 
     def _report(self, lane: Lane, losses: npt.NDArray[np.float64], counts: list[int], right: int) -> LaneEpoch:
-        rate = lane.rates(self.epoch - 1)[-1]
+        rate = float(lane.rates(self.epoch - 1)[-1])
         broken = _why_broken(losses, lane)
         loss, accuracy = None, None
         if not broken and self.validation is not None:

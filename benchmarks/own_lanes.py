@@ -1,0 +1,85 @@
+"""Trainings in one pass and one after another; `tuning_lanes.py` starts this and asks."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from coverslip.models.catalog import build_network
+from coverslip.models.design import Design
+from coverslip.training.batches import ArrayInputs
+from coverslip.training.lanes import Stack
+from coverslip.training.loop import train_network
+from coverslip.training.recipe import Recipe
+from workers import serve
+
+EPOCHS, FEATURES = 3, 1280
+# kind: classes, training pictures, side in pixels (0: features of a frozen network), the network's settings
+KINDS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
+    "head": (15, 2000, 0, {}),
+    "mlp-16": (10, 640, 64, {"network": "mlp", "hidden": (16,)}),
+    "mlp-128-128": (10, 640, 64, {"network": "mlp", "hidden": (128, 128)}),
+    "cnn-8-16": (10, 320, 32, {"network": "cnn-full", "filters": (8, 16)}),
+    "cnn-32-64-128": (10, 128, 64, {"network": "cnn-full"}),
+}
+
+
+@cache
+def pictures(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Noise, the lightest of which tells the class a little; a fifth more than is trained on, for validation."""
+    classes, count, side, _ = KINDS[kind]
+    rng = np.random.default_rng(0)
+    labels = np.arange(count + count // 5) % classes
+    if not side:
+        return (rng.normal(size=(len(labels), FEATURES)) + labels[:, None] / 10).astype(np.float32), labels
+    values = rng.integers(0, 200, (len(labels), 3, side, side)) + 5 * labels[:, None, None, None]
+    return values.astype(np.uint8), labels
+
+
+def network(kind: str, seed: int) -> nn.Module:
+    """Weights drawn from the seed."""
+    classes, _, side, options = KINDS[kind]
+    torch.manual_seed(seed)
+    if not side:
+        return nn.Sequential(nn.Flatten(), nn.Linear(FEATURES, classes))
+    return build_network(Design(size=(side, side), **options), classes)
+
+
+def answer(kind: str, lanes: int, how: str, seeds: str) -> dict[str, Any]:
+    """Seconds of whole trainings (preparation and validation too), and the validation loss of each lane's end.
+
+    Args:
+        kind: of `KINDS`.
+        lanes: how many trainings.
+        how: ``stack`` or ``alone``.
+        seeds: ``same`` or ``own``: whether lanes see the same batches.
+    """
+    classes, count, _, _ = KINDS[kind]
+    x, y = pictures(kind)
+    validation = ArrayInputs(x[count:]), y[count:]
+    inputs = ArrayInputs(x[:count])
+    plans = [
+        Recipe(epochs=EPOCHS, batch_size=32, rate=1e-3 * 1.05**lane, seed=0 if seeds == "same" else lane)
+        for lane in range(lanes)
+    ]
+    networks = [network(kind, lane) for lane in range(lanes)]
+    start = time.perf_counter()
+    if how == "stack":
+        stack = Stack(networks, plans, inputs, y[:count], classes, validation=validation)
+        last = [stack.run_epoch() for _ in range(EPOCHS)][-1]
+        seconds = time.perf_counter() - start
+        return {"seconds": seconds, "losses": [each.validation_loss for each in last]}
+    losses = []
+    for each, plan in zip(networks, plans, strict=True):
+        done = train_network(each, inputs, y[:count], classes, plan, validation=validation)
+        losses.append(done.history["validation_loss"][-1])
+    return {"seconds": time.perf_counter() - start, "losses": losses}
+
+
+if __name__ == "__main__":
+    serve(answer)

@@ -1,0 +1,105 @@
+"""Many trainings in one pass, beside the same trainings one after another and beside a single one.
+
+Heads on a frozen network's features, dense and convolutional networks of the course; AdamW, batches of 32, three
+epochs with validation, from the call to the last number. All take turns within one process on a machine that does
+nothing else; a measurement during which others took more than a tenth of a core is made again.
+
+    python benchmarks/tuning_lanes.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from coverslip.devices import machine
+from measuring import spread
+from own_lanes import KINDS
+from workers import Worker, script
+
+HERE = Path(__file__).parent
+LANES = {"head": 32, "mlp-16": 32, "mlp-128-128": 32, "cnn-8-16": 32, "cnn-32-64-128": 8}
+WHAT = {
+    "head": "linear head, 1,280 features, 15 classes, 2,000 pictures",
+    "mlp-16": "mlp, 64 px x 3 - 16 - 10, 640 pictures",
+    "mlp-128-128": "mlp, 64 px x 3 - 128 - 128 - 10, 640 pictures",
+    "cnn-8-16": "cnn-full, 32 px, filters 8 and 16, 320 pictures",
+    "cnn-32-64-128": "cnn-full, 64 px, filters 32, 64 and 128, 128 pictures",
+}
+SEEDS = {"same": "the same batches", "own": "batches of its own in each lane"}
+
+
+def measure(worker: Worker, kind: str, lanes: int, rounds: int, busy: bool) -> list[dict[str, Any]]:
+    """Each round: one alone, all in one pass with the same and with other batches, all one after another."""
+    ask = worker.ask if busy else worker.measure
+    for how in ("alone", "stack"):
+        worker.ask(kind=kind, lanes=2, how=how, seeds="own")  # warm-up
+    found = []
+    for _ in range(rounds):
+        row: dict[str, Any] = {"one": ask(kind=kind, lanes=1, how="alone", seeds="own")["seconds"]}
+        row["alone"] = ask(kind=kind, lanes=lanes, how="alone", seeds="own")
+        for seeds in SEEDS:
+            row[seeds] = ask(kind=kind, lanes=lanes, how="stack", seeds=seeds)
+        gaps = [abs(a - b) for a, b in zip(row["alone"]["losses"], row["own"]["losses"], strict=True)]
+        row = {name: value if name == "one" else value["seconds"] for name, value in row.items()}
+        found.append(row | {"gap": max(gaps)})
+        print(kind, {name: round(value, 4) for name, value in found[-1].items()}, flush=True)
+    return found
+
+
+def table(results: dict[str, Any]) -> str:
+    """As Markdown."""
+    about = results["machine"]
+    lines = [
+        "# Many trainings in one pass",
+        "",
+        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['system']}, "
+        f"Python {about['python']}, torch {results['torch']}.",
+        "",
+        "AdamW, batches of 32, three epochs with validation, whole trainings in seconds; medians [least, most] over "
+        "rounds, in each of which all were measured in turn. *Times faster* is against the same trainings one after "
+        "another by `train_network`; *times one* is against a single one.",
+        "",
+        "| what | lanes | batches | one after another, s | in one pass, s | times faster | times one |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for kind, rows in results["kinds"].items():
+        for seeds, words in SEEDS.items():
+            faster = [row["alone"] / row[seeds] for row in rows]
+            ones = [row[seeds] / row["one"] for row in rows]
+            lines.append(
+                f"| {WHAT[kind]} | {LANES[kind]} | {words} | {spread([row['alone'] for row in rows], 2)} | "
+                f"{spread([row[seeds] for row in rows], 2)} | {spread(faster, 2)} | {spread(ones, 2)} |"
+            )
+    gap = max(row["gap"] for rows in results["kinds"].values() for row in rows)
+    said = f"The largest difference between a lane's last validation loss and that of its training alone was {gap:.1e}."
+    lines += ["", said, ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    import datetime
+
+    import torch
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--busy", action="store_true", help="measure although other programs run; to try the script")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "tuning_lanes")
+    options = parser.parse_args()
+    worker = Worker("lanes", script(sys.executable, "own_lanes.py"))
+    kinds = {kind: measure(worker, kind, LANES[kind], options.rounds, options.busy) for kind in options.kinds}
+    worker.close()
+    now = datetime.date.today().isoformat()
+    results = {"date": now, "machine": machine(), "torch": torch.__version__, "again": worker.again, "kinds": kinds}
+    options.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    options.out.with_suffix(".md").write_text(table(results), encoding="utf-8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
