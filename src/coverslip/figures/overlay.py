@@ -39,7 +39,7 @@ def overlay(picture: npt.NDArray[Any], heat: Floats, *, scale: float | None = No
     mixed = base * (1 - cover) + heat_colors(values) * cover
     if line:
         mixed[outline(values >= HALF)] = 255
-    return (np.clip(mixed, 0, 255) + 0.5).astype(np.uint8)
+    return np.asarray(np.clip(mixed, 0, 255) + 0.5, np.uint8)
 
 
 def heat_colors(values: Floats) -> npt.NDArray[np.float32]:
@@ -67,7 +67,7 @@ def relative(heat: Floats, scale: float | None = None) -> npt.NDArray[np.float32
     top = most if scale is None else scale
     if top <= 0 or float(np.ptp(values)) <= 1e-6 * most:
         return np.zeros_like(values)
-    return np.clip(values / np.float32(top), 0, 1)
+    return np.asarray(np.clip(values / np.float32(top), 0, 1), np.float32)
 
 
 def scale_of(heats: Sequence[Floats], picture: npt.NDArray[Any]) -> float:
