@@ -42,9 +42,10 @@ GOAL = 5.0  # times as fast as the documented ways
 
 
 def compare(own: Worker, peer: Worker, network: str, folder: Path) -> dict[str, dict[str, float]]:
-    """The largest difference of any number of any map from theirs, as a share of the map's largest, by method.
+    """The largest difference of any number of any map from theirs, by method.
 
-    ``grid`` is on the layer's own grid; ``drawn`` after stretching to the picture, each map from 0 to 1 as theirs are.
+    ``grid`` is on the layer's own grid, as a share of the layer's largest (a map that is cut away at 0 almost
+    everywhere is small beside its own rounding); ``drawn`` after stretching each map to the picture and from 0 to 1.
     """
     found = {}
     for mine, theirs in PAIRS:
@@ -63,10 +64,10 @@ def _difference(ours: Path, theirs: Path, stretch: bool) -> float:
         assert sorted(mine) == sorted(others), (sorted(mine), sorted(others))
         for name in mine:
             assert mine[name].shape == others[name].shape and len(mine[name]) == CLASSES, name
+            whole = max(mine[name].max(), others[name].max())
             for pair in zip(mine[name], others[name], strict=True):
                 a, b = ((each - each.min()) / (np.ptp(each) or 1.0) for each in pair) if stretch else pair
-                largest = max(a.max(), b.max())
-                worst = max(worst, float(np.abs(a - b).max() / largest) if largest else 0.0)
+                worst = max(worst, float(np.abs(a - b).max() / (1.0 if stretch else whole)))
     return worst
 
 
@@ -127,8 +128,8 @@ def page(results: dict[str, Any]) -> str:
         lines.append(f"| {label} | {' | '.join(cells)} |")
     lines += [
         "",
-        "The largest difference of any number of any of the 60 maps, as a share of that map's largest: on the layer's "
-        "own grid, and after stretching to the picture and from 0 to 1, as pytorch-grad-cam does.",
+        "The largest difference of any number of any of the 60 maps: on the layer's own grid, as a share of that "
+        "layer's largest; and after stretching each map to the picture and from 0 to 1, as pytorch-grad-cam does.",
         "",
         f"| method | {' | '.join(results['networks'])} |",
         "| --- |" + " --- |" * len(results["networks"]),
@@ -142,9 +143,9 @@ def page(results: dict[str, Any]) -> str:
         "",
         "pytorch-grad-cam's Grad-CAM++ adds 1e-6 to a denominator of squared gradients that are often no larger, so "
         "that its maps depend on the scale of the scores. Ours divides by the squared gradient first, as the formula "
-        "allows, and needs no such number; with it, it gives theirs. Where activations are negative (the linear "
-        "bottlenecks of EfficientNet-Lite) their denominator passes through 0 and the maps are made by rounding; ours "
-        "counts a channel's sum below 0 as 0.",
+        "allows, and needs no such number; with it, it gives theirs. Where activations can be negative (the linear "
+        "bottlenecks of EfficientNet-Lite, the transformer) their denominator can pass through 0, and rounding makes "
+        "the maps; ours counts a channel's sum below 0 as 0.",
     ]
     return "\n".join(lines) + "\n"
 

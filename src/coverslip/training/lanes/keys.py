@@ -6,6 +6,8 @@ from collections.abc import Hashable
 
 from torch import nn
 
+from coverslip.devices import pick_device
+from coverslip.training.lanes.crew import crew_size
 from coverslip.training.lanes.layers import Layer, describe, read_layers
 from coverslip.training.recipe import Recipe
 
@@ -56,8 +58,13 @@ def needed(layers: list[Layer], recipe: Recipe) -> dict[str, Hashable]:
 
 
 def pays(network: nn.Module, lanes: int) -> bool:
-    """Whether so many lanes are faster in one pass than one after another."""
+    """Whether so many lanes are faster in one pass than one after another, as measured on a CPU of two cores.
+
+    Heads and dense networks gain by one wide product for all lanes, and by steps that Python asks for once.
+    Convolutions gain nothing from being wide; but a core a lane is faster than all cores within one convolution, so
+    that they need two cores. On other devices they were not measured. See ``benchmarks/tuning_lanes.py``.
+    """
     layers = read_layers(network)
     if layers is None or lanes < 2:
         return False
-    return not any(isinstance(layer.module, nn.Conv2d) for layer in layers)
+    return crew_size(pick_device()) > 1 or not any(isinstance(layer.module, nn.Conv2d) for layer in layers)

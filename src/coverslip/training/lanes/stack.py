@@ -6,7 +6,6 @@ import copy
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +22,7 @@ from coverslip.training.batches import Inputs, IntArray
 from coverslip.training.checks import check_labels, check_validation
 from coverslip.training.lanes.crew import crew_size, run_together
 from coverslip.training.lanes.lane import Lane, make_lanes
+from coverslip.training.lanes.lane_epoch import LaneEpoch, report_lane
 from coverslip.training.lanes.layers import Pile, answer, template
 from coverslip.training.lanes.orders import Epoch
 from coverslip.training.lanes.pile import build_pile, draw_noise, lane_weights, put, select
@@ -37,31 +37,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CACHED = 6 * 2**20  # bytes of pictures of one step
 Scores = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class LaneEpoch:
-    """One epoch of one lane.
-
-    Attributes:
-        lane: place of its network among those that were given.
-        epoch: from 1.
-        rate: learning rate of its last step.
-        train_loss: what was made small, mean over its pictures, while the weights changed; None where it broke.
-        train_accuracy: likewise; None also where pictures are mixed.
-        validation_loss: mean log loss of the validation part; None without one.
-        validation_accuracy: likewise.
-        broken: "", or why its loss is no number; it has then left the stack.
-    """
-
-    lane: int
-    epoch: int
-    rate: float
-    train_loss: float | None
-    train_accuracy: float | None
-    validation_loss: float | None
-    validation_accuracy: float | None
-    broken: str = ""
 
 
 class Stack:
@@ -154,13 +129,14 @@ class Stack:
         self.whole = False
         done = self._in_crew(self._train_lanes)
         self.epoch += 1
-        self.whole, self.watched = True, {}
+        self.watched = {}
         if self.validation is not None:
             self.watched = dict(zip(self.lanes, self.scores(self.validation[0]), strict=True))
         found = [
-            self._report(lane, *each)
+            self._reported(lane, *each)
             for lane, each in zip(lanes, [each for part in done for each in part], strict=True)
         ]
+        self.whole = True
         self.keep([each.lane for each in found if not each.broken])
         return found
 
@@ -237,19 +213,10 @@ class Stack:
             (found[: lane.length, place], epoch.counts(place), int(right[place])) for place, lane in enumerate(lanes)
         ]
 
-    def _report(self, lane: Lane, losses: npt.NDArray[np.float64], counts: list[int], right: int) -> LaneEpoch:
-        rate = float(lane.rates(self.epoch - 1)[-1])
-        broken = _why_broken(losses, lane)
-        loss, accuracy = None, None
-        if not broken and self.validation is not None:
-            loss, accuracy = log_loss(self.watched[lane.number], self.validation[1])
-            if not math.isfinite(loss):
-                broken = f"the validation loss became {loss} in epoch {self.epoch}"
-        if broken:
-            return LaneEpoch(lane.number, self.epoch, rate, None, None, None, None, broken)
-        share = None if self.mix is not None else right / sum(counts)
-        train = float((losses * counts).sum() / sum(counts))
-        return LaneEpoch(lane.number, self.epoch, rate, train, share, loss, accuracy)
+    def _reported(self, lane: Lane, losses: npt.NDArray[np.float64], counts: list[int], right: int) -> LaneEpoch:
+        truth = None if self.validation is None else self.validation[1]
+        told = None if self.mix is not None else right
+        return report_lane(lane, self.epoch, losses, counts, told, self.watched.get(lane.number), truth)
 
     def keep(self, lanes: Sequence[int]) -> None:
         """Let all others leave; the stack shrinks, and those that stay go on as before.
@@ -328,22 +295,3 @@ class Stack:
                 x = answer(self.layers[: place + 1], self.pile, x, place)
                 shapes[place] = tuple(x.shape[2:])
         return shapes
-
-
-def log_loss(scores: Scores, labels: IntArray) -> tuple[float, float]:
-    """Mean log loss and accuracy, as `coverslip.training.callbacks.History` computes them: (M, K), (M,)."""
-    found, truth = torch.from_numpy(scores), torch.from_numpy(labels)
-    loss = float(nn.functional.cross_entropy(found.double(), truth))
-    return loss, float((found.argmax(1) == truth).double().mean())
-
-
-def _why_broken(losses: npt.NDArray[np.float64], lane: Lane) -> str:
-    fine = np.isfinite(losses)
-    if fine.all():
-        return ""
-    place = int(fine.argmin())
-    step = lane.steps - len(losses) + place + 1
-    return (
-        f"the loss became {losses[place]} at step {step}: most likely the learning rate of {lane.recipe.rate:g} "
-        "is too high"
-    )
