@@ -23,7 +23,6 @@ STEPS = 96
 RATE, BETAS = 0.1, (0.9, 0.999)  # of Adam, on waves of size 1
 TOGETHER = 32  # pictures that are made at once: bounds memory
 BEGIN = 0.1  # size of the waves that are drawn at first
-FAINT = 1e-4  # of a wave is left at least: squares of smaller gradients would be denormal, which is slow
 LEAK = 0.1  # of the gradient that a closed ReLU lets through in the first half, so that silent filters wake
 
 
@@ -171,7 +170,7 @@ class _Ascent:
         """(B, C, H, W), 0 to 1; ``done`` is the share of the way, which decides the blur."""
         first, last = self.priors.blur
         blur = first + (last - first) * done
-        soft = torch.exp(-2 * (math.pi * blur * self.frequency) ** 2).clamp_min(FAINT)
+        soft = torch.exp(-2 * (math.pi * blur * self.frequency) ** 2)
         waves = torch.view_as_complex(self.waves) * (self.scale * soft)
         planes = torch.fft.irfft2(waves, s=self.shape[1:], norm="ortho")
         common = planes.mean(dim=1, keepdim=True) * math.sqrt(self.shape[0])  # a sum of C unlike ones of size 1
