@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 Rows = list[tuple[float, float]]
-RATE, DECAY, SMOOTHING, BATCHES = (3e-4, 0.1), (1e-4, 1.0), (0.0, 0.3), (16, 32, 64)
+RATE, DECAY, SMOOTHING, BATCH = (3e-4, 0.1), (1e-4, 1.0), (0.0, 0.3), 32
 
 
 def train(data: dict[str, np.ndarray], values: dict[str, Any], epochs: int, told: Callable[[int, float], bool]) -> None:
@@ -37,11 +37,10 @@ def train(data: dict[str, np.ndarray], values: dict[str, Any], epochs: int, told
     torch.manual_seed(0)
     head = nn.Linear(views.shape[2], int(y.max()) + 1)
     optimizer = torch.optim.AdamW(head.parameters(), lr=values["rate"], weight_decay=values["weight_decay"])
-    batch = values["batch_size"]
-    steps = epochs * -(-len(y) // batch)
+    steps = epochs * -(-len(y) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, values["rate"], total_steps=steps, pct_start=0.25)
     for epoch in range(epochs):
-        for rows in torch.randperm(len(y)).split(batch):
+        for rows in torch.randperm(len(y)).split(BATCH):
             loss = functional.cross_entropy(
                 head(views[epoch % len(views)][rows]), y[rows], label_smoothing=values["smoothing"]
             )
@@ -66,7 +65,6 @@ def search_optuna(data: dict[str, np.ndarray], trials: int, epochs: int, seed: i
             "rate": trial.suggest_float("rate", *RATE, log=True),
             "weight_decay": trial.suggest_float("weight_decay", *DECAY, log=True),
             "smoothing": trial.suggest_float("smoothing", *SMOOTHING),
-            "batch_size": trial.suggest_categorical("batch_size", BATCHES),
         }
         best = [float("inf")]
 
@@ -122,7 +120,6 @@ def search_ray(data: dict[str, np.ndarray], trials: int, epochs: int, seed: int)
                 "rate": tune.loguniform(*RATE),
                 "weight_decay": tune.loguniform(*DECAY),
                 "smoothing": tune.uniform(*SMOOTHING),
-                "batch_size": tune.choice(BATCHES),
             },
             tune_config=tune.TuneConfig(
                 metric="loss",
@@ -173,7 +170,7 @@ def search_keras(data: dict[str, np.ndarray], trials: int, epochs: int, seed: in
             return network
 
         def fit(self, values: Any, model: Any, *arguments: Any, **options: Any) -> Any:
-            return model.fit(*arguments, batch_size=values.Choice("batch_size", list(BATCHES)), **options)
+            return model.fit(*arguments, batch_size=BATCH, **options)
 
     classes = int(y.max()) + 1
     with tempfile.TemporaryDirectory() as folder:

@@ -151,7 +151,8 @@ def test_every_network_and_depth_has_a_space_that_holds_its_default(network, dep
     plan = a_plan(network, model_depth=depth, training_solver="loop")
     space = default_space(plan)
     space.check(plan)
-    assert {"recipe.rate", "recipe.weight_decay", "recipe.smoothing", "recipe.batch_size"} <= set(space.keys)
+    assert {"recipe.rate", "recipe.weight_decay", "recipe.smoothing"} <= set(space.keys)
+    assert ("recipe.batch_size" in space.keys) == (depth != "head")  # heads of one batch size are one stack
     assert "recipe.epochs" not in space.keys
     for each in space.dimensions:
         value = value_of(plan, each.key)
