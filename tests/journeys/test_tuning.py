@@ -107,7 +107,7 @@ def test_one_at_a_time_keeps_the_rules_of_thumb_unless_something_is_shown_to_be_
 
 
 COMMAND = [sys.executable, "-m", "coverslip", "tune"]
-OPTIONS = ["--model", "mlp", "--epochs", "60", "--set", "input.size=32", "--set", "model.hidden=[8]", "--trials", "16"]
+OPTIONS = ["--model", "mlp", "--set", "input.size=32", "--set", "model.hidden=[8]", "--trials", "16"]
 SPACE_FILE = """
 [recipe]
 rate = "1e-4..0.01:log"
@@ -116,11 +116,11 @@ batch_size = [16, 32]
 """
 
 
-def begin(source, folder):
+def begin(source, folder, epochs=5000):
     """The command in a process of its own, once it has trained a few epochs."""
     space = folder.with_suffix(".toml")
     space.write_text(SPACE_FILE, encoding="utf-8")
-    options = [*OPTIONS, "--augment", "none", "--space", str(space)]
+    options = [*OPTIONS, "--augment", "none", "--space", str(space), "--epochs", str(epochs)]
     process = subprocess.Popen(
         [*COMMAND, str(source), "--out", str(folder), *options], stderr=subprocess.PIPE, text=True
     )
@@ -135,11 +135,11 @@ def begin(source, folder):
 
 
 def test_a_killed_search_goes_on_as_if_nothing_had_happened(many_leaves, tmp_path):
-    process = begin(many_leaves, tmp_path / "killed")
+    process = begin(many_leaves, tmp_path / "killed", epochs=150)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     study = resume_study(tmp_path / "killed")
-    options = SMALL | {"recipe_epochs": 60}
+    options = SMALL | {"recipe_epochs": 150}
     whole = coverslip.tune(many_leaves, tmp_path / "whole", trials=16, space=SPACE, **options)
     columns = ["number", "state", "epochs", "recipe.rate"]
     assert study.trials.select(columns).equals(whole.trials.select(columns))
