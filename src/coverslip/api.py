@@ -18,7 +18,7 @@ from coverslip.assessment import assess
 from coverslip.auditing.audit import Audit
 from coverslip.auditing.repair import write_corrected
 from coverslip.comparison import compare_runs
-from coverslip.config import from_mapping, override, read_toml, to_mapping
+from coverslip.config import from_mapping, override, to_mapping
 from coverslip.data.augment import augmentation
 from coverslip.data.cache import with_status
 from coverslip.data.groups import fill_in_times
@@ -28,7 +28,7 @@ from coverslip.data.sources.source import Files
 from coverslip.data.summary import file_notes, relative_root, summarize
 from coverslip.data.table import ImageTable
 from coverslip.errors import UserError, optional
-from coverslip.experiment import environment, run, test_rates, write_plan
+from coverslip.experiment import environment, read_plan, run, test_rates, write_plan
 from coverslip.figures.rates import rates_figure
 from coverslip.inference.predictor import Predictor
 from coverslip.inspection import audit_pictures, write_audit
@@ -64,11 +64,7 @@ def plan(source: str | Path, *, settings: Sequence[str] = (), augment: str | Non
     path = Path(source)
     mapping: dict[str, Any] = {"data": {"source": str(source)}}
     if path.suffix.lower() == ".toml":
-        mapping = read_toml(path)
-        base = from_mapping(Experiment, mapping, path.name)  # refuses unknown keys before anything else is added
-        mapping = to_mapping(base)
-        if not Path(base.data.source).is_absolute():
-            mapping["data"]["source"] = str((path.absolute().parent / base.data.source).resolve())
+        mapping = to_mapping(read_plan(path))  # refuses unknown keys before anything else is added
     given = [(key.partition("_"), value) for key, value in options.items() if value is not None]
     if augment is not None:
         mapping["augment"] = to_mapping(augmentation(augment))
@@ -383,7 +379,7 @@ def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, grou
         raise UserError(f"none of the {len(table)} pictures can be read", f"the first: {facts['status'][0]}")
     for note in file_notes(table, facts, model.spec.fit):
         log.note(f"note: {note}")
-    write_plan(Experiment(data=DataConfig(source=source, group=group)), there)
+    write_plan(Experiment(data=DataConfig(source=source, group=group)), there.experiment_file)
     table.frame.write_csv(there.table_file)
     predictions = predictions.with_columns(table.frame["group"])
     predictions.write_csv(there.predictions_file, float_precision=6)

@@ -13,7 +13,7 @@ from torch import nn
 
 from coverslip.assessment import open_test, write_label_errors
 from coverslip.auditing.audit import need_unblocked
-from coverslip.config import to_toml
+from coverslip.config import from_mapping, read_toml, to_toml
 from coverslip.data.cache import PixelCache, read_pixels
 from coverslip.data.scan import scan
 from coverslip.data.summary import relative_root
@@ -42,7 +42,7 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     keep_big_blocks()
     log = EventLog(folder.events_file, progress)
     plan = settled(plan)
-    write_plan(plan, folder)
+    write_plan(plan, folder.experiment_file)
     size = input_size(plan, network_entry(plan.model.network))
     table = scan(plan.data.source, plan.data.group)
     log.note(found_text(table))
@@ -62,7 +62,7 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
         write_audit(plan, audit, folder)
     if plan.model.depth == "auto":
         plan = choose_depth(plan, table, pixels, log)
-        write_plan(plan, folder)
+        write_plan(plan, folder.experiment_file)
     learned = learn(plan, table, pixels, folder, log)
     predictor, held_out = learned.predictor, learned.held_out
     predictor.save(folder)
@@ -97,10 +97,22 @@ def test_rates(plan: Experiment, progress: Progress = SILENT) -> RateTest:
     return find_rate(part, ready.inputs, labels, len(table.classes), plan.recipe, mix=ready.mix, progress=progress)
 
 
-def write_plan(plan: Experiment, folder: Run) -> None:
-    """Write ``experiment.toml``, with the source as seen from the run's folder."""
-    source = relative_root(Path(plan.data.source).absolute(), folder.folder.absolute())
-    write_text(folder.experiment_file, to_toml(replace(plan, data=replace(plan.data, source=source))))
+def write_plan(plan: Experiment, file: Path) -> None:
+    """Write a plan as TOML, with the source as seen from the file's folder."""
+    source = relative_root(Path(plan.data.source).absolute(), file.parent.absolute())
+    write_text(file, to_toml(replace(plan, data=replace(plan.data, source=source))))
+
+
+def read_plan(file: Path) -> Experiment:
+    """A plan from TOML, with the source as seen from here.
+
+    Raises:
+        UserError: it cannot be read; a setting that does not exist, or a value that it cannot take.
+    """
+    plan = from_mapping(Experiment, read_toml(file), file.name)
+    if Path(plan.data.source).is_absolute():
+        return plan
+    return replace(plan, data=replace(plan.data, source=str((file.absolute().parent / plan.data.source).resolve())))
 
 
 def _repeat(

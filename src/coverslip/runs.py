@@ -105,15 +105,7 @@ class Run:
         Raises:
             UserError: it is not there, or is not JSON.
         """
-        try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"{str(self.folder)!r} has no {path.name}", "train again, or name another run") from error
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{str(path)!r} is not JSON: {error}", "train again, or restore the file") from error
-        if not isinstance(content, dict):
-            raise UserError(f"{str(path)!r} holds no JSON object", "train again, or restore the file")
-        return content
+        return read_object(path, self.folder, "train again, or name another run", "train again, or restore the file")
 
 
 class Explained:
@@ -151,6 +143,29 @@ class Explained:
     def arrays_file(self, name: str) -> Path:
         """Where its arrays lie."""
         return self.folder / f"{name}.npz"
+
+
+def read_object(path: Path, folder: Path, missing: str, broken: str) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Args:
+        path: of the file.
+        folder: that it is a part of, as the user named it.
+        missing: how to mend that there is none.
+        broken: how to mend one that cannot be read.
+
+    Raises:
+        UserError: it is not there, or is not JSON.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{str(folder)!r} has no {path.name}", missing) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{str(path)!r} is not JSON: {error}", broken) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{str(path)!r} holds no JSON object", broken)
+    return content
 
 
 class Study:
@@ -215,6 +230,15 @@ class Study:
         if not study.experiment_file.is_file():
             raise UserError(f"there is no study in {str(folder)!r}", "name a folder that 'coverslip tune' wrote")
         return study
+
+    def read_summary(self) -> dict[str, Any]:
+        """What ``study.json`` holds.
+
+        Raises:
+            UserError: it is not there, or is not JSON.
+        """
+        again = "name a folder that 'coverslip tune' wrote"
+        return read_object(self.summary_file, self.folder, again, "tune again")
 
 
 def new_run_folder(name: str, home: Path = Path("runs")) -> Path:

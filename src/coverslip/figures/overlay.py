@@ -49,13 +49,6 @@ def heat_colors(values: Floats) -> npt.NDArray[np.float32]:
     return np.asarray(colormaps["inferno"](0.15 + 0.83 * values)[..., :3] * 255, np.float32)
 
 
-def heat_picture(heat: Floats, *, scale: float | None = None, side: int = SIDE) -> Pixels:
-    """A map alone, without its picture: uint8, its longer side ``side`` pixels."""
-    longest = max(heat.shape)
-    size = max(1, round(heat.shape[0] * side / longest)), max(1, round(heat.shape[1] * side / longest))
-    return (heat_colors(spread(relative(heat, scale), size)) + 0.5).astype(np.uint8)
-
-
 def relative(heat: Floats, scale: float | None = None) -> npt.NDArray[np.float32]:
     """Heat as a share of the scale, 0 to 1; zeros where there is none, or the same everywhere.
 

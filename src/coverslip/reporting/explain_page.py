@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from coverslip.errors import UserError
 from coverslip.reporting.explain_sections import review_section
 from coverslip.reporting.markup import fill
-from coverslip.runs import Explained
+from coverslip.runs import Explained, read_object
 from coverslip.storage import write_text
 
 BUDGET = 9_000_000  # characters of all figures in the page, so that it can be sent
@@ -51,17 +49,8 @@ def read_explained(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: it is not there, or is not JSON.
     """
-    file = Explained(folder).numbers_file
     again = "run coverslip explain again"
-    if not file.is_file():
-        raise UserError(f"{str(folder)!r} has no {file.name}", again)
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{str(file)!r} cannot be read: {error}", again) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{str(file)!r} holds no JSON object", again)
-    return content
+    return read_object(Explained(folder).numbers_file, folder, again, again)
 
 
 def render_explain_page(content: Mapping[str, Any], folder: Explained) -> str:

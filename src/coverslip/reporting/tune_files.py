@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from coverslip.errors import UserError
-from coverslip.evidence.intervals import freedom_of_spread, quantile
+from coverslip.evidence.intervals import FEWEST_GROUPS, freedom_of_spread, quantile
 from coverslip.figures.tuning import NO_KEY, Curve, Setting, TrialRow, Value, read_curves, read_trials
 from coverslip.runs import Study
 
 NUMBERS = frozenset({"number", "epochs", "validation_loss", "validation_accuracy", "best_epoch", "seconds", "stack"})
 LEVEL = 0.95
-FEWEST_GROUPS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,18 +68,9 @@ def read_study(folder: Path | str) -> StudyFiles:
         UserError: there is no study in it, or one of its files cannot be read.
     """
     study = Study(folder)
-    again = "name a folder that 'coverslip tune' wrote"
     if not study.folder.is_dir():
-        raise UserError(f"there is no study {str(folder)!r}", again)
-    text = _read_text(study.summary_file)
-    if text is None:
-        raise UserError(f"{str(folder)!r} has no {study.summary_file.name}", again)
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{str(study.summary_file)!r} is not JSON: {error}", "tune again") from error
-    if not isinstance(told, dict):
-        raise UserError(f"{str(study.summary_file)!r} holds no JSON object", "tune again")
+        raise UserError(f"there is no study {str(folder)!r}", "name a folder that 'coverslip tune' wrote")
+    told = study.read_summary()
     settings = tuple(_setting(key, each) for key, each in (told.get("keys") or {}).items())
     table = _read_columns(study.trials_file, NUMBERS)
     if table is not None and "number" not in table:

@@ -17,7 +17,6 @@ STATES = ("finished", "pruned", "failed", "running")
 MOST_SLICES, MOST_AXES = 12, 8
 MOST_CELLS = 24  # values of one setting in a map
 PANELS = 24
-LOWER = "Lower is better"
 
 
 def state_section(files: StudyFiles) -> Section:

@@ -97,20 +97,21 @@ class Batch:
         self.members: list[Member] = []
         self.failed: list[Report] = []
         self.temporary: tempfile.TemporaryDirectory[str] | None = None
-        starts: dict[int, Start] = {}
-        for number, plan in trials.items():
-            try:
-                starts[number] = desk.start(plan)
-            except UserError as error:  # settings that cannot work are a trial that failed, not the end of a study
-                self.failed.append(_broken(number, str(error)))
+        new = dict(trials)
         for path, saved in _saved_stacks(folder):
-            going = sorted(saved.keys() & starts.keys())
+            going = sorted(saved.keys() & new.keys())
             if going:  # made again as it was, since a stack is known by all of its lanes; then the others leave
                 stacked = _Stacked(desk, {number: desk.start(plan) for number, plan in saved.items()}, path, self._keep)
                 stacked.leave(set(stacked.numbers) - set(going))
                 self.members.append(stacked)
                 self.stacks |= dict.fromkeys(going, min(saved))
-                starts = {number: start for number, start in starts.items() if number not in saved}
+                new = {number: plan for number, plan in new.items() if number not in saved}
+        starts: dict[int, Start] = {}
+        for number, plan in new.items():
+            try:
+                starts[number] = desk.start(plan)
+            except UserError as error:  # settings that cannot work are a trial that failed, not the end of a study
+                self.failed.append(_broken(number, str(error)))
         for numbers in _grouped(starts):
             self.members.append(self._member({number: starts[number] for number in numbers}, progress))
             self.stacks |= dict.fromkeys(numbers, numbers[0])

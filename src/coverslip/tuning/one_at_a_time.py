@@ -12,7 +12,7 @@ import numpy.typing as npt
 from coverslip.evidence.winner import compare_trials
 from coverslip.models.catalog import network_entry
 from coverslip.settings import Experiment, is_pretrained, settled
-from coverslip.tuning.keys import Value, plain, setting, value_of, with_value
+from coverslip.tuning.keys import Value, plain, setting, value_of
 from coverslip.tuning.space import Sweep
 
 ORDERS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -128,11 +128,6 @@ def decide(
     chosen = there[best] if found["better"] == names[0] else present
     kept = "" if chosen != present else f", so {shown[present]} is kept"
     return Step(key, tuple(values), tuple(numbers), chosen, f"{name}: {found['sentence']}{kept}")
-
-
-def begin(plan: Experiment, key: str, value: Value) -> Experiment:
-    """The plan with that value, settled."""
-    return settled(with_value(plan, key, value))
 
 
 def _shown(value: Value) -> str:

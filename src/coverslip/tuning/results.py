@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from coverslip.config import from_mapping, read_toml
 from coverslip.evidence.intervals import format_interval
+from coverslip.experiment import read_plan
 from coverslip.runs import Study
 from coverslip.settings import Experiment
 from coverslip.storage import writing
@@ -65,8 +63,7 @@ class Tuned:
     @property
     def summary(self) -> dict[str, Any]:
         """What ``study.json`` holds."""
-        found: dict[str, Any] = json.loads(self.study.summary_file.read_text(encoding="utf-8"))
-        return found
+        return self.study.read_summary()
 
     @property
     def trials(self) -> pl.DataFrame:
@@ -81,9 +78,7 @@ class Tuned:
     @property
     def best_experiment(self) -> Experiment:
         """The settings of the best trial, for `coverslip.train`."""
-        plan = from_mapping(Experiment, read_toml(self.study.best_file), self.study.best_file.name)
-        source = self.folder.absolute() / plan.data.source
-        return replace(plan, data=replace(plan.data, source=str(source.resolve())))
+        return read_plan(self.study.best_file)
 
     @property
     def sentences(self) -> list[str]:

@@ -78,13 +78,20 @@ def search(
     """
     space = space.around(plan)
     check(space, plan, trials, together, minutes)
-    with (
-        open_book(study, space, facts(space, plan, data or {}), shared) as book,
-        waiting_interrupt() as interrupt,
-        progress.stage("searching", trials, "trials") as stage,
-    ):
-        rounds = Rounds(book, plan, open_batch, trials, minutes, stage, progress)
+    with open_book(study, space, facts(space, plan, data or {}), shared) as book:
         tables = Tables(study, book, tables_written)
+        with progress.stage("searching", trials, "trials") as stage:
+            rounds = Rounds(book, plan, open_batch, trials, minutes, stage, progress)
+            return run_rounds(rounds, together, epoch_ended, tables)
+
+
+def run_rounds(rounds: Rounds, together: int, epoch_ended: Callable[[Batch], None], tables: Tables) -> pl.DataFrame:
+    """Train until the rounds are over, written epoch by epoch; a row a trial.
+
+    Raises:
+        KeyboardInterrupt: Ctrl+C; the epoch was finished and written.
+    """
+    with waiting_interrupt() as interrupt:
         try:
             while rounds.begin(together):
                 tables.write(rounds.seconds_left)
@@ -92,7 +99,7 @@ def search(
                     tables.write(rounds.seconds_left)
                     interrupt.act()
         finally:
-            book.write()
+            rounds.book.write()
             tables.write(rounds.seconds_left, now=True)
     return tables.frame
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from coverslip.config import to_toml
-from coverslip.data.summary import relative_root
 from coverslip.errors import UserError
+from coverslip.experiment import write_plan
 from coverslip.progress import EventLog, Progress
 from coverslip.reporting.tune_page import write_tune_page
 from coverslip.runs import Study
 from coverslip.settings import Experiment, fits_exactly, settled
-from coverslip.storage import write_text
 from coverslip.training.lanes import can_stack, pays
 from coverslip.tuning.batch import Batch
 from coverslip.tuning.desk import Desk
@@ -26,7 +23,7 @@ from coverslip.tuning.nested import nested_search
 from coverslip.tuning.one_at_a_time import Step, decide, rules_of_thumb, steps
 from coverslip.tuning.results import Outcomes, Tuned
 from coverslip.tuning.search import search
-from coverslip.tuning.space import Space, default_space, parse_sweep, read_space, write_space
+from coverslip.tuning.space import Space, Sweep, default_space, parse_sweep, read_space, write_space
 from coverslip.tuning.summary import Account
 from coverslip.tuning.sweep import grid, open_list, sweep_space
 
@@ -95,19 +92,19 @@ def run_study(
     plan = rules_of_thumb(plan) if wish.one_at_a_time else plan
     ways = {"search": _search, "sweep": _sweep, "one-at-a-time": _one_at_a_time}
     log = EventLog(study.events_file, progress)
-    sweeps = tuple(parse_sweep(each) for each in wish.sweeps)
+    sweeps = [parse_sweep(each) for each in wish.sweeps] if wish.sweeps else steps(plan) if wish.one_at_a_time else []
     if wish.kind == "search":
         space = space or (read_space(study.space_file) if study.space_file.exists() else default_space(plan))
     else:
-        space = sweep_space(sweeps or steps(plan)).around(plan)
+        space = sweep_space(sweeps).around(plan)
     space.check(plan)
     desk = Desk(plan, log)
     plan = _with_precision(plan, desk)
-    _write_plan(plan, study)
+    write_plan(plan, study.experiment_file)
     write_space(space, study.space_file)
     show = Show(_account(plan, study, wish, space, desk), log)
     try:
-        ways[wish.kind](Work(plan, study, wish, space, desk, show, minutes, shared, log))
+        ways[wish.kind](Work(plan, study, wish, sweeps, space, desk, show, minutes, shared, log))
         if wish.nested:
             show.account.nested = nested_search(desk, space, plan, wish.nested, wish.trials, wish.together, log)
     except KeyboardInterrupt:
@@ -180,6 +177,7 @@ class Work:
     plan: Experiment
     study: Study
     wish: Wish
+    sweeps: Sequence[Sweep]  # of a sweep all at once, of one-at-a-time one after another
     space: Space
     desk: Desk
     show: Show
@@ -212,7 +210,7 @@ def _search(work: Work) -> None:
 
 
 def _sweep(work: Work) -> None:
-    rows = grid([parse_sweep(each) for each in work.wish.sweeps], work.space.values_of(work.plan))
+    rows = grid(work.sweeps, work.space.values_of(work.plan))
     work.show.account.planned = len(rows)
     with open_list(work.study, work.space, work.plan, work.open_batch, len(rows), **work.options) as train:
         train(rows)
@@ -220,13 +218,12 @@ def _sweep(work: Work) -> None:
 
 def _one_at_a_time(work: Work) -> None:
     """Each step is a sweep of one setting, with what the steps before it chose."""
-    sweeps = steps(work.plan)
     values = work.space.values_of(work.plan)
-    planned = 1 + sum(len(each.values) - 1 for each in sweeps)
+    planned = 1 + sum(len(each.values) - 1 for each in work.sweeps)
     work.show.account.planned, known = planned, {tuple(values.items()): 0}
     with open_list(work.study, work.space, work.plan, work.open_batch, planned, prune=False, **work.options) as train:
         train([(dict(values), "default")])
-        for each in sweeps:
+        for each in work.sweeps:
             tried = [values | {each.key: plain(value)} for value in each.values]
             new = [row for row in tried if tuple(row.items()) not in known]
             train([(row, "step") for row in new])
@@ -273,8 +270,3 @@ def _with_precision(plan: Experiment, desk: Desk) -> Experiment:
     if plan.recipe.precision == "auto" and can_stack(network) and pays(network, TOGETHER):
         return replace(plan, recipe=replace(plan.recipe, precision="float32"))
     return plan
-
-
-def _write_plan(plan: Experiment, study: Study) -> None:
-    source = relative_root(Path(plan.data.source).absolute(), study.folder.absolute())
-    write_text(study.experiment_file, to_toml(replace(plan, data=replace(plan.data, source=source))))

@@ -6,15 +6,13 @@ import json
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from coverslip.config import to_toml
-from coverslip.data.summary import relative_root
 from coverslip.evidence.winner import compare_trials, winner
+from coverslip.experiment import write_plan
 from coverslip.runs import Study
 from coverslip.settings import Experiment, TunedConfig
 from coverslip.storage import write_text
@@ -141,8 +139,6 @@ class Account:
     def _write_best(self, found: Mapping[str, Any]) -> None:
         """The best trial's experiment, with what the study said of it."""
         plan, luck = self.plan_of(found["best"]["values"]), found["luck"]
-        source = relative_root(Path(plan.data.source).absolute(), self.study.folder.absolute())
-        plan = replace(plan, data=replace(plan.data, source=source))
         if luck is not None and luck["corrected"]["low"] is not None:
             corrected = luck["corrected"]
             plan = replace(
@@ -155,4 +151,4 @@ class Account:
                     high=corrected["high"],
                 ),
             )
-        write_text(self.study.best_file, to_toml(plan))
+        write_plan(plan, self.study.best_file)

@@ -14,9 +14,8 @@ from coverslip.errors import UserError
 from coverslip.progress import SILENT, Progress
 from coverslip.runs import Study
 from coverslip.settings import Experiment
-from coverslip.training.interrupt import waiting_interrupt
 from coverslip.tuning.keys import Plain, plain
-from coverslip.tuning.search import Batch, OpenBatch, Rounds, Tables, Told, facts
+from coverslip.tuning.search import Batch, OpenBatch, Rounds, Tables, Told, facts, run_rounds
 from coverslip.tuning.space import Space, Sweep
 from coverslip.tuning.storage import open_book
 from coverslip.tuning.tables import Trial
@@ -98,7 +97,6 @@ def open_list(
     """
     with (
         open_book(study, space, facts(space, plan, data or {}), shared) as book,
-        waiting_interrupt() as interrupt,
         progress.stage("training", trials, "trials") as stage,
     ):
         rounds = Listed(book, plan, open_batch, trials, minutes, stage, progress)
@@ -107,15 +105,6 @@ def open_list(
 
         def train(rows: Sequence[Row]) -> pl.DataFrame:
             rounds.rows += rows
-            try:
-                while rounds.begin(together):
-                    tables.write(rounds.seconds_left)
-                    while rounds.advance(epoch_ended):
-                        tables.write(rounds.seconds_left)
-                        interrupt.act()
-            finally:
-                book.write()
-                tables.write(rounds.seconds_left, now=True)
-            return tables.frame
+            return run_rounds(rounds, together, epoch_ended, tables)
 
         yield train
