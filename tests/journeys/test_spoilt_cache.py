@@ -16,7 +16,7 @@ from coverslip.data.scan import scan
 @pytest.fixture(autouse=True)
 def no_page(monkeypatch):
     """The page reads what a run wrote, and no cache; drawing it would take most of these tests' time."""
-    monkeypatch.setattr(api, "write_report", lambda folder: None)
+    monkeypatch.setattr(api.training, "write_report", lambda folder: None)
 
 
 @pytest.fixture(scope="module")

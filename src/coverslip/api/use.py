@@ -1,0 +1,202 @@
+"""What is done with trained models: predict, evaluate, compare, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from coverslip.assessment import assess
+from coverslip.comparison import compare_runs
+from coverslip.data.cache import with_status
+from coverslip.data.groups import fill_in_times
+from coverslip.data.scan import scan
+from coverslip.data.sources.loose import as_given, pictures_of
+from coverslip.data.summary import file_notes, relative_root, summarize
+from coverslip.data.table import ImageTable
+from coverslip.errors import UserError
+from coverslip.experiment import environment, write_plan
+from coverslip.inference.predictor import Predictor
+from coverslip.models.own import add_own
+from coverslip.progress import SILENT, EventLog, Progress
+from coverslip.registry import nearest
+from coverslip.reporting.answers import read_answers, template
+from coverslip.reporting.compare_page import write_comparison
+from coverslip.reporting.run_files import read_run
+from coverslip.reporting.run_page import write_report
+from coverslip.runs import Run, claim_run_folder
+from coverslip.settings import DataConfig, Experiment
+from coverslip.storage import write_text
+
+if TYPE_CHECKING:
+    pass
+from coverslip.api.training import tidy
+
+
+def load(folder: str | Path, *, network: object | None = None) -> Predictor:
+    """The trained model of a run.
+
+    Args:
+        folder: the run.
+        network: where the run was trained with a network of your own, that network again (with any weights).
+
+    Raises:
+        UserError: there is none, or its files do not belong together.
+    """
+    if network is not None:
+        add_own(network)
+    return Predictor.load(Run.open(folder))
+
+
+def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progress = SILENT) -> pl.DataFrame:
+    """Classify pictures with a trained model; nothing is trained.
+
+    Args:
+        folder: the run.
+        paths: files and folders.
+        progress: told of the stage.
+
+    Returns:
+        A row a picture: path (as given, or below the folder given), label (null), group (null), predicted, confidence,
+        one column ``p:CLASS`` a class, and error, which says why a file could not be read.
+    """
+    table = pictures_of(paths)
+    predictions, _ = load(folder).predict(table, progress)
+    shown = as_given([table.root / name for name in table.paths], paths)
+    return predictions.with_columns(pl.Series("path", shown, dtype=pl.String))
+
+
+def evaluate(
+    folder: str | Path,
+    source: str | Path,
+    out: str | Path | None = None,
+    *,
+    group: str = "",
+    progress: Progress = SILENT,
+) -> Run:
+    """Score a trained model on new labelled pictures: test.json, predictions.csv and a page.
+
+    Args:
+        folder: the run.
+        source: a folder of class folders, a table or an ``.npz`` file; its classes must be among the model's.
+        out: where to write; must not exist; by default ``runs/evaluate-NAME-DATE-N``.
+        group: as for `scan`.
+        progress: told what happens.
+
+    Raises:
+        UserError: a class that the model does not know, or no readable picture.
+    """
+    model = load(folder)
+    table = scan(source, group, classes=1)
+    for name in table.classes:
+        if name not in model.task.classes:
+            fix = f"{nearest(name, model.task.classes)} rename its folder or label, or leave it out"
+            raise UserError(f"the model knows no class {name!r}", fix)
+    table = replace(table, classes=model.task.classes)
+    there = Run.create(out or claim_run_folder(f"evaluate-{table.name}"))
+    with tidy(there):
+        _evaluate(model, table, there, str(source), group, progress)
+        write_report(there.folder)
+    return there
+
+
+def evaluate_any(what: Any, *arguments: Any, **options: Any) -> Any:
+    """Score a run on new labelled pictures, or a network on arrays; the public ``coverslip.evaluate``.
+
+    ``evaluate(run, source)`` is `evaluate`; ``evaluate(network, x, y)`` is
+    `coverslip.training.arrays.evaluate_arrays`.
+    """
+    if isinstance(what, str | Path):
+        return evaluate(what, *arguments, **options)
+    from coverslip.training.arrays import evaluate_arrays
+
+    return evaluate_arrays(what, *arguments, **options)
+
+
+def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, group: str, progress: Progress) -> None:
+    log = EventLog(there.events_file, progress)
+    predictions, facts = model.predict(table, log)
+    table = with_status(table, facts).with_columns(split=["test"] * len(table))
+    table = fill_in_times(table, facts, group)
+    rows = table.rows()
+    if not rows:
+        raise UserError(f"none of the {len(table)} pictures can be read", f"the first: {facts['status'][0]}")
+    for note in file_notes(table, facts, model.spec.fit):
+        log.note(f"note: {note}")
+    write_plan(Experiment(data=DataConfig(source=source, group=group)), there.experiment_file)
+    table.frame.write_csv(there.table_file)
+    predictions = predictions.with_columns(table.frame["group"])
+    predictions.write_csv(there.predictions_file, float_precision=6)
+    root = relative_root(table.root, there.folder.absolute())
+    there.write_json(there.audit_file, summarize(table, facts, [], model.spec.size, model.spec.fit, root))
+    there.write_json(there.environment_file, environment(log, model.extractor, None))
+    evidence = assess(model, table, rows, predictions[rows])
+    known = sum(facts["row_hash"][row] in model.seen for row in rows)
+    if known:
+        warning = (
+            f"{known:,} of these {len(rows):,} pictures are among those the model was trained on: the scores flatter it"
+        )
+        evidence["warnings"].insert(0, warning)
+    there.write_json(there.test_file, evidence)
+
+
+def compare(
+    runs: Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    score: str = "accuracy",
+    smallest: float = 0.02,
+    shared: bool = False,
+) -> dict[str, Any]:
+    """Compare runs on the same test pictures, paired and over groups.
+
+    Args:
+        runs: two or more folders of runs.
+        out: a folder for ``comparison.json`` and ``comparison.html``; must not exist.
+        score: by which they are compared.
+        smallest: the smallest difference worth seeing: where nothing can be told, how many groups would show it.
+        shared: where the runs did not test the same pictures, use those that all tested.
+
+    Returns:
+        What ``comparison.json`` holds; ``result["comparisons"]`` has a sentence for every pair.
+
+    Raises:
+        UserError: the runs did not test the same pictures, know other classes, or are not finished.
+    """
+    there = None if out is None else Run.create(out)
+    if there is None:
+        return compare_runs(runs, score=score, smallest=smallest, shared=shared)
+    with tidy(there):
+        found = compare_runs(runs, score=score, smallest=smallest, shared=shared)
+        there.write_json(there.comparison_file, found)
+        write_comparison(there.folder)
+    return found
+
+
+def report(folder: str | Path, answers: str | Path | None = None) -> Path:
+    """Write a run's page anew and return its path.
+
+    Args:
+        folder: the run.
+        answers: a TOML file with what only a person knows; it is kept with the run. If there is no such file, one to
+            fill in is written there instead.
+
+    Raises:
+        UserError: no run there, or an answer to a question that nobody asks.
+    """
+    there = Run(folder)
+    if not there.folder.is_dir():
+        raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
+    if answers is not None:
+        given = Path(answers)
+        if not given.exists():
+            write_text(given, template(read_run(there.folder)))
+            raise UserError(
+                f"there was no {str(answers)!r}; one to fill in was written", "fill it in, then run this again"
+            )
+        read_answers(given)
+        write_text(there.answers_file, given.read_text(encoding="utf-8"))
+    return write_report(there.folder)
