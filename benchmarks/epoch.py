@@ -20,7 +20,7 @@ from typing import Any
 
 from coverslip.data.scan import scan
 from coverslip.devices import machine
-from measuring import environment, peer_python, spread
+from measuring import environment, heading, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
@@ -60,13 +60,10 @@ def measure(commands: dict[str, list[str]], size: int, epochs: int, rounds: int)
 
 def page(results: dict[str, Any]) -> str:
     """The results for people."""
-    about = results["machine"]
-    named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     lines = [
         "# An epoch from a folder of JPEGs, with augmentation",
         "",
-        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
-        f"{about['system']}, Python {about['python']}. {named}.",
+        heading(results),
         "",
         f"{results['pictures']:,} pictures of 256 x 256 pixels, batches of 32, three blocks of convolutions and 128",
         "dense units, Adam, no validation. Seconds as median [least, most]. Flips, turns of 10 degrees, shifts, zoom,",

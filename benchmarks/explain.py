@@ -23,7 +23,7 @@ import numpy as np
 
 from coverslip.devices import machine
 from explain_networks import CLASSES, LAYERS, SIZE
-from measuring import peer_python, spread
+from measuring import heading, peer_python, spread
 from workers import Worker, script
 
 HERE = Path(__file__).parent
@@ -92,13 +92,10 @@ def ratios(times: dict[str, Any], way: str, kind: str) -> list[float]:
 
 def page(results: dict[str, Any]) -> str:
     """The results for people."""
-    about = results["machine"]
-    named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     lines = [
         "# Class activation maps of many classes and layers",
         "",
-        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
-        f"{about['system']}, Python {about['python']}. {named}.",
+        heading(results),
         "",
         f"One picture of {SIZE} x {SIZE}, {CLASSES} classes, 4 layers: {4 * CLASSES} maps by Grad-CAM, brought to the "
         "picture's size. Seconds as median [least, most]; all were asked in turn in each round, after a warm-up.",

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import psutil
@@ -101,6 +102,16 @@ def environment(**values: str) -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def heading(results: dict[str, Any]) -> str:
+    """Date, machine and versions, as the second line of a page of results."""
+    about = results["machine"]
+    named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    return (
+        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
+        f"{about['system']}, Python {about['python']}. {named}."
+    )
 
 
 def spread(values: list[float], digits: int = 1) -> str:

@@ -8,34 +8,25 @@ on the test pictures) at the end of each epoch. All have the network ``cnn-norm`
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
-import time
 import warnings
-from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from peer_loops import Clock, fit_fastai, fit_keras, fit_lightning
 from peer_networks import keras_network, torch_network
 
-Note = Callable[[float], bool]  # takes the accuracy of an epoch, says whether the time is up
-BATCH, EPOCHS, FASTAI_EPOCHS = 32, 1000, 20  # one-cycle has to know how many; it starts again where time is left
+BATCH, FASTAI_EPOCHS = 32, 20  # one-cycle has to know how many
 
 
-def train_keras(folder: Path, size: int, seed: int, begin: Callable[[], None], note: Note) -> dict[str, str]:
+def train_keras(folder: Path, size: int, seed: int, clock: Clock) -> dict[str, str]:
     """`image_dataset_from_directory` kept by `cache`, preprocessing layers, Adam at its default: as TensorFlow's
     tutorial "Image classification" has it."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
     import tensorflow
     from keras import layers
-
-    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.model.stop_training = note(float(logs["val_accuracy"]))
 
     keras.utils.set_random_seed(seed)
 
@@ -52,32 +43,16 @@ def train_keras(folder: Path, size: int, seed: int, begin: Callable[[], None], n
         layers.Rescaling(1 / 255),
     ]
     network = keras_network("cnn-norm", size, len(train.class_names), keras.Sequential(changes))
-    begin()
     kept = train.cache().shuffle(1000).prefetch(tensorflow.data.AUTOTUNE)
-    held = test.cache().prefetch(tensorflow.data.AUTOTUNE)
-    network.fit(kept, epochs=EPOCHS, validation_data=held, verbose=0, callbacks=[Watch()])
+    fit_keras(network, kept, clock, validation_data=test.cache().prefetch(tensorflow.data.AUTOTUNE))
     return {"keras": keras.__version__, "tensorflow": tensorflow.__version__}
 
 
-def train_fastai(folder: Path, size: int, seed: int, begin: Callable[[], None], note: Note) -> dict[str, str]:
-    """`ImageDataLoaders.from_folder` with `aug_transforms`, `fit_one_cycle` at the default rate."""
-    import fastai.callback.schedule  # noqa: F401  (gives a Learner its fit_one_cycle)
-    from fastai.callback.core import Callback, CancelFitException
-    from fastai.learner import Learner
-    from fastai.metrics import accuracy
+def train_fastai(folder: Path, size: int, seed: int, clock: Clock) -> dict[str, str]:
+    """`ImageDataLoaders.from_folder` with `aug_transforms`."""
     from fastai.torch_core import set_seed
     from fastai.vision.augment import Resize, aug_transforms
     from fastai.vision.data import ImageDataLoaders
-
-    ended: list[bool] = []
-
-    class Watch(Callback):  # type: ignore[misc]
-        order = 60  # after the recorder
-
-        def after_epoch(self) -> None:
-            if note(float(self.recorder.values[-1][-1])):
-                ended.append(True)
-                raise CancelFitException
 
     set_seed(seed)
     loaders = ImageDataLoaders.from_folder(
@@ -88,19 +63,13 @@ def train_fastai(folder: Path, size: int, seed: int, begin: Callable[[], None], 
         item_tfms=Resize(size),
         batch_tfms=aug_transforms(size=size, flip_vert=True),
     )
-    learner = Learner(loaders, torch_network("cnn-norm", size, len(loaders.vocab)), metrics=accuracy, cbs=Watch())
-    begin()
-    while not ended:
-        with learner.no_bar(), learner.no_logging():
-            learner.fit_one_cycle(FASTAI_EPOCHS, 1e-3)
-    return {"fastai": version("fastai")}
+    return fit_fastai(loaders, torch_network("cnn-norm", size, len(loaders.vocab)), FASTAI_EPOCHS, clock)
 
 
-def train_lightning(folder: Path, size: int, seed: int, begin: Callable[[], None], note: Note) -> dict[str, str]:
-    """torchvision's `ImageFolder` and transforms, two workers, `Trainer.fit` with Adam 1e-3."""
+def train_lightning(folder: Path, size: int, seed: int, clock: Clock) -> dict[str, str]:
+    """torchvision's `ImageFolder` and transforms, two workers."""
     import lightning
     import torch
-    from torch.nn import functional
     from torch.utils.data import DataLoader
     from torchvision import datasets
     from torchvision.transforms import v2
@@ -109,54 +78,18 @@ def train_lightning(folder: Path, size: int, seed: int, begin: Callable[[], None
     turned = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), v2.RandomAffine(36, scale=(0.9, 1.1))]
     train = datasets.ImageFolder(folder / "train", v2.Compose([v2.Resize((size, size)), *turned, *ready]))
     test = datasets.ImageFolder(folder / "test", v2.Compose([v2.Resize((size, size)), *ready]))
-
-    class Module(lightning.LightningModule):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = torch_network("cnn-norm", size, len(train.classes))
-
-        def training_step(self, batch: Any, number: int) -> Any:
-            return functional.cross_entropy(self.network(batch[0]), batch[1])
-
-        def validation_step(self, batch: Any, number: int) -> None:
-            self.log("accuracy", (self.network(batch[0]).argmax(1) == batch[1]).float().mean())
-
-        def configure_optimizers(self) -> Any:
-            return torch.optim.Adam(self.parameters(), lr=1e-3)
-
-    class Watch(lightning.Callback):  # type: ignore[misc]
-        def on_validation_epoch_end(self, trainer: Any, module: Any) -> None:
-            if not trainer.sanity_checking:
-                trainer.should_stop = note(float(trainer.callback_metrics["accuracy"]))
-
     lightning.seed_everything(seed, verbose=False)
     options: dict[str, Any] = {"batch_size": BATCH, "num_workers": 2, "persistent_workers": True}
-    module = Module()
-    with tempfile.TemporaryDirectory() as home:
-        begin()
-        trainer = lightning.Trainer(
-            max_epochs=EPOCHS, accelerator="cpu", default_root_dir=home, callbacks=[Watch()], logger=False
-        )
-        trainer.fit(module, DataLoader(train, shuffle=True, **options), DataLoader(test, **options))
-    return {"lightning": lightning.__version__}
+    network = torch_network("cnn-norm", size, len(train.classes))
+    return fit_lightning(network, DataLoader(train, shuffle=True, **options), DataLoader(test, **options), clock)
 
 
 def main() -> None:
     warnings.filterwarnings("ignore")
     name, folder, size, limit, seed = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:6])
-    start, rows = [0.0], []
-
-    def begin() -> None:
-        start[0] = time.perf_counter()
-
-    def note(accuracy: float) -> bool:
-        rows.append((time.perf_counter() - start[0], accuracy))
-        print(f"{rows[-1][0]:.0f} s: {accuracy:.3f}", file=sys.stderr, flush=True)
-        return rows[-1][0] > limit
-
+    clock = Clock(limit)
     train = {"keras": train_keras, "fastai": train_fastai, "lightning": train_lightning}[name]
-    versions = train(folder, size, seed, begin, note)
-    print("answer " + json.dumps({"epochs": rows, "versions": versions}))
+    clock.tell(train(folder, size, seed, clock))
 
 
 if __name__ == "__main__":  # worker processes import this file again where they are not forked

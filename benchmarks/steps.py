@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.devices import machine
-from measuring import peer_python, spread
+from measuring import heading, peer_python, spread
 from workers import Worker, script
 
 HERE = Path(__file__).parent
@@ -84,13 +84,11 @@ def ratios(mine: list[float], theirs: list[float]) -> list[float]:
 
 def page(results: dict[str, Any]) -> str:
     """The results for people."""
-    about, found = results["machine"], results["pictures_per_second"]
-    named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    found = results["pictures_per_second"]
     lines = [
         "# Steps of training on arrays in memory",
         "",
-        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
-        f"{about['system']}, Python {about['python']}. {named}.",
+        heading(results),
         "",
         f"Batches of {BATCH} pictures of {SIZE} x {SIZE}, Adam. Pictures a second in an epoch of about {SECONDS} s, as",
         "median [least, most]; all were asked in turn in each round, after a warm-up. An epoch in which other",

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.devices import machine
-from measuring import peer_python, spread
+from measuring import heading, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
@@ -43,15 +43,13 @@ def measure(commands: dict[str, list[str]], tail: list[str], rounds: int) -> tup
 
 def page(results: dict[str, Any]) -> str:
     """The results for people."""
-    about, goal, runs = results["machine"], results["goal"], results["runs"]
-    named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    goal, runs = results["goal"], results["runs"]
     reached = {name: [each[-1] for each in of if each[-1][1] >= goal] for name, of in runs.items()}
     mine = reached["ours"]
     lines = [
         f"# Seconds from scratch to an accuracy of {goal:.2f} on CIFAR-10",
         "",
-        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
-        f"{about['system']}, Python {about['python']}. {named}.",
+        heading(results),
         "",
         "20,000 pictures to learn from, 4,000 to be tested on; three blocks of convolutions with batch norm and 128",
         "dense units for all. Median [least, most] of runs with different seeds, taking turns; scoring after each",

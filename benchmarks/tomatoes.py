@@ -25,7 +25,7 @@ from coverslip.data.groups import group_table
 from coverslip.data.scan import scan
 from coverslip.data.split import assign_parts
 from coverslip.devices import machine
-from measuring import environment, peer_python, spread
+from measuring import environment, heading, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
@@ -49,13 +49,11 @@ def divide(source: Path, target: Path) -> dict[str, int]:
 
 def page(results: dict[str, Any]) -> str:
     """The results for people."""
-    about, goal, ours = results["machine"], results["goal"], results["ours"]
-    named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    goal, ours = results["goal"], results["ours"]
     lines = [
         "# From scratch to the best that a peer reaches in fifteen minutes: ten classes of tomato leaves",
         "",
-        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
-        f"{about['system']}, Python {about['python']}. {named}.",
+        heading(results),
         "",
         f"{results['pictures']['train']:,} pictures to learn from, {results['pictures']['test']:,} of other leaves to",
         f"be tested on (`--group shots:3`), {results['size']} px; three blocks of convolutions with batch norm and",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.devices import machine
-from measuring import peer_python, spread
+from measuring import heading, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
@@ -34,15 +34,13 @@ def reached(rows: list[list[float]], goal: float) -> float:
 
 def page(results: dict[str, Any]) -> str:
     """The results for people."""
-    about, runs = results["machine"], results["runs"]
-    named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    runs = results["runs"]
     goal = max(min(loss for _, loss in rows) for of in runs.values() for rows in of)
     mine = statistics.median(reached(rows, goal) for rows in runs["ours"])
     lines = [
         "# Searching for the best head on cached features",
         "",
-        f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
-        f"{about['system']}, Python {about['python']}. {named}.",
+        heading(results),
         "",
         f"{results['source']}, {results['trials']} trials (KerasTuner: as many as its Hyperband makes) of up to",
         f"{results['epochs']} epochs. Median [least, most] of runs with other seeds, taking turns. The goal is",
