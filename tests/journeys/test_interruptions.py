@@ -74,7 +74,7 @@ def test_ctrl_c_at_other_moments(fork, coverslip, leaves, small_run, empty_cache
     where = {
         "reading": ("coverslip.data.decoding", "_decode_chunk"),
         "fitting": ("coverslip.learning", "fit_head"),
-        "reporting": ("coverslip.api", "write_report"),
+        "reporting": ("coverslip.api.training", "write_report"),
     }[moment]
     before = """
 import importlib, time

@@ -155,17 +155,22 @@ def _place(run: Run, name: object) -> Path | None:
     return run.folder / str(name) if name else None
 
 
-def _read_text(path: Path) -> str | None:
+def text_of(path: Path, again: str = "train again") -> str | None:
+    """The text of a file that may be missing: None.
+
+    Raises:
+        UserError: it is there and cannot be read; ``again`` says what writes it anew.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{str(path)!r} cannot be read: {error}", "restore the file, or train again") from error
+        raise UserError(f"{str(path)!r} cannot be read: {error}", f"restore the file, or {again}") from error
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    text = _read_text(path)
+    text = text_of(path)
     try:
         content = None if text is None else json.loads(text)
     except ValueError as error:
@@ -176,7 +181,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _read_toml(path: Path) -> dict[str, Any] | None:
-    text = _read_text(path)
+    text = text_of(path)
     try:
         return None if text is None else tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -14,6 +14,7 @@ import numpy as np
 from coverslip.errors import UserError
 from coverslip.evidence.intervals import FEWEST_GROUPS, freedom_of_spread, quantile
 from coverslip.figures.tuning import NO_KEY, Curve, Setting, TrialRow, Value, read_curves, read_trials
+from coverslip.reporting.run_files import text_of
 from coverslip.runs import Study
 
 NUMBERS = frozenset({"number", "epochs", "validation_loss", "validation_accuracy", "best_epoch", "seconds", "stack"})
@@ -150,18 +151,9 @@ def _parser(setting: Setting) -> Any:
     return parse
 
 
-def _read_text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{str(path)!r} cannot be read: {error}", "restore the file, or tune again") from error
-
-
 def _read_columns(path: Path, numbers: frozenset[str] | None) -> dict[str, list[Any]] | None:
     """A CSV file by columns; those named (all, where None) as floats, an empty cell as None."""
-    text = _read_text(path)
+    text = text_of(path, "tune again")
     if text is None:
         return None
     header, *rows = list(csv.reader(text.splitlines())) or [[]]
