@@ -95,7 +95,7 @@ def probability(network: nn.Module, images: Tensor, classes: Sequence[int]) -> F
     wanted, parts = torch.tensor(list(classes)), [np.empty(0)]
     with still(network), torch.inference_mode():
         for start in range(0, len(images), TOGETHER):
-            scores = network(images[start : start + TOGETHER]).double().softmax(dim=1).cpu()
+            scores = network(images[start : start + TOGETHER]).cpu().double().softmax(dim=1)
             parts.append(scores.gather(1, wanted[start : start + TOGETHER, None])[:, 0].numpy())
     return np.concatenate(parts)
 

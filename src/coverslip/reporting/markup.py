@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,6 +12,12 @@ from markupsafe import Markup, escape
 
 def fill(template: str, **context: Any) -> str:
     """A template of ``templates/`` with its context, as HTML."""
+    return _templates().get_template(template).render(**context)
+
+
+@cache
+def _templates() -> Environment:
+    """One for all pages, so that each template is compiled once: the page of a running study is written every epoch."""
     environment = Environment(
         loader=PackageLoader("coverslip.reporting", "templates"),
         autoescape=True,  # a class may be called <b>"x", y</b>
@@ -19,7 +26,7 @@ def fill(template: str, **context: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = breakable
-    return environment.get_template(template).render(**context)
+    return environment
 
 
 def breakable(name: str) -> Markup:

@@ -108,7 +108,7 @@ class TrainState:
         """Add a row to the history and stand at the beginning of the next epoch."""
         self.check_losses()
         counts = torch.tensor(self.counts, dtype=torch.float64)
-        losses = torch.stack(self.losses).double().cpu()
+        losses = torch.stack(self.losses).cpu().double()
         right = int(torch.stack(self.right).sum()) / int(counts.sum()) if self.right else None
         row: Row = dict.fromkeys(COLUMNS)
         row |= {"epoch": self.epoch + 1, "step": self.step, "rate": self.rate, "seconds": self.seconds}

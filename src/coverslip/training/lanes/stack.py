@@ -213,7 +213,7 @@ class Stack:
                         put(pile, places, part)
                     for lane in own:
                         lane.steps += 1
-        found = losses.double().cpu().numpy()
+        found = losses.cpu().double().numpy()
         return [
             (found[: lane.length, place], epoch.counts(place), int(right[place])) for place, lane in enumerate(lanes)
         ]
