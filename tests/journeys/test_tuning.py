@@ -93,6 +93,17 @@ def test_a_sweep_trains_every_combination_and_a_diverged_one_leaves_the_others_a
     assert both.summary["kind"] == "sweep" and both.summary["trials"]["failed"] == 2
 
 
+def test_repeats_of_the_best_say_how_much_of_it_was_its_seed(many_leaves, tmp_path):
+    study = coverslip.tune(many_leaves, tmp_path / "study", sweep=["lr=1e-3,1e-2"], repeats=2, **SMALL)
+    told = study.summary["repeats"]
+    best = study.trials.filter(pl.col("number") == study.summary["best"]["number"])
+    assert told["number"] == 2 and told["chosen"] == pytest.approx(best["validation_accuracy"][0])
+    assert study.trials.height == 2  # repeats cannot win
+    assert told["sentence"] in study.sentences
+    words = told["sentence"].split(";")[0]
+    assert words[1:] in study.page_file.read_text(encoding="utf-8")
+
+
 def test_one_at_a_time_keeps_the_rules_of_thumb_unless_something_is_shown_to_be_better(many_leaves, tmp_path):
     options = {"model_network": "linear", "input_size": 32, "recipe_epochs": 3, "augment": "none"}
     study = coverslip.tune(many_leaves, tmp_path / "steps", one_at_a_time=True, **options)
@@ -167,6 +178,7 @@ def test_ctrl_c_says_how_to_go_on(many_leaves, tmp_path):
         ({"sweep": ["lr=1e-3,1e-2"], "one_at_a_time": True}, "two kinds"),
         ({"space": {"lr": 0.1}}, "no choice"),
         ({"nested": 1}, "2 folds"),
+        ({"repeats": -1}, "no number of trainings"),
         ({"trials": 1}, "cannot be a search"),
         ({"model_depth": "auto", "model_network": "efficientnet-lite0"}, "one depth"),
         ({"training_refit": True}, "--refit"),

@@ -27,6 +27,7 @@ def tune(
     trials: int = 50,
     minutes: float | None = None,
     nested: int = 0,
+    repeats: int = 0,
     together: int = 16,
     shared: bool = False,
     progress: Progress = SILENT,
@@ -44,6 +45,8 @@ def tune(
         trials: of a search.
         minutes: after which no new trials begin.
         nested: folds of a nested search, which tells what searching is worth on pictures that had no say; 0: none.
+        repeats: trainings of the best trial's settings with other seeds, which tell how much of its score was its
+            seed; 0: none.
         together: trials of a search that advance side by side.
         shared: several processes may work on the study.
         progress: told what happens.
@@ -61,7 +64,14 @@ def tune(
     from coverslip.tuning.study import Wish, run_study
 
     settings = source if isinstance(source, Experiment) else plan(source, **options)
-    wish = Wish(sweeps=tuple(sweep), one_at_a_time=one_at_a_time, trials=trials, nested=nested, together=together)
+    wish = Wish(
+        sweeps=tuple(sweep),
+        one_at_a_time=one_at_a_time,
+        trials=trials,
+        nested=nested,
+        repeats=repeats,
+        together=together,
+    )
     varied = None
     if space is not None:
         varied = space_from(space) if isinstance(space, Mapping) else read_space(Path(space))
@@ -102,6 +112,7 @@ def resume_study(
         one_at_a_time=asked["one_at_a_time"],
         trials=trials or asked["trials"],
         nested=asked["nested"],
+        repeats=asked.get("repeats", 0),
         together=asked["together"],
     )
     return run_study(plan(study.experiment_file), study, wish, minutes=minutes, shared=shared, progress=progress)

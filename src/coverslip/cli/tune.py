@@ -37,6 +37,9 @@ def tune(
     nested: Annotated[
         int | None, typer.Option(help="Also search within so many folds: what choosing is worth on other pictures.")
     ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Train the best so often again with other seeds: how much of it was its seed.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Network by name. Default: efficientnet-lite0.")] = None,
     depth: Annotated[str | None, typer.Option(help="How much of it is trained: head, tail, all, a stage.")] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from chance; trains all.")] = False,
@@ -93,6 +96,7 @@ def tune(
             trials=trials or 50,
             minutes=minutes,
             nested=nested or 0,
+            repeats=repeats or 0,
             shared=shared,
             progress=progress,
         )

@@ -99,7 +99,7 @@ def _advice(files: StudyFiles) -> list[str]:
 def sentences(files: StudyFiles) -> list[str]:
     """What the study says of its best, the most important first, each a whole sentence."""
     told = files.told
-    found = [(told.get(name) or {}).get("sentence") for name in ("compared", "luck", "nested")]
+    found = [(told.get(name) or {}).get("sentence") for name in ("compared", "luck", "nested", "repeats")]
     return [whole_sentence(str(each)) for each in found if each]
 
 

@@ -112,8 +112,7 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
     said += [summary["compared"]["sentence"]] if summary["compared"] else []
     said += [summary["luck"]["sentence"]] if summary["luck"] else []
     said += [f"{each['sentence']}" for each in summary["steps"]]
-    if summary["nested"]:
-        said.append(summary["nested"]["sentence"])
+    said += [summary[name]["sentence"] for name in ("nested", "repeats") if summary.get(name)]
     matters = [each for each in summary["importance"] if each["low"] > 0.05]
     if matters:
         said.append(

@@ -21,6 +21,7 @@ from coverslip.tuning.desk import Desk
 from coverslip.tuning.keys import plain
 from coverslip.tuning.nested import nested_search
 from coverslip.tuning.one_at_a_time import Step, decide, rules_of_thumb, steps
+from coverslip.tuning.repeating import check_repeats, repeat_best
 from coverslip.tuning.results import Outcomes, Tuned
 from coverslip.tuning.search import search
 from coverslip.tuning.space import Space, Sweep, default_space, parse_sweep, read_space, write_space
@@ -42,6 +43,7 @@ class Wish:
         one_at_a_time: change one setting after another instead.
         trials: of a search.
         nested: folds of a nested search; 0 is none.
+        repeats: trainings of the best trial's settings with other seeds; 0 is none.
         together: trials of a search that advance side by side.
     """
 
@@ -49,9 +51,11 @@ class Wish:
     one_at_a_time: bool = False
     trials: int = 50
     nested: int = 0
+    repeats: int = 0
     together: int = TOGETHER
 
     def __post_init__(self) -> None:
+        check_repeats(self.repeats)
         if self.sweeps and self.one_at_a_time:
             raise UserError("--sweep and --one-at-a-time are two kinds of study", "leave one of them out")
         if self.nested and (self.sweeps or self.one_at_a_time or self.nested < 2):
@@ -107,6 +111,10 @@ def run_study(
         ways[wish.kind](Work(plan, study, wish, sweeps, space, desk, show, minutes, shared, log))
         if wish.nested:
             show.account.nested = nested_search(desk, space, plan, wish.nested, wish.trials, wish.together, log)
+        if wish.repeats and (best := show.best()) is not None:
+            settings = space.with_values(plan, best["values"])
+            outcomes = show.account.outcomes
+            show.account.repeats = repeat_best(desk, settings, outcomes, best["number"], wish.repeats, log)
     except KeyboardInterrupt:
         show.end("interrupted")
         raise
@@ -157,6 +165,10 @@ class Show:
         write_tune_page(self.account.study.folder)
         end = time.monotonic()
         self.due = end + (end - start) / PAGE_SHARE
+
+    def best(self) -> dict[str, Any] | None:
+        """The best trial so far, with its number and values."""
+        return None if self.frame is None else self.account.write(self.frame, "running", self.seconds)["best"]
 
     def end(self, state: str) -> None:
         """Write everything, also what takes a while."""
@@ -257,7 +269,7 @@ def _account(plan: Experiment, study: Study, wish: Wish, space: Space, desk: Des
     keys = {each.key: each.as_json() for each in space.dimensions}
     plan_of: Callable[[Mapping[str, Any]], Experiment] = lambda values: space.with_values(plan, values)  # noqa: E731
     asked = {"sweeps": list(wish.sweeps), "one_at_a_time": wish.one_at_a_time}
-    asked |= {"trials": wish.trials, "nested": wish.nested, "together": wish.together}
+    asked |= {"trials": wish.trials, "nested": wish.nested, "repeats": wish.repeats, "together": wish.together}
     notes = [] if wish.one_at_a_time else [EPOCHS_TOO]
     return Account(
         study, wish.kind, about, keys, plan_of, Outcomes(study, desk.groups), wish.trials, asked=asked, notes=notes

@@ -39,6 +39,7 @@ class Account:
         chosen: the trial that these came to; without, the one of the lowest loss is the best.
         asked: what was asked for, so that it can be gone on with.
         nested: what nested folds said.
+        repeats: what the best trial's settings came to with other seeds.
         notes: what else a reader has to know.
     """
 
@@ -53,6 +54,7 @@ class Account:
     steps: list[dict[str, Any]] = field(default_factory=list)
     chosen: int | None = None
     nested: dict[str, Any] | None = None
+    repeats: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
 
     def write(self, trials: pl.DataFrame, state: str, seconds: float, left: float | None = None) -> dict[str, Any]:
@@ -77,6 +79,7 @@ class Account:
             **self._judged(trials, state != "running"),
             "steps": self.steps,
             "nested": self.nested,
+            "repeats": self.repeats,
             "notes": self.notes,
             "next": "",
         }
