@@ -94,7 +94,7 @@ class Account:
     def _judged(self, trials: pl.DataFrame, thoroughly: bool) -> dict[str, Any]:
         """The best trial, the default, how they compare, what choosing was worth, and what mattered."""
         nothing: dict[str, Any] = dict.fromkeys(("best", "default", "compared", "luck")) | {"importance": []}
-        rows = self._candidates(trials)
+        rows = list(range(len(self.outcomes.numbers)))
         if not rows:
             return nothing
         arrays = self.outcomes.arrays()
@@ -123,11 +123,6 @@ class Account:
             found["compared"] |= {"low": None, "high": None}
         found["importance"] = importance(trials, self.keys)
         return found
-
-    def _candidates(self, trials: pl.DataFrame) -> list[int]:
-        """Rows of the outcomes that could win: repeats of another trial cannot."""
-        repeats = set(trials.filter(pl.col("role") == "repeat")["number"].to_list())
-        return [row for row, number in enumerate(self.outcomes.numbers) if number not in repeats]
 
     def _told(self, trials: pl.DataFrame, number: int, losses: Any, right: Any) -> dict[str, Any]:
         row = trials.row(by_predicate=pl.col("number") == number, named=True)
