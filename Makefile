@@ -1,14 +1,15 @@
-# Two commands do everything on a machine with Python, make and git:
-#   make demo   set up, run the whole path on built-in pictures, say where the report is
-#   make test   set up, check format, types and every test
-# Both share one environment, .venv (VENV=... names another), and skip what is installed already.
+# On a machine with Python, make and git:
+#   make demo      set up, run the whole path on built-in pictures, say where the report is
+#   make test      set up, check format, types and every test
+#   make lessons   set up, go through every lesson of the course as a learner would, and write the slides
+# They share one environment, .venv (VENV=... names another), and skip what is installed already.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test clean
+.PHONY: demo test lessons clean
 
 demo: $(READY)
 	$(BIN)/coverslip demo
@@ -18,6 +19,9 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+lessons: $(READY)
+	$(BIN)/python -m coverslip.course.build --run --teaching TEACHING.md --slides lessons/slides.html
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Coverslip needs Python 3.11 or newer')"

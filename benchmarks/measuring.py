@@ -61,10 +61,11 @@ def _watch(pid: int, peak: list[float], ended: threading.Event) -> None:
             except psutil.NoSuchProcess:
                 return
             listed = now
-        peak[0] = max(peak[0], sum(_own_bytes(each) for each in family))
+        peak[0] = max(peak[0], sum(own_bytes(each) for each in family))
 
 
-def _own_bytes(pid: int) -> float:
+def own_bytes(pid: int) -> float:
+    """Anonymous and shared memory of one process."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
         fields = dict(line.split(":", 1) for line in text.splitlines()[1:])

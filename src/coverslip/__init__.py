@@ -20,6 +20,7 @@ _HOMES = {
     "predict": "coverslip.api",
     "evaluate": "coverslip.api",
     "explain": "coverslip.api",
+    "export": "coverslip.api",
     "report": "coverslip.api",
     "fit": "coverslip.training.arrays",
     "summary": "coverslip.models.summary",
@@ -34,6 +35,7 @@ __all__ = [
     "compare",
     "evaluate",
     "explain",
+    "export",
     "fit",
     "leaves",
     "load",
@@ -47,7 +49,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from coverslip.api import audit, compare, explain, load, plan, predict, report, train, tune
+    from coverslip.api import audit, compare, explain, export, load, plan, predict, report, train, tune
     from coverslip.api import evaluate_any as evaluate
     from coverslip.data.scan import scan
     from coverslip.data.synthetic import write_leaves as leaves

@@ -19,11 +19,12 @@ from coverslip.evidence.conformal import set_evidence
 from coverslip.evidence.intervals import Score
 from coverslip.evidence.label_errors import rank_label_errors
 from coverslip.evidence.subgroups import MOST_VALUES, subgroup_scores
+from coverslip.evidence.threshold import operating_curve
 from coverslip.inference.predictor import Predictor
 from coverslip.ledger import record_scoring
 from coverslip.progress import Progress
 from coverslip.runs import Run
-from coverslip.settings import Experiment
+from coverslip.settings import Experiment, ThresholdConfig
 from coverslip.storage import digest
 from coverslip.tasks.classification import Classification
 
@@ -69,8 +70,19 @@ def assess(predictor: Predictor, table: ImageTable, rows: list[int], predictions
     flags = predictions["familiar"]
     familiar = None if flags.null_count() else flags.to_numpy().astype(bool)
     labels = np.asarray(table.labels(rows))
-    scores = classification_evidence(labels, probabilities, table.group_codes(rows), table.classes)
-    return {**scores, **judge(predictor, table, rows, probabilities, familiar)}
+    named, threshold = predictor.task.named(probabilities), predictor.threshold
+    positive = None if threshold is None else threshold.class_name
+    groups = table.group_codes(rows)
+    scores = classification_evidence(labels, probabilities, groups, table.classes, predicted=named, positive=positive)
+    found = {**scores, **judge(predictor, table, rows, probabilities, familiar)}
+    if threshold is not None:
+        curve = operating_curve(
+            labels, probabilities, groups, table.classes, threshold.class_name, value=threshold.value
+        )
+        trust = {"pictures": predictor.trust.calibrated_on[0], "groups": predictor.trust.calibrated_on[1]}
+        found["threshold"] = {**threshold.to_json(), "calibrated_on": trust, "curve": curve}
+        found["warnings"] += [threshold.note] if threshold.note else []
+    return found
 
 
 def judge(
@@ -90,6 +102,7 @@ def judge(
         familiar: (len(rows),); None where the model cannot tell.
     """
     labels, groups = np.asarray(table.labels(rows)), table.group_codes(rows)
+    named = predictor.task.named(probabilities)
     # The scores are known up to a constant: their probabilities without a temperature are these to its power.
     scores = np.log(np.maximum(probabilities, 1e-300)) * predictor.task.temperature
     before = Classification(table.classes, 1.0).probabilities(scores)
@@ -97,14 +110,14 @@ def judge(
     calibrated_on = {"pictures": trust.calibrated_on[0], "groups": trust.calibrated_on[1]}
     found: dict[str, Any] = {
         "calibration": {
-            "reliability": reliability(labels, probabilities, groups),
-            "report": calibration_report(labels, before, probabilities, groups),
+            "reliability": reliability(labels, probabilities, groups, predicted=named),
+            "report": calibration_report(labels, before, probabilities, groups, predicted=named),
             "temperature": predictor.task.temperature,
             "assumes": predictor.about.get("assumes"),
         },
         "sets": None,
         "familiarity": None,
-        "subgroups": _subgroups(labels, probabilities, groups, table, rows),
+        "subgroups": _subgroups(labels, probabilities, named, groups, table, rows),
     }
     members = trust.members(probabilities)
     if trust.thresholds is not None and members is not None:
@@ -147,7 +160,10 @@ def _settings(plan: Experiment) -> str:
     """What names the settings that a model depends on: not where the pictures lie, nor what else is measured."""
     wish = (plan.audit.accept, plan.audit.drop, plan.audit.fix)
     grouping = (plan.data.group, plan.data.site)
-    settings = (plan.split, plan.input, plan.model, plan.training, plan.recipe, plan.augment or Augmentation())
+    settings: tuple[object, ...] = (plan.split, plan.input, plan.model, plan.training, plan.recipe)
+    settings = (*settings, plan.augment or Augmentation())
+    if plan.threshold != ThresholdConfig():  # else as before there were thresholds: the ledger remembers those runs
+        settings = (*settings, plan.threshold)
     return digest("settings", wish, grouping, *map(to_toml, settings))
 
 
@@ -164,7 +180,12 @@ def _share(hits: npt.NDArray[np.bool_], groups: Integers | None) -> Score:
 
 
 def _subgroups(
-    labels: Integers, probabilities: Floats, groups: Integers | None, table: ImageTable, rows: list[int]
+    labels: Integers,
+    probabilities: Floats,
+    named: Integers,
+    groups: Integers | None,
+    table: ImageTable,
+    rows: list[int],
 ) -> dict[str, Any]:
     """Scores by every further column of the user's table that divides the pictures into few enough kinds."""
     found = {}
@@ -176,5 +197,5 @@ def _subgroups(
         if different < 2 or (different > MOST_VALUES and not is_number):
             continue
         values = (numbers if is_number else column).to_list()
-        found[name] = subgroup_scores(labels, probabilities, groups, values, table.classes)
+        found[name] = subgroup_scores(labels, probabilities, groups, values, table.classes, predicted=named)
     return found

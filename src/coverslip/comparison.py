@@ -30,6 +30,7 @@ class Tested:
         classes: K names.
         groups: (N,) numbers, or None where no run knows of groups.
         probabilities: run name -> (N, K).
+        predicted: run name -> (N,) the class number that it named each picture as.
         dropped: run name -> pictures that the others did not test.
         notes: what a reader has to know.
     """
@@ -39,6 +40,7 @@ class Tested:
     classes: tuple[str, ...]
     groups: npt.NDArray[np.int64] | None
     probabilities: dict[str, npt.NDArray[np.float64]]
+    predicted: dict[str, npt.NDArray[np.int64]]
     dropped: dict[str, int]
     notes: list[str]
 
@@ -72,7 +74,14 @@ def compare_runs(
     runs = {name: Run(folder) for name, folder in zip(_names(folders), folders, strict=True)}
     tested = align(runs, shared=shared)
     result = compare(
-        tested.labels, tested.probabilities, tested.groups, tested.classes, score=score, smallest=smallest, seed=seed
+        tested.labels,
+        tested.probabilities,
+        tested.groups,
+        tested.classes,
+        predicted=tested.predicted,
+        score=score,
+        smallest=smallest,
+        seed=seed,
     )
     groups = None if tested.groups is None else len(np.unique(tested.groups))
     about = [{"name": name, "path": str(run.folder), "network": _network(run)} for name, run in runs.items()]
@@ -136,6 +145,11 @@ def align(runs: dict[str, Run], *, shared: bool) -> Tested:
         probabilities={
             name: rows[name].select([f"p:{label}" for label in order]).to_numpy().astype(np.float64) for name in names
         },
+        predicted={
+            name: np.array([number[label] for label in rows[name]["predicted"]], np.int64)
+            for name in names
+            if len(order) == 2  # else the most probable is named, and six decimals say which
+        },
         dropped=dropped,
         notes=notes,
     )
@@ -149,12 +163,14 @@ def _predictions(run: Run) -> pl.DataFrame:
     try:
         frame = pl.read_csv(run.predictions_file, infer_schema=False)
         shown = [name for name in frame.columns if name.startswith("p:")]
-        frame = frame.with_columns(pl.col(shown).cast(pl.Float64)).select("path", "label", "group", "error", *shown)
+        known = ("path", "label", "group", "predicted", "error")
+        frame = frame.with_columns(pl.col(shown).cast(pl.Float64)).select(*known, *shown)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"{str(run.predictions_file)!r} cannot be read: {first}", "train again") from error
     read = frame.filter(pl.col("error").fill_null("") == "")  # an evaluation lists files that could not be read
-    if not shown or not read.height or read.select(shown).null_count().sum_horizontal().item():
+    named = read["predicted"].is_in([name[2:] for name in shown]).all()
+    if not shown or not read.height or not named or read.select(shown).null_count().sum_horizontal().item():
         raise UserError(f"{str(run.predictions_file)!r} holds no predictions", "train again")
     return read
 

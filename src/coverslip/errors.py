@@ -22,6 +22,10 @@ class UserError(Exception):
         super().__init__(f"{problem}\n  fix: {fix}")
         self.problem, self.fix = problem, fix
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in a notebook in place of a traceback."""
+        return [f"error: {self}"]
+
 
 class BlockedError(UserError):
     """A finding of the audit stops the work until somebody decides; the program ends with 1, not 2."""

@@ -27,7 +27,7 @@ from coverslip.models.catalog import network_entry
 from coverslip.models.folding import fold_batch_norm
 from coverslip.progress import SILENT, EventLog, Progress
 from coverslip.runs import Run
-from coverslip.settings import Experiment, input_size, settled
+from coverslip.settings import Experiment, check_threshold, input_size, settled
 from coverslip.storage import evict, write_text
 from coverslip.training.part import new_network
 from coverslip.training.rate_finder import RateTest, find_rate
@@ -45,6 +45,7 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     write_plan(plan, folder.experiment_file)
     size = input_size(plan, network_entry(plan.model.network))
     table = scan(plan.data.source, plan.data.group)
+    check_threshold(plan, table.classes)
     log.note(found_text(table))
     pixels = read_pixels(table, size, plan.input.fit, verify=verify, progress=log)
     whole = "" if plan.input.fit == "crop" else ", 100 % of each picture survives"

@@ -22,6 +22,7 @@ from coverslip.data.split import assign_parts
 from coverslip.data.table import ImageTable
 from coverslip.evidence.familiarity import MOST_ROWS
 from coverslip.evidence.recalibration import fit_temperature
+from coverslip.evidence.threshold import fit_threshold, unmeasured_threshold
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import fit_trust
@@ -120,9 +121,11 @@ def _learn_head(plan: Experiment, table: ImageTable, pixels: PixelCache, log: Pr
     held_out = HeldOut(train, task.probabilities(head.held))
     if held is None:
         log.note("note: with --refit no picture is left to calibrate sets and familiarity with, so there are none")
+        predictor = _with_threshold(plan, table, predictor, [], calibrated=None, log=log)
         return Learned(predictor, head.history, held_out, head.strengths, head.strength)
     calibrated = predictor.probabilities(held)
     predictor = _trusting(plan, table, predictor, train, features[: len(train)], validation, held, calibrated)
+    predictor = _with_threshold(plan, table, predictor, validation, calibrated=calibrated, log=log)
     held_out = HeldOut(train + validation, np.concatenate([held_out.probabilities, calibrated]))
     return Learned(predictor, head.history, held_out, head.strengths, head.strength)
 
@@ -214,6 +217,7 @@ def _calibrated(
     history = part.trained.history
     if not calibrate:
         log.note("note: no picture is left to calibrate with, so there are no sets, and the temperature is 1")
+        predictor = _with_threshold(plan, table, predictor, [], calibrated=None, log=log)
         return Learned(predictor, history, HeldOut([], np.zeros((0, len(table.classes)))), computed=computed)
     held = extractor.extract(pixels.pixels, choose + calibrate, keys, 1, log, "features of validation")
     if choose:
@@ -225,6 +229,7 @@ def _calibrated(
     features = extractor.extract(pixels.pixels, some, keys, 1, log, "features of training pictures")
     own = probabilities[len(choose) :]
     predictor = _trusting(plan, table, predictor, some, features, calibrate, held[len(choose) :], own)
+    predictor = _with_threshold(plan, table, predictor, calibrate, calibrated=own, log=log)
     return Learned(predictor, history, HeldOut(choose + calibrate, probabilities), computed=computed)
 
 
@@ -321,6 +326,40 @@ def _trusting(
         plan.training.coverage,
     )
     return replace(predictor, trust=trust)
+
+
+def _with_threshold(
+    plan: Experiment,
+    table: ImageTable,
+    predictor: Predictor,
+    rows: list[int],
+    *,
+    calibrated: npt.NDArray[np.float64] | None,
+    log: Progress,
+) -> Predictor:
+    """The predictor with a threshold from pictures that trained nothing; as it is, with other than two classes."""
+    if len(table.classes) != 2:
+        return predictor
+    wish, (positive, why) = plan.threshold, plan.threshold.positive_of(table.classes)
+    if calibrated is None:
+        found = unmeasured_threshold(positive, wish.value, why)
+    else:
+        found = fit_threshold(
+            _labels(table, rows),
+            calibrated,
+            table.group_codes(rows),
+            table.classes,
+            positive,
+            value=wish.value,
+            sensitivity=wish.sensitivity,
+            specificity=wish.specificity,
+            balanced=wish.balanced,
+            why=why,
+        )
+    log.note(f"a picture is named {positive!r} from a probability of {found.value:.3g} on ({why})")
+    if found.note:
+        log.note(f"note: {found.note}")
+    return replace(predictor, task=replace(predictor.task, threshold=found))
 
 
 def _shares(table: ImageTable, rows: list[int]) -> dict[str, float]:

@@ -67,12 +67,15 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path | str) -> Run:
-        """A run that has a trained model.
+        """A run that has a trained model; a `ForeignRun` where that is an ONNX file.
 
         Raises:
             UserError: there is no such folder, or no model in it.
         """
         run = cls(folder)
+        foreign = find_foreign(run.folder)
+        if foreign is not None:
+            return foreign
         if not run.folder.is_dir():
             raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
         if not run.model_file.is_file() or not run.weights_file.is_file():
@@ -106,6 +109,56 @@ class Run:
             UserError: it is not there, or is not JSON.
         """
         return read_object(path, self.folder, "train again, or name another run", "train again, or restore the file")
+
+
+class ForeignRun(Run):
+    """An ONNX model from elsewhere, with a ``model.json`` beside it, and what is written about it in its folder.
+
+    Several models in one folder have a ``NAME.json`` each.
+    """
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file.parent)
+        own, common = file.with_suffix(".json"), file.with_name("model.json")
+        alone = len(list(file.parent.glob("*.onnx"))) == 1
+        self.model_folder, self.weights_file = file.parent, file
+        self.model_file = own if own.is_file() or not alone else common
+
+
+FOREIGN = {
+    ".keras": "in Keras: model.export('model.onnx', format='onnx')",
+    ".h5": "in Keras: model.export('model.onnx', format='onnx')",
+    ".pb": "python -m tf2onnx.convert --saved-model FOLDER --output model.onnx",
+    ".tflite": "python -m tf2onnx.convert --tflite FILE --output model.onnx",
+    ".pt": "in PyTorch: torch.onnx.export(model, (example,), 'model.onnx', dynamo=True)",
+    ".pth": "in PyTorch: torch.onnx.export(model, (example,), 'model.onnx', dynamo=True)",
+    ".pkl": "for scikit-learn: skl2onnx.to_onnx(model, x[:1].astype('float32'))",
+    ".joblib": "for scikit-learn: skl2onnx.to_onnx(model, x[:1].astype('float32'))",
+}
+"""Other files of models, and how each becomes ONNX: some could run code when they are opened, so none is."""
+
+
+def find_foreign(path: Path) -> ForeignRun | None:
+    """The ONNX file that a path names, or the one in a folder that is no run; None where there is none.
+
+    Raises:
+        UserError: no such file, several in the folder, or a model of another kind.
+    """
+    if path.suffix.lower() == ".onnx" and not path.is_dir():
+        if not path.is_file():
+            raise UserError(f"there is no file {str(path)!r}", "name an ONNX file, or a folder with one")
+        return ForeignRun(path)
+    if path.suffix.lower() in FOREIGN and path.is_file():
+        raise UserError(f"{str(path)!r} is not ONNX", f"make it ONNX, then name that: {FOREIGN[path.suffix.lower()]}")
+    if not path.is_dir() or (path / "experiment.toml").exists() or (path / "model").exists():
+        return None
+    files = sorted(path.glob("*.onnx"))
+    if len(files) > 1 and path / "model.onnx" not in files:
+        names = ", ".join(repr(each.name) for each in files[:5])
+        raise UserError(f"{str(path)!r} holds {len(files)} ONNX files ({names})", "name one of them")
+    if not files and (path / "saved_model.pb").is_file():
+        raise UserError(f"{str(path)!r} is not ONNX", f"make it ONNX, then name that: {FOREIGN['.pb']}")
+    return ForeignRun(path / "model.onnx" if len(files) > 1 else files[0]) if files else None
 
 
 class Explained:

@@ -12,6 +12,7 @@ from coverslip.data.decoding import PixelFormat
 from coverslip.data.inputs import FITS, SIZES, InputSpec
 from coverslip.data.split import FRACTIONS
 from coverslip.errors import UserError
+from coverslip.evidence.threshold import positive_class
 from coverslip.models.catalog import (
     DEFAULT_NETWORK,
     NetworkEntry,
@@ -137,6 +138,43 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ThresholdConfig:
+    """Two classes: from which probability on a picture is named as the one that is looked for; at most one is asked."""
+
+    positive: str = ""  # the class that is looked for; "" is the one whose name is not healthy, normal, control ...
+    value: float | None = None  # this probability; where nothing is asked 0.5, so that the more probable class is named
+    sensitivity: float | None = None  # find so large a share of its pictures, at least
+    specificity: float | None = None  # leave so large a share of the other pictures alone, at least
+    balanced: bool = False  # both as large as they can be together
+
+    def __post_init__(self) -> None:
+        asked = {"value": self.value, "sensitivity": self.sensitivity, "specificity": self.specificity}
+        given = [name for name, wish in asked.items() if wish is not None] + ["balanced"] * self.balanced
+        if len(given) > 1:
+            raise UserError(f"threshold.{given[0]} and threshold.{given[1]} are two wishes", "ask for one of them")
+        for name, wish in asked.items():
+            if wish is not None and not 0 < wish < 1:
+                raise UserError(f"threshold.{name}={wish:g} is not between 0 and 1", "0.95 stands for 95 %")
+
+    @property
+    def fitted(self) -> bool:
+        """Whether pictures that trained nothing are needed to find it."""
+        return self.sensitivity is not None or self.specificity is not None or self.balanced
+
+    def positive_of(self, classes: tuple[str, ...]) -> tuple[str, str]:
+        """Which of two classes is the one that is looked for, and why.
+
+        Raises:
+            UserError: another class is named.
+        """
+        if not self.positive:
+            return positive_class(classes)
+        if self.positive not in classes:
+            raise UserError(f"threshold.positive={self.positive!r} is no class", nearest(self.positive, classes))
+        return self.positive, "it was named"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RepeatsConfig:
     """What is trained again to see how far a score moves; on train and validation, never on the test part."""
 
@@ -171,6 +209,7 @@ class Experiment:
     input: InputConfig = field(default_factory=InputConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
     recipe: Recipe = field(default_factory=lambda: Recipe(smoothing=0.1, precision="auto"))  # of every depth but head
     augment: Augmentation | None = None  # likewise; None is what suits the depth
     repeats: RepeatsConfig = field(default_factory=RepeatsConfig)
@@ -226,6 +265,25 @@ def settled(plan: Experiment) -> Experiment:
     suits = PRESETS["light"] if whole else Augmentation() if head else TAIL_MIXING
     augment = suits if plan.augment is None else plan.augment
     return replace(plan, model=replace(model, depth=depth, views=views), recipe=recipe, augment=augment)
+
+
+def check_threshold(plan: Experiment, classes: tuple[str, ...]) -> None:
+    """Refuse early what the end of a run could not do.
+
+    Raises:
+        UserError: a threshold is asked for with other than two classes, of a class that is not there, or to be fitted
+            where no picture is left to fit it on.
+    """
+    wish = plan.threshold
+    if wish == ThresholdConfig():
+        return
+    if len(classes) != 2:
+        fix = "leave [threshold] out: the most probable class is named"
+        raise UserError(f"a threshold is for two classes, and here are {len(classes)}", fix)
+    wish.positive_of(classes)
+    if wish.fitted and plan.training.refit:
+        fix = "leave --refit out, or give the threshold itself: --set threshold.value=0.3"
+        raise UserError("with --refit no picture is left to find a threshold with", fix)
 
 
 def is_pretrained(plan: Experiment) -> bool:

@@ -240,7 +240,9 @@ def test_resampled_intervals_cover_what_they_promise():
         ({"probabilities": np.full((2, 4), 0.5)}, "sum to 1"),
         ({"probabilities": np.array([[0.25] * 4, [-0.5, 0.5, 0.5, 0.5]])}, "lie in 0 to 1"),
         ({"probabilities": np.array([[0.25] * 4, [np.inf, 0, 0, 0]])}, "of 1 pictures hold NaN or infinity"),
-        ({"threshold": 0.5}, "for two classes"),
+        ({"positive": "class 1"}, "for two classes"),
+        ({"predicted": np.array([0, 4])}, "predicted must be integers from 0 to 3"),
+        ({"predicted": np.array([0])}, "predicted must be integers of shape"),
         ({"groups": np.array([1])}, "groups must be integers"),
         ({"class_names": ["a", "a", "b", "c"]}, "must differ"),
         ({"level": 95.0}, "between 0 and 1"),
@@ -262,20 +264,24 @@ def test_ten_thousand_pictures_take_seconds_not_minutes():
     assert time.perf_counter() - start < 10  # measured: 1.2 s on two cores
 
 
-def test_sensitivity_and_specificity_are_those_at_the_stored_threshold():
+def test_all_that_counts_named_pictures_follows_the_rule_that_named_them():
     labels, rows, groups = part(classes=2, signal=1.0)
-    evidence = classification_evidence(labels, rows, groups, names(2), threshold=0.2)
     called = rows[:, 1] >= 0.2
+    evidence = classification_evidence(labels, rows, groups, names(2), predicted=called.astype(int), positive="class 1")
     scores = evidence["scores"]
-    assert evidence["threshold"] == 0.2
+    plain = classification_evidence(labels, rows, groups, names(2))
+    assert scores["accuracy"]["value"] == pytest.approx((called == labels).mean())
+    assert evidence["confusion"][0][1] == (called & (labels == 0)).sum()
+    for same in ("macro_auroc", "log_loss", "brier"):  # these are of the probabilities
+        assert scores[same] == plain["scores"][same]
     assert scores["sensitivity"]["value"] == pytest.approx(called[labels == 1].mean())
     assert scores["specificity"]["value"] == pytest.approx(1 - called[labels == 0].mean())
-    assert scores["sensitivity"]["value"] > evidence["classes"]["class 1"]["recall"]["value"]  # a low threshold
+    assert scores["sensitivity"]["value"] == evidence["classes"]["class 1"]["recall"]["value"]
+    assert scores["sensitivity"]["value"] > plain["classes"]["class 1"]["recall"]["value"]  # a low threshold
     for name, own in (("sensitivity", 1), ("specificity", 0)):
         assert scores[name]["low"] < scores[name]["value"] < scores[name]["high"]
         assert (scores[name]["images"], scores[name]["groups"]) == ((labels == own).sum(), 10)
-        assert scores[name]["method"].endswith("second class from 0.2")
-    assert "sensitivity" not in classification_evidence(labels, rows, groups, names(2))["scores"]
+    assert "sensitivity" not in plain["scores"]
 
 
 def test_one_group_that_is_the_whole_test_part_is_named_and_has_no_interval():

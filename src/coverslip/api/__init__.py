@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from coverslip.api.maps import explain
 from coverslip.api.plans import plan, unfinished
+from coverslip.api.predicting import predict, predict_in_parts, predict_to
 from coverslip.api.studies import resume_study, study_folder, tune
 from coverslip.api.training import audit, find_rate, train
-from coverslip.api.use import compare, evaluate, evaluate_any, load, predict, report
+from coverslip.api.use import compare, evaluate, evaluate_any, load, report
 
 __all__ = [
     "audit",
@@ -21,6 +22,8 @@ __all__ = [
     "load",
     "plan",
     "predict",
+    "predict_in_parts",
+    "predict_to",
     "report",
     "resume_study",
     "study_folder",

@@ -1,4 +1,4 @@
-"""What is done with trained models: predict, evaluate, compare, report."""
+"""What is done with trained models: load, evaluate, compare, report."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from coverslip.assessment import assess
 from coverslip.comparison import compare_runs
 from coverslip.data.cache import with_status
 from coverslip.data.groups import fill_in_times
 from coverslip.data.scan import scan
-from coverslip.data.sources.loose import as_given, pictures_of
 from coverslip.data.summary import file_notes, relative_root, summarize
 from coverslip.data.table import ImageTable
 from coverslip.errors import UserError
@@ -28,7 +25,7 @@ from coverslip.reporting.compare_page import write_comparison
 from coverslip.reporting.run_files import read_run
 from coverslip.reporting.run_page import write_report
 from coverslip.runs import Run, claim_run_folder
-from coverslip.settings import DataConfig, Experiment
+from coverslip.settings import DataConfig, Experiment, ModelConfig
 from coverslip.storage import write_text
 
 if TYPE_CHECKING:
@@ -37,10 +34,11 @@ from coverslip.api.training import tidy
 
 
 def load(folder: str | Path, *, network: object | None = None) -> Predictor:
-    """The trained model of a run.
+    """The trained model of a run, or an ONNX model from elsewhere.
 
     Args:
-        folder: the run.
+        folder: the run; or an ONNX file, or a folder with one: what such a file does not say of itself stands in a
+            ``model.json`` beside it, and one to fill in is written where there is none.
         network: where the run was trained with a network of your own, that network again (with any weights).
 
     Raises:
@@ -49,24 +47,6 @@ def load(folder: str | Path, *, network: object | None = None) -> Predictor:
     if network is not None:
         add_own(network)
     return Predictor.load(Run.open(folder))
-
-
-def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progress = SILENT) -> pl.DataFrame:
-    """Classify pictures with a trained model; nothing is trained.
-
-    Args:
-        folder: the run.
-        paths: files and folders.
-        progress: told of the stage.
-
-    Returns:
-        A row a picture: path (as given, or below the folder given), label (null), group (null), predicted, confidence,
-        one column ``p:CLASS`` a class, and error, which says why a file could not be read.
-    """
-    table = pictures_of(paths)
-    predictions, _ = load(folder).predict(table, progress)
-    shown = as_given([table.root / name for name in table.paths], paths)
-    return predictions.with_columns(pl.Series("path", shown, dtype=pl.String))
 
 
 def evaluate(
@@ -80,7 +60,7 @@ def evaluate(
     """Score a trained model on new labelled pictures: test.json, predictions.csv and a page.
 
     Args:
-        folder: the run.
+        folder: the run, or an ONNX file (see `load`).
         source: a folder of class folders, a table or an ``.npz`` file; its classes must be among the model's.
         out: where to write; must not exist; by default ``runs/evaluate-NAME-DATE-N``.
         group: as for `scan`.
@@ -124,9 +104,10 @@ def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, grou
     rows = table.rows()
     if not rows:
         raise UserError(f"none of the {len(table)} pictures can be read", f"the first: {facts['status'][0]}")
-    for note in file_notes(table, facts, model.spec.fit):
+    for note in [*model.notes, *file_notes(table, facts, model.spec.fit)]:
         log.note(f"note: {note}")
-    write_plan(Experiment(data=DataConfig(source=source, group=group)), there.experiment_file)
+    plan = Experiment(data=DataConfig(source=source, group=group), model=ModelConfig(network=model.design.network))
+    write_plan(plan, there.experiment_file)
     table.frame.write_csv(there.table_file)
     predictions = predictions.with_columns(table.frame["group"])
     predictions.write_csv(there.predictions_file, float_precision=6)
@@ -140,6 +121,9 @@ def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, grou
             f"{known:,} of these {len(rows):,} pictures are among those the model was trained on: the scores flatter it"
         )
         evidence["warnings"].insert(0, warning)
+    evidence["warnings"] += model.notes
+    if model.notes and model.task.temperature == 1:  # nobody looked for one
+        evidence["calibration"]["temperature"] = None
     there.write_json(there.test_file, evidence)
 
 

@@ -11,7 +11,7 @@ from coverslip.cli.terminal import print_result, quoted
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, with its model.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or an ONNX file.")],
     source: Annotated[Path, typer.Argument(help="New labelled pictures: folder of class folders, table, or .npz.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write; must not exist.")] = None,
     group: Annotated[str, typer.Option(help="What keeps pictures together: a column, a pattern, or 'parent'.")] = "",

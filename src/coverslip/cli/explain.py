@@ -9,7 +9,7 @@ import typer
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, with its model.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or an ONNX file.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="Pictures, and folders of pictures.")] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", help="A class to show, besides the true and the predicted one.")
@@ -38,9 +38,9 @@ def explain(
     from coverslip.cli.terminal import quoted
     from coverslip.explaining.saving import safe_name
     from coverslip.progress import TerminalProgress
-    from coverslip.runs import Explained, Run, next_free
+    from coverslip.runs import Explained, ForeignRun, Run, next_free
 
-    there, progress = Run(run), TerminalProgress()
+    there, progress = Run.open(run), TerminalProgress()
     if out is None and test:
         out = there.explained_test_folder
     elif out is None:
@@ -67,7 +67,9 @@ def explain(
         typer.echo(sentence)
     written = Explained(out)
     typer.echo(f"page: {written.page_file}")
-    if found.review is None and found.pictures:
+    if isinstance(there, ForeignRun):
+        typer.echo("next: open the page; then pictures that it gets wrong")
+    elif found.review is None and found.pictures:
         typer.echo(f"next: open the page; then the whole test part: coverslip explain {quoted(run)} --test")
     elif found.review is not None:
         typer.echo(f"next: open the page, and give the clusters of mistakes names in {quoted(written.clusters_file)}")

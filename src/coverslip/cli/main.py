@@ -13,14 +13,17 @@ from coverslip.cli import (
     audit,
     cache,
     compare,
+    course,
     demo,
     evaluate,
     explain,
+    export,
     leaves,
     networks,
     predict,
     preview,
     report,
+    serve,
     train,
     tune,
 )
@@ -50,7 +53,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, leaves, audit, preview, networks, train, tune, evaluate, compare, predict, explain, report, cache):
+for module in (
+    demo,
+    leaves,
+    audit,
+    preview,
+    networks,
+    train,
+    tune,
+    evaluate,
+    compare,
+    predict,
+    explain,
+    export,
+    report,
+    serve,
+    cache,
+    course,
+):
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))
 

@@ -12,31 +12,27 @@ from coverslip.errors import UserError
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, with its model.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or an ONNX file.")],
     paths: Annotated[list[Path], typer.Argument(help="Pictures, and folders of pictures.")],
     out: Annotated[
         Path | None, typer.Option(help="CSV file to write; must not exist. Default: standard output.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an --out that was interrupted; same bytes at the end.")
+    ] = False,
 ) -> None:
     """Name the class of pictures, with a probability for each class, as CSV. Never trains."""
     from coverslip import api
     from coverslip.progress import TerminalProgress
-    from coverslip.storage import write_text
 
-    if out is not None and out.exists():
-        raise UserError(f"{str(out)!r} exists already", "choose another --out, or remove it first")
+    if resume and out is None:
+        raise UserError("--resume goes on with a file, and none is named", "give the same --out as before")
     progress = TerminalProgress()
-    predictions = api.predict(run, paths, progress=progress)
-    text = predictions.write_csv(float_precision=6)
-    unread = predictions["error"].drop_nulls().len()
-    if out is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    else:
-        write_text(out, text)
-        progress.note(f"{predictions.height:,} pictures -> {out}")
-    counts = predictions["predicted"].drop_nulls().value_counts(sort=True)
-    shown = ", ".join(f"{name} {count:,}" for name, count in counts.head(8).iter_rows())
+    found = api.predict_to(run, paths, sys.stdout if out is None else out, resume=resume, progress=progress)
+    if out is not None:
+        progress.note(f"{found.pictures:,} pictures -> {out}")
+    shown = ", ".join(f"{name} {count:,}" for name, count in list(found.classes.items())[:8])
     progress.note(
-        f"predicted: {shown or 'nothing'}" + (f"; {unread} could not be read (column error)" if unread else "")
+        f"predicted: {shown or 'nothing'}"
+        + (f"; {found.unread:,} could not be read (column error)" if found.unread else "")
     )

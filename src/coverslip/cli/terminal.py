@@ -41,6 +41,12 @@ def print_result(evidence: dict[str, Any], report: Path, following: str, warning
     for name, value in evidence["scores"].items():
         table.add_row(name.replace("_", " "), format_interval(value))
     console.print(table)
+    threshold = evidence.get("threshold")
+    if threshold is not None:
+        said = f"named {threshold['class_name']!r} from a probability of {threshold['value']:.3g} on"
+        console.print(
+            f"{said}: sensitivity is of its pictures, specificity of the others", markup=False, soft_wrap=True
+        )
     for warning in [*evidence["warnings"], *warnings]:
         console.print(f"note: {warning}", markup=False, soft_wrap=True)
     console.print(f"report: {report}", markup=False, soft_wrap=True)

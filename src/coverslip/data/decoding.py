@@ -85,6 +85,8 @@ def decode_all(
     stage: Stage,
     *,
     widen: bool = True,
+    looks: bool = True,
+    ahead: int = 0,
 ) -> Iterator[Chunk]:
     """Decode every picture once, in order; a broken file gives a row of zeros and its reason in ``status``.
 
@@ -96,23 +98,41 @@ def decode_all(
         fit: ``pad``, ``squash`` or ``crop``.
         stage: is advanced picture by picture.
         widen: raise `FormatError` at a picture that ``form`` cannot hold; otherwise it counts as unreadable.
+        looks: also note what only an audit asks for: brightness and the like, and hashes of the file and its pixels.
+        ahead: pictures that may wait decoded until they are wanted, at least; memory stays flat all the same.
     """
     import torch
 
     def work(some: Sequence[str]) -> Chunk:
-        return _decode_chunk(source, some, form, size, fit, widen)
+        return _decode_chunk(source, some, form, size, fit, widen, looks)
 
     threads, before = cores(), torch.get_num_threads()
     chunks = (paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK))
     # Each worker resizes on its own core; PyTorch's own threads would only get into each other's way.
     pool = ThreadPoolExecutor(threads, "decode", initializer=torch.set_num_threads, initargs=(1,))
     try:
-        for chunk in _in_order(pool, work, chunks, ahead=2 * threads):
+        for chunk in _in_order(pool, work, chunks, ahead=max(2 * threads, -(-ahead // CHUNK))):
             stage.advance(len(chunk.facts))
             yield chunk
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(before)
+
+
+def decode_one(data: bytes, form: PixelFormat, size: tuple[int, int], fit: str) -> tuple[Decoded, Pixels]:
+    """One picture from memory: as the file has it, and its row as `decode_all` would make it, (H, W, C).
+
+    Args:
+        data: the whole file.
+        form: channels and depth of the row.
+        size: (height, width), pixels.
+        fit: ``pad``, ``squash`` or ``crop``.
+
+    Raises:
+        UnreadableError: as `coverslip.data.image.decode`; or ``form`` cannot hold it.
+    """
+    decoded = decode(data, size)
+    return decoded, fit_batch(_in_format(decoded.pixels, form, widen=False)[None], size, fit)[0]
 
 
 def guess_format(source: Source, paths: Sequence[str]) -> PixelFormat:
@@ -159,7 +179,7 @@ def _open(source: Source, path: str, needed: tuple[int, int]) -> tuple[Decoded |
 
 
 def _decode_chunk(
-    source: Source, paths: Sequence[str], form: PixelFormat, size: tuple[int, int], fit: str, widen: bool
+    source: Source, paths: Sequence[str], form: PixelFormat, size: tuple[int, int], fit: str, widen: bool, looks: bool
 ) -> Chunk:
     pixels = np.zeros((len(paths), *size, form.channels), form.depth)
     facts: list[dict[str, object]] = []
@@ -176,7 +196,9 @@ def _decode_chunk(
     for number, path in enumerate(paths):
         decoded, data = _open(source, path, size)
         fact: dict[str, object] = dict.fromkeys(FACTS)
-        fact |= {"path": path, "bytes": len(data), "file_hash": xxhash.xxh3_128_hexdigest(data)}
+        fact |= {"path": path, "bytes": len(data)}
+        if looks:
+            fact["file_hash"] = xxhash.xxh3_128_hexdigest(data)
         facts.append(fact)
         if isinstance(decoded, str):
             fact["status"] = decoded
@@ -189,7 +211,7 @@ def _decode_chunk(
             "turned": decoded.turned,
             "pages": decoded.pages,
             "survives": survives(decoded.width, decoded.height, size, fit),
-            "pixel_hash": _hash(decoded.pixels),
+            "pixel_hash": _hash(decoded.pixels) if looks else None,
             "camera": decoded.origin.camera,
             "taken": decoded.origin.taken,
             "encoder": decoded.origin.encoder,
@@ -207,10 +229,11 @@ def _decode_chunk(
             resize_held()
             held = 0
     resize_held()
-    for number, (fact, looks) in enumerate(zip(facts, looks_of(pixels, boxes), strict=True)):
+    measured = looks_of(pixels, boxes) if looks else [{} for _ in boxes]
+    for number, (fact, values) in enumerate(zip(facts, measured, strict=True)):
         if fact["status"] == "ok":
             fact["row_hash"] = _hash(pixels[number])
-            fact.update(looks)
+            fact.update(values)
     return Chunk(pixels, facts)
 
 

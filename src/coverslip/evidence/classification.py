@@ -28,7 +28,8 @@ def classification_evidence(
     groups: NDArray[np.integer[Any]] | None,
     class_names: Sequence[str],
     *,
-    threshold: float | None = None,
+    predicted: NDArray[np.integer[Any]] | None = None,
+    positive: str | None = None,
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -46,23 +47,25 @@ def classification_evidence(
 
     Args:
         labels: (N,) integers, the true class of each picture, 0 to K - 1.
-        probabilities: (N, K) floats, 0 to 1, each row sums to 1. The predicted class is the first of the largest.
+        probabilities: (N, K) floats, 0 to 1, each row sums to 1.
         groups: (N,) integers, any values: what was photographed several times (leaf, patient, slide). None where
             each picture stands for itself.
         class_names: K different names, in the order of the columns.
-        threshold: for two classes, 0 to 1: sensitivity and specificity of calling a picture the second class where
-            its probability is at least this. It must have been fixed before, on other pictures.
+        predicted: (N,) integers, the class that each picture was named as, where a rule that was fixed before, on
+            other pictures, names them (a `threshold`). None: the first of the largest probabilities.
+        positive: for two classes, the one that is looked for: also sensitivity (its recall) and specificity (that of
+            the other).
         level: of the intervals, between 0 and 1.
         resamples: of the bootstrap, at least 100.
         seed: of the bootstrap.
 
     Returns:
         A dictionary of plain Python values without NaN. For recall, ``images`` and ``groups`` count the pictures of
-        the class, for precision the pictures predicted as the class. ``threshold`` only where one was given.
+        the class, for precision the pictures predicted as the class.
 
     Raises:
         ValueError: no picture; shapes that do not agree; NaN or infinity; a label, probability, level or number out
-            of range; a threshold with other than two classes.
+            of range; a positive class that is none of two.
 
     >>> labels = np.array([0] * 30 + [1] * 30)
     >>> sure = np.where(np.arange(60) % 10 == 0, 0.4, 0.9)          # every tenth picture is wrong
@@ -73,9 +76,9 @@ def classification_evidence(
     """
     if not 0 < level < 1 or resamples < 100:
         raise ValueError(f"level must lie between 0 and 1 and resamples be 100 or more, not {level} and {resamples}")
-    part = check_part(labels, probabilities, groups, class_names)
-    if threshold is not None and (part.classes != 2 or not 0 <= threshold <= 1):
-        raise ValueError(f"a threshold is for two classes and lies in 0 to 1, not {threshold} for {part.classes}")
+    part = check_part(labels, probabilities, groups, class_names, predicted=predicted)
+    if positive is not None and (part.classes != 2 or positive not in class_names):
+        raise ValueError(f"a positive class is for two classes and one of them, not {positive!r} of {part.classes}")
     scored = PartScores(part, [*SHOWN[1:], *CLASS_SCORES])
     sums = read_sums(scored.sums, part.classes)
     images = sums.images
@@ -87,8 +90,10 @@ def classification_evidence(
         name: _class_scores(part, number, scored.sums, draws, level, method) for number, name in enumerate(class_names)
     }
     scores = {name: whole_score(name, part, scored.sums, draws, level, method) for name in SHOWN}
-    if threshold is not None:
-        scores |= _at_threshold(part, threshold, level)
+    if positive is not None:
+        recalls = {name: entry["recall"].copy() for name, entry in classes.items()}
+        scores["sensitivity"] = recalls.pop(positive)
+        scores["specificity"] = recalls.popitem()[1]
 
     confusion = np.zeros((part.classes, part.classes), dtype=np.int64)
     np.add.at(confusion, (part.labels, part.predicted), 1)
@@ -97,7 +102,6 @@ def classification_evidence(
         "groups": len(images),
         "grouped": part.grouped,
         "level": level,
-        **({} if threshold is None else {"threshold": threshold}),
         "scores": scores,
         "classes": classes,
         "confusion": confusion.tolist(),
@@ -160,20 +164,6 @@ def _class_scores(
         column, freedom = f"{name} {number}", fewest - 1
         entry[name] = basis.drawn(draws, column, method, fewest=fewest, freedom=freedom, undefined=undefined)
     return entry | {"images": basis.images, "groups": basis.groups}
-
-
-def _at_threshold(part: ScoredPart, threshold: float, level: float) -> dict[str, Score]:
-    """Sensitivity (of the second class) and specificity where a probability at or over ``threshold`` names it."""
-    called = part.probabilities[:, 1] >= threshold
-    number, found = int(part.groups.max()) + 1, {}
-    for name, side in (("sensitivity", 1), ("specificity", 0)):
-        own = part.labels == side
-        hits = np.bincount(part.groups[own & (called == side)], minlength=number).astype(np.float64)
-        counts = np.bincount(part.groups[own], minlength=number).astype(np.float64)
-        absent = "" if own.any() else "no picture of this class in the test part"
-        note = f", second class from {threshold:g}"
-        found[name] = proportion(hits, counts, level, grouped=part.grouped, undefined=absent, note=note)
-    return found
 
 
 def part_warnings(part: ScoredPart) -> list[str]:

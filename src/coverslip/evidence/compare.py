@@ -29,6 +29,7 @@ def compare(
     groups: NDArray[np.integer[Any]] | None,
     class_names: Sequence[str],
     *,
+    predicted: Mapping[str, NDArray[np.integer[Any]]] | None = None,
     score: str = "accuracy",
     reference: str | None = None,
     level: float = 0.95,
@@ -55,6 +56,7 @@ def compare(
             in precision, all are taken at the coarsest, so that a stored 0 costs every model the same.
         groups: (N,) integers; None where each picture stands for itself.
         class_names: K different names, in the order of the columns.
+        predicted: model -> (N,) the class that it named each picture as; None: the most probable.
         score: "accuracy", "balanced_accuracy", "macro_f1", "mcc", "macro_auroc", "macro_auprc", "log_loss", "brier"
             or "ece"; of the last three, lower is better.
         reference: one of the models.
@@ -89,7 +91,7 @@ def compare(
     if not 0 < level < 1 or resamples < 100 or not smallest > 0:
         raise ValueError(f"level is {level}, resamples {resamples}, smallest {smallest}: see the docstring")
     names = list(probabilities)
-    parts = _same_parts(labels, probabilities, groups, class_names)
+    parts = _same_parts(labels, probabilities, groups, class_names, predicted or {})
     part = parts[0]
     scored = [PartScores(each, [score]) for each in parts]
     images = read_sums(scored[0].sums, part.classes).images
@@ -149,6 +151,7 @@ def _same_parts(
     probabilities: Mapping[str, NDArray[np.floating[Any]]],
     groups: NDArray[np.integer[Any]] | None,
     class_names: Sequence[str],
+    predicted: Mapping[str, NDArray[np.integer[Any]]],
 ) -> list[ScoredPart]:
     """What each model said, rows in the same order for all."""
     arrays = {name: np.asarray(rows) for name, rows in probabilities.items()}
@@ -161,9 +164,11 @@ def _same_parts(
         if broken:
             raise ValueError(f"{name}: the probabilities of {broken} pictures hold NaN or infinity")
     coarsest = min((rows.dtype for rows in arrays.values()), key=lambda dtype: dtype.itemsize)
-    rounded = [rows.astype(coarsest) for rows in arrays.values()]
-    order_by = np.concatenate(rounded, axis=1).astype(np.float64)
-    return [check_part(labels, rows, groups, class_names, order_by) for rows in rounded]
+    rounded = {name: rows.astype(coarsest) for name, rows in arrays.items()}
+    order_by = np.concatenate(list(rounded.values()), axis=1).astype(np.float64)
+    return [
+        check_part(labels, rows, groups, class_names, order_by, predicted.get(name)) for name, rows in rounded.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -217,7 +222,9 @@ def _counts(parts: list[ScoredPart], names: list[str], pair: tuple[int, int]) ->
     return {
         "first": names[pair[0]],
         "second": names[pair[1]],
-        "identical": bool((first.probabilities == second.probabilities).all()),
+        "identical": bool(
+            (first.probabilities == second.probabilities).all() and (first.predicted == second.predicted).all()
+        ),
         "only_first_right": int((right & ~also).sum()),
         "only_second_right": int((also & ~right).sum()),
         "named_differently": int((first.predicted != second.predicted).sum()),

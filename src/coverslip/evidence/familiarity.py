@@ -77,10 +77,8 @@ class Familiarity:
         for unit in _unit_blocks(features):
             inside, left_over = self._project(unit)
             nearest, mean = (_squares(inside, some).min(axis=1) for some in (self.reference, self.means))
-            floor = TINY * inside.shape[1]  # a training picture itself is at no distance
-            logs = [np.log(np.maximum(each, least)) for each, least in ((nearest, floor), (mean, floor))]
-            parts.append((logs[0] + logs[1] + np.log(np.maximum(left_over, TINY))) / 6)
-        return np.exp(np.concatenate(parts).astype(np.float64))
+            parts.append(_score(nearest, mean, left_over, inside.shape[1]))
+        return np.concatenate(parts)
 
     def familiar(self, features: Features) -> NDArray[np.bool_]:
         """(N, D) features -> (N,) whether each picture is like the training pictures."""
@@ -126,6 +124,44 @@ class Familiarity:
         inside = centered @ self.directions
         left_over = (centered**2).sum(axis=1) - (inside**2).sum(axis=1)
         return np.asarray(inside @ self.whitening, dtype=np.float32), left_over
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What `Looker.look` found of N pictures.
+
+    Attributes:
+        score: float64 (N,), as `Familiarity.score`.
+        nearest: int64 (N, k), as `Familiarity.nearest`.
+        distance: float32 (N, k), to each of those, in units of the spread within classes.
+    """
+
+    score: NDArray[np.float64]
+    nearest: NDArray[np.int64]
+    distance: FloatArray
+
+
+class Looker:
+    """A `Familiarity` with what all its answers share worked out once: for few pictures, asked about many times."""
+
+    def __init__(self, familiarity: Familiarity) -> None:
+        self.familiarity = familiarity
+        self._rows = [_wide(each) for each in (familiarity.reference, familiarity.means)]
+
+    def look(self, features: Features, k: int = 3) -> Looked:
+        """Score, nearest training pictures and their distances of (N, D) features; N is best kept under 1,024."""
+        own, k = self.familiarity, min(k, len(self.familiarity.reference))
+        unit = np.concatenate([np.empty((0, len(own.center)), np.float32), *_unit_blocks(features)])
+        inside, left_over = own._project(unit)
+        away, means = (_squares_from(inside, *each) for each in self._rows)
+        some = np.argpartition(away, k - 1, axis=1)[:, :k]
+        squares = np.take_along_axis(away, some, axis=1)
+        order = np.argsort(squares, axis=1, kind="stable")
+        return Looked(
+            _score(squares.min(axis=1), means.min(axis=1), left_over, inside.shape[1]),
+            np.take_along_axis(some, order, axis=1).astype(np.int64),
+            np.sqrt(np.take_along_axis(squares, order, axis=1)),
+        )
 
 
 def fit_familiarity(
@@ -210,8 +246,24 @@ def _unit_blocks(features: Features) -> Iterator[FloatArray]:
         yield block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), TINY)
 
 
+def _score(nearest: FloatArray, mean: FloatArray, left_over: FloatArray, directions: int) -> NDArray[np.float64]:
+    """The three squared distances of each picture, (N,) -> one number."""
+    floor = TINY * directions  # a training picture itself is at no distance
+    logs = [np.log(np.maximum(each, floor)) for each in (nearest, mean)]
+    return np.exp(((logs[0] + logs[1] + np.log(np.maximum(left_over, TINY))) / 6).astype(np.float64))
+
+
 def _squares(some: FloatArray, others: NDArray[np.floating[Any]]) -> FloatArray:
     """(A, R), (B, R) -> squared distances (A, B)."""
-    right = others.astype(np.float32)
-    away = (some**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * some @ right.T
+    return _squares_from(some, *_wide(others))
+
+
+def _wide(rows: NDArray[np.floating[Any]]) -> tuple[FloatArray, FloatArray]:
+    """(B, R) -> the same in float32, and the squared length of each row, (B,)."""
+    wide = rows.astype(np.float32)
+    return wide, (wide**2).sum(axis=1)
+
+
+def _squares_from(some: FloatArray, rows: FloatArray, lengths: FloatArray) -> FloatArray:
+    away = (some**2).sum(axis=1)[:, None] + lengths - 2 * some @ rows.T
     return np.asarray(np.maximum(away, 0))

@@ -19,7 +19,7 @@ class ScoredPart:
 
     labels: IntArray  # (N,) 0 to K - 1
     probabilities: FloatArray  # (N, K)
-    predicted: IntArray  # (N,) the first of the largest probabilities
+    predicted: IntArray  # (N,) the first of the largest probabilities, unless another rule named the pictures
     loss: FloatArray  # (N,) minus the logarithm of the true class's probability
     groups: IntArray  # (N,) 0 to G - 1, none left out
     grouped: bool  # false where each picture is its own group
@@ -41,6 +41,7 @@ def check_part(
     groups: NDArray[np.integer[Any]] | None,
     class_names: Sequence[str],
     order_by: FloatArray | None = None,
+    predicted: NDArray[np.integer[Any]] | None = None,
 ) -> ScoredPart:
     """Refuse what cannot be scored; see `classification_evidence` for the arguments.
 
@@ -48,7 +49,8 @@ def check_part(
     given. Several models of the same pictures must be put in the same order.
 
     Raises:
-        ValueError: no picture; shapes that do not agree; NaN or infinity; a label or probability out of range.
+        ValueError: no picture; shapes that do not agree; NaN or infinity; a label, probability or named class out of
+            range.
 
     >>> check_part(np.array([0, 2]), np.full((2, 2), 0.5), None, ["healthy", "rust"])
     Traceback (most recent call last):
@@ -70,6 +72,11 @@ def check_part(
     if rows.min() < 0 or np.abs(rows.sum(axis=1) - 1).max() > 1e-3:
         raise ValueError("probabilities must lie in 0 to 1, and each row must sum to 1")
     codes = _group_codes(groups, labels.shape)
+    named = rows.argmax(axis=1) if predicted is None else np.asarray(predicted)
+    if named.shape != labels.shape or not np.issubdtype(named.dtype, np.integer):
+        raise ValueError(f"predicted must be integers of shape {labels.shape}, not {named.dtype} of {named.shape}")
+    if named.min() < 0 or named.max() >= len(class_names):
+        raise ValueError(f"predicted must be integers from 0 to {len(class_names) - 1}")
 
     order = np.lexsort([*(rows if order_by is None else order_by).T, labels, codes])
     labels, rows = labels[order].astype(np.int64), rows[order]
@@ -78,7 +85,7 @@ def check_part(
     return ScoredPart(
         labels=np.asarray(labels, dtype=np.int64),
         probabilities=rows,
-        predicted=rows.argmax(axis=1),
+        predicted=named[order].astype(np.int64),
         loss=-np.log(chance),
         groups=np.arange(len(labels)) if groups is None else codes[order],
         grouped=groups is not None,

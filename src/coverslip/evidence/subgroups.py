@@ -27,6 +27,7 @@ def subgroup_scores(
     values: Sequence[str | float | None],
     class_names: Sequence[str],
     *,
+    predicted: Labels | None = None,
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -43,6 +44,7 @@ def subgroup_scores(
         groups: (N,) integers, or None where each picture stands for itself.
         values: N entries of the column; None and "" are shown as "". Over 10 different numbers are put in quarters.
         class_names: K names.
+        predicted: (N,) the class that each picture was named as; None: the most probable.
         level: of the intervals.
         resamples: of the bootstrap and of the test.
         seed: of both.
@@ -55,7 +57,7 @@ def subgroup_scores(
     Raises:
         ValueError: as `check_part`; another number of values; over 30 different ones.
     """
-    part = check_part(labels, probabilities, groups, class_names)
+    part = check_part(labels, probabilities, groups, class_names, predicted=predicted)
     if len(values) != len(part.labels):
         raise ValueError(f"{len(part.labels)} pictures, but {len(values)} values")
     names = _named(values)
@@ -63,18 +65,26 @@ def subgroup_scores(
     if len(different) > MOST_VALUES:
         raise ValueError(f"{len(different)} different values, at most {MOST_VALUES} can be shown")
     truth, rows = np.asarray(labels), np.asarray(probabilities)
+    named = rows.argmax(axis=1) if predicted is None else np.asarray(predicted)
     ids = np.arange(len(truth)) if groups is None else np.asarray(groups)
     entries = []
     for number in np.argsort(-counts, kind="stable"):
         mine = codes == number
         some = None if groups is None else ids[mine]
         found = classification_evidence(
-            truth[mine], rows[mine], some, class_names, level=level, resamples=resamples, seed=seed
+            truth[mine],
+            rows[mine],
+            some,
+            class_names,
+            predicted=named[mine],
+            level=level,
+            resamples=resamples,
+            seed=seed,
         )
         entry = {"value": str(different[number]), "images": found["images"], "groups": found["groups"]}
         entry |= {name: found["scores"][name] for name in ("accuracy", "balanced_accuracy")}
         entries.append(entry | {"warning": _warning(found["groups"], part.unit)})
-    right = rows.argmax(axis=1) == truth
+    right = named == truth
     p, reason = _test(truth, right, np.unique(ids, return_inverse=True)[1], codes, resamples, seed)
     return {"values": entries, "p": p, "reason": reason, "says": _sentence(entries, p, part.unit)}
 

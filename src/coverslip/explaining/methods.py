@@ -15,6 +15,7 @@ from coverslip.heatmaps.gradients import GRADIENTS, gradient_map
 from coverslip.heatmaps.heatmap import FloatArray
 from coverslip.heatmaps.occlusion import occlusion, score_drops
 from coverslip.heatmaps.randomization import Explain
+from coverslip.inference.foreign import is_foreign
 from coverslip.models.taps import Tap, find_tap, find_taps
 from coverslip.progress import SILENT, Progress
 from coverslip.registry import nearest
@@ -23,6 +24,10 @@ OCCLUSION = "occlusion"
 FEW = 4  # pictures for which methods that run the network many times are compared
 PLACES = 4  # a side, that a map should have
 COARSE = 8  # cells of an occlusion that is only compared with: a quarter of the runs
+UNTESTED = (
+    "the layers of an ONNX file cannot be looked into: occlusion is shown. Whether its maps can be believed was not "
+    "tested, since the weights cannot be put in random order"
+)
 WHOLE = "whole network"  # what a column is called where a method reads no layer
 
 
@@ -107,6 +112,14 @@ def choose_method(network: nn.Module, shape: tuple[int, int, int], name: str = "
     if name and name not in method_names():
         near = nearest(name, method_names())
         raise UserError(f"no method is called {name!r}", near)
+    if is_foreign(network):
+        if name not in ("", OCCLUSION) or layer:
+            wish = f"--layer {layer!r}" if layer else repr(name)
+            raise UserError(
+                f"{wish} looks into the layers of a network, and an ONNX file cannot be looked into",
+                f"use {OCCLUSION!r}, which suits every model; it is what is drawn without --method and --layer",
+            )
+        return Method(OCCLUSION, note=UNTESTED)
     if not name and not find_taps(network, shape) and not layer:
         note = "this network has no convolutions or patches, so there is no map of a layer: occlusion is shown"
         return Method(OCCLUSION, note=note)

@@ -98,12 +98,16 @@ def explain_pictures(
     """
     images = subjects.images(predictor, device)
     probabilities = _probabilities(network, subjects, predictor, device)
-    chosen = [choose_rows(row, label, asked) for row, label in zip(probabilities, subjects.labels, strict=True)]
+    named = predictor.task.named(probabilities).tolist()
+    chosen = [
+        choose_rows(row, label, asked, said)
+        for row, label, said in zip(probabilities, subjects.labels, named, strict=True)
+    ]
     table = [[number for number, _ in some] for some in chosen]
     with progress.stage(f"drawing {method.name}", len(subjects)) as stage:
         grids = method.grid(network, images, table)
         stage.advance(len(subjects))
-    tested = [asked[0] if asked else int(row.argmax()) for row in probabilities]
+    tested = [asked[0] if asked else said for said in named]
     together: Trust | None = None
     others: dict[str, FloatArray] = {}
     if trust:
@@ -121,7 +125,7 @@ def explain_pictures(
             for row, (number, _) in enumerate(chosen[place])
         )
         alone = None if together is None else trust_of(together, place, subjects)
-        best = int(probabilities[place].argmax())
+        best = named[place]
         label = subjects.labels[place]
         entry = ExplainedPicture(
             name=subjects.names[place],
@@ -149,9 +153,11 @@ def explain_pictures(
 
 
 def choose_rows(
-    probabilities: npt.NDArray[np.float64], label: int | None, asked: Sequence[int] = ()
+    probabilities: npt.NDArray[np.float64], label: int | None, asked: Sequence[int] = (), said: int | None = None
 ) -> list[tuple[int, str]]:
     """The classes of a grid and what each is to the picture: the true one, the predicted one, those asked, the next.
+
+    The predicted one is ``said``; without it the most probable.
 
     >>> choose_rows(np.array([0.1, 0.6, 0.05, 0.25]), 0)
     [(0, 'is'), (1, 'said'), (3, 'next')]
@@ -159,6 +165,7 @@ def choose_rows(
     [(1, 'is and said'), (2, 'asked'), (3, 'next')]
     """
     order = [int(number) for number in np.argsort(-probabilities, kind="stable")]
+    order = order if said is None else [said, *(number for number in order if number != said)]
     rows = [] if label is None or label == order[0] else [(label, "is")]
     rows.append((order[0], "is and said" if label == order[0] else "said"))
     rows += [(number, "asked") for number in dict.fromkeys(asked) if number not in (label, order[0])]

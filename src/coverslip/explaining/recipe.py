@@ -19,6 +19,7 @@ from coverslip.explaining.pictures import explain_pictures
 from coverslip.explaining.review import review_test
 from coverslip.explaining.review_figures import draw_review
 from coverslip.explaining.subjects import load_pictures, load_test
+from coverslip.inference.foreign import is_foreign
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.whole import whole_network
 from coverslip.progress import SILENT, Progress
@@ -68,6 +69,10 @@ def explain_run(
             raise UserError(f"the model knows no class {name!r}", nearest(name, names))
     device = pick_device()
     network = whole_network(predictor).to(device).to(memory_format=torch.channels_last)
+    foreign = is_foreign(network)
+    if foreign:
+        _need_looks(ideal, filters, test)
+        trust = False  # its tests put the weights in random order
     chosen = Method("")
     if paths or test:
         chosen = choose_method(network, (predictor.spec.channels, *predictor.spec.size), method, layer)
@@ -80,7 +85,7 @@ def explain_run(
         method=chosen.name,
         layer=chosen.columns[-1] if chosen.taps else "",
     )
-    notes = [*([chosen.note] if chosen.note else []), *(pictures.notes if pictures else ())]
+    notes = [*predictor.notes, *([chosen.note] if chosen.note else []), *(pictures.notes if pictures else ())]
     probes = border_probes(run)
     asked = [names.index(name) for name in classes]
     if pictures is not None:
@@ -118,6 +123,21 @@ def explain_run(
         drawings += draw_review(names, review, chosen)
         explanation = replace(explanation, review=review)
     return replace(explanation, drawings=drawings, notes=tuple(notes))
+
+
+def _need_looks(ideal: bool, filters: str, test: bool) -> None:
+    """An ONNX file is explained from outside, picture by picture.
+
+    Raises:
+        UserError: something else is wanted.
+    """
+    if ideal or filters:
+        raise UserError(
+            f"an ONNX file cannot be looked into, so {'--ideal' if ideal else '--filters'} cannot be drawn",
+            "name pictures: they are explained by occlusion",
+        )
+    if test:
+        raise UserError("an ONNX file has no test part of its own", "name pictures: they are explained by occlusion")
 
 
 def border_probes(run: Run) -> list[Mapping[str, Any]]:

@@ -149,7 +149,8 @@ def review_test(
         subjects.pixels, subjects.rows, subjects.keys, 1, progress, "features of the test part"
     )
     probabilities = predictor.probabilities(features)
-    predicted = probabilities.argmax(axis=1)
+    predicted = predictor.task.named(probabilities)
+    confidence = probabilities[np.arange(len(predicted)), predicted]
     labels = np.array([-1 if each is None else each for each in subjects.labels])
     parts: list[FloatArray] = []
     true_maps: dict[int, FloatArray] = {}
@@ -179,7 +180,7 @@ def review_test(
         names=subjects.names,
         labels=labels,
         predicted=predicted,
-        confidence=probabilities.max(axis=1),
+        confidence=confidence,
         maps=maps,
         true_maps=true_maps,
         means=means,
@@ -187,7 +188,7 @@ def review_test(
         looked_away=rank_looked_away(maps, middle if whole is None else whole),
         with_subject=whole is not None,
         clusters=with_names(clusters, subjects.names, cluster_names or {}),
-        examples=choose_examples(labels, predicted, probabilities.max(axis=1), len(classes), each=EACH),
+        examples=choose_examples(labels, predicted, confidence, len(classes), each=EACH),
         trust=_sampled(predictor, network, subjects, predicted, method, probes, device, progress) if trust else None,
         places=places,
         cluster_names=cluster_names or {},

@@ -11,6 +11,7 @@ from coverslip.figures.gallery import examples
 from coverslip.figures.histograms import histogram_figure
 from coverslip.figures.learning import FittedCurve, learning_curve_figure
 from coverslip.figures.matrix import confusion_figure
+from coverslip.figures.operating import operating_figure
 from coverslip.figures.pictures import contact_sheet
 from coverslip.figures.price import price_figure
 from coverslip.figures.probes import ProbeRow, probe_figure
@@ -45,6 +46,7 @@ __all__ = [
     "histogram_figure",
     "history",
     "learning_curve_figure",
+    "operating_figure",
     "price_figure",
     "probe_figure",
     "rate_batch_map",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -40,21 +40,29 @@ class Engine(Protocol):
         """(n, C, H, W) each -> (n, D) each, in the same order; n is at most ``batch``."""
         ...
 
+    def way_in(self) -> Callable[[Images], npt.NDArray[np.float32]]:
+        """A function of one batch, with the same answers as `run`: for whoever asks about few pictures many times.
+
+        Only one thread may use it at a time; another thread takes a way in of its own.
+        """
+        ...
+
 
 ENGINES: Registry[type[Any]] = Registry("engine")
 
 
-def open_engine(frozen: Frozen, spec: InputSpec, name: str | None = None) -> Engine:
+def open_engine(frozen: Frozen, spec: InputSpec, name: str | None = None, batch: int = CPU_BATCH) -> Engine:
     """The engine for this machine: OpenVINO on a CPU, PyTorch on a GPU or where OpenVINO is not installed.
 
     Args:
         frozen: the frozen part.
         spec: gives the input's shape.
         name: of an engine, to force one.
+        batch: pictures that go through together, where the engine has to be told before (OpenVINO).
     """
     if name is None:
         name = "openvino" if pick_device().type == "cpu" and _import_openvino() is not None else "torch"
-    engine: Engine = ENGINES[name](frozen, spec)
+    engine: Engine = ENGINES[name](frozen, spec, batch)
     return engine
 
 
@@ -64,11 +72,11 @@ class TorchEngine:
 
     name = "torch"
 
-    def __init__(self, frozen: Frozen, spec: InputSpec) -> None:
+    def __init__(self, frozen: Frozen, spec: InputSpec, batch: int = CPU_BATCH) -> None:
         import torch
 
         self.device = pick_device()
-        self.batch = CPU_BATCH if self.device.type == "cpu" else GPU_BATCH
+        self.batch = batch if self.device.type == "cpu" else GPU_BATCH
         self.prefix = frozen.module().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
@@ -85,6 +93,10 @@ class TorchEngine:
         finally:
             torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
 
+    def way_in(self) -> Callable[[Images], npt.NDArray[np.float32]]:
+        """See `Engine.way_in`."""
+        return lambda batch: next(self.run([batch]))
+
     def _to_device(self, batch: Images) -> torch.Tensor:
         import torch
 
@@ -96,12 +108,12 @@ class OpenVinoEngine:
     """OpenVINO on the CPU, 32-bit forced (its default on some processors is bfloat16); requests overlap."""
 
     name = "openvino"
-    batch = CPU_BATCH
 
-    def __init__(self, frozen: Frozen, spec: InputSpec) -> None:
+    def __init__(self, frozen: Frozen, spec: InputSpec, batch: int = CPU_BATCH) -> None:
         openvino = _import_openvino()
         assert openvino is not None
-        model = _converted(openvino, frozen, spec)
+        self.batch = batch
+        model = _converted(openvino, frozen, [batch, spec.channels, *spec.size])
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
         with same_signal_stack():
             self._compiled = openvino.Core().compile_model(model, "CPU", options)
@@ -127,6 +139,17 @@ class OpenVinoEngine:
             for request, _ in busy:
                 request.wait()
 
+    def way_in(self) -> Callable[[Images], npt.NDArray[np.float32]]:
+        """See `Engine.way_in`."""
+        request = self._compiled.create_infer_request()
+
+        def call(batch: Images) -> npt.NDArray[np.float32]:
+            request.infer({0: self._filled(batch)})
+            result: npt.NDArray[np.float32] = request.get_output_tensor(0).data[: len(batch)].copy()
+            return result
+
+        return call
+
     def _finish(self, busy: deque[tuple[Any, int]], free: list[Any]) -> npt.NDArray[np.float32]:
         """Wait for the oldest request and take its rows."""
         request, rows = busy[0]
@@ -142,9 +165,8 @@ class OpenVinoEngine:
         return np.concatenate([batch, np.zeros((lacking, *batch.shape[1:]), np.float32)]) if lacking else batch
 
 
-def _converted(openvino: Any, frozen: Frozen, spec: InputSpec) -> Any:
+def _converted(openvino: Any, frozen: Frozen, shape: list[int]) -> Any:
     """The network in OpenVINO's form; converting takes seconds, so it is kept in the cache folder."""
-    shape = [CPU_BATCH, spec.channels, *spec.size]
     name = digest("openvino", openvino.get_version(), frozen.key, shape)
     core = openvino.Core()
     with locked("engines", name):

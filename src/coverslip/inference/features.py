@@ -111,6 +111,26 @@ class FeatureExtractor:
             self._compute(pixels, missing, keys, store, progress, name)
         return store.rows([key for _, _, key in wanted])
 
+    def extract_once(self, pixels: Pixels, rows: Sequence[int], keys: Sequence[str]) -> Features:
+        """Like `extract` of one view, but what is computed is not kept: for more pictures than a cache should hold."""
+        store = self._opened_store()
+        wanted = [_key(keys[row], 0) for row in rows]
+        missing = {key: row for key, row in zip(wanted, rows, strict=True) if key not in store.places}
+        if not missing:
+            return store.rows(wanted).take(np.arange(len(wanted)))
+        places, size = list(missing.values()), self.engine.batch
+        batches = (self.spec.prepare(pixels[places[start : start + size]]) for start in range(0, len(places), size))
+        fresh = np.concatenate([_finite(part) for part in self.engine.run(batches)])
+        self.computed += len(fresh)
+        number = {key: place for place, key in enumerate(missing)}
+        mine = [place for place, key in enumerate(wanted) if key in missing]
+        result = np.empty((len(wanted), fresh.shape[1]), np.float16)
+        result[mine] = fresh[[number[wanted[place]] for place in mine]]
+        known = [place for place, key in enumerate(wanted) if key not in missing]
+        if known:
+            result[known] = store.rows([wanted[place] for place in known]).take(np.arange(len(known)))
+        return result
+
     def missing(self, rows: Sequence[int], keys: Sequence[str], views: int = 1) -> int:
         """How many views `extract` would have to compute."""
         store = self._opened_store()
@@ -268,6 +288,12 @@ def _key(row_hash: str, number: int) -> bytes:
 
 
 def _finite(features: npt.NDArray[np.float32]) -> Features:
+    lost = int(np.isnan(features).any(axis=1).sum())
+    if lost:
+        raise UserError(
+            f"the network gives NaN, which is no number, for {lost:,} of {len(features):,} pictures",
+            "find them by naming fewer pictures; a picture of one color is often the cause",
+        )
     half = features.astype(np.float16)
     if not np.isfinite(half).all():
         raise UserError("the network gives features that 16-bit numbers cannot hold", "use another network")

@@ -16,21 +16,39 @@ from safetensors.torch import load_file, save
 from coverslip.config import from_mapping, to_mapping
 from coverslip.data.decoding import FACTS, Chunk, PixelFormat, decode_all
 from coverslip.data.inputs import InputSpec
+from coverslip.data.sources.source import Source
 from coverslip.data.table import READ, ImageTable
 from coverslip.errors import UserError
+from coverslip.evidence.threshold import Threshold
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.design import Design
 from coverslip.models.freeze import frozen_part
 from coverslip.progress import SILENT, Progress, Stage
-from coverslip.runs import Run
+from coverslip.runs import ForeignRun, Run
 from coverslip.storage import writing
 from coverslip.tasks.classification import Classification
 
 BUNDLE = 2  # of model.json; raised when an older program could not read a newer bundle
-TOGETHER = 512  # pictures that are decoded before they go through the network: bounds memory
+PART = 256  # pictures that are answered together: bounds memory, and what a killed `predict` has to do again
+KEPT = 10_000  # pictures; the features of more would push what training needs out of the cache
 FROZEN, TRUST, HEAD_WEIGHT, HEAD_BIAS, SEEN = "frozen.", "trust.", "head.weight", "head.bias", "seen"
 TRUSTED = {"set": pl.String, "familiar": pl.Boolean, "nearest": pl.String}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a predictor says of n pictures, in their order.
+
+    Attributes:
+        probabilities: float64 (n, K), rows sum to 1; NaN for a file that cannot be read.
+        trusted: n rows, the columns of `Trust.columns`; null for a file that cannot be read.
+        facts: a dict for each file, keys of `FACTS`; its ``status`` says why it cannot be read.
+    """
+
+    probabilities: npt.NDArray[np.float64]
+    trusted: pl.DataFrame
+    facts: list[dict[str, object]]
 
 
 @dataclass
@@ -42,7 +60,7 @@ class Predictor:
         extractor: the frozen part with its input spec and its cache.
         weight: float32 (K, D), the head.
         bias: float32 (K,).
-        task: classes and temperature.
+        task: classes, temperature, threshold.
         about: what else the bundle says, such as how many pictures it was trained on.
         seen: hashes of the prepared pictures that it was fitted or watched on, so that they can be told from new ones.
         trust: sets and familiarity.
@@ -62,6 +80,16 @@ class Predictor:
         """How pictures are prepared."""
         return self.extractor.spec
 
+    @property
+    def threshold(self) -> Threshold | None:
+        """For two classes, from which probability on a picture is named as the one that is looked for."""
+        return self.task.threshold
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What every door has to say beside the answers; mostly nothing."""
+        return tuple(map(str, self.about.get("notes") or ()))
+
     def scores(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Features (N, D) -> scores (N, K), before the temperature."""
         return np.asarray(features.astype(np.float32) @ self.weight.T + self.bias)
@@ -77,24 +105,55 @@ class Predictor:
             The predictions (columns of `Classification.decode` and `Trust.columns`) and the facts of the files, a row
             a picture each.
         """
-        form = PixelFormat(self.spec.channels, self.spec.depth)
-        parts: list[npt.NDArray[np.float64]] = []
-        trusted: list[pl.DataFrame] = []
-        facts: list[dict[str, object]] = []
-        with progress.stage("predicting", len(table)) as stage:
-            chunks = decode_all(table.source, table.paths, form, self.spec.size, self.spec.fit, Stage(), widen=False)
-            for batch in _together(chunks):
-                probabilities, columns = self._classify(batch)
-                parts.append(probabilities)
-                trusted.append(columns)
-                facts += batch.facts
-                stage.advance(len(batch.facts))
-        probabilities = np.concatenate(parts) if parts else np.zeros((0, len(self.task.classes)))
-        frame = pl.DataFrame(facts, schema=FACTS)
-        errors = [None if status == READ else status for status in frame["status"].to_list()]
+        nothing = Answers(np.zeros((0, len(self.task.classes))), pl.DataFrame(schema=TRUSTED), [])
+        parts = [nothing, *self.stream(table.source, table.paths, progress, looks=True)]
+        facts = [fact for part in parts for fact in part.facts]
+        everything = Answers(
+            np.concatenate([part.probabilities for part in parts]), pl.concat([part.trusted for part in parts]), facts
+        )
         labels, groups = table.frame["label"].to_list(), table.frame["group"].to_list()
-        decoded = self.task.decode(probabilities, table.paths, labels, groups, errors)
-        return pl.concat([decoded, pl.concat(trusted)], how="horizontal") if trusted else decoded, frame
+        return self.told(everything, table.paths, labels, groups), pl.DataFrame(facts, schema=FACTS)
+
+    def stream(
+        self,
+        source: Source,
+        paths: Sequence[str],
+        progress: Progress = SILENT,
+        *,
+        looks: bool = False,
+        skip: int = 0,
+    ) -> Iterator[Answers]:
+        """Answers to pictures, `PART` at a time and in their order, while the next ones are decoded; memory stays flat.
+
+        Up to `KEPT` pictures, what the frozen part makes of them is kept in the cache.
+
+        Args:
+            source: where the paths lead.
+            paths: of the pictures.
+            progress: told of the stage.
+            looks: also note in the facts what only an audit asks for.
+            skip: leave out so many of the first, a multiple of `PART`: answers do not depend on where one begins.
+        """
+        spec, keep = self.spec, len(paths) <= KEPT
+        form, left = PixelFormat(spec.channels, spec.depth), paths[skip:] if skip else paths
+        with progress.stage("predicting", len(left)) as stage:
+            chunks = decode_all(source, left, form, spec.size, spec.fit, Stage(), widen=False, looks=looks, ahead=PART)
+            for chunk in _together(chunks):
+                yield self._answers(chunk, keep)
+                stage.advance(len(chunk.facts))
+
+    def told(
+        self,
+        answers: Answers,
+        paths: Sequence[str],
+        labels: Sequence[str | None] | None = None,
+        groups: Sequence[str | None] | None = None,
+    ) -> pl.DataFrame:
+        """Answers as the table that every door shows: columns of `Classification.decode` and `Trust.columns`."""
+        errors = [None if fact["status"] == READ else str(fact["status"]) for fact in answers.facts]
+        unknown = [None] * len(paths)
+        decoded = self.task.decode(answers.probabilities, paths, labels or unknown, groups or unknown, errors)
+        return pl.concat([decoded, answers.trusted], how="horizontal")
 
     def with_trust(
         self, predictions: pl.DataFrame, features: npt.NDArray[np.floating], probabilities: npt.NDArray[np.float64]
@@ -105,14 +164,15 @@ class Predictor:
     def _trusted(self, features: npt.NDArray[np.floating], probabilities: npt.NDArray[np.float64]) -> pl.DataFrame:
         return pl.DataFrame(self.trust.columns(features, probabilities, self.task.classes), schema=TRUSTED)
 
-    def _classify(self, chunk: Chunk) -> tuple[npt.NDArray[np.float64], pl.DataFrame]:
-        """Probabilities (NaN for a file that cannot be read) and the columns of `Trust.columns` (then null)."""
+    def _answers(self, chunk: Chunk, keep: bool) -> Answers:
         result = np.full((len(chunk.facts), len(self.task.classes)), np.nan)
         rows = [row for row, fact in enumerate(chunk.facts) if fact["status"] == READ]
         if not rows:
-            return result, pl.DataFrame({name: [None] * len(result) for name in TRUSTED}, schema=TRUSTED)
+            nothing = pl.DataFrame({name: [None] * len(result) for name in TRUSTED}, schema=TRUSTED)
+            return Answers(result, nothing, chunk.facts)
         keys = [str(fact["row_hash"]) for fact in chunk.facts]
-        features = self.extractor.extract(chunk.pixels, rows, keys)
+        extract = self.extractor.extract if keep else self.extractor.extract_once
+        features = extract(chunk.pixels, rows, keys)
         result[rows] = self.probabilities(features)
         place = {row: number for number, row in enumerate(rows)}
         columns = self.trust.columns(features, result[rows], self.task.classes)
@@ -120,7 +180,7 @@ class Predictor:
             name: [values[place[row]] if row in place else None for row in range(len(result))]
             for name, values in columns.items()
         }
-        return result, pl.DataFrame(spread, schema=TRUSTED)
+        return Answers(result, pl.DataFrame(spread, schema=TRUSTED), chunk.facts)
 
     def save(self, run: Run) -> None:
         """Write the bundle: weights without code, and all else as JSON."""
@@ -143,17 +203,22 @@ class Predictor:
             "input": to_mapping(self.spec),
             "weights": self.extractor.weights,
             "trust": self.trust.to_json(),
+            **({} if self.threshold is None else {"threshold": self.threshold.to_json()}),
             **self.about,
         }
         run.write_json(run.model_file, content)
 
     @classmethod
     def load(cls, run: Run) -> Predictor:
-        """Read a bundle; nothing in it can run code.
+        """Read a bundle, or an ONNX model from elsewhere; nothing in it can run code.
 
         Raises:
             UserError: no bundle there, one of a newer program, or files that do not belong together.
         """
+        if isinstance(run, ForeignRun):
+            from coverslip.inference.foreign import load_foreign
+
+            return load_foreign(run)
         content = run.read_json(run.model_file)
         wrong = UserError(
             f"{str(run.model_folder)!r} is not a model of this program", "train again, or restore its files"
@@ -177,6 +242,7 @@ class Predictor:
             }
             trust = Trust.from_bundle(content["trust"], arrays, len(classes)) if "trust" in content else NO_TRUST
             seen = frozenset(row.tobytes().hex() for row in tensors[SEEN].numpy()) if SEEN in tensors else frozenset()
+            threshold = Threshold.from_json(content["threshold"], classes) if "threshold" in content else None
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
             raise wrong from error
         numbers = np.isfinite(weight).all() and np.isfinite(bias).all() and 0 < temperature < np.inf
@@ -186,18 +252,18 @@ class Predictor:
             raise wrong
         if (design.channels, design.size) != (spec.channels, spec.size):
             raise wrong
-        known = {"bundle", "network", "design", "classes", "temperature", "input", "weights", "trust"}
+        known = {"bundle", "network", "design", "classes", "temperature", "input", "weights", "trust", "threshold"}
         about = {key: value for key, value in content.items() if key not in known}
-        task = Classification(classes, temperature)
+        task = Classification(classes, temperature, threshold)
         return cls(design, FeatureExtractor(frozen, spec), weight, bias, task, about, seen, trust)
 
 
 def _together(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """Join small chunks to ones of about `TOGETHER` pictures."""
+    """Join small chunks to ones of `PART` pictures."""
     waiting: list[Chunk] = []
     for chunk in chunks:
         waiting.append(chunk)
-        if sum(len(each.facts) for each in waiting) >= TOGETHER:
+        if sum(len(each.facts) for each in waiting) >= PART:
             yield _joined(waiting)
             waiting = []
     if waiting:

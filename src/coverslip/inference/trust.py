@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.evidence.conformal import Thresholds, fit_sets, sets
-from coverslip.evidence.familiarity import Familiarity, fit_familiarity
+from coverslip.evidence.familiarity import Familiarity, Looker, fit_familiarity
 
 NEAREST = 3  # training pictures that are named beside an answer
 BETWEEN = " | "  # names in one cell of a table
+BLOCK = 1024  # pictures that are compared with the training pictures at once: bounds memory
 FEWEST = 4  # training pictures; of fewer nothing can be said of what is familiar
 
 
@@ -61,9 +62,12 @@ class Trust:
                 BETWEEN.join(name for name, inside in zip(classes, row, strict=True) if inside) for row in members
             ]
         if self.familiarity is not None:
-            found["familiar"] = self.familiarity.familiar(features).tolist()
-            nearest = self.familiarity.nearest(features, NEAREST)
-            found["nearest"] = [BETWEEN.join(self.references[each] for each in row) for row in nearest]
+            looker, familiar, nearest = Looker(self.familiarity), [], []
+            for start in range(0, count, BLOCK):
+                looked = looker.look(features[start : start + BLOCK], NEAREST)
+                familiar += (looked.score <= self.familiarity.threshold).tolist()
+                nearest += [BETWEEN.join(self.references[each] for each in row) for row in looked.nearest]
+            found |= {"familiar": familiar, "nearest": nearest}
         return found
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:

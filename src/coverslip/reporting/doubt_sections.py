@@ -17,7 +17,11 @@ FIRST_SUSPECTS, MOST_SUSPECTS = 16, 64
 
 def familiarity_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
     """The share of test pictures that was flagged, against what was promised, and the least familiar of them."""
-    if why := absent(files, "familiarity", "Not measured: no pictures were left to set its limit with."):
+    if why := absent(
+        files,
+        "familiarity",
+        "Not measured: no pictures were left to set its limit with, or the model was made elsewhere.",
+    ):
         return {"missing": why}
     content = files.test["familiarity"]
     flagged, promised = score_context(content.get("flagged")), content.get("promised")

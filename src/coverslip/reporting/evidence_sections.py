@@ -115,7 +115,11 @@ def _shares(assumes: Mapping[str, float] | None) -> dict[str, Any] | None:
 
 def sets_section(files: RunFiles) -> dict[str, Any]:
     """How often the sets held the true class, against what was asked for, and how large they were."""
-    if why := absent(files, "sets", "No sets were made: no pictures were left to calibrate them with."):
+    if why := absent(
+        files,
+        "sets",
+        "No sets were made: no pictures were left to calibrate them with, or the model was made elsewhere.",
+    ):
         return {"missing": why}
     content, names = files.test["sets"], files.class_names
     coverage, size = content.get("coverage") or {}, content.get("size") or {}

@@ -10,6 +10,7 @@ from typing import Any
 
 from coverslip.reporting.flow import Flow, count_steps
 from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
+from coverslip.reporting.threshold_section import SIDES, how_chosen, threshold_of
 from coverslip.reporting.training_words import NOT_TOLD, depth_of, training_sentence
 from coverslip.reporting.wording import count_text, name_of_score, number_text, share_text
 
@@ -40,7 +41,7 @@ def methods_paragraphs(files: RunFiles) -> list[str]:
     paragraphs = [
         [data_sentence(files, flow), origin, split_sentence(files, flow)],
         [network_sentence(files), preparation_sentence(files), training_sentence(files)],
-        [evaluation_sentence(files), sets_sentence(files), familiarity_sentence(files)],
+        [evaluation_sentence(files), threshold_sentence(files), sets_sentence(files), familiarity_sentence(files)],
         [software_sentence(files)],
     ]
     return [text for text in (" ".join(filter(None, sentences)) for sentences in paragraphs) if text]
@@ -90,6 +91,8 @@ def network_sentence(files: RunFiles) -> str:
     name = model.get("network") or settings_of(files, "model").get("network")
     if not name:
         return ""
+    if not files.trained_here:
+        return f"The network was {name}."
     if model.get("from_scratch"):
         return f"The network was {name}, trained from random weights."
     origin = model.get("origin") or NO_SOURCE
@@ -149,6 +152,18 @@ def evaluation_sentence(files: RunFiles) -> str:
         times = "once" if len(ledger) == 2 else f"{len(ledger) - 1:,} times"
         text += f" These test pictures had been scored {times} before."
     return text
+
+
+def threshold_sentence(files: RunFiles) -> str:
+    """The operating point of two classes, and what it found and spared."""
+    content = threshold_of(files)
+    if not content:
+        return ""
+    scores = files.test.get("scores") or {}
+    said = [f"{name} {score_text(scores[name])}" for name in SIDES if (scores.get(name) or {}).get("value") is not None]
+    text = f"A picture was named {content['class_name']} from a probability of {content['value']:.3g} on"
+    text += f" ({how_chosen(content)}, before the test)"
+    return f"{text}; on the test pictures this had a {' and a '.join(said)}." if said else f"{text}."
 
 
 def sets_sentence(files: RunFiles) -> str:

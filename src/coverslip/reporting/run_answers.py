@@ -15,6 +15,7 @@ from coverslip.reporting.methods import (
     network_sentence,
     score_text,
     sets_sentence,
+    threshold_sentence,
 )
 from coverslip.reporting.run_files import RunFiles, as_number, read_extra
 from coverslip.reporting.training_words import training_sentence
@@ -102,7 +103,9 @@ def tell_output(files: RunFiles) -> str:
     number = len(files.class_names)
     if not number:
         return ""
-    text = f"A probability for each of {count_text(number, 'class', 'classes')}; the most probable is named."
+    text = f"A probability for each of {count_text(number, 'class', 'classes')}"
+    named = threshold_sentence(files)
+    text += f". {named}" if named else "; the most probable is named."
     return f"{text} {sets_sentence(files)}".strip()
 
 

@@ -27,6 +27,7 @@ from coverslip.reporting.result_sections import (
 from coverslip.reporting.run_card import run_card
 from coverslip.reporting.run_files import RunFiles, read_run
 from coverslip.reporting.sections import limits_section, repeat_section, settings_section, training_section
+from coverslip.reporting.threshold_section import threshold_section
 from coverslip.reporting.thumbnails import Thumbnails
 from coverslip.storage import write_text
 
@@ -44,6 +45,7 @@ CONTENTS = {  # anchor -> title, in the order of the page
     "confusion": "Confusions",
     "mistakes": "Mistakes",
     "looks": "Where it looks",
+    "threshold": "Sensitivity and specificity",  # of two classes only
     "calibration": "Calibration",
     "sets": "Sets of classes",
     "familiarity": "Familiarity",
@@ -94,6 +96,7 @@ def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_pictures: b
         "labels": labels_section(files, thumbnails, training_pictures=training_pictures),
         "mistakes": mistakes_section(files, thumbnails),
         "looks": looks_section(files, thumbnails),
+        "threshold": threshold_section(files),
         "calibration": calibration_section(files),
         "sets": sets_section(files),
         "repeats": repeats_section(files),
@@ -112,7 +115,7 @@ def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_pictures: b
     return fill(
         "page.html.j2",
         name=files.run.folder.resolve().name,
-        contents=CONTENTS,
+        contents={anchor: title for anchor, title in CONTENTS.items() if sections.get(anchor) != {}},
         result=result_section(files),
         picture_note=thumbnails.note(),
         with_pictures=thumbnails.show,

@@ -14,6 +14,8 @@ SCORES = {  # key in test.json -> what a page calls it, and what it is
     "log_loss": ("Log loss", "how far the probabilities are from the truth; lower is better"),
     "brier": ("Brier score", "the squared error of the probabilities; lower is better"),
     "ece": ("Calibration error", "how far confidence is from the share that is right; lower is better"),
+    "sensitivity": ("Sensitivity", "of the pictures of the class that is looked for, the share named so"),
+    "specificity": ("Specificity", "of the pictures of the other class, the share named so"),
     "top_5_accuracy": ("Top-5 accuracy", "the share whose true class is among the five most probable"),
 }
 

@@ -4,58 +4,97 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from coverslip.data.files import is_picture, need_text
-from coverslip.data.sources.folder import scan_unlabeled
+from coverslip.data.files import is_picture, need_text, walk_names
 from coverslip.data.sources.source import Files
 from coverslip.data.table import READ, SCHEMA, ImageTable
 from coverslip.errors import UserError
 
 
-def pictures_of(paths: Sequence[str | Path]) -> ImageTable:
-    """A table of files and folders without labels; folders are searched at any depth.
+@dataclass(frozen=True, slots=True)
+class LoosePictures:
+    """Pictures in the order they were given, those of a folder sorted by path; each once.
+
+    Attributes:
+        root: the folder that holds them all.
+        paths: of each below it, with ``/``.
+        shown: of each as the user would write it: as given, or below the folder that was given.
+    """
+
+    root: Path
+    paths: list[str]
+    shown: list[str]
+
+
+def find_pictures(paths: Sequence[str | Path]) -> LoosePictures:
+    """Files and folders, which are searched at any depth; a hundred thousand files take a second or two.
 
     Raises:
         UserError: a path that is not there, a file that is no picture by name, or nothing found.
     """
-    found: list[str] = []
+    found: dict[str, None] = {}  # in order, each once
     for path in map(Path, paths):
         if path.is_dir():
-            table = scan_unlabeled(path)
-            found += [(table.root / name).as_posix() for name in table.paths]
+            home = path.absolute().as_posix().rstrip("/") + "/"
+            found.update((home + name, None) for name in sorted(name for name, ours in walk_names(path) if ours))
         elif not path.exists():
             raise UserError(f"there is no {str(path)!r}", "check the path")
         elif is_picture(path.name):
             need_text(path)
-            found.append(path.absolute().as_posix())
+            found[path.absolute().as_posix()] = None
         else:
             raise UserError(f"{str(path)!r} is no picture by its name", "give JPEG, PNG, TIFF, BMP, WebP or HEIC files")
     if not found:
         raise UserError(
             f"no picture in {', '.join(repr(str(path)) for path in paths)}", "name files, or a folder of them"
         )
-    root = Path(_common_folder(found))
-    names = [Path(name).relative_to(root).as_posix() for name in dict.fromkeys(found)]
-    frame = pl.DataFrame({"path": names, "label": None, "group": None, "split": None, "status": READ}, schema=SCHEMA)
-    return ImageTable(frame, Files(root), root.name, ())
+    root = _common_folder(found)
+    skip = len(root.as_posix().rstrip("/")) + 1
+    return LoosePictures(root, [name[skip:] for name in found], as_given(list(found), paths))
 
 
-def as_given(paths: Sequence[Path], given: Sequence[str | Path]) -> list[str]:
-    """Paths as the user would write them: as given, or below the folder that was given."""
-    written = {Path(each).absolute(): Path(each) for each in reversed(given)}  # thousands of files: no search in a list
+def pictures_of(paths: Sequence[str | Path]) -> ImageTable:
+    """The same as a table without labels.
+
+    Raises:
+        UserError: as `find_pictures`.
+    """
+    found = find_pictures(paths)
+    columns = {"path": found.paths, "label": None, "group": None, "split": None, "status": READ}
+    return ImageTable(pl.DataFrame(columns, schema=SCHEMA), Files(found.root), found.root.name, ())
+
+
+def as_given(paths: Sequence[str | Path], given: Sequence[str | Path]) -> list[str]:
+    """Absolute paths as the user would write them: as given, or below the folder that was given."""
+    written = {Path(each).absolute().as_posix(): str(Path(each)) for each in reversed(given)}
+    folders: dict[str, str] = {}  # how each is written: a hundred thousand files lie in few
     shown: list[str] = []
     for path in paths:
-        above = next((each for each in (path, *path.parents) if each in written), None)
-        shown.append(str(path if above is None else written[above] / path.relative_to(above)))
+        name = path if isinstance(path, str) else path.as_posix()
+        alone = written.get(name)
+        if alone is None:
+            folder, _, file = name.rpartition("/")
+            if folder not in folders:
+                folders[folder] = _written_folder(Path(folder or "/"), written)
+            alone = folders[folder] + file
+        shown.append(alone)
     return shown
 
 
-def _common_folder(paths: Sequence[str]) -> str:
-    folders = [str(Path(path).parent) for path in paths]
+def _written_folder(folder: Path, written: dict[str, str]) -> str:
+    """A folder as the user would write it, up to the name of a file in it."""
+    above = next((each for each in (folder, *folder.parents) if each.as_posix() in written), None)
+    shown = folder if above is None else Path(written[above.as_posix()]) / folder.relative_to(above)
+    return str(shown / "x")[:-1]
+
+
+def _common_folder(paths: dict[str, None]) -> Path:
+    folders = {path.rpartition("/")[0] or "/" for path in paths}
     try:
-        return os.path.commonpath(folders)
+        return Path(os.path.commonpath(folders))
     except ValueError as error:  # several drives, on Windows
         raise UserError("the pictures lie on several drives", "predict them drive by drive") from error

@@ -1,0 +1,109 @@
+"""Exported files beside the program: how far apart their answers are, and milliseconds a picture.
+
+    python benchmarks/export.py RUN [RUN ...] [--pictures 200]
+
+Each run is exported as ONNX, OpenVINO, TorchScript and int8, which checks it on its own pictures. Then test pictures
+are named by each file, in one process that reads them with Pillow one after another, and by `coverslip predict`, a
+process with a cache of its own: what all pictures take longer than one, by picture. Writes `results/export.json` and
+`.md`; results of other runs in the file are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from coverslip.api.exporting import export
+from coverslip.devices import machine
+from coverslip.explaining.subjects import run_table
+from coverslip.exporting.formats import formats
+from coverslip.exporting.pictures import evenly, rows_there
+from coverslip.runs import Run
+from measuring import heading, measure, spread
+
+HERE = Path(__file__).parent
+KINDS = (("onnx", ""), ("onnx", "int8"), ("openvino", ""), ("torch", ""))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "export.json")
+    given = parser.parse_args()
+    before = json.loads(given.out.read_text(encoding="utf-8"))["runs"] if given.out.is_file() else {}
+    results = {
+        "date": date.today().isoformat(),
+        "machine": machine(),
+        "versions": {name: version(name) for name in ("coverslip", "onnxruntime", "openvino", "torch", "pillow")},
+        "runs": before | {run.name: of_run(run, given.pictures) for run in given.runs},
+    }
+    given.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    given.out.with_suffix(".md").write_text(page(results), encoding="utf-8")
+    print(given.out.with_suffix(".md").read_text(encoding="utf-8"))
+
+
+def of_run(run: Path, most: int) -> dict[str, Any]:
+    table = run_table(Run(run))
+    paths = [table.root / table.paths[row] for row in evenly(rows_there(table, "test"), most)]
+    files: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as home:
+        for format_, quantize in KINDS:
+            folder = export(run, Path(home) / f"{format_}{quantize}", format=format_, quantize=quantize)
+            card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            size = sum((folder / name).stat().st_size for name in card["files"])
+            opened = formats()[format_].open(folder)
+            times = []
+            for path in paths:
+                start = time.perf_counter()
+                opened(np.array(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))[None])
+                times.append((time.perf_counter() - start) * 1000)
+            files[f"{format_} {quantize}".strip()] = {"bytes": size, "ms": times[5:], "check": card["check"]}
+        predict = [predicting(run, paths, Path(home) / f"cache{number}") for number in range(3)]
+    return {"pictures": len(paths), "files": files, "predict": predict}
+
+
+def predicting(run: Path, paths: list[Path], cache: Path) -> float:
+    """Milliseconds a picture of the whole process, beyond what one picture takes."""
+    seconds = []
+    for number, some in enumerate((paths[:1], paths)):
+        out = cache.with_name(f"{cache.name}-{number}.csv")
+        command = [sys.executable, "-m", "coverslip", "predict", str(run), *map(str, some), "--out", str(out)]
+        seconds.append(measure(command, cache.with_suffix(".log"), cache / str(number)).seconds)
+    return (seconds[1] - seconds[0]) / (len(paths) - 1) * 1000
+
+
+def page(results: dict[str, Any]) -> str:
+    lines = ["# Exported files", "", heading(results), "", *(__doc__ or "").split("\n\n")[2].strip().splitlines()]
+    for name, found in results["runs"].items():
+        lines += ["", f"## {name}, {found['pictures']} test pictures timed", ""]
+        lines += ["| | MB | ms a picture | resize, grey levels | network | end to end | same label |"]
+        lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+        for kind, each in found["files"].items():
+            check = each["check"]
+            figures = f"{check['grey']} | {check['network']:.1e} | {check['probability']:.5f} | {check['same']:.1%}"
+            lines.append(f"| {kind} | {each['bytes'] / 1e6:.1f} | {middle(each['ms'])} | {figures} |")
+        lines += [f"| `coverslip predict` | | {spread(found['predict'])} | | | | |", ""]
+        lines += [f"{kind}: {'; '.join(each['check']['sentences'])}." for kind, each in found["files"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def middle(times: list[float]) -> str:
+    """Median and the range of the middle nine in ten."""
+    low, high = np.percentile(times, [5, 95])
+    return f"{statistics.median(times):.1f} [{low:.1f}, {high:.1f}], n={len(times)}"
+
+
+if __name__ == "__main__":
+    main()

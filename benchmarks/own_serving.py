@@ -1,0 +1,70 @@
+"""What the engine can do without a server: pictures a second, decoded from memory and inferred, on all cores.
+
+own_serving.py RUN FOLDER PICTURES SECONDS
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from coverslip import api
+from coverslip.data.decoding import PixelFormat, decode_one
+from coverslip.devices import cores
+from serving_pictures import read_pictures
+
+TOGETHER = 16  # pictures of one task of the decoder
+
+
+def main() -> None:
+    run, folder, count, seconds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    predictor = api.load(run)
+    spec, engine = predictor.spec, predictor.extractor.engine
+    form = PixelFormat(spec.channels, spec.depth)
+    files = [data for _, data in read_pictures(folder, count)]
+
+    def decoded(some: list[bytes]) -> np.ndarray:
+        return spec.prepare(np.stack([decode_one(data, form, spec.size, spec.fit)[1] for data in some]))
+
+    def batches(until: float, only_decode: bool = False) -> Iterator[np.ndarray]:
+        endless = cycle(files)
+        with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            waiting = deque(pool.submit(decoded, [next(endless) for _ in range(TOGETHER)]) for _ in range(4))
+            while time.perf_counter() < until:
+                rows = waiting.popleft().result()
+                waiting.append(pool.submit(decoded, [next(endless) for _ in range(TOGETHER)]))
+                for start in range(0, TOGETHER, engine.batch):
+                    yield rows[start : start + engine.batch]
+            for each in waiting:
+                each.cancel()
+
+    def rate(measured: float) -> float:
+        start, done = time.perf_counter(), 0
+        for features in engine.run(batches(start + measured)):
+            predictor.probabilities(features.astype(np.float16))
+            done += len(features)
+        return done / (time.perf_counter() - start)
+
+    rate(1.0)
+    before = os.times()
+    found = rate(seconds)
+    after = os.times()
+    used = sum(after[:2]) - sum(before[:2])
+    names = ("coverslip", "torch", "openvino", "pillow")
+    answer = {"rate": found, "processor_ms": 1000 * used / (found * seconds), "engine": engine.name}
+    print("answer " + json.dumps(answer | {"versions": {name: version(name) for name in names}}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""New pictures and a trained model: answers as a table, part by part, or in a file that can be gone on with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import polars as pl
+import xxhash
+
+from coverslip import __version__
+from coverslip.api.use import load
+from coverslip.data.image import Pixels
+from coverslip.data.sources.loose import LoosePictures, find_pictures
+from coverslip.data.sources.source import Files
+from coverslip.errors import StoppedError
+from coverslip.inference import predictor
+from coverslip.inference.growing import GrowingFile, growing, refuse_existing
+from coverslip.inference.predictor import Predictor
+from coverslip.progress import SILENT, Progress
+from coverslip.runs import Run
+from coverslip.storage import digest
+
+DECIMALS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What a call of `predict_to` came to: pictures, how many of each class, how many could not be read."""
+
+    pictures: int
+    classes: dict[str, int]
+    unread: int
+
+
+def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progress = SILENT) -> pl.DataFrame:
+    """Classify pictures with a trained model; nothing is trained.
+
+    Args:
+        folder: the run.
+        paths: files and folders.
+        progress: told of the stage.
+
+    Returns:
+        A row a picture: path (as given, or below the folder given), label (null), group (null), predicted, confidence,
+        one column ``p:CLASS`` a class, set, familiar, nearest, and error, which says why a file could not be read.
+    """
+    return pl.concat(list(predict_in_parts(folder, paths, progress=progress)))
+
+
+def predict_in_parts(
+    folder: str | Path, paths: Sequence[str | Path], *, progress: Progress = SILENT
+) -> Iterator[pl.DataFrame]:
+    """The same rows in the same order, some hundred at a time, as they are ready: for more than fits into memory.
+
+    >>> for rows in predict_in_parts("runs/leaves-1", ["pictures"]):            # doctest: +SKIP
+    ...     print(rows.filter(~pl.col("familiar"))["path"].to_list())
+    """
+    found = find_pictures(paths)
+    return (rows for rows, _ in _rows(load(folder), found, _Stamping(found.root), progress))
+
+
+def predict_to(
+    folder: str | Path,
+    paths: Sequence[str | Path],
+    out: str | Path | IO[str],
+    *,
+    resume: bool = False,
+    progress: Progress = SILENT,
+) -> Predicted:
+    """Write the same rows as CSV, as they are ready, with flat memory.
+
+    Args:
+        folder: the run.
+        paths: files and folders.
+        out: a file, which must not exist; it grows as ``OUT.partial`` and gets its name when it is whole. Or an open
+            text file, such as standard output.
+        resume: go on with a file that an earlier call left unfinished. Rows are kept as long as they are those of the
+            same pictures, unchanged; from the first that is not, all are computed again.
+        progress: told of the stage.
+
+    Raises:
+        UserError: as `growing`, `find_pictures` and `load`.
+        StoppedError: Ctrl+C, with the way to go on.
+    """
+    if isinstance(out, str | Path):
+        refuse_existing(Path(out))
+    found, model = find_pictures(paths), load(folder)
+    for note in model.notes:
+        progress.note(f"note: {note}")
+    source, counts = _Stamping(found.root), Counter[str | None]()
+    if not isinstance(out, str | Path):
+        with _going_on(counts.total, len(found.paths), "with --out FILE, --resume goes on where it was stopped"):
+            for rows, _ in _rows(model, found, source, progress):
+                out.write(_csv(rows, header=not counts.total()))
+                out.flush()
+                counts.update(rows["predicted"].to_list())
+        return _predicted(counts)
+    key = digest(_model_key(Run.open(folder)), model.extractor.weights)
+    made_by = {"model": key, "version of coverslip": __version__}
+    with growing(Path(out), made_by, resume=resume) as file:
+        if resume:
+            _go_on(file, found, source, progress)
+        with _going_on(lambda: file.rows, len(found.paths), "run the same command with --resume to go on"):
+            for rows, made_of in _rows(model, found, source, progress, skip=file.rows):
+                told = dict(Counter(str(name or "") for name in rows["predicted"]))  # no class has an empty name
+                file.add(_csv(rows, header=file.rows == 0), rows.height, made_of, told)
+        file.finish()
+        for note in file.notes:
+            counts.update({name or None: count for name, count in note.items()})
+    return _predicted(counts)
+
+
+@contextmanager
+def _going_on(done: Callable[[], int], total: int, how: str) -> Iterator[None]:
+    """Ctrl+C says how far it came and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fix = how if done() else "run the same command again"
+        raise StoppedError(f"interrupted; {done():,} of {total:,} pictures are done", fix) from None
+
+
+def _predicted(counts: Counter[str | None]) -> Predicted:
+    classes = {name: count for name, count in counts.most_common() if name is not None}
+    return Predicted(counts.total(), classes, counts[None])
+
+
+def _rows(
+    model: Predictor, found: LoosePictures, source: _Stamping, progress: Progress, skip: int = 0
+) -> Iterator[tuple[pl.DataFrame, str]]:
+    """Rows as users see them, and what they were made of."""
+    first = skip
+    for answers in model.stream(source, found.paths, progress, skip=skip):
+        after = first + len(answers.facts)
+        stamps = [source.stamps.pop(path) for path in found.paths[first:after]]
+        yield model.told(answers, found.shown[first:after]), digest(found.shown[first:after], stamps)
+        first = after
+
+
+def _go_on(file: GrowingFile, found: LoosePictures, source: Files, progress: Progress) -> None:
+    """Keep what an earlier process wrote of these very pictures, and say so."""
+    total = len(found.paths)
+    if not file.partial.stat().st_size:
+        return
+
+    def made_of(first: int, rows: int) -> str:
+        if rows < predictor.PART and first + rows < total:
+            return ""  # it was the last and is not any more; parts begin at the same pictures, however it came about
+        some = found.paths[first : first + rows]
+        return digest(found.shown[first : first + rows], [source.stamp(path) for path in some])
+
+    there = file.keep(made_of)
+    if file.rows < there:
+        name = found.shown[file.rows] if file.rows < total else "the end"
+        progress.note(
+            f"note: the pictures or the file have changed since (from about {name!r} on), so {there - file.rows:,} of "
+            f"{there:,} rows are made again"
+        )
+    progress.note(f"going on after {file.rows:,} of {total:,} pictures")
+
+
+def _csv(rows: pl.DataFrame, *, header: bool) -> str:
+    return rows.write_csv(float_precision=DECIMALS, include_header=header)
+
+
+def _model_key(run: Run) -> str:
+    """The content of the bundle."""
+    hasher = xxhash.xxh3_128(run.model_file.read_bytes())
+    with run.weights_file.open("rb") as file:
+        while block := file.read(2**20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+class _Stamping(Files):
+    """Files that note size and time of each *before* it is read, so that a later change cannot go unseen."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.stamps: dict[str, tuple[int, int]] = {}
+
+    def read(self, path: str) -> bytes | Pixels:  # type: ignore[override]
+        """See `Source.read`."""
+        self.stamps[path] = self.stamp(path)
+        return super().read(path)

@@ -1,0 +1,324 @@
+// Capacity and overfitting in two dimensions: a network trained in the page.
+import { drawBoundary } from "./boundary.js";
+import { axes, caption, inside, line } from "./chart.js";
+import { cloud, SPAN } from "./clouds.js";
+import { buttons, key, list, slider } from "./controls.js";
+import { judged, newNetwork, train } from "./network.js";
+import { clamp, fixed, seeded, written } from "./numbers.js";
+import { mark, Plate } from "./plate.js";
+import { Clock, figure, make, Stage } from "./stage.js";
+
+const EPOCHS = 1500;
+const EVERY = 5; // epochs between two points of the curves
+const SIZES = [0, 1, 2, 4, 8, 16, 32, 64]; // of "Try all sizes"
+const OTHERS = 400; // validation points
+const percent = (share) => `${written(100 * share, 3)} %`;
+
+class Capacity {
+  constructor(model, el) {
+    this.stage = new Stage(model, el);
+    const { stage } = this;
+    this.cursor = [0, 0];
+    this.added = []; // points that the learner put there
+    this.map = new Plate(stage, {
+      label:
+        "Map of two measurements with training points and the boundary. " +
+        "Arrow keys move a cross; Enter puts a circle there, Space a triangle.",
+      draw: (pen, side) => this.drawMap(pen, side),
+      point: (x, y, event) => event.type === "pointerdown" && this.place(x, y, event.shiftKey),
+      keys: (right, down) => {
+        this.cursor = [this.cursor[0] + 0.05 * right, this.cursor[1] - 0.05 * down].map((at) => clamp(at, -SPAN, SPAN));
+        this.showCursor = true;
+        this.map.redraw();
+      },
+      act: (event) => this.add(this.cursor, event.key === " " ? 1 : 0),
+    });
+    this.map.canvas.addEventListener("blur", () => {
+      this.showCursor = false;
+      this.map.redraw();
+    });
+    const tall = (width) => clamp(width * 0.52, 175, 225);
+    this.curve = new Plate(stage, {
+      label: "Chart: loss on training and validation points, epoch by epoch",
+      ratio: tall,
+      draw: (...all) => this.drawCurve(...all),
+    });
+    this.sizes = new Plate(stage, {
+      label: "Chart: loss at the end for networks of other sizes",
+      ratio: tall,
+      draw: (...all) => this.drawSizes(...all),
+    });
+    this.numbers = make("div", { class: "cx-numbers" });
+    this.clock = new Clock(stage, (seconds) => this.advance(seconds), (running) => this.showRunning(running));
+    this.buttons = buttons({
+      Run: () => this.runOrPause(),
+      Step: () => this.single(),
+      Reset: () => this.restart(),
+      "Try all sizes": () => this.trySizes(),
+      "Other points": () => stage.set({ seed: (stage.get("seed") + 1) % 10000 }),
+    });
+    stage.lay({
+      main: figure(
+        "Two measurements of each leaf, two classes",
+        "",
+        this.map.element,
+        key(
+          { mark: "circle", color: "green", text: "healthy" },
+          { mark: "triangle", color: "orange", text: "diseased" },
+          { mark: "ring", color: "ink", text: "hollow: wrong side" },
+        ),
+        make("p", { class: "cx-hint" }, "Click to add a healthy point, Shift and click for a diseased one."),
+      ),
+      buttons: this.buttons,
+      controls: [
+        slider(stage, "units", {
+          label: "Hidden units",
+          show: (value) => (value === 0 ? "0, a straight line" : `${value}`),
+          ends: ["little capacity", "much"],
+        }),
+        slider(stage, "points", { label: "Training points" }),
+        slider(stage, "noise", { label: "Noise", show: (value) => fixed(value, 1) }),
+        list(stage, "data", { label: "Shape" }),
+      ],
+      side: [
+        this.numbers,
+        figure(
+          "Loss, epoch by epoch",
+          "",
+          this.curve.element,
+          key(
+            { mark: "line", color: "blue", text: "training points" },
+            { mark: "dashed", color: "vermilion", text: `validation, ${OTHERS} other points` },
+          ),
+        ),
+        figure("Loss at the end", "of each size you have trained", this.sizes.element),
+      ],
+    });
+    stage.on(["data", "points", "noise", "seed"], () => {
+      this.added = [];
+      this.ends = new Map();
+      this.trying = [];
+      this.restart();
+    });
+    stage.on(["units"], () => this.restart());
+    stage.restart = () => this.restart();
+    this.ends = new Map(); // units -> losses at the end, on these very points
+    this.trying = [];
+    this.restart();
+  }
+
+  restart() {
+    this.clock.stop();
+    const { stage } = this;
+    const [data, points, noise, seed] = ["data", "points", "noise", "seed"].map((name) => stage.get(name));
+    this.points = withAdded(cloud(data, points, noise, 3 * seed + 1), this.added);
+    this.others = cloud(data, OTHERS, noise, 3 * seed + 2);
+    this.network = newNetwork(stage.get("units"), seeded(3 * seed + 3), 1.5);
+    this.curves = { epoch: [], train: [], validation: [] };
+    this.best = { epoch: 0, loss: Infinity };
+    this.note();
+    this.report(true);
+  }
+
+  place(x, y, second) {
+    this.add([((2 * x) / this.map.width - 1) * SPAN, (1 - (2 * y) / this.map.height) * SPAN], second ? 1 : 0);
+  }
+
+  /** A point more to train on: the network goes on from where it is. */
+  add(place, kind) {
+    this.added.push([...place, kind]);
+    this.points = withAdded(this.points, [[...place, kind]]);
+    this.ends = new Map();
+    this.map.redraw();
+    this.report(true);
+  }
+
+  note() {
+    const [seen, unseen] = [judged(this.network, this.points), judged(this.network, this.others)];
+    this.now = { seen, unseen };
+    this.curves.epoch.push(this.network.steps);
+    this.curves.train.push(seen.loss);
+    this.curves.validation.push(unseen.loss);
+    if (unseen.loss < this.best.loss) this.best = { epoch: this.network.steps, loss: unseen.loss };
+  }
+
+  runOrPause() {
+    if (!this.clock.running && this.network.steps >= EPOCHS) this.restart();
+    this.owed = 0;
+    this.clock.toggle();
+  }
+
+  single() {
+    this.clock.stop();
+    this.epochs(EVERY);
+    this.report(true);
+  }
+
+  /** Every size to the end, one after the other; the chart of sizes fills. */
+  trySizes() {
+    this.clock.stop();
+    this.trying = SIZES.filter((size) => !this.ends.has(size));
+    this.nextSize();
+    if (this.trying.length || this.network.steps < EPOCHS) this.clock.start();
+  }
+
+  nextSize() {
+    const [units] = this.trying;
+    if (units === undefined) return false;
+    const { trying } = this;
+    if (units === this.stage.get("units")) this.restart();
+    else this.stage.set({ units });
+    this.trying = trying.slice(1);
+    return true;
+  }
+
+  epochs(count) {
+    for (let done = 0; done < count && this.network.steps < EPOCHS; done++) {
+      train(this.network, this.points);
+      if (this.network.steps % EVERY === 0) this.note();
+    }
+    if (this.network.steps >= EPOCHS) this.ends.set(this.network.units, [this.now.seen.loss, this.now.unseen.loss]);
+  }
+
+  /** Slow at first, where most happens, then faster; never longer than a frame lasts. */
+  advance(seconds) {
+    const pace = (60 + 1.2 * this.network.steps) * (this.trying.length ? 4 : 1);
+    this.owed = Math.min((this.owed ?? 0) + seconds * pace, 200);
+    const until = performance.now() + (this.stage.calm ? 120 : 10);
+    while (this.owed >= EVERY && performance.now() < until && this.network.steps < EPOCHS) {
+      this.epochs(EVERY);
+      this.owed -= EVERY;
+    }
+    this.report(false);
+    if (this.network.steps < EPOCHS) return true;
+    if (!this.trying.length) return false;
+    setTimeout(() => {
+      if (this.stage.signal.aborted || !this.trying.length) return;
+      this.nextSize();
+      this.clock.start();
+    });
+    return false;
+  }
+
+  showRunning(running) {
+    this.buttons.button("Run").textContent = running ? "Pause" : "Run";
+    if (!running && this.network) this.report(true);
+  }
+
+  report(atOnce) {
+    const { stage, network, now, best } = this;
+    stage.share(
+      {
+        epoch: network.steps,
+        train_loss: now.seen.loss,
+        validation_loss: now.unseen.loss,
+        train_accuracy: now.seen.accuracy,
+        validation_accuracy: now.unseen.accuracy,
+        best_epoch: best.epoch,
+        parameters: network.all.length,
+      },
+      atOnce,
+    );
+    const show = (name, value) => make("span", {}, name, make("b", {}, value));
+    this.numbers.replaceChildren(
+      show("epoch", written(network.steps, 4)),
+      show("parameters", `${network.all.length}`),
+      show("training accuracy", percent(now.seen.accuracy)),
+      show("validation accuracy", percent(now.unseen.accuracy)),
+    );
+    stage.say(this.sentence());
+    for (const plate of [this.map, this.curve, this.sizes]) plate.redraw();
+  }
+
+  sentence() {
+    const { network, now, best, stage } = this;
+    const units = stage.get("units");
+    const count = `${units} hidden ${units === 1 ? "unit" : "units"}, ${network.all.length} parameters`;
+    const has = units === 0 ? "No hidden unit: the boundary is a straight line" : count;
+    if (network.steps === 0) return `${has}. Not trained yet.`;
+    const losses = `loss ${fixed(now.seen.loss)} on training points, ${fixed(now.unseen.loss)} on others`;
+    const start = `${has}. Epoch ${written(network.steps, 4)}: ${losses}.`;
+    return network.steps < 100 ? start : `${start} ${this.meaning(now.seen, now.unseen, best)}`;
+  }
+
+  meaning(seen, unseen, best) {
+    const gap = unseen.loss - seen.loss;
+    if (unseen.loss > 1.25 * best.loss && unseen.loss - best.loss > 0.05)
+      return `Overfitting: the loss on others was lowest at epoch ${best.epoch} (${fixed(best.loss)}) and has grown since.`;
+    if (seen.accuracy < 0.9 && gap < 0.12 && this.network.steps > 400)
+      return "Both are about as high: the network is too simple for this shape, or the noise leaves no more to find.";
+    if (gap > 0.12) return `A gap of ${fixed(gap)}: some of what it learned holds for the points it was shown alone.`;
+    return "Training and validation go together.";
+  }
+
+  drawMap(pen, side) {
+    const cursor = this.showCursor ? this.cursor : null;
+    drawBoundary(pen, side, this.stage.colors, this.network, this.points, { cursor });
+  }
+
+  drawCurve(pen, width, height) {
+    const { colors } = this.stage;
+    const { curves, best } = this;
+    const box = { left: 40, top: 12, right: width - 8, bottom: height - 38 };
+    const most = Math.max(0.8, Math.min(2.5, Math.max(...curves.validation) * 1.05));
+    const epochs = { from: 0, to: Math.max(100, curves.epoch.at(-1)), label: "epochs" };
+    const chart = axes(pen, colors, box, epochs, { from: 0, to: most });
+    const trace = (values) => values.map((value, index) => [chart.x(curves.epoch[index]), chart.y(value)]);
+    inside(pen, { ...box, right: width, bottom: box.bottom + 3 }, () => {
+      pen.lineWidth = 2.2;
+      pen.strokeStyle = colors.blue;
+      line(pen, trace(curves.train));
+      pen.strokeStyle = colors.vermilion;
+      pen.setLineDash([6, 4]);
+      line(pen, trace(curves.validation));
+      pen.setLineDash([]);
+    });
+    if (best.epoch > 0 && this.network.steps >= 100) {
+      const [x, y] = [chart.x(best.epoch), chart.y(Math.min(best.loss, most))];
+      mark(pen, "circle", x, y, 5, { stroke: colors.vermilion, fill: colors.card, width: 2 });
+      const right = x < (box.left + box.right) / 2;
+      const align = right ? "left" : "right";
+      caption(pen, colors, `best at epoch ${best.epoch}`, right ? x + 9 : x - 9, Math.max(y - 13, box.top + 6), { align });
+    }
+  }
+
+  drawSizes(pen, width, height) {
+    const { colors } = this.stage;
+    const box = { left: 40, top: 12, right: width - 8, bottom: height - 38 };
+    const place = (units) => Math.log2(units + 1);
+    const found = [...this.ends].sort(([one], [two]) => one - two);
+    const most = Math.max(0.8, ...found.map(([, [, loss]]) => Math.min(loss, 4) * 1.05));
+    const words = Object.fromEntries(SIZES.map((size) => [place(size).toFixed(3), `${size}`]));
+    const write = (value) => words[value.toFixed(3)];
+    const sizes = { from: -0.2, to: place(64) + 0.2, ticks: SIZES.map(place), write, label: "hidden units" };
+    const chart = axes(pen, colors, box, sizes, { from: 0, to: most });
+    if (!found.length) {
+      const [x, y] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+      caption(pen, colors, "Nothing trained to the end yet", x, y, { align: "center", color: colors.muted });
+    }
+    const lines = [[0, colors.blue, "circle", []], [1, colors.vermilion, "triangle", [6, 4]]];
+    lines.forEach(([which, color, shape, dash]) => {
+      const pixels = found.map(([units, losses]) => [chart.x(place(units)), chart.y(Math.min(losses[which], most))]);
+      pen.strokeStyle = color;
+      pen.lineWidth = 1.8;
+      pen.setLineDash(dash);
+      line(pen, pixels);
+      pen.setLineDash([]);
+      for (const [x, y] of pixels) mark(pen, shape, x, y, 4.5, { fill: color, stroke: colors.card, width: 1 });
+    });
+  }
+}
+
+/** The points of a cloud and some more. */
+function withAdded(points, added) {
+  const x = Float64Array.from([...points.x, ...added.flatMap(([a, b]) => [a, b])]);
+  const y = Uint8Array.from([...points.y, ...added.map(([, , kind]) => kind)]);
+  return { x, y, count: points.count + added.length };
+}
+
+export default {
+  render({ model, el }) {
+    const piece = new Capacity(model, el);
+    return () => piece.stage.close();
+  },
+};

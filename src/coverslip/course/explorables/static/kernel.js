@@ -1,0 +1,417 @@
+// A kernel dragged over a picture; the arithmetic of each place is written out.
+import { drawHatch, drawNumber, drawPixels, ground } from "./cells.js";
+import { convolved, placeOf, placesAlong } from "./convolution.js";
+import { buttons, key, pills, slider } from "./controls.js";
+import { leafPicture } from "./leaf.js";
+import { clamp, written } from "./numbers.js";
+import { between, Plate, rgb } from "./plate.js";
+import { Clock, figure, make, Stage } from "./stage.js";
+
+const NINTH = 1 / 9;
+const PRESETS = {
+  "Vertical edge": [[1, 0, -1], [1, 0, -1], [1, 0, -1]],
+  "Horizontal edge": [[1, 1, 1], [0, 0, 0], [-1, -1, -1]],
+  Outline: [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]],
+  Blur: [[NINTH, NINTH, NINTH], [NINTH, NINTH, NINTH], [NINTH, NINTH, NINTH]],
+  Sharpen: [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
+  "As it is": [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
+};
+const counted = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+class Kernel {
+  constructor(model, el) {
+    this.stage = new Stage(model, el);
+    const { stage } = this;
+    this.leaf = leafPicture();
+    const drag = {
+      point: (x, y) => this.dragTo(x, y),
+      release: () => this.report(true),
+      keys: (right, down) => this.walk(right, down),
+      act: () => this.clock.toggle(),
+    };
+    this.input = new Plate(stage, {
+      label: "The picture with the kernel on it. Drag the kernel, or move it with the arrow keys; Enter lets it run.",
+      draw: (pen, side) => this.drawInput(pen, side),
+      ...drag,
+    });
+    this.result = new Plate(stage, {
+      label: "The new picture, one number for every place of the kernel",
+      draw: (pen, side) => this.drawOutput(pen, side),
+      ...drag,
+      point: (x, y) => this.pick(x, y),
+    });
+    this.sizes = make("small", {});
+    this.newSizes = make("small", {});
+    this.sum = make("div", { class: "cx-sum", "aria-hidden": "true" });
+    this.formula = make("p", { class: "cx-hint" });
+    this.clock = new Clock(stage, (seconds) => this.advance(seconds), (running) => this.showRunning(running));
+    this.buttons = buttons({ Run: () => this.runOrPause(), Step: () => this.single(), Reset: () => this.restart() });
+    this.legend = make("div", {});
+    stage.lay({
+      shape: "cx-broad",
+      main: make(
+        "div",
+        { class: "cx-pair" },
+        figure("Picture", this.sizes, this.input.element),
+        figure("New picture", this.newSizes, this.result.element, this.legend),
+      ),
+      buttons: this.buttons,
+      controls: [
+        pills(stage, "picture", { label: "Picture" }),
+        slider(stage, "stride", { label: "Stride", show: (value) => `${counted(value, "pixel")} a move` }),
+        slider(stage, "padding", {
+          label: "Padding",
+          show: (value) => (value === 0 ? "none" : `${counted(value, "ring")} of zeros`),
+        }),
+      ],
+      side: [figure("At this place", "", this.sum, this.formula), this.weightsEditor()],
+    });
+    stage.on(["picture", "numbers", "weights", "stride", "padding"], () => this.restart());
+    stage.on(["place"], () => this.visit());
+    stage.restart = () => this.restart();
+    this.restart();
+  }
+
+  weightsEditor() {
+    const { stage } = this;
+    const cells = [0, 1, 2].flatMap((row) =>
+      [0, 1, 2].map((column) =>
+        make("input", {
+          type: "number",
+          step: "any",
+          "aria-label": `Kernel, row ${row + 1}, column ${column + 1}`,
+          onchange: (event) => {
+            const value = clamp(Number(event.target.value) || 0, -999, 999);
+            const weights = stage.get("weights").map((each) => [...each]);
+            weights[row][column] = value;
+            stage.set({ weights });
+            this.showWeights();
+          },
+        }),
+      ),
+    );
+    this.cells = cells;
+    const presets = Object.entries(PRESETS).map(([name, weights]) => make("option", { value: name }, name));
+    const choose = ({ target }) => PRESETS[target.value] && stage.set({ weights: PRESETS[target.value] });
+    this.preset = make(
+      "select",
+      { "aria-label": "A known kernel", onchange: choose },
+      ...presets,
+      make("option", { value: "" }, "Your own"),
+    );
+    return make(
+      "fieldset",
+      {},
+      make("legend", {}, "Kernel (type your own numbers)"),
+      make("div", { class: "cx-weights" }, ...cells),
+      make("div", { class: "cx-preset" }, this.preset),
+    );
+  }
+
+  showWeights() {
+    const weights = this.stage.get("weights");
+    this.cells.forEach((cell, at) => {
+      const value = weights[Math.floor(at / 3)][at % 3];
+      cell.value = Number(value.toFixed(3));
+      cell.className = value > 0 ? "plus" : value < 0 ? "minus" : "";
+    });
+    this.preset.value = Object.keys(PRESETS).find((name) => same(PRESETS[name], weights)) ?? "";
+  }
+
+  get picture() {
+    return this.stage.get("picture") === "leaf" ? this.leaf : this.stage.get("numbers");
+  }
+
+  /** A new picture, kernel, stride or padding: the kernel goes back to the first place and the new picture is empty. */
+  restart() {
+    this.clock.stop();
+    const { stage, picture } = this;
+    const [stride, padding] = [stage.get("stride"), stage.get("padding")];
+    this.rows = placesAlong(picture.length, 3, stride, padding);
+    this.columns = placesAlong(picture[0].length, 3, stride, padding);
+    this.whole = convolved(picture, stage.get("weights"), stride, padding);
+    this.seen = Array.from({ length: this.rows }, () => new Uint8Array(this.columns));
+    this.count = 0;
+    this.last = null;
+    this.showWeights();
+    this.sizes.textContent = `${picture.length} × ${picture[0].length}`;
+    this.newSizes.textContent = `${this.rows} × ${this.columns}`;
+    const wide = picture[0].length;
+    const rounded = (wide + 2 * padding - 3) % stride ? ", rounded down" : "";
+    const places = `(${wide} + 2 × ${padding} − 3) / ${stride} + 1 = ${this.columns}`;
+    this.formula.textContent = `Places along a side: ${places}${rounded}.`;
+    this.legend.replaceChildren(
+      this.signed()
+        ? key({ mark: "patch", color: "blue", text: "below 0" }, { mark: "patch", color: "vermilion", text: "above 0" })
+        : key({ mark: "patch", color: "axis", text: "light is high" }),
+    );
+    if (same(stage.get("place"), [0, 0])) this.visit(true);
+    else stage.set({ place: [0, 0] });
+  }
+
+  /** Does the new picture have numbers on both sides of 0 by design? (Its weights sum to 0 or less.) */
+  signed() {
+    return this.total() < 1e-9;
+  }
+
+  total() {
+    return this.stage.get("weights").flat().reduce((sum, weight) => sum + weight, 0);
+  }
+
+  get place() {
+    const [row, column] = this.stage.get("place");
+    return [clamp(row, 0, this.rows - 1), clamp(column, 0, this.columns - 1)];
+  }
+
+  /** The kernel stands at a place: fill it in. Between two places of a quick drag lie others: fill these in, too. */
+  visit(atOnce = false) {
+    const [row, column] = this.place;
+    const from = this.dragging && this.last ? this.last : [row, column];
+    const moves = Math.max(Math.abs(row - from[0]), Math.abs(column - from[1]), 1);
+    for (let move = 0; move <= moves; move++) {
+      const [y, x] = [row, column].map((to, axis) => Math.round(from[axis] + ((to - from[axis]) * move) / moves));
+      if (!this.seen[y][x]) {
+        this.seen[y][x] = 1;
+        this.count++;
+      }
+    }
+    this.last = [row, column];
+    this.report(atOnce);
+  }
+
+  moveTo(row, column) {
+    this.stage.model.set("place", [clamp(row, 0, this.rows - 1), clamp(column, 0, this.columns - 1)]);
+  }
+
+  dragTo(x, y) {
+    this.clock.stop();
+    const { cell } = this.layout(this.input.width);
+    const stride = this.stage.get("stride");
+    this.dragging = true;
+    this.moveTo(Math.round((y / cell - 1.5) / stride), Math.round((x / cell - 1.5) / stride));
+    this.dragging = false;
+  }
+
+  /** A click on the new picture sends the kernel to where that number comes from. */
+  pick(x, y) {
+    this.clock.stop();
+    const cell = this.resultCell(this.result.width);
+    this.moveTo(Math.floor(y / cell), Math.floor(x / cell));
+  }
+
+  walk(right, down) {
+    this.clock.stop();
+    const [row, column] = this.place;
+    this.dragging = true;
+    this.moveTo(row + down, column + right);
+    this.dragging = false;
+    this.report(true);
+  }
+
+  next() {
+    const [row, column] = this.place;
+    if (column + 1 < this.columns) this.moveTo(row, column + 1);
+    else if (row + 1 < this.rows) this.moveTo(row + 1, 0);
+    else return false;
+    return true;
+  }
+
+  single() {
+    this.clock.stop();
+    if (!this.next()) this.moveTo(0, 0);
+    this.report(true);
+  }
+
+  runOrPause() {
+    const [row, column] = this.place;
+    if (!this.clock.running && row === this.rows - 1 && column === this.columns - 1) this.restart();
+    this.owed = 0;
+    this.clock.toggle();
+  }
+
+  /** Small pictures at three places a second, so that the sum can be read; a whole leaf in about eight seconds. */
+  advance(seconds) {
+    this.owed = (this.owed ?? 0) + seconds * Math.max(3, (this.rows * this.columns) / 8);
+    let more = true;
+    for (; this.owed >= 1 && more; this.owed--) more = this.next();
+    return more;
+  }
+
+  showRunning(running) {
+    this.buttons.button("Run").textContent = running ? "Pause" : "Run";
+    if (!running && this.seen) this.report(true);
+  }
+
+  report(atOnce) {
+    const { stage } = this;
+    const [row, column] = this.place;
+    const [weights, stride, padding] = ["weights", "stride", "padding"].map((name) => stage.get(name));
+    const { terms, sum } = placeOf(this.picture, weights, row, column, stride, padding);
+    const filled = () => this.whole.map((values, y) => values.map((value, x) => (this.seen[y][x] ? value : null)));
+    const output = this.rows * this.columns <= 256 ? filled() : [];
+    stage.share({ answer: sum, size: [this.rows, this.columns], output, seen: this.count }, atOnce);
+    this.writeSum(terms, sum);
+    stage.say(this.sentence(terms.flat(), sum));
+    this.input.redraw();
+    this.result.redraw();
+  }
+
+  sentence(terms, sum) {
+    const [row, column] = this.place;
+    const total = this.rows * this.columns;
+    const outside = terms.filter((term) => term.outside).length;
+    const done =
+      this.count === total
+        ? `The new picture is complete: ${written(total, 6)} numbers.`
+        : `${written(this.count, 6)} of ${written(total, 6)} places done.`;
+    return [
+      `Row ${row + 1}, column ${column + 1}: the nine products add up to ${written(sum, 4)}.`,
+      this.signed() ? this.reason(terms, sum) : this.brightness(),
+      outside ? `${outside} of the nine lie on the padding and count as 0.` : "",
+      done,
+    ]
+      .filter(Boolean)
+      .join(" ");
+  }
+
+  brightness() {
+    const total = this.total();
+    const times = Math.abs(total - 1) < 1e-9 ? "as bright as" : `${written(total)} times as bright as`;
+    return `The weights add up to ${written(total)}: where all pixels are equal, the new picture is ${times} the old one.`;
+  }
+
+  reason(terms, sum) {
+    if (Math.abs(sum) > 1e-9)
+      return `The pixels with ${sum > 0 ? "positive" : "negative"} weights are the brighter ones here.`;
+    const some = terms.some(({ pixel, weight }) => Math.abs(pixel * weight) > 1e-9);
+    return some ? "What adds and what takes away are equal here, so the answer is 0." : "Every product is 0 here.";
+  }
+
+  writeSum(terms, sum) {
+    const rows = terms.map((row, down) =>
+      make(
+        "div",
+        {},
+        make("span", {}, down ? "+" : ""),
+        ...row.map(({ pixel, weight, outside }, right) =>
+          make(
+            "span",
+            { class: outside ? "outside" : "" },
+            `${written(pixel, 4)} × `,
+            make("span", { class: weight > 0 ? "plus" : weight < 0 ? "minus" : "" }, written(weight, 2)),
+            right < 2 ? " +" : "",
+          ),
+        ),
+      ),
+    );
+    this.sum.replaceChildren(...rows, make("div", { class: "total" }, `= ${written(sum, 4)}`));
+  }
+
+  layout(side) {
+    const padding = this.stage.get("padding");
+    const across = Math.max(this.picture.length, this.picture[0].length) + 2 * padding;
+    return { cell: side / across, padding };
+  }
+
+  /** Numbers are as large as those of the picture, so that the new one is seen to be smaller; a leaf fills the room. */
+  resultCell(side) {
+    return this.stage.get("picture") === "numbers" ? this.layout(side).cell : side / Math.max(this.rows, this.columns);
+  }
+
+  drawInput(pen, side) {
+    const { picture, stage } = this;
+    const { colors } = stage;
+    const { cell, padding } = this.layout(side);
+    const rows = picture.length + 2 * padding;
+    const columns = picture[0].length + 2 * padding;
+    const numbers = stage.get("picture") === "numbers";
+    const highest = Math.max(1e-9, ...picture.flat().map(Math.abs));
+    pen.fillStyle = colors.paper;
+    pen.fillRect(0, 0, columns * cell, rows * cell);
+    if (padding) drawHatch(pen, colors, columns * cell, rows * cell);
+    if (!numbers) drawPixels(pen, picture, padding * cell, cell, (value) => [value, value, value]);
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++) {
+        const [row, column] = [y - padding, x - padding];
+        const outside = row < 0 || column < 0 || row >= picture.length || column >= picture[0].length;
+        const value = outside ? 0 : picture[row][column];
+        if (!numbers) continue;
+        if (!outside) {
+          pen.fillStyle = `rgb(${ground(stage, value / highest).map(Math.round).join(",")})`;
+          pen.fillRect(x * cell, y * cell, cell, cell);
+        }
+        drawNumber(pen, colors, value, x, y, cell, outside ? colors.muted : colors.ink);
+      }
+    }
+    const stride = stage.get("stride");
+    const [row, column] = this.place;
+    const [left, top] = [column * stride * cell, row * stride * cell];
+    if (numbers) this.weightsInCorners(pen, left, top, cell, colors);
+    pen.lineWidth = 5;
+    pen.strokeStyle = colors.card;
+    const edge = 1.5;
+    pen.strokeRect(left + edge, top + edge, 3 * cell - 2 * edge, 3 * cell - 2 * edge);
+    pen.lineWidth = 3;
+    pen.strokeStyle = colors.vermilion;
+    pen.strokeRect(left + edge, top + edge, 3 * cell - 2 * edge, 3 * cell - 2 * edge);
+  }
+
+  /** The kernel's numbers, small, in the corner of each cell it lies on. */
+  weightsInCorners(pen, left, top, cell, colors) {
+    if (cell < 34) return;
+    pen.textAlign = "right";
+    pen.textBaseline = "bottom";
+    pen.font = pen.font.replace(/[\d.]+px/, `${clamp(cell * 0.2, 9, 12)}px`);
+    this.stage.get("weights").forEach((weights, down) =>
+      weights.forEach((weight, right) => {
+        pen.fillStyle = weight > 0 ? colors.vermilion : weight < 0 ? colors.blue : colors.muted;
+        pen.fillText(`×${written(weight, 2)}`, left + (right + 1) * cell - 5, top + (down + 1) * cell - 4);
+      }),
+    );
+  }
+
+  drawOutput(pen, side) {
+    const { stage, rows, columns, whole } = this;
+    const { colors } = stage;
+    const cell = this.resultCell(side);
+    const numbers = stage.get("picture") === "numbers";
+    const brightest = numbers ? Math.max(1e-9, ...this.picture.flat().map(Math.abs)) : 255;
+    const signed = this.signed();
+    const most = signed ? Math.max(1e-9, ...whole.flat().map(Math.abs)) * (numbers ? 1 : 0.6) : brightest * this.total();
+    const neutral = rgb(colors.card);
+    pen.fillStyle = colors.paper;
+    pen.fillRect(0, 0, columns * cell, rows * cell);
+    const [above, below] = [rgb(colors.vermilion), rgb(colors.blue)];
+    const fill = (value) => {
+      const share = clamp(value / most, -1, 1);
+      if (signed) return between(neutral, share > 0 ? above : below, Math.abs(share) * (numbers ? 0.45 : 1));
+      return numbers ? ground(stage, share) : [255, 255, 255].map((white) => white * Math.max(0, share));
+    };
+    if (!numbers) drawPixels(pen, whole, 0, cell, fill, this.seen);
+    for (let at = 0; numbers && at < rows * columns; at++) {
+      const [row, column] = [Math.floor(at / columns), at % columns];
+      if (this.seen[row][column]) {
+        pen.fillStyle = `rgb(${fill(whole[row][column]).map(Math.round).join(",")})`;
+        pen.fillRect(column * cell, row * cell, cell, cell);
+        drawNumber(pen, colors, whole[row][column], column, row, cell, colors.ink);
+      } else {
+        pen.strokeStyle = colors.line;
+        pen.lineWidth = 1;
+        pen.strokeRect(column * cell + 0.5, row * cell + 0.5, cell - 1, cell - 1);
+      }
+    }
+    const [row, column] = this.place;
+    pen.lineWidth = cell > 14 ? 3 : 2;
+    pen.strokeStyle = colors.vermilion;
+    const grow = cell > 14 ? -1.5 : 2;
+    pen.strokeRect(column * cell - grow, row * cell - grow, cell + 2 * grow, cell + 2 * grow);
+  }
+}
+
+export default {
+  render({ model, el }) {
+    const piece = new Kernel(model, el);
+    return () => piece.stage.close();
+  },
+};

@@ -1,0 +1,52 @@
+"""What a network that learned from a million photographs makes of a picture: numbers to put a small network on."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from coverslip.devices import pick_device
+from coverslip.errors import UserError
+from coverslip.models.catalog import build_network, network_entry, pretrained_weights
+from coverslip.models.design import DEFAULT_NETWORK, Design
+from coverslip.models.stages import CLASSIFIER
+
+TOGETHER = 32  # pictures a step
+
+
+def frozen_features(
+    x: npt.NDArray[np.uint8], *, side: int = 128, network: str = DEFAULT_NETWORK
+) -> npt.NDArray[np.float32]:
+    """Pictures through a pretrained network without its last layer. Nothing is trained, nothing is downloaded.
+
+    Args:
+        x: uint8 (N, H, W, 3).
+        side: pixels to which pictures are scaled before.
+        network: one with pretrained weights.
+
+    Returns:
+        float32 (N, D): of the default network 1,280 numbers a picture.
+
+    Raises:
+        UserError: other pixels than 8-bit color, or a network without pretrained weights.
+
+    >>> frozen_features(np.zeros((2, 48, 48, 3), np.uint8), side=64).shape
+    (2, 1280)
+    """
+    if x.ndim != 4 or x.shape[-1] != 3 or x.dtype != np.uint8:
+        raise UserError(f"x is {x.dtype} of shape {x.shape}", "give uint8 pictures (N, height, width, 3)")
+    design = Design(network=network, size=(side, side))
+    entry = network_entry(network)
+    body = build_network(design, 1).before(CLASSIFIER)
+    body.load_state_dict(pretrained_weights(design))
+    device = pick_device()
+    body.to(device).eval()
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(x), TOGETHER):
+            pixels = torch.from_numpy(x[start : start + TOGETHER]).to(device).permute(0, 3, 1, 2).float() / 255
+            scaled = functional.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
+            found.append(body((scaled - entry.mean) / entry.std).flatten(1).cpu())
+    return np.asarray(torch.cat(found).numpy(), np.float32)

@@ -1,0 +1,46 @@
+# fmt: off
+# ruff: noqa
+# mypy: ignore-errors
+# Made from lessons/03_convolutions.py by coverslip.course.build: change it there.
+from coverslip.course.result import Passed
+
+from collections.abc import Callable
+
+import numpy as np
+
+from coverslip.course.kernels import LIGHT_AND_DARK, VERTICAL_EDGE, slide
+
+HINTS = (
+    "A kernel of 3 on a side of 6 can begin at pixel 0, 1, 2 or 3: that is 6 - 3 + 1 places.",
+    "rows = picture.shape[0] - h + 1, columns likewise; answer[r, c] = (picture[r : r + h, c : c + w] * kernel).sum()",
+)
+
+
+def judge(convolve: Callable):
+    """A function of a picture and a kernel that gives the table of sums."""
+    got = convolve(LIGHT_AND_DARK, VERTICAL_EDGE)
+    if got is ... or got is None:
+        return ""
+    got = np.asarray(got, float)
+    wanted = slide(LIGHT_AND_DARK, VERTICAL_EDGE)
+    if got.shape == (3, 3):
+        return "The answer is 3 x 3: one row and one column are missing. Where can a kernel of 3 begin on a side of 6?"
+    if got.shape != wanted.shape:
+        size = " x ".join(map(str, got.shape))
+        return f"The answer to the 6 x 6 picture is {size or 'a single number'}; it has room for 4 x 4 sums."
+    if not got.any():
+        return "The answer is the table of zeros, as it was given: put the sum of the products in its place."
+    if np.allclose(got, -wanted):
+        return "The signs are turned round: lay the kernel on as it is, without turning it over."
+    if np.allclose(got, wanted / 9):
+        return "That is the mean of the nine products; the sum is wanted."
+    chance = np.random.default_rng(3)
+    picture, kernel = chance.integers(0, 9, (7, 5)), chance.integers(-2, 3, (3, 2))
+    if not np.allclose(got, wanted) or not np.allclose(convolve(picture, kernel), slide(picture, kernel)):
+        turned = slide(picture, kernel[::-1, ::-1])
+        if np.shape(convolve(picture, kernel)) == turned.shape and np.allclose(convolve(picture, kernel), turned):
+            return "The kernel is turned round before it is laid on; here it is used as it is."
+        return "Some sums are not right yet. Tried with a picture of 7 x 5 and a kernel of 3 x 2 too: mind h and w."
+    return Passed(
+        "0, 30, 30, 0 in each of four rows: your function finds the edge, and works for any picture and kernel."
+    )

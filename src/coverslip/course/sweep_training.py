@@ -1,0 +1,96 @@
+"""The networks of a sweep, trained: those of one shape side by side in one pass, the others one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from torch import nn
+
+from coverslip.errors import UserError
+from coverslip.training.array_data import Part
+from coverslip.training.lanes import Stack, pays, stack_key
+from coverslip.training.loop import train_network
+from coverslip.training.recipe import Recipe
+
+IntArray = npt.NDArray[np.int64]
+COLUMNS = ("epoch", "rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+
+def train_all(
+    networks: Sequence[nn.Module],
+    recipes: Sequence[Recipe],
+    inputs: Part,
+    labels: IntArray,
+    classes: int,
+    validation: tuple[Part, IntArray],
+) -> tuple[list[pl.DataFrame], list[str]]:
+    """Train all of them in place; each has the weights of its last epoch.
+
+    Args:
+        networks: L.
+        recipes: L.
+        inputs: pictures to learn from, for all.
+        labels: of them, 0 to K - 1.
+        classes: K.
+        validation: pictures and labels that are scored after each epoch.
+
+    Returns:
+        L frames with a row an epoch, and L sentences: "", or why a training broke (its loss was no number).
+
+    Raises:
+        UserError: what the loop refuses.
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for place, (network, recipe) in enumerate(zip(networks, recipes, strict=True)):
+        alike.setdefault(stack_key(network, recipe), []).append(place)
+    frames, broken = [pl.DataFrame() for _ in networks], [""] * len(networks)
+    for places in alike.values():
+        if pays(networks[places[0]], len(places)):
+            some = [networks[place] for place in places], [recipes[place] for place in places]
+            found = _stacked(*some, inputs, labels, classes, validation)
+        else:
+            found = [_alone(networks[place], recipes[place], inputs, labels, classes, validation) for place in places]
+        for place, (frame, why) in zip(places, found, strict=True):
+            frames[place], broken[place] = frame, why
+    return frames, broken
+
+
+def _alone(
+    network: nn.Module,
+    recipe: Recipe,
+    inputs: Part,
+    labels: IntArray,
+    classes: int,
+    validation: tuple[Part, IntArray],
+) -> tuple[pl.DataFrame, str]:
+    try:
+        return train_network(network, inputs, labels, classes, recipe, validation=validation).history, ""
+    except UserError as error:
+        if "loss became" not in error.problem:  # anything else is a mistake of whoever called, not a result
+            raise
+        return pl.DataFrame(), error.problem
+
+
+def _stacked(
+    networks: list[nn.Module],
+    recipes: list[Recipe],
+    inputs: Part,
+    labels: IntArray,
+    classes: int,
+    validation: tuple[Part, IntArray],
+) -> list[tuple[pl.DataFrame, str]]:
+    stack = Stack(networks, recipes, inputs, labels, classes, validation=validation)
+    rows: list[list[dict[str, Any]]] = [[] for _ in networks]
+    broken = [""] * len(networks)
+    while told := stack.run_epoch():
+        for each in told:
+            rows[each.lane].append({name: getattr(each, name) for name in COLUMNS})
+            broken[each.lane] = each.broken
+            if not each.broken and each.epoch == recipes[each.lane].filled().epochs:
+                networks[each.lane].load_state_dict(stack.weights(each.lane))
+    frames = [pl.DataFrame(own, infer_schema_length=None) for own in rows]
+    return list(zip(frames, broken, strict=True))

@@ -1,0 +1,1 @@
+"""The model as a service: a page anyone can use, and the same answers over HTTP."""

@@ -1,0 +1,150 @@
+"""What the model is and what it was tested on, from its run's folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any
+
+from coverslip import __version__
+from coverslip.errors import UserError
+from coverslip.evidence.threshold import Threshold
+from coverslip.inference.predictor import Predictor
+from coverslip.runs import ForeignRun, Run
+from coverslip.serving.limits import Limits
+from coverslip.serving.schemas import Bounds, Interval, Model, NamedScore, Operating, Part, TrainedOn
+
+SCORE = "accuracy"
+
+
+def model_card(
+    predictor: Predictor,
+    run: Run,
+    limits: Limits,
+    *,
+    maps: bool,
+    examples: bool,
+    warnings: list[str],
+) -> Model:
+    """What ``GET /v1/model`` says; a run of which parts are missing is served, and says what is missing.
+
+    Args:
+        predictor: the trained model.
+        run: its folder.
+        limits: of a request.
+        maps: whether there are maps.
+        examples: whether there are thumbnails.
+        warnings: what else its users should know.
+    """
+    test, audit = _read(run, run.test_file), _read(run, run.audit_file)
+    notes = predictor.about.get("notes")  # of a model from elsewhere
+    said = [*warnings, *(map(str, notes) if isinstance(notes, list) else ())]
+    tested = _part(test) if test else None
+    scores = test.get("scores") if test else None
+    score = _named(scores.get(SCORE)) if isinstance(scores, dict) else None
+    if tested is None:
+        said.insert(0, "nobody tested this model, or the result is not with it: do not rely on its answers")
+    said += [str(each) for each in (test or {}).get("warnings") or []]
+    trust = predictor.trust
+    if trust.thresholds is not None:
+        said += trust.thresholds.warnings(predictor.task.classes)
+    if trust.familiarity is not None and trust.familiarity.rough:
+        said.append(
+            f"what is unlike the training pictures was learned from {trust.familiarity.calibrated_on:,} pictures or "
+            f"groups only: about one like the others in {round(1 / trust.familiarity.rate):,} is flagged too"
+        )
+    about = predictor.about
+    return Model(
+        name=run.folder.resolve().name,
+        network=predictor.design.network,
+        classes=list(predictor.task.classes),
+        trained_on=_trained(about.get("trained_on"), audit),
+        tested_on=tested,
+        score=score,
+        calibrated=predictor.task.temperature != 1,
+        coverage=None if trust.thresholds is None else trust.thresholds.coverage,
+        threshold=_threshold(predictor.threshold),
+        familiarity=trust.familiarity is not None,
+        maps=maps,
+        examples=examples,
+        limits=Bounds(bytes=limits.bytes, pictures=limits.pictures, pixels=limits.pixels),
+        licence=str(about.get("licence") or about.get("origin") or "not known"),
+        program=f"coverslip {__version__}",
+        date=None if isinstance(run, ForeignRun) else _date(run),  # of a copy it says nothing
+        warnings=list(dict.fromkeys(said)),
+    )
+
+
+def in_words(model: Model) -> str:
+    """The model in one line, for the terminal."""
+    tested = ""
+    if model.score is not None and model.score.value is not None:
+        low, high = model.score.low, model.score.high
+        interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+        tested = f", {model.score.name} {model.score.value:.3f}{interval}"
+    on = "not tested" if model.tested_on is None else f"tested on {model.tested_on.pictures:,} pictures{tested}"
+    return f"{model.name}: {model.network}, {len(model.classes):,} classes, {on}"
+
+
+def _read(run: Run, path: Any) -> dict[str, Any]:
+    try:
+        return run.read_json(path)
+    except UserError:
+        return {}
+
+
+def _part(test: Mapping[str, Any]) -> Part | None:
+    pictures = test.get("images")
+    if not isinstance(pictures, int):
+        return None
+    return Part(pictures=pictures, groups=int(test["groups"]) if test.get("grouped") else None)
+
+
+def _named(found: object) -> NamedScore | None:
+    return None if not isinstance(found, Mapping) else NamedScore(name=SCORE, **_interval(found))
+
+
+def _interval(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Value, limits, level, pictures and groups of a score; what is no number is null."""
+    numbers = {key: found.get(key) for key in ("value", "low", "high")}
+    kept: dict[str, Any] = {
+        key: value if isinstance(value, int | float) and math.isfinite(value) else None
+        for key, value in numbers.items()
+    }
+    level = found.get("level")
+    return kept | {
+        "level": level if isinstance(level, int | float) else 0.95,
+        "images": found.get("images"),
+        "groups": found.get("groups"),
+    }
+
+
+def _trained(found: object, audit: Mapping[str, Any]) -> TrainedOn:
+    part: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    pictures, groups = part.get("pictures"), part.get("groups")
+    name = PurePath(str(audit.get("source") or "").replace("\\", "/")).name
+    grouped = bool(audit.get("grouped_by")) and isinstance(groups, int)
+    return TrainedOn(
+        pictures=pictures if isinstance(pictures, int) else 0, groups=groups if grouped else None, name=name
+    )
+
+
+def _threshold(threshold: Threshold | None) -> Operating | None:
+    if threshold is None:
+        return None
+    return Operating(
+        class_name=threshold.class_name,
+        value=threshold.value,
+        sensitivity=Interval(**_interval(threshold.sensitivity)),
+        specificity=Interval(**_interval(threshold.specificity)),
+    )
+
+
+def _date(run: Run) -> str | None:
+    """The day on which the model was written."""
+    try:
+        return datetime.fromtimestamp(run.weights_file.stat().st_mtime, UTC).date().isoformat()
+    except OSError:
+        return None

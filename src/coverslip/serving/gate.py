@@ -1,0 +1,85 @@
+"""Who is let in: so many pictures may wait, so many bytes may be held; the others are told when to come again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from coverslip.serving.limits import Limits
+from coverslip.serving.refusals import busy
+
+PACE = 0.05  # how fast the estimate of seconds a picture follows what is measured
+MAP_COST = 4  # a picture with its map takes the place of so many
+
+
+class Gate:
+    """Counts what is inside; lives on the event loop alone, so it needs no lock.
+
+    Attributes:
+        pictures: let in and not answered yet (one with a map counts as several).
+        bytes: of bodies that are being read or wait.
+        reading: requests whose body is being read, so that their pictures are about to come.
+        seconds: a picture takes, about, when many come.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self.pictures, self.bytes, self.reading = limits, 0, 0, 0
+        self.seconds = 0.02
+        self._left = time.monotonic()
+
+    @property
+    def wait(self) -> int:
+        """Whole seconds until what is inside now is answered, 1 to 60."""
+        return max(1, min(60, round(self.pictures * self.seconds + 0.5)))
+
+    def check(self) -> None:
+        """Refuse before anything is read.
+
+        Raises:
+            Refused: 429.
+        """
+        if self.pictures >= self.limits.queue or self.bytes >= self.limits.uploads:
+            raise busy(self.wait)
+
+    def hold(self, size: int) -> None:
+        """Count bytes of a body.
+
+        Raises:
+            Refused: 429, all requests together hold too many.
+        """
+        if self.bytes + size > self.limits.uploads:
+            raise busy(self.wait)
+        self.bytes += size
+
+    def release(self, size: int) -> None:
+        """They are no longer held."""
+        self.bytes -= size
+
+    def enter(self, cost: int) -> None:
+        """Let pictures in; where nothing waits, however many they are.
+
+        Raises:
+            Refused: 429.
+        """
+        if self.pictures and self.pictures + cost > self.limits.queue:
+            raise busy(self.wait)
+        if not self.pictures:
+            self._left = time.monotonic()
+        self.pictures += cost
+
+    def leave(self, cost: int = 1) -> None:
+        """Pictures are answered; how long that took since the last ones tells the pace."""
+        now = time.monotonic()
+        self.seconds += PACE * ((now - self._left) / cost - self.seconds)
+        self._left = now
+        self.pictures -= cost
+
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        """While this lasts, a body is being read."""
+        self.reading += 1
+        try:
+            yield
+        finally:
+            self.reading -= 1

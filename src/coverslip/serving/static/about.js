@@ -1,0 +1,116 @@
+// What the model is, what it was tested on, and what it cannot do: said before anybody asks it anything.
+
+import { breakable, fill, find, make, sign } from "./dom.js";
+import { count, counted, day, interval, odds, sample, sentence, share, size } from "./words.js";
+
+/** The head of the page and the panel at its foot, from GET /v1/model. */
+export function showModel(model, withToken) {
+  document.title = `${model.name} – Coverslip`;
+  find("name").textContent = model.name;
+  const classes = model.classes.length;
+  const what = classes <= 3 ? ["Names a picture ", ...either(model.classes), ". "] : ["Names a picture as one of ", make("a", { href: "#classes" }, `${count(classes)} classes`), ". "];
+  fill(find("lead"), what, tested(model));
+  find("about").hidden = false;
+  fill(find("facts"), warnings(model), ruler(model.score), facts(model), cannot(model), byHand(withToken));
+}
+
+const either = (classes) => classes.flatMap((name, at) => [at === 0 ? "as " : at === classes.length - 1 ? " or " : ", ", make("b", {}, breakable(name))]);
+
+function tested({ score, tested_on: on }) {
+  if (!score || !on) return "It was not tested, or its test was not kept: nobody knows how often it is right.";
+  const number = [make("strong", {}, share(score.value)), " ", make("span", { class: "interval" }, interval(score))];
+  if (score.name === "accuracy") return [`Of ${sample(on)} it had not seen, it named a share of `, number, " correctly."];
+  return [`On ${sample(on)} it had not seen, its ${score.name.replaceAll("_", " ")} was `, number, "."];
+}
+
+/** The score on a line from 0 to 1, as at the head of a report. */
+function ruler(score) {
+  if (!score || score.low === null || score.low === undefined || score.value < 0) return null;
+  const range = make("span", { class: "range" }), dot = make("span", { class: "dot" });
+  range.style.left = `${100 * score.low}%`;
+  range.style.width = `${100 * (score.high - score.low)}%`;
+  dot.style.left = `${100 * score.value}%`;
+  const level = Math.round(100 * (score.level ?? 0.95));
+  return make("figure", {},
+    make("div", { class: "ruler", "aria-hidden": "true" }, make("span", { class: "axis" }), range, dot, ["0", "0.5", "1"].map((at) => {
+      const tick = make("span", { class: "below" }, at);
+      tick.style.left = `${100 * Number(at)}%`;
+      return tick;
+    })),
+    make("figcaption", {}, `The range ${interval(score)} is a ${level} % interval: another draw of such test pictures could well have given any number in it.`));
+}
+
+function warnings(model) {
+  if (!model.warnings?.length) return null;
+  return make("div", { class: "note warn" }, model.warnings.map((each) => make("p", {}, sign("warns"), " ", sentence(each))));
+}
+
+function facts(model) {
+  const { threshold, limits } = model;
+  const rows = [
+    ["Classes", make("span", { id: "classes" }, model.classes.map((name, at) => [at ? ", " : null, breakable(name)]))],
+    ["Network", model.network],
+    ["Trained on", model.trained_on?.pictures > 0 && [sample(model.trained_on), model.trained_on.name ? [" of ", breakable(model.trained_on.name)] : null]],
+    ["Tested on", model.tested_on ? sample(model.tested_on) : "nothing that was kept"],
+    model.score && [capital(model.score.name.replaceAll("_", " ")), [share(model.score.value), " ", make("span", { class: "interval" }, interval(model.score))]],
+    ["Probabilities", model.calibrated ? "calibrated: of the answers given with 0.9, about 9 in 10 are right on pictures like those it was tested on" : "not calibrated: a probability of 0.9 may not be right 9 times in 10"],
+    model.coverage && ["Sets of classes", `made to hold the true class ${odds(model.coverage)}, for each class`],
+    threshold && ["Limit", limit(threshold)],
+    model.familiarity && ["Nearest pictures", model.examples ? "shown as small pictures, which the model carries" : "named by their class; the pictures themselves are not part of this model"],
+    limits && ["Takes", [limits.pixels && `pictures of up to ${count(limits.pixels / 1e6)} million pixels`, limits.bytes && `${size(limits.bytes)}`, limits.pictures && `${counted(limits.pictures, "picture")} a request (this page sends more in portions)`].filter(Boolean).join(", ")],
+    model.date && ["Made", [day(model.date), model.program ? ` with ${model.program}` : null]],
+    ["Licence", model.licence || "none stated"],
+  ];
+  return make("dl", { class: "facts" }, rows.filter((row) => row && row[1]).map(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+}
+
+function limit(threshold) {
+  const of = (score) => (score ? [share(score.value, 2), " ", make("span", { class: "interval" }, interval(score, 2))] : "unknown");
+  const on = threshold.sensitivity?.images ?? threshold.sensitivity?.pictures;
+  return [
+    make("b", {}, breakable(threshold.class_name)), ` is said from a probability of ${share(threshold.value)} up. `,
+    "That found a share of ", of(threshold.sensitivity), " of those that are (sensitivity), and left ", of(threshold.specificity), " of the others alone (specificity)",
+    on ? `, on ${counted(on, "picture")} that trained nothing.` : ".",
+  ];
+}
+
+function cannot(model) {
+  const said = [
+    "It names one of its classes, whatever the picture shows.",
+    model.familiarity
+      ? "It flags pictures of another kind as unlike its training pictures; a new disease on a plant that it knows may pass as familiar."
+      : "It cannot tell a picture that is unlike its training pictures.",
+    "Pictures from another camera, place or season may be harder than those it was tested on.",
+    model.maps ? "A map shows where the network looked, not why; beside each stands how far it can be trusted." : null,
+  ];
+  return [make("h3", {}, "What it cannot do"), make("ul", {}, said.filter(Boolean).map((each) => make("li", {}, each)))];
+}
+
+function byHand(withToken) {
+  const address = new URL("v1/predict?explain=false", document.baseURI).href.replace("?explain=false", "");
+  const line = `curl ${withToken ? '-H "Authorization: Bearer TOKEN" ' : ""}-F files=@leaf.jpg ${address}`;
+  const code = make("code", { id: "curl", tabindex: "0" }, line);
+  const button = make("button", { type: "button" }, "Copy");
+  button.addEventListener("click", async () => {
+    button.textContent = (await copy(line, code)) ? "Copied" : "Select and copy it by hand";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+  return [
+    make("h3", {}, "Without this page"),
+    make("p", {}, "The same answers for a program, as JSON, or as CSV with ", make("code", {}, "?format=csv"), "; repeat ", make("code", {}, "-F"), " for more pictures. Everything it understands is in ", make("a", { href: "openapi.json" }, "openapi.json"), "."),
+    make("div", { class: "curl" }, make("pre", {}, code), button),
+  ];
+}
+
+/** The clipboard is closed to pages that came without TLS from another machine; then a selection is copied. */
+async function copy(text, element) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(element);
+    return document.execCommand("copy");
+  }
+}
+
+const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);

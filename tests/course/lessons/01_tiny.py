@@ -1,0 +1,89 @@
+# ---
+# title: A tiny lesson
+# number: 1
+# minutes: 5
+# needs: []
+# ---
+# %% [markdown]
+# # A tiny lesson
+#
+# Two classes of leaves, and one number to count.
+# %%
+import numpy as np
+from torch import nn
+
+from coverslip.course import check, pictures
+
+folder = None  # your own pictures: put the path of a folder here
+shown = pictures(folder, leaves=2, shots=1, size=32)
+shown
+# %% [markdown] slide
+# A picture is a block of numbers: height x width x colors.
+# %%
+from coverslip import figures
+
+figures.examples(shown.x, shown.y, shown.names)
+# %% [markdown] task="1.1"
+# **Task 1.1** How many numbers is one picture made of?
+# %% task="1.1"
+numbers = ...
+check("1.1", numbers)
+# %% solution="1.1"
+numbers = 32 * 32 * 3
+check("1.1", numbers)
+# %% wrong="1.1" says="one color"
+numbers = 32 * 32
+check("1.1", numbers)
+# %% wrong="1.1" says="four pictures"
+numbers = 4 * 32 * 32 * 3
+check("1.1", numbers)
+# %% check="1.1"
+HINTS = ("Height times width is not all: a picture has colors.", "It is 32 times 32 times 3.")
+
+
+def judge(numbers: int):
+    """The count of numbers in one picture of 32 x 32 pixels."""
+    if numbers == 1024:
+        return "That counts one color of three."
+    if numbers == 4 * 3072:
+        return "That counts all four pictures; one is asked for."
+    if numbers != 3072:
+        return f"{numbers:,} it is not."
+    return Passed("3,072 it is: 32 x 32 places with three numbers each.")
+
+
+# %% [markdown] teacher="1.1"
+# **What it is for.** A picture is numbers, and one can count them.
+#
+# **Typical answers.** 1,024: the colors are forgotten.
+# %% [markdown] task="1.2"
+# **Task 1.2** Build a network with one linear layer and two outputs.
+# %% task="1.2"
+network = ...
+check("1.2", network)
+# %% solution="1.2"
+network = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32 * 3, 2))
+check("1.2", network)
+# %% wrong="1.2" says="3 outputs"
+network = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32 * 3, 3))
+check("1.2", network)
+# %% wrong="1.2" says="a network is wanted"
+network = np.zeros(3)
+check("1.2", network)
+# %% check="1.2"
+from torch import nn
+
+HINTS = ("nn.Sequential(nn.Flatten(), ...) is a beginning.", "nn.Linear(3072, 2) follows nn.Flatten().")
+
+
+def judge(network: nn.Module):
+    """A network of one linear layer and two outputs."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    if len(layers) != 1:
+        return f"It has {len(layers)} linear layers; one is wanted."
+    if layers[0].out_features != 2:
+        return f"It has {layers[0].out_features} outputs, and there are two classes."
+
+
+# %% [markdown] teacher="1.2"
+# **What it is for.** The smallest network there is.

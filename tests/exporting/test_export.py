@@ -1,0 +1,181 @@
+"""What `export` leaves behind, and that a stranger can use it with three packages."""
+
+import json
+import shutil
+from collections import namedtuple
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from coverslip import api
+from coverslip.api.exporting import export
+from coverslip.errors import UserError
+from coverslip.exporting.formats import FORMATS, formats
+from coverslip.runs import Run
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def phone_pictures(tmp_path, leaves):
+    """A leaf turned by a phone, one with transparency, a grey one."""
+    home = tmp_path / "phone"
+    home.mkdir()
+    leaf = Image.open(next((leaves.parent / "pictures").rglob("*.jpg")))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    leaf.crop((0, 0, 60, 40)).save(home / "turned.jpg", exif=exif)
+    clear = leaf.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(clear.size))
+    clear.save(home / "clear.png")
+    leaf.convert("L").save(home / "grey.png")
+    return home
+
+
+def test_a_stranger_needs_onnxruntime_numpy_and_pillow_alone(bare, tiny_run, onnx_folder, phone_pictures):
+    pictures = sorted(phone_pictures.iterdir())
+    ran = bare(["onnxruntime", "numpy", "pillow"], onnx_folder / "use_model.py", *pictures)
+    assert ran.returncode == 0, ran.stderr
+    said = api.predict(tiny_run.folder, pictures)
+    lines = ran.stdout.splitlines()
+    assert len(lines) == len(pictures)
+    for line, row in zip(lines, said.iter_rows(named=True), strict=True):
+        name, _, answer = line.partition(": ")
+        label, confidence = answer.split(",")[0].split()
+        assert (name, label) == (row["path"], row["predicted"]) and abs(float(confidence) - row["confidence"]) < 0.002
+        assert f"set: {row['set']}" in line and ("unlike" in line) == (not row["familiar"])
+
+
+def test_the_bare_environment_is_bare(bare, tmp_path):
+    (tmp_path / "look.py").write_text(
+        "import importlib\n"
+        "for name in ('torch', 'coverslip', 'onnx', 'scipy', 'polars'):\n"
+        "    try: importlib.import_module(name); print(name)\n"
+        "    except ModuleNotFoundError: pass\n"
+    )
+    assert bare(["onnxruntime", "numpy", "pillow"], tmp_path / "look.py").stdout == ""
+
+
+def test_the_file_says_all_that_is_known_of_it_and_nothing_of_this_machine(tiny_run, onnx_folder, tmp_path_factory):
+    import onnx
+
+    model = onnx.load(str(onnx_folder / "model.onnx"))
+    onnx.checker.check_model(model, full_check=True)
+    said = {each.key: each.value for each in model.metadata_props}
+    card = json.loads((onnx_folder / "model.json").read_text())
+    assert json.loads(said["classes"]) == card["classes"] == list(api.load(tiny_run.folder).task.classes)
+    assert json.loads(said["preparation"])["size"] == [32, 32] and said["program"].startswith("coverslip ")
+    assert {"licence", "run", "threshold", "sets", "familiarity"} <= set(said)
+    assert said["outputs"].split() == [each["name"] for each in card["outputs"]]
+    assert [each.name for each in model.graph.output] == said["outputs"].split()
+    assert card["check"]["pictures"] == 36 and card["check"]["probability"] < 0.01 and "Accuracy" in card["run"]
+    home = str(tmp_path_factory.getbasetemp()).encode()
+    for file in onnx_folder.iterdir():
+        content = file.read_bytes()
+        assert home not in content and b"site-packages" not in content and b"exporting/" not in content, file
+    page = (onnx_folder / "README.md").read_text()
+    assert all(sentence in page for sentence in card["check"]["sentences"])
+
+
+def test_int8_says_what_it_costs_on_pictures_that_are_neither_train_nor_test(tiny_run, onnx_folder, monkeypatch):
+    def write(instrument, folder, metadata):  # the file is there already; writing it takes seconds
+        shutil.copy(onnx_folder / "model.onnx", folder)
+
+    monkeypatch.setitem(FORMATS._parts, "onnx", replace(formats()["onnx"], write=write))
+    folder = export(tiny_run.folder, onnx_folder.parent / "int8", quantize="int8")
+    cost = json.loads((folder / "model.json").read_text())["check"]["sentences"][-1]
+    assert cost.startswith("accuracy ") and " in int8: " in cost and "validation part" in cost
+    answer = formats()["onnx"].open(folder)(np.zeros((1, 50, 70, 3), np.uint8))
+    assert abs(answer["probabilities"].sum() - 1) < 1e-5
+    import onnx
+
+    kinds = {node.op_type for node in onnx.load(str(folder / "model.onnx")).graph.node}
+    assert "QuantizeLinear" in kinds
+    assert "8-bit integers" in (folder / "README.md").read_text()
+
+
+def test_a_large_jpeg_is_named_as_outside_the_file(tiny_run, tmp_path):
+    big = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)).resize((400, 300))
+    big.save(tmp_path / "big.jpg")
+    folder = export(tiny_run.folder, tmp_path / "out", format="torch", pictures=tmp_path / "big.jpg")
+    card = json.loads((folder / "model.json").read_text())
+    assert card["check"]["reduced"] == 1 and "decodes them at reduced scale" in card["check"]["sentences"][-1]
+
+
+def test_without_its_pictures_leaves_are_rendered(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.folder, tmp_path / "elsewhere" / "tiny")
+    folder = export(tmp_path / "elsewhere" / "tiny", format="torch")
+    assert folder == tmp_path / "elsewhere" / "tiny" / "export" / "torch"
+    assert "rendered" in json.loads((folder / "model.json").read_text())["check"]["about"]
+    assert export(tmp_path / "elsewhere" / "tiny", format="torch").name == "torch-2"
+    with pytest.raises(UserError, match="no longer there"):
+        export(tmp_path / "elsewhere" / "tiny", quantize="int8")
+
+
+def test_what_is_there_is_never_overwritten(tiny_run, onnx_folder, snapshot):
+    before = snapshot(onnx_folder)
+    with pytest.raises(UserError, match="exists and is not empty"):
+        export(tiny_run.folder, onnx_folder, format="torch")
+    assert snapshot(onnx_folder) == before
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "model.json"])
+def test_a_run_with_a_part_missing(tiny_run, tmp_path, name):
+    run = Run(shutil.copytree(tiny_run.folder, tmp_path / "run"))
+    (run.model_folder / name).unlink()
+    with pytest.raises(UserError, match="holds no trained model"):
+        export(run.folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_was_never_tested(tiny_run, tmp_path):
+    run = Run(shutil.copytree(tiny_run.folder, tmp_path / "run"))
+    run.test_file.unlink()
+    with pytest.raises(UserError, match="was never tested") as told:
+        export(run.folder, tmp_path / "out")
+    assert "--resume" in told.value.fix
+
+
+def test_a_network_of_ones_own_has_to_be_given_again(tiny_run, tmp_path):
+    run = Run(shutil.copytree(tiny_run.folder, tmp_path / "run"))
+    content = json.loads(run.model_file.read_text())
+    content["design"]["network"] = content["network"] = "own:Net"
+    run.model_file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="a network of your own, 'Net'"):
+        export(run.folder, tmp_path / "out")
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_written(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12 - 10**6, 10**6))
+    with pytest.raises(UserError, match="only 1 MB are free"):
+        export(tiny_run.folder, tmp_path / "out", format="torch")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_becomes_full_leaves_nothing(tiny_run, tmp_path, monkeypatch):
+    from coverslip.exporting import recipe
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recipe, "write_text", full)
+    with pytest.raises(UserError, match="became full"):
+        export(tiny_run.folder, tmp_path / "out", format="torch")
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_that_cannot_be_read(tiny_run, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(UserError, match="none of the 1 pictures can be read"):
+        export(tiny_run.folder, tmp_path / "out", format="torch", pictures=[tmp_path / "broken.jpg"])
+
+
+def test_a_missing_extra_is_named(tiny_run, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UserError) as told:
+        export(tiny_run.folder, tmp_path / "out")
+    assert "coverslip[export]" in told.value.fix

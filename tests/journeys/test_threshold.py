@@ -1,0 +1,152 @@
+"""Two classes: the stored threshold names a picture at every door, and its price is told."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from coverslip import api
+from coverslip.errors import UserError
+from coverslip.runs import Run
+
+STRICT = 0.7
+
+
+@pytest.fixture(scope="module")
+def spots(small_run, tmp_path_factory):
+    """Two classes that differ in how many red spots there are, and overlap."""
+    home = tmp_path_factory.mktemp("spots") / "spots"
+    rng = np.random.default_rng(0)
+    for name, mean in (("healthy", 6), ("rust", 12)):
+        (home / name).mkdir(parents=True)
+        for index in range(30):
+            pixels = np.full((64, 64, 3), (60, 130, 50), np.uint8) + rng.integers(0, 12, (64, 64, 3), np.uint8)
+            for y, x in rng.integers(2, 62, (rng.poisson(mean), 2)):
+                pixels[y - 2 : y + 2, x - 2 : x + 2] = (170, 60, 30)
+            Image.fromarray(pixels).save(home / name / f"{index:02d}.png")
+    return home
+
+
+@pytest.fixture(scope="module")
+def runs(spots, tmp_path_factory):
+    """The plain run, and one that names rust late."""
+    home = tmp_path_factory.mktemp("two")
+    plain = api.train(spots, home / "plain")
+    return plain, api.train(spots, home / "strict", settings=[f"threshold.value={STRICT}"])
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def named_by(rows, value):
+    return pl.when(rows["p:rust"] >= value).then(pl.lit("rust")).otherwise(pl.lit("healthy"))
+
+
+def test_the_plain_run_names_the_more_probable_class_and_tells_its_operating_point(runs):
+    model, test = (json.loads(file.read_text()) for file in (runs[0].model_file, runs[0].test_file))
+    assert (model["threshold"]["class_name"], model["threshold"]["value"]) == ("rust", 0.5)
+    assert model["threshold"]["sensitivity"]["images"] == 4 or model["threshold"]["sensitivity"]["value"] is not None
+    assert test["scores"]["sensitivity"] == test["classes"]["rust"]["recall"]
+    assert test["scores"]["specificity"] == test["classes"]["healthy"]["recall"]
+    rows = pl.read_csv(runs[0].predictions_file)
+    best = pl.when(rows["p:rust"] > rows["p:healthy"]).then(pl.lit("rust")).otherwise(pl.lit("healthy"))
+    assert rows["predicted"].to_list() == rows.select(best).to_series().to_list()
+    page = runs[0].report_file.read_text()
+    for said in ('id="threshold"', "Sensitivity", "named rust from a probability of 0.5 on", "rust from 0.5 on"):
+        assert said in page, said
+
+
+def test_every_door_names_a_picture_by_the_stored_threshold(coverslip, runs, spots):
+    strict = runs[1]
+    files = {"predict": "p.csv", "evaluate": "scored/predictions.csv"}
+    coverslip("predict", strict.folder, spots, "--out", "p.csv").done()
+    said = coverslip("evaluate", strict.folder, spots, "--out", "scored").done()
+    assert "sensitivity" in said.out and f"named 'rust' from a probability of {STRICT:g} on" in said.out
+    frames = [pl.read_csv(file) for file in [*files.values(), strict.predictions_file]]
+    frames.append(api.predict(strict.folder, [spots]))
+    for rows in frames:
+        expected = rows.select(named_by(rows, STRICT)).to_series()
+        assert rows["predicted"].to_list() == expected.to_list()
+        for row in rows.iter_rows(named=True):
+            assert row["confidence"] == row[f"p:{row['predicted']}"]
+    moved = pl.read_csv("p.csv").filter((pl.col("p:rust") >= 0.5) & (pl.col("p:rust") < STRICT))
+    assert moved.height and set(moved["predicted"]) == {"healthy"}  # else this test shows nothing
+    model = api.load(strict.folder)
+    assert model.threshold.value == STRICT and model.task.named(np.array([[0.4, 0.6]])).tolist() == [0]
+
+    test, rows = json.loads(Path("scored/test.json").read_text()), frames[1]
+    truth, called = rows["label"] == "rust", rows["predicted"] == "rust"
+    assert test["scores"]["accuracy"]["value"] == pytest.approx((rows["label"] == rows["predicted"]).mean())
+    assert test["scores"]["sensitivity"]["value"] == pytest.approx((truth & called).sum() / truth.sum())
+    assert test["confusion"] == [
+        [int((~truth & ~called).sum()), int((~truth & called).sum())],
+        [int((truth & ~called).sum()), int((truth & called).sum())],
+    ]
+    assert test["scores"]["sensitivity"]["low"] is not None and test["threshold"]["value"] == STRICT
+
+
+def test_two_thresholds_of_one_model_are_compared_by_what_they_named(runs):
+    found = api.compare([run.folder for run in runs])["result"]
+    right = [
+        (rows["label"] == rows["predicted"]).mean() for rows in map(pl.read_csv, (r.predictions_file for r in runs))
+    ]
+    assert [each["value"] for each in found["runs"]] == pytest.approx(right)
+    told = found["comparisons"][0]
+    assert not told["identical"] or runs[0].predictions_file.read_bytes() == runs[1].predictions_file.read_bytes()
+
+
+def test_the_map_is_that_of_the_class_that_is_named(runs, spots):
+    rows = api.predict(runs[1].folder, [spots])
+    moved = rows.filter((pl.col("p:rust") >= 0.5) & (pl.col("p:rust") < STRICT))["path"][0]
+    shown = api.explain(runs[1].folder, [moved], "explained", trust=False)
+    assert shown.pictures[0].predicted == "healthy" and shown.pictures[0].roles[0].endswith("said")
+
+
+def test_a_bundle_from_before_there_were_thresholds_names_the_most_probable(runs, spots, tmp_path):
+    old = Run(shutil.copytree(runs[1].folder, tmp_path / "old"))
+    model = json.loads(old.model_file.read_text())
+    del model["threshold"]
+    old.model_file.write_text(json.dumps(model))
+    rows = api.predict(old.folder, [spots])
+    assert api.load(old.folder).threshold is None
+    assert rows["predicted"].to_list() == rows.select(named_by(rows, 0.5)).to_series().to_list()
+    old.model_file.write_text(json.dumps(model | {"threshold": {"value": 2}}))
+    with pytest.raises(UserError, match="is not a model of this program"):
+        api.load(old.folder)
+
+
+def test_a_wish_is_fitted_on_validation_and_stands_in_the_experiment(spots):
+    run = api.train(spots, "asked", settings=["threshold.sensitivity=0.5", "threshold.positive=healthy"])
+    threshold = json.loads(run.model_file.read_text())["threshold"]
+    validation = pl.read_csv(run.table_file).filter(pl.col("split") == "validation")
+    assert threshold["class_name"] == "healthy" and threshold["asked"] == 0.5 and threshold["chosen"] == "sensitivity"
+    assert threshold["sensitivity"]["images"] == (validation["label"] == "healthy").sum()
+    assert "sensitivity = 0.5" in run.experiment_file.read_text()
+    assert "a sensitivity of 0.5 is kept" in run.report_file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "threshold.sensitivity=1.5"], ["not between 0 and 1"]),
+        (["--set", "threshold.sensitivity=0.9", "--set", "threshold.value=0.5"], ["two wishes", "one of them"]),
+        (["--set", "threshold.positive=rsut"], ["'rsut' is no class", "'rust'"]),
+        (["--set", "threshold.sensitivity=0.9", "--refit"], ["no picture is left", "threshold.value"]),
+        (["--set", "threshold.sensitvity=0.9"], ["sensitvity", "'sensitivity'"]),
+    ],
+)
+def test_what_cannot_be_asked_for(coverslip, spots, arguments, words):
+    coverslip("train", spots, *arguments, "--out", "run").refused(*words)
+
+
+def test_more_than_two_classes_have_no_threshold(coverslip, small_run, leaves):
+    assert "threshold" not in json.loads(small_run.model_file.read_text())
+    assert "threshold" not in json.loads(small_run.test_file.read_text())
+    assert 'id="threshold"' not in small_run.report_file.read_text()
+    coverslip("train", leaves, "--set", "threshold.value=0.3", "--out", "run").refused("for two classes", "3")

@@ -1,0 +1,115 @@
+"""Too much at once, too slow, and the end: what is let in is answered, the rest is told when to come again."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from coverslip.errors import UserError
+from coverslip.serving.gate import Gate
+from coverslip.serving.limits import Limits
+from coverslip.serving.refusals import Refused
+from coverslip.serving.service import Service
+from coverslip.serving.uploads import Upload
+
+
+@pytest.fixture
+def slow(small_service):
+    """A service of the same model card whose pictures wait until they are let go."""
+    go, made = threading.Event(), []
+
+    class Slow:
+        batch, at_once = 2, 1
+
+        def prepare(self, upload):
+            go.wait(10)
+            return upload
+
+        def answers(self):
+            from coverslip.serving.schemas import Answer
+
+            return lambda pictures: [Answer(file=each.name, label="rust") for each in pictures]
+
+    def make(**limits):
+        made.append(Service(Slow(), small_service.model, Limits(**{"queue": 4, "seconds": 5} | limits)))
+        return made[-1]
+
+    make.go = go
+    yield make
+    go.set()
+    for each in made:
+        each.close()
+
+
+def test_a_full_queue_refuses_with_the_seconds_to_wait_and_answers_all_that_it_let_in(slow):
+    service = slow()
+
+    async def load():
+        def ask(count):
+            return asyncio.create_task(service.answer([Upload(f"{each}.jpg", b"x") for each in range(count)]))
+
+        inside = [ask(3), ask(1)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(Refused, match="more pictures wait") as refused:
+            await ask(1)
+        assert refused.value.status == 429 and 1 <= refused.value.retry_after <= 60
+        slow.go.set()
+        answered = await asyncio.gather(*inside)
+        assert [len(each) for each in answered] == [3, 1] and answered[0][2].file == "2.jpg"
+        assert len(await ask(9)) == 9  # alone, however many they are
+        await asyncio.sleep(0.05)
+        assert service.gate.pictures == 0
+
+    asyncio.run(load())
+
+
+def test_over_http_a_full_server_says_retry_after_and_a_slow_one_503(slow, picture):
+    from fastapi.testclient import TestClient
+
+    from coverslip.serving.app import create_app
+
+    service = slow(queue=1, seconds=0.4)
+    with TestClient(create_app(service), base_url="http://localhost") as client:
+        full_then_late(slow, service, client, picture)
+
+
+def full_then_late(slow, service, client, picture):
+    found = []
+
+    def ask():
+        found.append(client.post("/v1/predict", files={"files": ("leaf.jpg", picture())}))
+
+    first = threading.Thread(target=ask)
+    first.start()
+    time.sleep(0.15)
+    ask()
+    first.join()
+    full, late = found
+    assert full.status_code == 429 and int(full.headers["retry-after"]) >= 1 and full.json()["error"]["fix"]
+    assert late.status_code == 503 and "no answer within 0.4 s" in late.json()["error"]["problem"]
+    assert late.headers["retry-after"]
+    slow.go.set()
+    time.sleep(0.1)
+    ask()
+    assert found[-1].status_code == 200  # what was given up has left the queue
+    service.stopping = True
+    ask()
+    assert found[-1].status_code == 503 and "stopping" in found[-1].json()["error"]["problem"]
+    assert client.get("/health").json() == {"status": "stopping"}
+
+
+def test_all_bodies_together_hold_no_more_than_they_may():
+    gate = Gate(Limits(bytes=1000, uploads=1500))
+    gate.hold(1000)
+    with pytest.raises(Refused, match="more pictures wait"):
+        gate.hold(600)
+    gate.release(1000)
+    gate.hold(600)
+
+
+def test_limits_that_make_no_sense_are_refused():
+    with pytest.raises(UserError, match="pictures=0"):
+        Limits(pictures=0)
+    with pytest.raises(UserError, match="pixels"):
+        Limits(pixels=10**12)
