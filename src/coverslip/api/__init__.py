@@ -5,6 +5,7 @@ A long job takes ``progress``: the default says nothing, `coverslip.progress.Ter
 
 from __future__ import annotations
 
+from coverslip.api.exporting import export
 from coverslip.api.maps import explain
 from coverslip.api.plans import plan, unfinished
 from coverslip.api.predicting import predict, predict_in_parts, predict_to
@@ -18,6 +19,7 @@ __all__ = [
     "evaluate",
     "evaluate_any",
     "explain",
+    "export",
     "find_rate",
     "load",
     "plan",
