@@ -124,7 +124,7 @@ def judge(alive: int, answers):
 # %% [markdown]
 # What happened? All pixel values are above zero, and most of a picture is the same in all pictures. So the first
 # steps push *all* weights of a unit in the *same* direction. At a rate of 0.1, and with 3,072 weights pushed at once,
-# a single step carries the sum far below zero, for every picture. And below zero this kind of unit says 0 and can not
+# a single step carries the sum far below zero, for every picture. And below zero this kind of unit says 0 and cannot
 # be called back. For that we have to look at the bend in a unit.
 #
 # ## Activation functions
@@ -236,12 +236,12 @@ def judge(leaky: Callable):
 # ## Gradient descent: walking downhill in fog
 #
 # How does training know in which direction to turn a hundred thousand knobs? Imagine a landscape: each place is one
-# setting of the weights, its height is the loss there. You stand somewhere, in fog, and want to go down. You can not
+# setting of the weights, its height is the loss there. You stand somewhere, in fog, and want to go down. You cannot
 # see the valley. But you can feel the **slope** under your feet; so you take a step downhill, feel again, and take
 # the next. That is **gradient descent**. The *gradient* is the slope in all directions at once, and how far you step
 # is the slope times the **learning rate**.
 #
-# A landscape over 98,306 weights can not be drawn. One over two can. So here is the smallest network there is: one
+# A landscape over 98,306 weights cannot be drawn. One over two can. So here is the smallest network there is: one
 # unit with two weights, for two classes of our own pictures. Its inputs are two numbers a picture: how red the middle
 # is, and how red all of it is. Its score should be 1 for the one class and -1 for the other, and its loss is the mean
 # *square* of how far it is from that (a simpler loss than ours, so that the landscape is one smooth valley). On the
@@ -470,9 +470,9 @@ with_center.curves()
 # accuracy is not so bad. Where it is wrong, it is wrong with full confidence.
 #
 # Knobs work together. At 0.1 the network fails without `Center` and learns, badly, with it. So: never turn one knob,
-# find that nothing helps, and conclude that the network can not do it.
+# find that nothing helps, and conclude that the network cannot do it.
 # %% [markdown] task="2.5"
-# **Task 2.5** Choose a learning rate from `with_center`: one whose accuracy **held out** can not be told from the
+# **Task 2.5** Choose a learning rate from `with_center`: one whose accuracy **held out** cannot be told from the
 # best one's, and which is not above guessing in its **loss** (`with_center[0.01].loss["value"]` is that of 0.01;
 # guessing has the natural logarithm of the number of classes).
 # %% task="2.5"
@@ -543,7 +543,7 @@ def judge(good_rate: float, with_center: Sweep):
 #
 # ## Capacity: how many units?
 #
-# Each unit more is a row of 3,072 weights more. Too few can not hold what there is to know; that is called
+# Each unit more is a row of 3,072 weights more. Too few cannot hold what there is to know; that is called
 # **underfitting**. Many can hold every single example, with its dust and shadows; the network then learns by heart:
 # **overfitting**.
 # %%
@@ -687,8 +687,7 @@ def judge(stop_after: int, patient: History):
     if stop_after == int(patient.frame["train_loss"].to_numpy().argmin()) + 1 or stop_after > best:
         return (
             f"By then it has learned by heart for {stop_after - best} epochs: the validation loss was lowest long "
-            "before. "
-            "The training loss says nothing about that."
+            "before. The training loss says nothing about that."
         )
     return f"At epoch {stop_after} the validation loss is still falling ({own:.3f}): it underfits there."
 
@@ -806,7 +805,7 @@ def judge(held, tested: dict):
 # is a good moment for silence.
 #
 # **Typical answers.** All rules whose number is larger. **Misconception.** "Not distinguishable means equal." No: it
-# means that this many leaves can not tell.
+# means that this many leaves cannot tell.
 #
 # **When results differ.** Which rules hold depends on the machine in the last digits; *Center* and *0.001* hold
 # nearly always.

@@ -1,6 +1,7 @@
 """Every kind of picture file gives the right pixels; every kind of broken file gives a reason."""
 
 import io
+import re
 import struct
 import sys
 import threading
@@ -262,6 +263,16 @@ def test_the_first_plane_of_a_stack_keeps_all_its_channels_in_any_order_of_axes(
     plane = stack[tuple(slice(None) if axis in "CYX" else 0 for axis in axes)]
     np.testing.assert_array_equal(decoded.pixels, plane.transpose(1, 2, 0))
     assert decoded.pages == stack.size // (3 * 5 * 7)
+
+
+@pytest.mark.parametrize("comment", ["ome", "ImageJ=1.52\nimages=2000000000\nframes=2000000000\n"])
+def test_a_tiff_that_claims_milliards_of_planes_is_refused_before_its_reader_lists_them(comment):
+    if comment == "ome":
+        stack = tiff(np.stack([GREY] * 4), photometric="minisblack", ome=True, metadata={"axes": "TYX"})
+        found = re.search(rb"<\?xml.*?</OME>", stack, re.DOTALL)[0]
+        comment = found.replace(b'SizeT="4"', b'SizeT="2147483648"').decode()
+    with pytest.raises(UnreadableError, match="claims 2,"):
+        decode(tiff(GREY, description=comment, metadata=None))
 
 
 def test_a_tiff_of_several_pages_gives_its_first():

@@ -54,7 +54,9 @@ class Normalize(nn.Module):
         return (pictures - self.mean) / self.spread
 
 
-def repeat(make: Callable[[], nn.Module], train: Pictures, *, times: int = 3, **settings: Any) -> list[History]:
+def repeat(
+    make: Callable[[], nn.Module], train: Pictures, *, times: int = 3, first: int = 0, **settings: Any
+) -> list[History]:
     """Train the same recipe several times, each time from other first weights and with another part held out.
 
     One training says how good *this* network is. Whether a recipe is better than another takes several.
@@ -62,7 +64,8 @@ def repeat(make: Callable[[], nn.Module], train: Pictures, *, times: int = 3, **
     Args:
         make: builds a fresh network, as a function without arguments.
         train: what to learn from.
-        times: how often, 1 or more; the seeds are 0, 1, 2 ...
+        times: how often, 1 or more; the seeds are ``first``, ``first`` + 1, ...
+        first: the first seed.
         settings: for ``coverslip.fit``, such as ``epochs=30``.
 
     Raises:
@@ -74,7 +77,7 @@ def repeat(make: Callable[[], nn.Module], train: Pictures, *, times: int = 3, **
             "give a function that builds a new one: repeat(lambda: nn.Sequential(...), train)",
         )
     histories = []
-    for seed in range(times):
+    for seed in range(first, first + times):
         torch.manual_seed(seed)
         how = {"groups": train.groups, "seed": seed, "verbose": 0, **settings}
         histories.append(fit_arrays(make(), train.x, train.y, **how))

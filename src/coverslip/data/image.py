@@ -13,12 +13,14 @@ import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from coverslip.data.origin import Origin, origin_of, origin_of_tiff, read_exif
+from coverslip.data.tiff_claims import MOST_PLANES, claimed_planes
 from coverslip.errors import UserError, optional
 
 Pixels = npt.NDArray[Any]
@@ -182,6 +184,7 @@ def _decode_tiff(data: bytes) -> Decoded:
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(data)) as tiff:
+        _refuse_boast(tiff)
         series = tiff.series[0]
         page: Any = series.keyframe
         tag = page.tags.get("Orientation")
@@ -225,6 +228,15 @@ def _decode_tiff(data: bytes) -> Decoded:
             pages,
             origin_of_tiff(page),
         )
+
+
+def _refuse_boast(tiff: Any) -> None:
+    try:
+        planes = claimed_planes(tiff)
+    except (ParseError, ValueError):  # a comment that is no XML: tifffile does not believe it either
+        return
+    if planes > MOST_PLANES:
+        raise UnreadableError(f"a TIFF that claims {planes:,} planes; save one plane of it")
 
 
 def _first_plane(tiff: Any, axes: str, shape: tuple[int, ...]) -> Pixels:

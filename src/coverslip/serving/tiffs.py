@@ -7,10 +7,9 @@ kinds whose claims are checked here are let through.
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
-from xml.etree import ElementTree
 
+from coverslip.data.tiff_claims import claimed_planes
 from coverslip.serving.refusals import no_picture, too_large
 
 OTHERS = (  # kinds that are not read here
@@ -41,7 +40,9 @@ def plane_of(tiff: Any, size: int) -> tuple[int, int, int]:
     comment = str(tiff.pages.first.description or "")[: LONGEST_COMMENT + 1]
     if len(comment) > LONGEST_COMMENT:
         raise too_large("a TIFF with a comment of millions of letters", "save it without")
-    planes = claimed_planes(comment, "ome" if tiff.is_ome else "imagej" if tiff.is_imagej else "")
+    if tiff.is_ome and "<Modulo" in comment:
+        raise no_picture("it is an OME TIFF with modulo dimensions")
+    planes = claimed_planes(tiff, comment)
     first = tiff.pages.first
     within = max(pages, size // max(1, math.prod(first.shape)) + 1)  # ImageJ keeps one page for many planes
     if planes > within:
@@ -51,28 +52,6 @@ def plane_of(tiff: Any, size: int) -> tuple[int, int, int]:
     page = series.keyframe
     width, height = max(axes.get("X", 0), int(page.imagewidth)), max(axes.get("Y", 0), int(page.imagelength))
     return width, height, max(axes.get("C", 1) * axes.get("S", 1), int(page.samplesperpixel))
-
-
-def claimed_planes(comment: str, kind: str) -> int:
-    """How many planes a comment claims; 1 where it claims nothing.
-
-    >>> claimed_planes("ImageJ=1.5\\nimages=12\\nslices=12", "imagej")
-    12
-    """
-    if kind == "ome":
-        found = 0
-        for element in ElementTree.fromstring(comment).iter():
-            name = element.tag.rpartition("}")[2]
-            if name.startswith("Modulo"):
-                raise no_picture("it is an OME TIFF with modulo dimensions")
-            if name == "Pixels":
-                found += math.prod(int(element.get(f"Size{axis}", "1")) for axis in "ZCT")
-            if name == "TiffData":
-                found = max(found, int(element.get("PlaneCount", "1")), int(element.get("IFD", "0")))
-        return found
-    numbers = r"^(?:images|channels|slices|frames)=(\d+)"
-    claims = re.findall(numbers, comment, re.MULTILINE) if kind == "imagej" else []
-    return max(map(int, claims), default=1)
 
 
 def _pages(tiff: Any) -> int:

@@ -1,0 +1,124 @@
+"""The course's comparison on real leaves: three blocks of convolutions beside one block beside a dense network.
+
+    python benchmarks/course_numbers.py ../shared/data/plantvillage --group shots:3
+
+The networks and the training are those of lesson 3, on all classes of the folder at 48 pixels. Each network is trained several times on
+one split by whole groups; the paired differences are over the groups of the test part, which counts each group with all its answers.
+Writes `results/course_numbers.json` and `.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import coverslip
+from coverslip.course import pictures
+from coverslip.course.trials import compare_on, repeat
+from coverslip.devices import machine
+from coverslip.evidence import format_interval
+from measuring import heading
+
+HERE = Path(__file__).parent
+SIZE = 48
+LESSON = {"epochs": 16, "lr": 2e-3, "schedule": "one-cycle"}  # as in lessons/03_convolutions.py
+
+
+def networks(classes: int) -> dict[str, Callable[[], nn.Module]]:
+    """The three networks of lesson 3."""
+
+    def block(channels: int, filters: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+
+    def ending(inputs: int) -> list[nn.Module]:
+        return [nn.Flatten(), nn.Linear(inputs, 64), nn.ReLU(), nn.Linear(64, classes)]
+
+    def colors() -> nn.Module:
+        return nn.BatchNorm2d(3, affine=False)
+
+    half, eighth = SIZE // 2, SIZE // 8
+    return {
+        "dense": lambda: nn.Sequential(colors(), *ending(SIZE * SIZE * 3)),
+        "one block": lambda: nn.Sequential(colors(), block(3, 16), *ending(half * half * 16)),
+        "three blocks": lambda: nn.Sequential(
+            colors(), block(3, 16), block(16, 32), block(32, 64), *ending(eighth * eighth * 64)
+        ),
+    }
+
+
+def page(results: dict[str, Any]) -> str:
+    """The results for people."""
+    lines = [
+        "# The numbers of the course, on real leaves",
+        "",
+        heading(results),
+        "",
+        f"{results['source']}, {results['classes']} classes, {SIZE} pixels; {results['learned_from']:,} pictures to learn from,",
+        f"{results['images']:,} of {results['groups']:,} other groups ({results['by']}) to test on. The networks and the training of lesson 3, each",
+        f"trained {results['times']} times from other first weights; a group counts with all its answers. 95 % intervals over groups.",
+        "",
+        "| network | parameters | accuracy | seconds a training |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, row in results["networks"].items():
+        seconds = f"{sum(row['seconds']) / len(row['seconds']):.0f}"
+        lines.append(f"| {name} | {row['parameters']:,} | {format_interval(row['score'])} | {seconds} |")
+    lines += ["", "Paired, adjusted for three comparisons:", "", *(f"* {each}" for each in results["sentences"]), ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Train, compare, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source")
+    parser.add_argument("--group", default="")
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    given = parser.parse_args()
+    found = pictures(given.source, classes=1000, size=SIZE, group=given.group, most=100_000)
+    train, test = found.split(seed=0, share=0.25)
+    rivals: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
+    for name, make in networks(len(found.names)).items():
+        rivals[name], seconds = [], []
+        for number in range(given.times):
+            start = time.perf_counter()
+            rivals[name] += repeat(make, train, times=1, first=number, **LESSON)
+            seconds.append(time.perf_counter() - start)
+            print(f"{name}, training {number + 1}: {seconds[-1]:.0f} s", flush=True)
+        parameters = coverslip.summary(make(), (3, SIZE, SIZE)).parameters
+        rows[name] = {"parameters": parameters, "seconds": [round(each, 1) for each in seconds]}
+    contest = compare_on(test, rivals)
+    for run in contest.found["runs"]:
+        rows[run["name"]]["score"] = run
+    results = {
+        "date": date.today().isoformat(),
+        "machine": machine(),
+        "versions": {name: version(name) for name in ("coverslip", "torch", "numpy")},
+        "source": Path(given.source).name,
+        "classes": len(found.names),
+        "by": given.group or "each picture for itself",
+        "times": given.times,
+        "learned_from": len(train),
+        "images": len(test),
+        "groups": contest.found["groups"],
+        "networks": rows,
+        "comparisons": contest.found["comparisons"],
+        "sentences": contest.sentences,
+    }
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "course_numbers.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    (given.out / "course_numbers.md").write_text(page(results), encoding="utf-8")
+    print(contest)
+
+
+if __name__ == "__main__":
+    main()
