@@ -883,6 +883,9 @@ maps = scores.softmax(dim=0).numpy()
 there = list(dict.fromkeys(test.y[some].tolist()))[:4]
 print("on the sheet, row by row:", ", ".join(test.names[number] for number in test.y[some]))
 maps_figure([sheet, *maps[there]], ["the sheet", *(test.names[number] for number in there)])
+# %% [markdown]
+# Where a window lies across two leaves, it has to say something, too: it was never shown what "nothing" looks like.
+# Whoever slides a network over a field has to teach it the soil.
 # %% [markdown] slide
 # Without dense layers a network takes pictures of any size, and says where.
 # %% [markdown]

@@ -342,8 +342,14 @@ def judge(pattern: str, mine):
 #
 # **Typical answers.** `(leaf\d+)` throws leaf 3 of all classes together: not wrong in the sense of a leak, but
 # groups with two labels; the audit warns of it. Patterns frighten: the audit's proposal may be copied.
+# %% [markdown]
+# Now train, test and report, in one line. Where the audit says *blocks* (the same picture under two labels, say),
+# training stops until you have decided: `{"audit_fix": True}` keeps one of exact copies and none of a picture under two
+# labels, `{"audit_accept": ("label-conflict",)}` goes on, and the report says so for ever. (A folder of your own with
+# thousands of pictures takes a minute or two.)
 # %%
-run = coverslip.train(source, data_group=pattern)
+decided = {}  # what you decided about findings that block, such as {"audit_fix": True}
+run = coverslip.train(source, data_group=pattern, **decided)
 result = run.read_json(run.test_file)
 accuracy = result["scores"]["accuracy"]
 print("accuracy", format_interval(accuracy))
@@ -422,7 +428,7 @@ def judge(sentence: str, run):
 # A second run on the same folder with pictures of 96 pixels instead of 224, and the comparison: paired, over
 # leaves, on the same test part. `coverslip compare RUN RUN` does the same.
 # %%
-smaller = coverslip.train(source, data_group=pattern, input_size=96)
+smaller = coverslip.train(source, data_group=pattern, input_size=96, **decided)
 compared = coverslip.compare([run.folder, smaller.folder])
 for told in compared["result"]["comparisons"]:
     print(told["sentence"])

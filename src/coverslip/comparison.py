@@ -122,6 +122,9 @@ def align(runs: dict[str, Run], *, shared: bool) -> Tested:
         raise UserError("the runs have no test picture in common", "train them on the same split")
     rows = {name: frame.filter(pl.col("path").is_in(kept)).sort("path") for name, frame in frames.items()}
     labels = rows[first]["label"].to_list()
+    for name in names:
+        if not rows[name]["predicted"].is_in(classes[name]).all():
+            raise UserError(f"{name!r} names a class that it has no probabilities of", "train it again")
     for name in names[1:]:
         wrong = [path for path, a, b in zip(rows[name]["path"], rows[name]["label"], labels, strict=True) if a != b]
         if wrong:
@@ -169,8 +172,7 @@ def _predictions(run: Run) -> pl.DataFrame:
         first = str(error).splitlines()[0]
         raise UserError(f"{str(run.predictions_file)!r} cannot be read: {first}", "train again") from error
     read = frame.filter(pl.col("error").fill_null("") == "")  # an evaluation lists files that could not be read
-    named = read["predicted"].is_in([name[2:] for name in shown]).all()
-    if not shown or not read.height or not named or read.select(shown).null_count().sum_horizontal().item():
+    if not shown or not read.height or read.select(shown).null_count().sum_horizontal().item():
         raise UserError(f"{str(run.predictions_file)!r} holds no predictions", "train again")
     return read
 

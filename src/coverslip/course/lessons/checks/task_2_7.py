@@ -29,7 +29,6 @@ def judge(stop_after: int, patient: History):
     if stop_after == int(patient.frame["train_loss"].to_numpy().argmin()) + 1 or stop_after > best:
         return (
             f"By then it has learned by heart for {stop_after - best} epochs: the validation loss was lowest long "
-            "before. "
-            "The training loss says nothing about that."
+            "before. The training loss says nothing about that."
         )
     return f"At epoch {stop_after} the validation loss is still falling ({own:.3f}): it underfits there."
