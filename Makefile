@@ -14,11 +14,12 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/coverslip demo
 
+# Tests run side by side; threads that wait actively would take the core from those that work.
 test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lessons: $(READY)
 	$(BIN)/python -m coverslip.course.build --run --teaching TEACHING.md --slides lessons/slides.html

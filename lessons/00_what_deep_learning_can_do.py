@@ -131,8 +131,8 @@ leaves
 # %%
 figures.examples(leaves.x, leaves.y, leaves.names, most=12)
 # %% [markdown]
-# Each leaf was photographed twice, from another side and in another light. These two photographs are **not** two
-# independent leaves, and we shall keep that in mind all day: the leaf is the *group*.
+# Each built-in leaf was photographed twice, from another side and in another light. These two photographs are **not**
+# two independent leaves, and we shall keep that in mind all day: the leaf is the *group*.
 #
 # ## A picture is a block of numbers
 #
@@ -250,24 +250,24 @@ def judge(numbers: int):
 #
 # Before we hand over to a network, let us *be* one, with a single knob.
 #
-# First of all, a quarter of the *leaves* goes into a drawer, with all their photographs. We shall look at them only at
-# the end, to see whether our idea holds for leaves that had no part in it. They are called the **test** part; the rest,
-# which we may look at as long as we like, the **training** part.
+# First of all, a quarter of the *leaves* goes into a drawer, with all their photographs. We shall look at them only
+# at the end, to see whether our idea holds for leaves that had no part in it. They are called the **test** part; the
+# rest, which we may look at as long as we like, the **training** part.
 # %%
 train, test = leaves.split()
 print("train:", train)
 print("test: ", test)
 # %% [markdown]
-# Here are the average of all training pictures and the average of each class. Nothing was learned, each pixel is simply
-# the mean of that pixel. Look at the middle, where the leaves are: do the classes differ there?
+# Here are the average of all training pictures and the average of each class. Nothing was learned, each pixel is
+# simply the mean of that pixel. Look at the middle, where the leaves are: do the classes differ there?
 # %%
 average_figure(train.x, train.y, train.names)
 
 
 # %% [markdown]
-# On the built-in leaves, blight makes the middle a little browner: more red, less green. So we boil every picture down
-# to **one number**: how much more red than green there is in its middle. The cell below does that with a **function**:
-# `def` gives a piece of code a name, and `return` says what comes out of it.
+# On the built-in leaves, blight makes the middle a little browner: more red, less green. So we boil every picture
+# down to **one number**: how much more red than green there is in its middle. The cell below does that with a
+# **function**: `def` gives a piece of code a name, and `return` says what comes out of it.
 # %%
 def redness(x):
     side = x.shape[1]
@@ -295,8 +295,8 @@ def accuracy(cut):
 accuracy(red.mean())
 # %% [markdown] task="0.4"
 # **Task 0.4** Turn the knob: find a cut with the highest accuracy you can get on the training pictures. Try values by
-# hand: the button **+** above makes a new cell, and `accuracy(-25)` in it says how good a cut at -25 is. Or let Python
-# try many. (Within a hundredth of the best is good enough.)
+# hand: the button **+** above makes a new cell, and `accuracy(-25)` in it says how good a cut at -25 is. Or let
+# Python try many. (Within a hundredth of the best is good enough.)
 # %% task="0.4"
 cut = ...
 # accuracy(cut) tells how good it is, once the dots are a number

@@ -42,7 +42,7 @@ sum_figure(LIGHT_AND_DARK, VERTICAL_EDGE, place=(1, 2))
 # %% [markdown]
 # On even ground, light or dark, the left column of the kernel and the right one cancel each other: the answer is
 # 0. Only where it is lighter to the left than to the right something is left over. This kernel *finds upright
-# edges*.
+#   edges*.
 # %% [markdown] task="3.1"
 # **Task 3.1** Write that down as a function. It gets a picture and a kernel (two tables of numbers, NumPy arrays)
 # and gives back the table of all sums. Two lines are missing: the size of the answer, and the sum at one place.
@@ -884,8 +884,8 @@ there = list(dict.fromkeys(test.y[some].tolist()))[:4]
 print("on the sheet, row by row:", ", ".join(test.names[number] for number in test.y[some]))
 maps_figure([sheet, *maps[there]], ["the sheet", *(test.names[number] for number in there)])
 # %% [markdown]
-# Where a window lies across two leaves, it has to say something, too: it was never shown what "nothing" looks like.
-# Whoever slides a network over a field has to teach it the soil.
+# Where a window lies across two leaves, it has to say something, too: it was never shown what "nothing" looks
+# like. Whoever slides a network over a field has to teach it the soil.
 # %% [markdown] slide
 # Without dense layers a network takes pictures of any size, and says where.
 # %% [markdown]

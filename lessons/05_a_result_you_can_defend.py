@@ -344,9 +344,9 @@ def judge(pattern: str, mine):
 # groups with two labels; the audit warns of it. Patterns frighten: the audit's proposal may be copied.
 # %% [markdown]
 # Now train, test and report, in one line. Where the audit says *blocks* (the same picture under two labels, say),
-# training stops until you have decided: `{"audit_fix": True}` keeps one of exact copies and none of a picture under two
-# labels, `{"audit_accept": ("label-conflict",)}` goes on, and the report says so for ever. (A folder of your own with
-# thousands of pictures takes a minute or two.)
+# training stops until you have decided: `{"audit_fix": True}` keeps one of exact copies and none of a picture
+# under two labels, `{"audit_accept": ("label-conflict",)}` goes on, and the report says so for ever. (A folder of
+# your own with thousands of pictures takes a minute or two.)
 # %%
 decided = {}  # what you decided about findings that block, such as {"audit_fix": True}
 run = coverslip.train(source, data_group=pattern, **decided)
