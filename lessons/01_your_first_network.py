@@ -433,6 +433,9 @@ def judge(answer: str, scores: Scores):
 # two intervals overlap: nobody can say that 98,306 knobs did better than one good idea. (What they did without was
 # the idea.)
 #
+# And should it be nearly perfect on pictures of your own, then be suspicious: a network that cannot even see a spot
+# may have found the paper, the light or the day on which each class was photographed. Lesson 5 looks for that.
+#
 # Which ones does it get wrong? Looking at mistakes is the cheapest way there is to improve a network.
 # %%
 mistakes = np.flatnonzero(scores.probabilities.argmax(axis=1) != test.y)
@@ -615,12 +618,16 @@ def judge(follows: str):
         return 'Answer with letters from A to E in quotation marks, such as "BC".'
     if "B" in letters:
         return (
-            "B: compare the two scores above. On new leaves it is right far less often than on those it learned from."
+            "B: perhaps, perhaps not; the 0.97 does not tell. Only new leaves can: compare the two scores printed "
+            "above (for the built-in leaves they lie far apart)."
         )
     if "C" in letters:
         return "C: it may have learned these leaves by heart, with their background, without knowing what a spot is."
     if "E" in letters:
-        return "E: on what it learned from, perhaps; on other leaves the intervals of the two overlap."
+        return (
+            "E: on what it learned from, yes; about other leaves it says nothing (for the built-in ones the intervals "
+            "of the two overlap)."
+        )
     missing = sorted({"A", "D"} - letters)
     if missing:
         return f"{' and '.join(missing)} also follows."

@@ -17,12 +17,16 @@ def judge(follows: str):
         return 'Answer with letters from A to E in quotation marks, such as "BC".'
     if "B" in letters:
         return (
-            "B: compare the two scores above. On new leaves it is right far less often than on those it learned from."
+            "B: perhaps, perhaps not; the 0.97 does not tell. Only new leaves can: compare the two scores printed "
+            "above (for the built-in leaves they lie far apart)."
         )
     if "C" in letters:
         return "C: it may have learned these leaves by heart, with their background, without knowing what a spot is."
     if "E" in letters:
-        return "E: on what it learned from, perhaps; on other leaves the intervals of the two overlap."
+        return (
+            "E: on what it learned from, yes; about other leaves it says nothing (for the built-in ones the intervals "
+            "of the two overlap)."
+        )
     missing = sorted({"A", "D"} - letters)
     if missing:
         return f"{' and '.join(missing)} also follows."
