@@ -22,7 +22,7 @@ test: $(READY)
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lessons: $(READY)
-	$(BIN)/python -m coverslip.course.build --run --teaching TEACHING.md --slides lessons/slides.html
+	$(BIN)/python -m coverslip.course.build --run --minutes 15 --teaching TEACHING.md --slides lessons/slides.html
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Coverslip needs Python 3.11 or newer')"

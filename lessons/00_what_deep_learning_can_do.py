@@ -106,8 +106,6 @@ def judge(discs: int):
 # and will be right nearly always, until the day somebody lays a diseased leaf on paper.
 #
 # Today is about the first kind, naming. It is the simplest, and whatever goes wrong there goes wrong everywhere.
-# %% [markdown] slide
-# A network learns from examples, and it knows only its examples.
 # %% [markdown]
 # ## The pictures
 #
@@ -128,6 +126,8 @@ from coverslip.course.seeing import average_figure, cut_figure, luck_figure, num
 folder = None  # your own pictures: put the path of a folder here
 leaves = pictures(folder, leaves=100)
 leaves
+# %% [markdown] slide
+# A network learns from examples, and it knows only its examples.
 # %%
 figures.examples(leaves.x, leaves.y, leaves.names, most=12)
 # %% [markdown]
@@ -139,6 +139,8 @@ figures.examples(leaves.x, leaves.y, leaves.names, most=12)
 # Inside the computer there is no leaf. There are pixels, and a pixel is three numbers: how much red, how much green,
 # how much blue, each from 0 (none) to 255 (all there is). Here is a small window of one picture, 8 pixels wide and 8
 # high, as the network gets to see it.
+# %% [markdown] slide
+# A picture is a block of numbers with three directions: row, column, color. A tensor of third order.
 # %%
 middle = leaves.size // 2
 numbers_figure(leaves.x[0], row=middle, column=middle)
@@ -157,8 +159,6 @@ leaves.x.shape
 # picture is number 0; red is 0, green is 1, blue is 2. The red value in the upper left corner of the first picture:
 # %%
 leaves.x[0, 0, 0, 0]
-# %% [markdown] slide
-# A picture is a block of numbers with three directions: row, column, color. A tensor of third order.
 # %% [markdown] task="0.2"
 # **Task 0.2** Read off one number: in the **first** picture, the **green** value of the pixel in **row 10, column
 # 20** (counted from 0, as Python does).
@@ -450,6 +450,8 @@ def judge(loss: float):
 #
 # The dots below all are 90 % right answers. The bars are the 95 % **intervals**: all true accuracies that could well
 # have led to this count.
+# %% [markdown] slide
+# A score without an interval is half a result. Nine of ten right answers could be luck.
 # %%
 luck_figure(0.9)
 # %% [markdown]
@@ -461,8 +463,6 @@ luck_figure(0.9)
 # *"pictures of ... groups"*.
 #
 # Every score in this course has such a bracket. If one has not, do not believe it.
-# %% [markdown] slide
-# A score without an interval is half a result. Nine of ten right answers could be luck.
 # %% [markdown] task="0.6"
 # **Task 0.6** A colleague tested on 10 slides, and **all ten** answers were right: "100 %!" Which true accuracy can
 # not be ruled out (at 95 %)? Give the **lower end** of the interval. `interval(right, tested)` gives both ends.
@@ -519,6 +519,8 @@ def judge(lower_end):
 # The figure shows a network that was trained on a million photographs of a thousand things. Each square is an *ideal
 # image*: the picture that one single filter of the network answers most strongly. (How these are made you will see in
 # the next lesson.)
+# %% [markdown] slide
+# Early layers see colors and edges, later ones patterns of patterns. Nobody told them to: it pays, so they learn it.
 # %%
 hierarchy_figure()
 # %% [markdown]
@@ -526,8 +528,6 @@ hierarchy_figure()
 # of patterns: scales, feathers, petals, cells. Nobody asked for that. It is called the **hierarchy of features**, and
 # it is the reason why a network that learned on cats and cars is of use for leaves and tissue: stripes and patterns
 # are everywhere.
-# %% [markdown] slide
-# Early layers see colors and edges, later ones patterns of patterns. Nobody told them to: it pays, so they learn it.
 # %% [markdown]
 # ## What you have now
 #

@@ -319,7 +319,7 @@ from coverslip.training.outcome import History
 
 HINTS = (
     "Pictures to learn from, divided by 32, and round up: that is one epoch.",
-    "math.ceil(240 / 32) is 8 steps an epoch (if you have 240 pictures); times 25 epochs.",
+    "np.ceil(240 / 32) is 8 steps an epoch (if you have 240 pictures to learn from); times 25 epochs.",
 )
 
 
@@ -348,6 +348,8 @@ def judge(steps: int, history: History):
 # **Typical answers.** 25; the pictures held out counted too; the last short batch forgotten.
 # %% [markdown]
 # ## Reading the curves
+# %% [markdown] slide
+# Where the training loss goes on falling and the validation loss does not, it learns by heart.
 # %%
 history.plot()
 # %% [markdown]
@@ -362,8 +364,6 @@ history.plot()
 #
 # How much of this is chance? Go back to the cell that builds the network, put another number into
 # `torch.manual_seed`, run it and the training cell again, and see what changes and what stays.
-# %% [markdown] slide
-# Where the training loss goes on falling and the validation loss does not, it learns by heart.
 # %% [markdown]
 # ## The score
 #
@@ -447,6 +447,8 @@ figures.examples(test.x[shown], test.y[shown], test.names, predicted=scores.prob
 # One can run the game backwards: keep the weights as they are, and change the *picture* until the network is as sure
 # as can be of a class. The result is called the **ideal image** of the class: not a real picture, but what the
 # network wants to see.
+# %% [markdown] slide
+# An ideal image shows what a network wants to see. Ours wants brown in the middle. It does not know what a spot is.
 # %%
 ideal_of(network, 128, train.names)
 # %% [markdown]
@@ -454,8 +456,6 @@ ideal_of(network, 128, train.names)
 # lies further out is noise. It has found something true, that spots are brown and that leaves lie in the middle. But
 # it has **not** found spots: every place has its own weight, and a spot somewhere else is nothing it knows. It has
 # learned where *these* leaves had their spots.
-# %% [markdown] slide
-# An ideal image shows what a network wants to see. Ours wants brown in the middle. It does not know what a spot is.
 # %% [markdown]
 # ## A hidden layer
 #

@@ -133,6 +133,8 @@ def judge(alive: int, answers):
 # sums are sums. The bend is called **activation function**. The full line is what comes out, the dashed one its
 # **slope**: how much the output changes when the input does. *Learning goes by the slope.* Where it is 0, nothing is
 # learned.
+# %% [markdown] slide
+# Learning goes by the slope. A ReLU below zero has none: if all pictures push it there, it is silent for ever.
 # %%
 activation_figure(
     {
@@ -149,8 +151,6 @@ activation_figure(
 explorables.activations(function="relu", compare="sigmoid")
 
 
-# %% [markdown] slide
-# Learning goes by the slope. A ReLU below zero has none: if all pictures push it there, it is silent for ever.
 # %% [markdown] task="2.2"
 # **Task 2.2** A **leaky** ReLU lets a tenth through below zero, so its slope is never 0. Write it: above zero `x`
 # itself, below zero `0.1 * x`. (`torch.where(condition, a, b)` takes `a` where the condition holds and `b`
@@ -336,6 +336,8 @@ def judge(one_step: Callable):
 # **Misconception.** "It looks for the lowest point." It does not look at all; it feels the slope where it stands.
 # %% [markdown]
 # Now walk: four learning rates, from the same place (the orange square), 30 steps each.
+# %% [markdown] slide
+# Too small a learning rate never arrives, too large a one jumps across the valley. Search it by powers of ten.
 # %%
 edge = surface.limit  # above this rate no walk settles here (with two weights one can compute it, with many nobody can)
 tried = [round(edge * share, 3) for share in (0.004, 0.4, 0.97, 1.05)]
@@ -348,8 +350,6 @@ surface.plot({f"learning rate {rate:g}": surface.walk(rate, steps=30) for rate i
 #
 # The map is not known beforehand. That is why rates are tried **by powers of ten**: 0.0001, 0.001, 0.01 ... A factor
 # of 2 hardly matters; a factor of 100 decides everything.
-# %% [markdown] slide
-# Too small a learning rate never arrives, too large a one jumps across the valley. Search it by powers of ten.
 # %% [markdown] task="2.4"
 # **Task 2.4** Find a learning rate with which **12 steps** are enough to get nearly all the way down (at least 95 %
 # of the height between the start and the lowest place). Try some, and look at the walk with `surface.plot(walk)`.
@@ -550,6 +550,8 @@ def judge(good_rate: float, with_center: Sweep):
 # Each unit more is a row of 3,072 weights more. Too few cannot hold what there is to know; that is called
 # **underfitting**. Many can hold every single example, with its dust and shadows; the network then learns by heart:
 # **overfitting**.
+# %% [markdown] slide
+# Too few units underfit: both scores are low. Too many overfit: the gap opens, and the held-out loss turns up again.
 # %%
 by_units = sweep(network, train.x, train.y, units=[1, 2, 4, 8, 16, 64, 256], epochs=40, lr=1e-3, **how)
 print(by_units)
@@ -629,8 +631,6 @@ def judge(enough_to_hold: int, lowest_loss: int, by_units: Sweep):
 #
 # **Misconception.** "More parameters than pictures is always wrong." It is not: see the accuracy with 256 units. What
 # goes wrong is the loss, and with it the probabilities.
-# %% [markdown] slide
-# Too few units underfit: both scores are low. Too many overfit: the gap opens, and the held-out loss turns up again.
 # %% [markdown]
 # ## Where learning by heart begins
 #
@@ -706,6 +706,8 @@ def judge(stop_after: int, patient: History):
 # ## Batch size
 #
 # The same number of epochs, with 4, 16, 64, 256 pictures a step, or all of them at once.
+# %% [markdown] slide
+# A batch is how many pictures make one step. Larger batches: fewer steps, so a larger rate or more epochs.
 # %%
 by_batch = sweep(network, train.x, train.y, batch_size=[4, 16, 64, 256, 0], epochs=15, lr=1e-3, **how)
 print(by_batch)
@@ -714,8 +716,6 @@ by_batch.curves()
 # Small batches take many steps an epoch, large ones few: with all pictures at once there are 15 steps in all, and it
 # has hardly begun. So the batch size and the learning rate belong together: who makes the batch larger, should take a
 # larger rate, or more epochs.
-# %% [markdown] slide
-# A batch is how many pictures make one step. Larger batches: fewer steps, so a larger rate or more epochs.
 # %% [markdown]
 # ## Rules of thumb, each put to the test
 #

@@ -564,12 +564,18 @@ def judge(network: nn.Module, classes: int):
 # half a minute in all, the last takes longest. `coverslip.fit` keeps whole leaves together when it holds out
 # pictures (`groups=`), and gives the network the weights of its best epoch.
 # %%
-def trained(network):
+def built(make, task):
+    network = make()
+    if network is ...:
+        raise coverslip.UserError("this network is not built yet", f"solve task {task} first")
+    return network
+
+
+def trained(make):
     torch.manual_seed(0)
-    made = network()
-    return coverslip.fit(
-        made, train.x, train.y, epochs=16, lr=2e-3, schedule="one-cycle", groups=train.groups, verbose=0
-    )
+    network = built(make, "3.4")
+    how = {"epochs": 16, "lr": 2e-3, "schedule": "one-cycle", "groups": train.groups}
+    return coverslip.fit(network, train.x, train.y, **how, verbose=0)
 
 
 history_dense = trained(dense_network)
@@ -862,7 +868,7 @@ def judge(network: nn.Module, classes: int):
 # It is the twin of your trained network: the same weights in another shape. So it need not be trained; we hand
 # them over, one by one, and see whether it gives the same answers.
 # %%
-twin = fully_convolutional()
+twin = built(fully_convolutional, "3.7")
 for new, old in zip(twin.parameters(), history_three.network.parameters(), strict=True):
     new.data = old.data.reshape(new.shape)
 twin[0] = history_three.network[0]  # the colors' means and spreads

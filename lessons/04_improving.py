@@ -73,7 +73,8 @@ def tried(make, **settings):
 #
 # The network sees numbers from 0 to 1, and in bright pictures all of them are large: every weight of the first
 # layer is pushed in the same direction at once. It is easier to learn from numbers around 0. So take away each
-# color's mean and divide by its spread, **both measured on the training pictures**.
+# color's mean and divide by its spread, **both measured on the training pictures**. (In lesson 3, `colors()` did
+# it on the way.)
 # %% [markdown] task="4.1"
 # **Task 4.1** Measure them: `mean` and `spread` (the standard deviation), three numbers each, one for every
 # color, on the scale from 0 to 1. `train.x` holds the training pictures as (pictures, height, width, color),

@@ -306,7 +306,7 @@ pattern = r"[a-z_]+leaf\d+"
 check("5.4", pattern, mine)
 # %% check="5.4"
 HINTS = (
-    "The names look like tomato_healthy_leaf003_shot1.jpg: everything before _shot is the name of a leaf.",
+    "The built-in names look like tomato_healthy_leaf003_shot1.jpg: everything before _shot is the name of a leaf.",
     r'r"([a-z_]+leaf\d+)" takes small letters and underscores, then leaf and its number.',
 )
 
@@ -348,6 +348,8 @@ def judge(pattern: str, mine):
 # under two labels, `{"audit_accept": ("label-conflict",)}` goes on, and the report says so for ever. (A folder of
 # your own with thousands of pictures takes a minute or two.)
 # %%
+if pattern is ...:
+    raise coverslip.UserError("nobody has said yet what belongs together", "solve task 5.4 first")
 decided = {}  # what you decided about findings that block, such as {"audit_fix": True}
 run = coverslip.train(source, data_group=pattern, **decided)
 result = run.read_json(run.test_file)

@@ -151,3 +151,8 @@ def test_frozen_features_do_not_depend_on_the_other_pictures(few: Pictures) -> N
     assert np.allclose(both[1], frozen_features(few.x[1:2], side=64)[0], atol=1e-4)
     with pytest.raises(UserError, match="uint8 pictures"):
         frozen_features(few.x / 255)
+
+
+def test_normalizing_before_anything_was_measured_says_what_is_missing() -> None:
+    with pytest.raises(UserError, match="mean is not one number for each color"):
+        Normalize(..., ...)  # type: ignore[arg-type]

@@ -36,6 +36,9 @@ class Normalize(nn.Module):
         mean: three numbers from 0 to 1.
         spread: three numbers above 0 (standard deviations).
 
+    Raises:
+        UserError: one of them is no row of numbers.
+
     >>> Normalize([0.5, 0.5, 0.5], [0.25, 0.25, 0.25])(torch.ones(1, 3, 1, 1)).flatten().tolist()
     [2.0, 2.0, 2.0]
     """
@@ -46,6 +49,9 @@ class Normalize(nn.Module):
     def __init__(self, mean: Sequence[float], spread: Sequence[float]) -> None:
         super().__init__()
         shape = (1, -1, 1, 1)
+        for name, given in (("mean", mean), ("spread", spread)):
+            if np.asarray(given).dtype.kind not in "fiu" or np.asarray(given).ndim != 1:
+                raise UserError(f"{name} is not one number for each color", "give three, measured on training pictures")
         self.register_buffer("mean", torch.as_tensor(np.asarray(mean), dtype=torch.float32).reshape(shape))
         self.register_buffer("spread", torch.as_tensor(np.asarray(spread), dtype=torch.float32).reshape(shape))
 

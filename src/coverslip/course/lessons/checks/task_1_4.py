@@ -10,7 +10,7 @@ from coverslip.training.outcome import History
 
 HINTS = (
     "Pictures to learn from, divided by 32, and round up: that is one epoch.",
-    "math.ceil(240 / 32) is 8 steps an epoch (if you have 240 pictures); times 25 epochs.",
+    "np.ceil(240 / 32) is 8 steps an epoch (if you have 240 pictures to learn from); times 25 epochs.",
 )
 
 

@@ -5,7 +5,7 @@
 from coverslip.course.result import Passed
 
 HINTS = (
-    "The names look like tomato_healthy_leaf003_shot1.jpg: everything before _shot is the name of a leaf.",
+    "The built-in names look like tomato_healthy_leaf003_shot1.jpg: everything before _shot is the name of a leaf.",
     r'r"([a-z_]+leaf\d+)" takes small letters and underscores, then leaf and its number.',
 )
 
