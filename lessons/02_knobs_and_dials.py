@@ -348,8 +348,9 @@ surface.plot({f"learning rate {rate:g}": surface.walk(rate, steps=30) for rate i
 # * **Too large**: it jumps across the valley, from one side to the other.
 # * **A little larger still**: each jump ends higher up than the one before, and it is gone for good.
 #
-# The map is not known beforehand. That is why rates are tried **by powers of ten**: 0.0001, 0.001, 0.01 ... A factor
-# of 2 hardly matters; a factor of 100 decides everything.
+# Between the third walk and the fourth lie a few percent: that is the edge, and nobody knows beforehand where it is. So
+# rates are tried **by powers of ten**: 0.0001, 0.001, 0.01 ... and one stays well below the first that fails. Down
+# there a factor of 2 hardly matters; a factor of 100 decides everything.
 # %% [markdown] task="2.4"
 # **Task 2.4** Find a learning rate with which **12 steps** are enough to get nearly all the way down (at least 95 %
 # of the height between the start and the lowest place). Try some, and look at the walk with `surface.plot(walk)`.
