@@ -6,6 +6,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+PATIENCE ?= 5# times the limits of time that lessons have on an idle machine of two cores
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -22,7 +23,7 @@ test: $(READY)
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lessons: $(READY)
-	$(BIN)/python -m coverslip.course.build --run --minutes 15 --teaching TEACHING.md --slides lessons/slides.html
+	$(BIN)/python -m coverslip.course.build --run --patience $(PATIENCE) --teaching TEACHING.md --slides lessons/slides.html
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Coverslip needs Python 3.11 or newer')"

@@ -107,7 +107,7 @@ def test_lessons_that_take_too_long_together_do_not_pass(tiny_lesson, monkeypatc
 
     from coverslip.course.rehearsal import Rehearsal
 
-    monkeypatch.setattr(building, "rehearse", lambda lesson, unsolved: Rehearsal(lesson, (), 0.0))
+    monkeypatch.setattr(building, "rehearse", lambda lesson, **_: Rehearsal(lesson, (), 0.0))
     with pytest.raises(typer.Exit):
         building._run([tiny_lesson], -1.0, False, None, None)
     assert "are the limit" in capsys.readouterr().err

@@ -14,7 +14,7 @@ import typer
 
 from coverslip.course.lesson import Lesson, read_lesson, read_lessons
 from coverslip.course.notebooks import write_lesson
-from coverslip.course.rehearsal import Rehearsal, pictures_of, rehearse, text_of
+from coverslip.course.rehearsal import CELL_SECONDS, Rehearsal, pictures_of, rehearse, text_of
 from coverslip.course.slides import deck
 from coverslip.course.teaching import read_frame, teaching_text
 from coverslip.errors import UserError
@@ -29,6 +29,7 @@ def build(
     run: Annotated[bool, typer.Option("--run", help="Go through them in a kernel.")] = False,
     unsolved: Annotated[bool, typer.Option("--unsolved", help="With --run: as who solves no task.")] = False,
     minutes: Annotated[float, typer.Option(help="All together may take so long.")] = 8.0,
+    patience: Annotated[float, typer.Option(help="Times all limits of time: above 1 where other work goes on.")] = 1.0,
     look: Annotated[Path | None, typer.Option(help="With --run: write figures and a transcript there.")] = None,
     slides: Annotated[Path | None, typer.Option(help="With --run: write the deck of slides there.")] = None,
     teaching: Annotated[Path | None, typer.Option(help="Write the teacher's page there: TEACHING.md.")] = None,
@@ -43,14 +44,21 @@ def build(
         write_text(teaching, teaching_text(lessons, read_frame(lessons[0].path.parent)))
         typer.echo(f"made: {teaching}")
     if run:
-        _run(lessons, minutes, unsolved, look, slides)
+        _run(lessons, minutes, unsolved, look, slides, patience)
 
 
-def _run(lessons: list[Lesson], minutes: float, unsolved: bool, look: Path | None, slides: Path | None) -> None:
+def _run(
+    lessons: list[Lesson],
+    minutes: float,
+    unsolved: bool,
+    look: Path | None,
+    slides: Path | None,
+    patience: float = 1.0,
+) -> None:
     start, problems, all_done = time.monotonic(), [], []
     for lesson in lessons:
         typer.echo(f"\n{lesson.path.name}: {lesson.title}")
-        done = rehearse(lesson, unsolved=unsolved)
+        done = rehearse(lesson, limit=CELL_SECONDS * patience, unsolved=unsolved)
         report(done)
         problems += done.problems
         all_done.append(done)
@@ -59,8 +67,8 @@ def _run(lessons: list[Lesson], minutes: float, unsolved: bool, look: Path | Non
             typer.echo(f"figures and transcript: {look / lesson.path.stem}")
     total = time.monotonic() - start
     typer.echo(f"\nall together {total:.0f} s")
-    if total > 60 * minutes:
-        problems.append(f"all lessons take {total / 60:.1f} minutes, and {minutes:g} are the limit")
+    if total > 60 * minutes * patience:
+        problems.append(f"all lessons take {total / 60:.1f} minutes, and {minutes * patience:g} are the limit")
     if slides is not None:
         write_text(slides, deck(all_done))
         typer.echo(f"slides: {slides}")
