@@ -652,7 +652,7 @@ def judge(sentence: str):
 # round; pairing removes what all networks share, the difficulty of each leaf. Lesson 4 trains each recipe several
 # times.
 #
-# **If results differ.** On all machines we tried three blocks were told apart from one and from the dense
+# **If results differ.** On the machine we tried it on, three blocks were told apart from one and from the dense
 # network. If a learner's own folder says "not distinguishable", that is the right answer there: too few leaves,
 # or color alone tells the classes.
 # %% [markdown]
