@@ -527,5 +527,5 @@ def judge(unsupported: str):
 # did. The most valuable minutes are those in which somebody finds a shortcut in their own data: leave time for
 # it. Have the report of `make demo` open on the projector as a fall-back.
 #
-# When results differ: the price of the leak depends on the leaves that were locked away; every split that we tried shows the
+# When results differ: the price of the leak depends on the leaves that were locked away; every split we tried shows the
 # same direction.
