@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coverslip.course import explorables
-from coverslip.course.explorables.bundle import module, static
+from coverslip.course.explorables.bundle import module, style
 from coverslip.course.explorables.pieces import PIECES
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -59,7 +59,7 @@ def show(browser):
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.set_content(f'<!doctype html><body style="margin:0" {body}><div id="cell"></div></body>')
         values = PIECES[name].values(**options)
-        page.evaluate(LOAD, {"code": module(name), "css": static("style.css"), "values": values})
+        page.evaluate(LOAD, {"code": module(name), "css": style(), "values": values})
         page.wait_for_function("document.querySelector('canvas').style.height")
         pages.append(page)
         return page

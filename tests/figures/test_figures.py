@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from coverslip.figures import (
     training_curves,
 )
 from coverslip.figures.labels import wrap_name
+from coverslip.figures.style import PAGE_VARIABLES
 
 LONG = "Tomato___Spider_mites Two-spotted_spider_mite"
 
@@ -92,6 +94,12 @@ def test_the_number_on_a_confusion_cell_can_be_read_in_light_and_in_dark_mode() 
         for colors in modes.values():
             cell = mixed(colors["accent"], colors["card"], count / 100)
             assert contrast(cell, rgb(colors[to_hex(text.get_color())])) >= 4.45
+
+
+def test_the_colors_of_figures_are_the_light_ones_of_the_pages() -> None:
+    theme = files("coverslip").joinpath("look", "theme.css").read_text(encoding="utf-8")
+    light = re.findall(r"--[a-z-]+: #[0-9a-f]{6}", theme.partition("@media")[0])
+    assert {f"{variable}: {color}" for color, variable in PAGE_VARIABLES.items()} <= set(light)
 
 
 def rgb(color: str) -> tuple[float, ...]:

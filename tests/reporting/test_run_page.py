@@ -232,4 +232,4 @@ def test_the_mark_in_the_documents_is_the_mark_in_the_pages() -> None:
     drawn = root / "docs" / "pictures" / "mark.svg"
     if not drawn.exists():
         pytest.skip("no docs beside the package")
-    assert drawn.read_bytes() == (Path(run_page.__file__).parent / "templates" / "mark.svg").read_bytes()
+    assert drawn.read_bytes() == (root / "src" / "coverslip" / "look" / "mark.svg").read_bytes()

@@ -18,7 +18,7 @@ import numpy as np
 
 import coverslip
 
-STATIC = Path(coverslip.__file__).parent / "serving" / "static"
+STATIC, LOOK = (Path(coverslip.__file__).parent / folder for folder in ("serving/static", "look"))
 KINDS = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"
 }  # fmt: skip
@@ -183,7 +183,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/v1/model":
             self.reply(*((200, self.owner.model) if self.allowed() else REFUSED))
         else:
-            file = STATIC / ("index.html" if path == "/" else path.removeprefix("/static/"))
+            name = "index.html" if path == "/" else path.removeprefix("/static/")
+            file = LOOK / name if (LOOK / name).is_file() else STATIC / name
             self.give(200, KINDS[file.suffix], file.read_bytes()) if file.is_file() else self.reply(404, {})
 
     def do_POST(self) -> None:

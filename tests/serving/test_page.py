@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import coverslip
+from coverslip.serving.pages import read_pages
 
 from .browser import CONTRAST, chromium, done, drop, leaf, paste, tab, text
-from .fake import CLASSES, MODEL, STATIC, TRUST, TWO, Fake
+from .fake import CLASSES, LOOK, MODEL, STATIC, TRUST, TWO, Fake
 
 
 @pytest.fixture(scope="module")
@@ -371,13 +371,13 @@ def test_a_16_bit_tiff_is_drawn_and_what_cannot_be_drawn_is_said(page):
 
 
 def test_the_page_is_of_one_hand_with_the_reports(page):
-    templates = Path(coverslip.__file__).parent / "reporting" / "templates"
-    assert (STATIC / "mark.svg").read_bytes() == (templates / "mark.svg").read_bytes()
+    served = read_pages()
+    assert all(served[name].data == (LOOK / name).read_bytes() for name in ("mark.svg", "theme.css"))
 
     def colors(sheet):
         return re.findall(r"--([a-z-]+): (#[0-9a-f]+);", sheet.read_text(encoding="utf-8"))
 
-    assert set(colors(STATIC / "style.css")) <= set(colors(templates / "style.css"))
+    assert set(colors(STATIC / "style.css")) <= set(colors(LOOK / "theme.css"))
 
     from coverslip.figures.overlay import heat_colors
 
@@ -386,7 +386,7 @@ def test_the_page_is_of_one_hand_with_the_reports(page):
 
 
 def test_nothing_of_the_page_is_written_into_its_elements_or_asked_of_others():
-    for file in STATIC.iterdir():
+    for file in [*STATIC.iterdir(), *LOOK.iterdir()]:
         content = file.read_text(encoding="utf-8")
         outside = [url for url in re.findall(r"https?://[^\s\"'`)]+", content) if "www.w3.org" not in url]
         assert outside == [], file.name

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 
-from coverslip.course.lesson import Cell
+from coverslip.course.lesson import HIDDEN, Cell
 from coverslip.course.rehearsal import Rehearsal, pictures_of
 
 
@@ -44,12 +43,11 @@ def slides_of(done: Rehearsal) -> list[Slide]:
 
 def deck(rehearsals: Sequence[Rehearsal]) -> str:
     """The whole deck as one HTML file without a link to anything: arrow keys, Home, End; printed, a page a slide."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("coverslip.course", "templates"), autoescape=True, undefined=StrictUndefined
-    )
+    loader = ChoiceLoader([PackageLoader("coverslip.course", "templates"), PackageLoader("coverslip", "look")])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     slides = [slide for done in rehearsals for slide in slides_of(done)]
     shown = [
         {
@@ -61,8 +59,7 @@ def deck(rehearsals: Sequence[Rehearsal]) -> str:
         }
         for slide in slides
     ]
-    mark = Markup(files("coverslip.reporting").joinpath("templates", "mark.svg").read_text(encoding="utf-8"))
-    return environment.get_template("slides.html.j2").render(slides=shown, mark=mark)
+    return environment.get_template("slides.html.j2").render(slides=shown)
 
 
 def words(text: str) -> str:
@@ -90,5 +87,5 @@ def _inline(text: str) -> str:
 
 
 def _pairs(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell | None]]:
-    shown = [cell for cell in cells if cell.role not in ("wrong", "check", "teacher")]
+    shown = [cell for cell in cells if cell.role not in HIDDEN]
     return zip(shown, [*shown[1:], None], strict=True)

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 
@@ -19,7 +19,7 @@ def fill(template: str, **context: Any) -> str:
 def _templates() -> Environment:
     """One for all pages, so that each template is compiled once: the page of a running study is written every epoch."""
     environment = Environment(
-        loader=PackageLoader("coverslip.reporting", "templates"),
+        loader=ChoiceLoader([PackageLoader("coverslip.reporting", "templates"), PackageLoader("coverslip", "look")]),
         autoescape=True,  # a class may be called <b>"x", y</b>
         undefined=StrictUndefined,
         trim_blocks=True,

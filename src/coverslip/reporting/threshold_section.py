@@ -26,7 +26,17 @@ def threshold_section(files: RunFiles) -> dict[str, Any]:
         return {}
     positive, value = str(content["class_name"]), float(content["value"])
     other = next(name for name in files.class_names if name != positive)
-    scores, curve = files.test.get("scores") or {}, content.get("curve") or {}
+    scores = files.test.get("scores") or {}
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name.capitalize(),
+            "means": f"of the pictures of {own}, the share named so",
+            "test": score_context(scores.get(name)),
+            "fitted": score_context(content.get(name)),
+        }
+        for name, own in zip(SIDES, (positive, other), strict=True)
+    ]
+    curve = content.get("curve") or {}
     svg = ""
     if curve.get("thresholds"):
         figure = operating_figure(curve["thresholds"], curve["sensitivity"], curve["specificity"], value)
@@ -34,24 +44,14 @@ def threshold_section(files: RunFiles) -> dict[str, Any]:
         svg = svg_text(figure, "threshold", label=label)
     return {
         "positive": positive,
-        "other": other,
         "value": f"{value:.3g}",
         "why": str(content.get("why") or ""),
         "how": how_chosen(content),
         "note": str(content.get("note") or ""),
-        "rows": [
-            {
-                "name": name.capitalize(),
-                "of": positive if name == SIDES[0] else other,
-                "means": f"of the pictures of {positive if name == SIDES[0] else other}, the share named so",
-                "test": score_context(scores.get(name)),
-                "fitted": score_context(content.get(name)),
-            }
-            for name in SIDES
-        ],
+        "rows": rows,
         "on": _calibrated_on(content.get("calibrated_on"), files.grouped),
         "grouped": files.grouped,
-        "level": next((each["level"] for each in (score_context(scores.get(name)) for name in SIDES)), ""),
+        "level": rows[0]["test"]["level"],
         "svg": svg,
     }
 

@@ -12,7 +12,7 @@ from coverslip.data.decoding import PixelFormat, decode_one
 from coverslip.data.image import Pixels, UnreadableError
 from coverslip.devices import cores, pick_device
 from coverslip.evidence.familiarity import Looker
-from coverslip.inference.engine import CPU_BATCH, Engine, open_engine
+from coverslip.inference.engine import Engine, open_engine
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import NEAREST
 from coverslip.serving.kinds import kind_of
@@ -146,7 +146,7 @@ def open_engines(predictor: Predictor) -> dict[int, Engine]:
     OpenVINO compiles a network for one size of batch, and a single picture in a batch of two takes twice its time.
     """
     together = predictor.extractor.engine
-    if together.name != "openvino" or together.batch != CPU_BATCH:
+    if together.name != "openvino":
         return {together.batch: together}
     alone = open_engine(predictor.extractor.frozen, predictor.spec, "openvino", 1)
     return {1: alone, together.batch: together}

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from coverslip import __version__
 from coverslip.registry import nearest
-from coverslip.serving.guard import ROUTES, Guard, refusal_headers, refusal_json
+from coverslip.serving.guard import NEED_TOKEN, ROUTES, Guard, refusal
 from coverslip.serving.metrics import CONTENT_TYPE
 from coverslip.serving.pages import INDEX, Page, read_pages
 from coverslip.serving.refusals import Refused, late, stopping, unreadable
@@ -34,7 +34,7 @@ from coverslip.serving.tables import to_csv
 from coverslip.serving.uploads import Form, as_flag, boundary_of, read_form, too_long
 
 Choice = Literal["true", "false"]
-FAR_TOO_LONG = 4  # times the limit: then the connection is closed, below that the rest is read and forgotten
+FAR_TOO_LONG = 256 * 2**20  # bytes of a refused body that ends the connection; of others the rest is read and dropped
 
 FORM = {
     "required": True,
@@ -193,11 +193,10 @@ def _add_pages(app: FastAPI, pages: dict[str, Page]) -> None:
 
 
 async def _read(request: Request, service: Service, hold: Callable[[int], None]) -> Form:
-    kind, length = request.headers.get("content-type", ""), request.headers.get("content-length", "")
-    boundary_of(kind)  # before anything is read
-    if length.isdigit() and int(length) > 2 * service.limits.bytes:
+    boundary = boundary_of(request.headers.get("content-type", ""))
+    if _length(request) > 2 * service.limits.bytes:
         raise too_long(service.limits)
-    return await read_form(kind, request.stream(), service.limits, hold)
+    return await read_form(boundary, request.stream(), service.limits, hold)
 
 
 def _format_of(form: Form) -> str | None:
@@ -226,8 +225,7 @@ def _answered(model: Model, names: Sequence[str], outcomes: Sequence[Outcome], k
         failed = AllFailed(error=problem, model=model.name, pictures=answers)
         return Response(failed.model_dump_json(by_alias=True), 422, media_type="application/json")
     if kind == "csv":
-        name = "answers.csv"
-        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        headers = {"content-disposition": 'attachment; filename="answers.csv"'}
         return Response(to_csv(answers, model.classes), media_type="text/csv; charset=utf-8", headers=headers)
     found = Predictions(model=model.name, pictures=answers)
     return Response(found.model_dump_json(by_alias=True), media_type="application/json")
@@ -238,15 +236,16 @@ def _said(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 async def _refuse(request: Request, refused: Refused) -> Response:
-    headers = {name.decode(): value.decode() for name, value in refusal_headers(refused)}
-    if _far_too_long(request):
-        headers["connection"] = "close"
-    return Response(refusal_json(refused), int(refused.status), headers)
+    response = refusal(refused)
+    if _length(request) > FAR_TOO_LONG:
+        response.headers["connection"] = "close"
+    return response
 
 
-def _far_too_long(request: Request) -> bool:
+def _length(request: Request) -> int:
+    """Bytes of the body, as its sender says; 0 where that is not said."""
     length = request.headers.get("content-length", "")
-    return length.isdigit() and int(length) > FAR_TOO_LONG * 64 * 2**20
+    return int(length) if length.isdigit() else 0
 
 
 async def _refuse_http(request: Request, error: HTTPException) -> Response:
@@ -279,7 +278,7 @@ def _describe_token(app: FastAPI) -> None:
             schema = made()
             schema.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
             for path, methods in schema["paths"].items():
-                for method in methods.values() if path.startswith(("/v1/", "/metrics")) else ():
+                for method in methods.values() if path.startswith(NEED_TOKEN) else ():
                     method["security"] = [{"token": []}]
         assert app.openapi_schema is not None
         return app.openapi_schema

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from coverslip import __version__
@@ -39,8 +39,7 @@ def model_card(
         warnings: what else its users should know.
     """
     test, audit = _read(run, run.test_file), _read(run, run.audit_file)
-    notes = predictor.about.get("notes")  # of a model from elsewhere
-    said = [*warnings, *(map(str, notes) if isinstance(notes, list) else ())]
+    said = [*warnings, *predictor.notes]
     tested = _part(test) if test else None
     scores = test.get("scores") if test else None
     score = _named(scores.get(SCORE)) if isinstance(scores, dict) else None
@@ -88,7 +87,7 @@ def in_words(model: Model) -> str:
     return f"{model.name}: {model.network}, {len(model.classes):,} classes, {on}"
 
 
-def _read(run: Run, path: Any) -> dict[str, Any]:
+def _read(run: Run, path: Path) -> dict[str, Any]:
     try:
         return run.read_json(path)
     except UserError:

@@ -98,11 +98,6 @@ class Crew(Generic[Given, Ready, Answer]):
         for thread in self._threads:
             thread.join()
 
-    @property
-    def waiting(self) -> int:
-        """How many are neither answered nor being answered."""
-        return len(self._given) + len(self._ready)
-
     def _work(self) -> None:
         self._begin()
         answer = self._answers()

@@ -51,7 +51,7 @@ def thumbnails_of(predictor: Predictor, source: str | Path, progress: Progress =
     spec, found = predictor.spec, dict[int, str]()
     with progress.stage("thumbnails of training pictures", len(wanted)) as stage:
         form = PixelFormat(spec.channels, spec.depth)
-        for chunk in decode_all(table.source, list(wanted), form, spec.size, spec.fit, stage, widen=False):
+        for chunk in decode_all(table.source, list(wanted), form, spec.size, spec.fit, stage, widen=False, looks=False):
             for fact, row in zip(chunk.facts, chunk.pixels, strict=True):
                 if fact["status"] == READ and fact["row_hash"] in predictor.seen:
                     width, height = int(str(fact["width"])), int(str(fact["height"]))

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coverslip.serving.metrics import Metrics
 from coverslip.serving.refusals import Refused
 from coverslip.serving.tokens import is_own_name, same_token, token_of
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger("coverslip.serving")
 
@@ -48,7 +44,7 @@ class Guard:
         say: told one line a request, without anything that was in it; None says nothing.
     """
 
-    def __init__(self, app: App, *, token: str, metrics: Metrics, say: Callable[[str], None] | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, token: str, metrics: Metrics, say: Callable[[str], None] | None = None) -> None:
         self.app, self.token, self.metrics, self.say = app, token, metrics, say
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,12 +72,12 @@ class Guard:
             if refused is None:
                 await self.app(scope, receive, with_headers)
             else:
-                await send_refusal(refused, with_headers)
+                await refusal(refused)(scope, receive, with_headers)
         except Exception as error:
             _note(error)
             if not status:
                 fix = "try again; if it stays so, tell those who run this server"
-                await send_refusal(Refused(500, "the server failed to answer", fix), with_headers)
+                await refusal(Refused(500, "the server failed to answer", fix))(scope, receive, with_headers)
         finally:
             seconds = time.perf_counter() - start
             self.metrics.request(route, status, seconds)
@@ -108,26 +104,15 @@ class Guard:
         return None
 
 
-async def send_refusal(refused: Refused, send: Send) -> None:
-    """A refusal as JSON."""
-    body = refusal_json(refused)
-    await send({"type": "http.response.start", "status": int(refused.status), "headers": refusal_headers(refused)})
-    await send({"type": "http.response.body", "body": body})
-
-
-def refusal_json(refused: Refused) -> bytes:
-    """``{"error": {"problem", "fix"}}``"""
-    return json.dumps({"error": {"problem": refused.problem, "fix": refused.fix}}, ensure_ascii=False).encode()
-
-
-def refusal_headers(refused: Refused) -> list[tuple[bytes, bytes]]:
-    """What goes with it: its length, when to come again, how to name oneself."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(refusal_json(refused))).encode())]
+def refusal(refused: Refused) -> Response:
+    """``{"error": {"problem", "fix"}}``; in its headers, when to come again and how to name oneself."""
+    headers = {}
     if refused.retry_after is not None:
-        headers.append((b"retry-after", str(refused.retry_after).encode()))
+        headers["retry-after"] = str(refused.retry_after)
     if refused.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    return headers
+        headers["www-authenticate"] = "Bearer"
+    said = {"error": {"problem": refused.problem, "fix": refused.fix}}
+    return Response(json.dumps(said, ensure_ascii=False), int(refused.status), headers, "application/json")
 
 
 def _note(error: BaseException) -> None:

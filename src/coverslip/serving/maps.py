@@ -15,7 +15,8 @@ from coverslip.data.inputs import InputSpec, content_box
 from coverslip.devices import pick_device
 from coverslip.errors import UserError
 from coverslip.explaining.methods import choose_method
-from coverslip.heatmaps.heatmap import FLAT, resize_maps
+from coverslip.heatmaps.heatmap import resize_maps
+from coverslip.heatmaps.similarity import flat
 from coverslip.inference.foreign import is_foreign
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.whole import whole_network
@@ -102,10 +103,9 @@ def over_picture(
     else:
         top, left, inner_height, inner_width = content_box(width, height, spec.size, spec.fit)
         values = resize_maps(frame[top : top + inner_height, left : left + inner_width], (tall, wide))
-    most = float(values.max())
-    if most <= 0 or float(np.ptp(values)) <= FLAT * most:
+    if flat(values[None])[0]:
         return np.zeros(values.shape, np.uint8)
-    return np.asarray(np.rint(values / most * 255), np.uint8)
+    return np.asarray(np.rint(values / values.max() * 255), np.uint8)
 
 
 def open_mapper(predictor: Predictor, run: Run) -> tuple[Mapper | None, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOME = Path(__file__).parent / "static"
+LOOK = Path(__file__).parents[1] / "look"  # colors, fonts and the mark, as the reports have them
 INDEX = "index.html"
 KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -28,13 +29,13 @@ class Page:
     tag: str
 
 
-def read_pages(home: Path = HOME) -> dict[str, Page]:
-    """Every file of the page by its name below ``static/``, such as ``main.js``; other files are left alone."""
+def read_pages() -> dict[str, Page]:
+    """Every file of the page by its name, such as ``main.js``; other files are left alone."""
     found: dict[str, Page] = {}
-    for path in sorted(home.rglob("*")) if home.is_dir() else []:
+    for path in sorted([*HOME.iterdir(), *LOOK.iterdir()]):
         kind = KINDS.get(path.suffix)
         if kind is not None and path.is_file() and not path.name.startswith("."):
             data = path.read_bytes()
             tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
-            found[path.relative_to(home).as_posix()] = Page(data, kind, tag)
+            found[path.name] = Page(data, kind, tag)
     return found

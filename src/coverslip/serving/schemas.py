@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-IMAGE_SAMPLE = "leaf.jpg"
-
 
 class Shape(BaseModel):
     """Every part of the schema: names as they stand, nothing unknown."""
@@ -161,7 +159,7 @@ class Health(Shape):
 
 
 ANSWER: dict[str, Any] = {
-    "file": IMAGE_SAMPLE,
+    "file": "leaf.jpg",
     "label": "rust",
     "confidence": 0.83,
     "probabilities": {"healthy": 0.14, "rust": 0.83, "scab": 0.03},

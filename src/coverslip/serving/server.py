@@ -73,8 +73,7 @@ def serve(folder: str | Path, wishes: Wishes, progress: Progress = SILENT) -> No
     token = check_token(wishes.token) if wishes.token else new_token() if open_to_all else ""
     with contextlib.closing(listen(wishes.host, wishes.port)) as place:
         service = open_service(run, wishes, progress)
-        lines: list[Callable[[str], None]] = [progress.note] if wishes.log else []
-        app = create_app(service, token=token, say=lines[0] if lines else None)
+        app = create_app(service, token=token, say=progress.note if wishes.log else None)
         config = uvicorn.Config(
             app,
             log_config=None,  # its log would hold addresses with what was asked

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from coverslip.devices import cores
@@ -68,10 +69,12 @@ class Service:
             threads=cores(),
             at_once=instrument.at_once,
             on_its_way=lambda: self.gate.reading > 0,
-            begin=_one_core,
+            # Each thread works on a core of its own; PyTorch's threads would only get into each other's way.
+            begin=partial(torch.set_num_threads, 1),
             answered=self.metrics.batches.observe,
         )
-        self._aside = ThreadPoolExecutor(1, "aside", initializer=_all_cores)  # maps, and what is kept
+        # maps, and what is kept
+        self._aside = ThreadPoolExecutor(1, "aside", initializer=torch.set_num_threads, initargs=(cores(),))
 
     async def answer(self, uploads: Sequence[Upload], explain: bool = False) -> list[Outcome]:
         """What the model says of each file, in their order.
@@ -121,10 +124,7 @@ class Service:
             if not future.done():
                 future.set_result(told)
 
-        try:
-            loop.call_soon_threadsafe(set_result)
-        except RuntimeError:
-            return  # the loop was closed by force: nobody waits
+        _quietly(loop, set_result)
 
     async def _explain(self, loop: asyncio.AbstractEventLoop, told: list[Told]) -> None:
         mapper, cost = self._mapper, (MAP_COST - 1) * len(told)
@@ -159,21 +159,9 @@ def _answers(instrument: Instrument) -> Callable[[Sequence[Picture]], list[Told]
     return told
 
 
-def _quietly(loop: asyncio.AbstractEventLoop, call: object, *arguments: object) -> None:
+def _quietly(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
+    """Have the event loop call this soon."""
     try:
-        loop.call_soon_threadsafe(call, *arguments)  # type: ignore[arg-type]
+        loop.call_soon_threadsafe(call, *arguments)
     except RuntimeError:
-        return  # the loop was closed by force
-
-
-def _one_core() -> None:
-    """Each thread of the crew works on a core of its own; PyTorch's threads would only get into each other's way."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _all_cores() -> None:
-    import torch
-
-    torch.set_num_threads(cores())
+        return  # the loop was closed by force: nobody waits

@@ -18,7 +18,7 @@ from python_multipart.multipart import parse_options_header
 
 from coverslip.registry import nearest
 from coverslip.serving.limits import Limits
-from coverslip.serving.refusals import Refused, no_picture, too_large, unreadable
+from coverslip.serving.refusals import Refused, too_large, unreadable
 from coverslip.storage import size_text
 
 if TYPE_CHECKING:
@@ -63,26 +63,22 @@ def boundary_of(content_type: str) -> bytes:
     return boundary
 
 
-async def read_form(
-    content_type: str, chunks: AsyncIterator[bytes], limits: Limits, hold: Callable[[int], None] = lambda size: None
-) -> Form:
+async def read_form(boundary: bytes, chunks: AsyncIterator[bytes], limits: Limits, hold: Callable[[int], None]) -> Form:
     """Read a body to its end.
 
     Args:
-        content_type: the header.
+        boundary: see `boundary_of`.
         chunks: the body as it comes.
         limits: of a request.
         hold: told the bytes of each chunk that is kept; what it raises ends the reading.
 
     Raises:
-        Refused: 415 for another kind of body, 413 for too many bytes or files, 422 for one that is broken, has no files
-            or fields that nobody knows.
+        Refused: 413 for too many bytes or files, 422 for a body that is broken, has no files or fields that nobody
+            knows.
     """
     reader = _Reader(limits)
     try:
-        parser = MultipartParser(
-            boundary_of(content_type), reader.callbacks(), max_header_count=8, max_header_size=4096
-        )
+        parser = MultipartParser(boundary, reader.callbacks(), max_header_count=8, max_header_size=4096)
         async for chunk in chunks:
             reader.count(len(chunk))
             hold(len(chunk))
@@ -202,6 +198,3 @@ def as_flag(text: str | None, name: str) -> bool:
     if text.lower() not in ("true", "false", "1", "0"):
         raise unreadable(f"{name}={text[:40]!r} is neither true nor false", f"{name}=true")
     return text.lower() in ("true", "1")
-
-
-__all__ = ["Form", "Upload", "as_flag", "boundary_of", "clean_name", "no_picture", "read_form", "too_long"]

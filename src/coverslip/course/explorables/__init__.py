@@ -7,9 +7,9 @@ In a notebook each function returns a widget; what the learner does with it can 
     walk.position           # later, in another cell: the two weights now
     walk.learning_rate      # as the learner left it; may be set from Python too
 
-How a piece is made: `pieces` holds its words, options and results; ``static/NAME.js`` is its module. The mathematics
-stands apart in ``surfaces.js``, ``convolution.js``, ``activation.js``, ``network.js`` and ``clouds.js``, and is tested
-against NumPy.
+How a piece is made: `pieces` holds its words, options and results; ``static/NAME.js`` is its module, on top of
+``running.js`` where it has a clock, else of ``stage.js``. The mathematics stands apart in ``surfaces.js``,
+``convolution.js``, ``activation.js``, ``network.js`` and ``clouds.js``, and is tested against NumPy.
 """
 
 from __future__ import annotations

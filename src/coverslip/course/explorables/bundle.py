@@ -24,6 +24,19 @@ def static(name: str) -> str:
     return files("coverslip.course.explorables").joinpath("static", name).read_text(encoding="utf-8")
 
 
+@cache
+def theme() -> str:
+    """The colors and fonts of every page, for ``:root``."""
+    return files("coverslip").joinpath("look", "theme.css").read_text(encoding="utf-8")
+
+
+@cache
+def style() -> str:
+    """The sheet of a piece. Its colors stand under ``.cx``, light and dark, as a notebook has a theme of its own."""
+    light, dark = re.findall(r":root (\{[^}]*\})", theme())
+    return f'.cx {light}\n.cx[data-theme="dark"] {dark}\n{static("style.css")}'
+
+
 def order(name: str, before: tuple[str, ...] = ()) -> tuple[str, ...]:
     """A module and all it imports, each once, what is needed first.
 
@@ -76,13 +89,14 @@ def write_pages(folder: str | Path) -> list[Path]:
         UserError: there is a file of that name, or the folder cannot be written to.
     """
     to = Path(folder)
+    texts = pages()
     try:
         to.mkdir(parents=True, exist_ok=True)
-        for name, text in pages().items():
+        for name, text in texts.items():
             write_text(to / name, text)
     except OSError as error:
         raise UserError(f"cannot write pages into {to}: {error.strerror}", "name a folder you may write to") from error
-    return [to / name for name in pages()]
+    return [to / name for name in texts]
 
 
 def _page(piece: Piece) -> str:
@@ -108,7 +122,7 @@ def _filled(name: str, title: str, body: str, script: str) -> str:
     ]
     parts = {
         "title": html.escape(title),
-        "style": static("style.css"),
+        "style": theme() + style(),
         "links": "\n".join(links) if name else "<span>Small pieces to try. They need no network.</span>",
         "body": body,
         "script": script,

@@ -7,6 +7,16 @@ from coverslip.course.explorables.options import Choice, Number, Piece, Point, R
 RATES = tuple(float(f"{10 ** (k / 10 - 3):.2g}") for k in range(41))  # 0.001 to 10, ten to a decade
 EDGE = ((10.0, 10.0, 10.0, 0.0, 0.0, 0.0),) * 6
 VERTICAL = ((1.0, 0.0, -1.0),) * 3
+FUNCTIONS = {
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "relu": "ReLU",
+    "leaky_relu": "Leaky ReLU",
+    "elu": "ELU",
+    "gelu": "GELU",
+    "softplus": "Softplus",
+    "linear": "None (linear)",
+}
 SHAPES = {"moons": "Two moons", "rings": "Disk and ring", "corners": "Four corners"}
 SEED = Number(value=0, low=0, high=9999, whole=True, step=1)
 
@@ -113,33 +123,8 @@ ACTIVATIONS = Piece(
         ),
     ),
     options={
-        "function": Choice(
-            value="relu",
-            names={
-                "sigmoid": "Sigmoid",
-                "tanh": "Tanh",
-                "relu": "ReLU",
-                "leaky_relu": "Leaky ReLU",
-                "elu": "ELU",
-                "gelu": "GELU",
-                "softplus": "Softplus",
-                "linear": "None (linear)",
-            },
-        ),
-        "compare": Choice(
-            value="none",
-            names={
-                "none": "nothing",
-                "sigmoid": "Sigmoid",
-                "tanh": "Tanh",
-                "relu": "ReLU",
-                "leaky_relu": "Leaky ReLU",
-                "elu": "ELU",
-                "gelu": "GELU",
-                "softplus": "Softplus",
-                "linear": "None (linear)",
-            },
-        ),
+        "function": Choice(value="relu", names=FUNCTIONS),
+        "compare": Choice(value="none", names={"none": "nothing"} | FUNCTIONS),
         "input": Number(value=1, low=-6, high=6, step=0.1),
         "spread": Number(value=0.7, low=0, high=2, step=0.1),
     },

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from coverslip.course.explorables.bundle import module, static
+from coverslip.course.explorables.bundle import module, style
 from coverslip.course.explorables.options import Option
 from coverslip.course.explorables.pieces import PIECES
 from coverslip.errors import optional
@@ -27,7 +27,7 @@ def _widget(name: str) -> Any:
     """A class of its own for each piece, made when it is first shown: anywidget takes a while to import."""
     anywidget, traitlets = optional("anywidget", "course"), optional("traitlets", "course")
     piece = PIECES[name]
-    body: dict[str, Any] = {"__doc__": piece.opening, "_esm": module(name), "_css": static("style.css")}
+    body: dict[str, Any] = {"__doc__": piece.opening, "_esm": module(name), "_css": style()}
     for key, option in piece.options.items():
         body[key] = traitlets.Any().tag(sync=True)
         body[f"_{key}_checked"] = traitlets.validate(key)(_check(option))

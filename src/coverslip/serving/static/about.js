@@ -66,7 +66,7 @@ function facts(model) {
 
 function limit(threshold) {
   const of = (score) => (score ? [share(score.value, 2), " ", make("span", { class: "interval" }, interval(score, 2))] : "unknown");
-  const on = threshold.sensitivity?.images ?? threshold.sensitivity?.pictures;
+  const on = threshold.sensitivity?.images;
   return [
     make("b", {}, breakable(threshold.class_name)), ` is said from a probability of ${share(threshold.value)} up. `,
     "That found a share of ", of(threshold.sensitivity), " of those that are (sensitivity), and left ", of(threshold.specificity), " of the others alone (specificity)",
@@ -87,7 +87,7 @@ function cannot(model) {
 }
 
 function byHand(withToken) {
-  const address = new URL("v1/predict?explain=false", document.baseURI).href.replace("?explain=false", "");
+  const address = new URL("v1/predict", document.baseURI).href;
   const line = `curl ${withToken ? '-H "Authorization: Bearer TOKEN" ' : ""}-F files=@leaf.jpg ${address}`;
   const code = make("code", { id: "curl", tabindex: "0" }, line);
   const button = make("button", { type: "button" }, "Copy");

@@ -28,8 +28,8 @@ export function showAnswer(section, item, model, place, act) {
   section.dataset.item = item.id;
   fill(section,
     make("div", { class: "from" }, make("p", { class: "muted small" }, breakable(item.name), pixels), walk || null),
-    make("div", { class: "verdict" }, answer?.familiar === false ? unlike(answer) : null, eyebrow(answer, model), title, answer ? sentences(answer, model) : trouble(item, act)),
-    item.state === "failed" ? null : make("figure", { class: "plate picture" }, make("div", { class: "ground" })),
+    make("div", { class: "verdict" }, answer?.familiar === false ? unlike(answer, model) : null, title, answer ? sentences(answer, model) : trouble(item, act)),
+    item.state === "failed" ? null : make("figure", { class: "picture" }, make("div", { class: "ground" })),
     answer ? make("div", { class: "evidence" }, probabilities(answer, model), likeness(answer), nearest(answer), notes(answer)) : null);
   section.hidden = false;
   showPicture(section, item, model);
@@ -43,15 +43,12 @@ function titleOf(item) {
   return { failed: "No answer", stopped: "Canceled", waiting: "Waiting …", sent: "Looking …" }[item.state];
 }
 
-function eyebrow(answer, model) {
-  if (!answer) return null;
-  if (answer.familiar === false) return make("p", { class: "eyebrow" }, `If it were one of my ${count(model.classes.length)} classes`);
-  return null;
-}
-
-function unlike(answer) {
-  return make("div", { class: "note warn" },
-    make("p", {}, sign("warns"), " ", make("b", {}, "Unlike anything I was trained on. "), familiaritySentence(false, answer.unfamiliarity)));
+function unlike(answer, model) {
+  return [
+    make("div", { class: "note warn" },
+      make("p", {}, sign("warns"), " ", make("b", {}, "Unlike anything I was trained on. "), familiaritySentence(false, answer.unfamiliarity))),
+    make("p", { class: "eyebrow" }, `If it were one of my ${count(model.classes.length)} classes`),
+  ];
 }
 
 function trouble(item, act) {
@@ -85,7 +82,7 @@ function probabilities(answer, model) {
     if (limit) limit.style.left = `${100 * model.threshold.value}%`;
     const said = name === answer.label;
     return make("li", { class: said ? "said" : inside.has(name) ? "possible" : null },
-      make("span", { class: "which" }, breakable(name), inside.has(name) ? make("span", { class: "tick", title: "in the set" }, " ✓", make("span", { class: "unseen" }, " in the set")) : null),
+      make("span", {}, breakable(name), inside.has(name) ? make("span", { class: "tick", title: "in the set" }, " ✓", make("span", { class: "unseen" }, " in the set")) : null),
       make("span", { class: "track", "aria-hidden": "true" }, bar, limit || null),
       make("span", { class: "n" }, share(value)));
   };
@@ -110,7 +107,7 @@ function likeness(answer) {
   return [
     make("h3", {}, "Likeness to the training pictures"),
     make("div", { class: "scale", "aria-hidden": "true" }, make("span", { class: "axis" }), make("span", { class: "strange" }), dot,
-      make("span", { class: "at zero" }, "the same"), make("span", { class: "at half" }, "limit"), make("span", { class: "at end" }, "unlike")),
+      make("span", { class: "at" }, "the same"), make("span", { class: "at half" }, "limit"), make("span", { class: "at end" }, "unlike")),
     answer.familiar ? make("p", { class: "small muted" }, familiaritySentence(true, ratio)) : make("p", { class: "unseen" }, `Unlike: ${ratio.toFixed(1)} times the limit.`),
   ];
 }

@@ -1,5 +1,7 @@
 // Elements are made of text, never of markup: no name from outside can become code.
 
+const present = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+
 /** make("p", { class: "note", hidden: true, click: act }, "text", child, null) -> element; null and false are left out. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -8,7 +10,7 @@ export function make(tag, attributes = {}, ...children) {
     if (typeof value === "function") element.addEventListener(name, value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...present(children));
   return element;
 }
 
@@ -20,7 +22,7 @@ export function breakable(name) {
 
 /** Replaces the content of an element. */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(...present(children));
   return element;
 }
 

@@ -24,7 +24,7 @@ export function decodeMap({ values, height, width }) {
 }
 
 /** (h, w) -> (H, W), linear between the middles of the places. */
-export function spread({ values, height, width }, tall, wide) {
+function spread({ values, height, width }, tall, wide) {
   const out = new Float32Array(tall * wide);
   const places = (long, short) => Array.from({ length: long }, (_, at) => {
     const place = Math.min(Math.max(((at + 0.5) * short) / long - 0.5, 0), short - 1);

@@ -52,7 +52,7 @@ function take(files, leftOut) {
   if (added.length === 1 && model) added[0].explain = model.maps;
   items.push(...added);
   batch = batch.every((item) => item.ended) ? added : [...batch, ...added];
-  if (added.length === 1) open(added[0], { listen: false });
+  if (added.length === 1) open(added[0]);
   else {
     close({ back: false });
     announce(`${counted(added.length, "picture")} taken.`);

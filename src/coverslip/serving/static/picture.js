@@ -64,7 +64,7 @@ function stretch(canvas) {
 }
 
 /** The values below and above which a share of `CUT` lies. */
-export function ends(counts, all) {
+function ends(counts, all) {
   let low = 0, high = counts.length - 1;
   for (let below = counts[low]; below < all * CUT && low < high; ) below += counts[++low];
   for (let above = counts[high]; above < all * CUT && high > low; ) above += counts[--high];

@@ -116,7 +116,7 @@ async function content(response) {
 }
 
 /** Seconds of a Retry-After header, which may be a number or a date; 2 where there is none, 120 at most. */
-export function delay(header, now = Date.now()) {
+function delay(header, now = Date.now()) {
   const number = Number(header);
   const seconds = header === null || header === "" ? 2 : Number.isFinite(number) ? number : (Date.parse(header) - now) / 1000;
   return Math.min(Math.max(Number.isFinite(seconds) ? Math.ceil(seconds) : 2, 1), 120);

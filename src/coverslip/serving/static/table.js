@@ -149,7 +149,7 @@ function bar(value) {
 }
 
 /** What was said of pictures that are like the training pictures, and what else there is: ["12 rust", "9 healthy"], ["2 unlike the training pictures", "1 not read"] */
-export function tally(items) {
+function tally(items) {
   const labels = new Map();
   for (const { answer } of items) if (answer && answer.familiar !== false) labels.set(answer.label, (labels.get(answer.label) ?? 0) + 1);
   const ranked = [...labels].sort(([, a], [, b]) => b - a);

@@ -89,7 +89,7 @@ export const interval = (score, digits = 3) =>
 
 /** { pictures: 450, groups: 251 } -> "450 pictures (251 groups)". */
 export const sample = (of) =>
-  `${counted(of.pictures ?? of.images, "picture")}${of.groups ? ` (${counted(of.groups, "group")})` : ""}`;
+  `${counted(of.pictures, "picture")}${of.groups ? ` (${counted(of.groups, "group")})` : ""}`;
 
 /** An ISO time -> "23 November 2026"; what is no time stays as it is. */
 export function day(iso) {

@@ -4,7 +4,7 @@ import { axes, caption, inside, line } from "./chart.js";
 import { key, list, slider } from "./controls.js";
 import { clamp, fixed, written } from "./numbers.js";
 import { mark, Plate } from "./plate.js";
-import { figure, make, Stage } from "./stage.js";
+import { figure, make, moduleOf, Stage } from "./stage.js";
 
 const FAR = 6; // inputs from −6 to 6
 const LAYERS = 10;
@@ -65,7 +65,6 @@ class Activations {
     const [output, slope] = [chosen.value(at), chosen.slope(at)];
     this.inputs = inputsAbout(at, stage.get("spread"));
     const silent = this.inputs.filter((each) => Math.abs(chosen.slope(each)) < FLAT).length;
-    this.silent = silent;
     this.formula.textContent = `${chosen.label}: ${chosen.formula}`;
     const show = (name, value) => make("span", {}, name, make("b", {}, value));
     this.numbers.replaceChildren(
@@ -249,9 +248,4 @@ class Activations {
   }
 }
 
-export default {
-  render({ model, el }) {
-    const piece = new Activations(model, el);
-    return () => piece.stage.close();
-  },
-};
+export default moduleOf(Activations);

@@ -41,6 +41,13 @@ export function boundaryOf(scores, grid = GRID) {
   return pieces;
 }
 
+/** What the marks of the map mean, for `key`. */
+export const MARKS = [
+  { mark: "circle", color: "green", text: "healthy" },
+  { mark: "triangle", color: "orange", text: "diseased" },
+  { mark: "ring", color: "ink", text: "hollow: wrong side" },
+];
+
 /** The map of a network and its training points; hollow marks are points on the wrong side. */
 export function drawBoundary(pen, side, colors, network, points, { cursor = null } = {}) {
   const scores = scoresOf(network);

@@ -1,12 +1,13 @@
 // Capacity and overfitting in two dimensions: a network trained in the page.
-import { drawBoundary } from "./boundary.js";
+import { drawBoundary, MARKS } from "./boundary.js";
 import { axes, caption, inside, line } from "./chart.js";
 import { cloud, SPAN } from "./clouds.js";
-import { buttons, key, list, slider } from "./controls.js";
+import { key, list, slider } from "./controls.js";
 import { judged, newNetwork, train } from "./network.js";
 import { clamp, fixed, seeded, written } from "./numbers.js";
 import { mark, Plate } from "./plate.js";
-import { Clock, figure, make, Stage } from "./stage.js";
+import { Running } from "./running.js";
+import { figure, make, moduleOf } from "./stage.js";
 
 const EPOCHS = 1500;
 const EVERY = 5; // epochs between two points of the curves
@@ -14,9 +15,12 @@ const SIZES = [0, 1, 2, 4, 8, 16, 32, 64]; // of "Try all sizes"
 const OTHERS = 400; // validation points
 const percent = (share) => `${written(100 * share, 3)} %`;
 
-class Capacity {
+class Capacity extends Running {
   constructor(model, el) {
-    this.stage = new Stage(model, el);
+    super(model, el, {
+      "Try all sizes": () => this.trySizes(),
+      "Other points": () => this.stage.set({ seed: (this.stage.get("seed") + 1) % 10000 }),
+    });
     const { stage } = this;
     this.cursor = [0, 0];
     this.added = []; // points that the learner put there
@@ -49,24 +53,12 @@ class Capacity {
       draw: (...all) => this.drawSizes(...all),
     });
     this.numbers = make("div", { class: "cx-numbers" });
-    this.clock = new Clock(stage, (seconds) => this.advance(seconds), (running) => this.showRunning(running));
-    this.buttons = buttons({
-      Run: () => this.runOrPause(),
-      Step: () => this.single(),
-      Reset: () => this.restart(),
-      "Try all sizes": () => this.trySizes(),
-      "Other points": () => stage.set({ seed: (stage.get("seed") + 1) % 10000 }),
-    });
     stage.lay({
       main: figure(
         "Two measurements of each leaf, two classes",
         "",
         this.map.element,
-        key(
-          { mark: "circle", color: "green", text: "healthy" },
-          { mark: "triangle", color: "orange", text: "diseased" },
-          { mark: "ring", color: "ink", text: "hollow: wrong side" },
-        ),
+        key(...MARKS),
         make("p", { class: "cx-hint" }, "Click to add a healthy point, Shift and click for a diseased one."),
       ),
       buttons: this.buttons,
@@ -101,7 +93,6 @@ class Capacity {
       this.restart();
     });
     stage.on(["units"], () => this.restart());
-    stage.restart = () => this.restart();
     this.ends = new Map(); // units -> losses at the end, on these very points
     this.trying = [];
     this.restart();
@@ -142,10 +133,8 @@ class Capacity {
     if (unseen.loss < this.best.loss) this.best = { epoch: this.network.steps, loss: unseen.loss };
   }
 
-  runOrPause() {
-    if (!this.clock.running && this.network.steps >= EPOCHS) this.restart();
-    this.owed = 0;
-    this.clock.toggle();
+  finished() {
+    return this.network.steps >= EPOCHS;
   }
 
   single() {
@@ -159,7 +148,7 @@ class Capacity {
     this.clock.stop();
     this.trying = SIZES.filter((size) => !this.ends.has(size));
     this.nextSize();
-    if (this.trying.length || this.network.steps < EPOCHS) this.clock.start();
+    if (this.trying.length || !this.finished()) this.clock.start();
   }
 
   nextSize() {
@@ -173,24 +162,24 @@ class Capacity {
   }
 
   epochs(count) {
-    for (let done = 0; done < count && this.network.steps < EPOCHS; done++) {
+    for (let done = 0; done < count && !this.finished(); done++) {
       train(this.network, this.points);
       if (this.network.steps % EVERY === 0) this.note();
     }
-    if (this.network.steps >= EPOCHS) this.ends.set(this.network.units, [this.now.seen.loss, this.now.unseen.loss]);
+    if (this.finished()) this.ends.set(this.network.units, [this.now.seen.loss, this.now.unseen.loss]);
   }
 
   /** Slow at first, where most happens, then faster; never longer than a frame lasts. */
   advance(seconds) {
     const pace = (60 + 1.2 * this.network.steps) * (this.trying.length ? 4 : 1);
-    this.owed = Math.min((this.owed ?? 0) + seconds * pace, 200);
+    this.owed = Math.min(this.owed + seconds * pace, 200);
     const until = performance.now() + (this.stage.calm ? 120 : 10);
-    while (this.owed >= EVERY && performance.now() < until && this.network.steps < EPOCHS) {
+    while (this.owed >= EVERY && performance.now() < until && !this.finished()) {
       this.epochs(EVERY);
       this.owed -= EVERY;
     }
     this.report(false);
-    if (this.network.steps < EPOCHS) return true;
+    if (!this.finished()) return true;
     if (!this.trying.length) return false;
     setTimeout(() => {
       if (this.stage.signal.aborted || !this.trying.length) return;
@@ -198,11 +187,6 @@ class Capacity {
       this.clock.start();
     });
     return false;
-  }
-
-  showRunning(running) {
-    this.buttons.button("Run").textContent = running ? "Pause" : "Run";
-    if (!running && this.network) this.report(true);
   }
 
   report(atOnce) {
@@ -316,9 +300,4 @@ function withAdded(points, added) {
   return { x, y, count: points.count + added.length };
 }
 
-export default {
-  render({ model, el }) {
-    const piece = new Capacity(model, el);
-    return () => piece.stage.close();
-  },
-};
+export default moduleOf(Capacity);

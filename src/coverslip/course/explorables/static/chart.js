@@ -15,7 +15,7 @@ export function ticks(low, high, count = 5) {
 
 /**
  * Draws two axes and returns how to place values.
- * @param x, y {from, to, label, log, ticks: numbers, write: value -> text}
+ * @param x, y {from, to, log, ticks: numbers, write: value -> text}; x also label
  * @param box {left, top, right, bottom} in pixels
  */
 export function axes(pen, colors, box, x, y) {
@@ -49,8 +49,6 @@ export function axes(pen, colors, box, x, y) {
   pen.fillStyle = colors.muted;
   pen.textAlign = "right";
   if (x.label) pen.fillText(x.label, box.right, box.bottom + 22);
-  pen.textAlign = "left";
-  if (y.label) pen.fillText(y.label, Math.max(2, box.left - 30), box.top - 20);
   pen.restore();
   return chart;
 }

@@ -1,10 +1,11 @@
 // Gradient descent on a map one can click on.
 import { axes, caption, inside, line } from "./chart.js";
-import { buttons, key, list, slider, stopsOf } from "./controls.js";
+import { key, list, slider, stopsOf } from "./controls.js";
 import { clamp, fixed, written } from "./numbers.js";
 import { mark, Plate } from "./plate.js";
 import { relief } from "./relief.js";
-import { Clock, figure, Stage } from "./stage.js";
+import { Running } from "./running.js";
+import { figure, moduleOf } from "./stage.js";
 import { EXAMPLES, REACH, rightRates, startWalk, stepDown, sweepRates } from "./surfaces.js";
 
 const LONGEST = 300; // steps of one walk
@@ -14,9 +15,9 @@ const SWEEP = 50; // steps of the test of all rates
 const batchName = (size) =>
   size === 1 ? "1, stochastic" : size === EXAMPLES ? `all ${EXAMPLES}, batch` : `${size}, mini-batch`;
 
-class Descent {
+class Descent extends Running {
   constructor(model, el) {
-    this.stage = new Stage(model, el);
+    super(model, el);
     const { stage } = this;
     this.rates = stopsOf(PIECE.options.learning_rate);
     this.ghost = null; // the walk before this one, kept to compare
@@ -40,12 +41,6 @@ class Descent {
       label: `Chart: loss after ${SWEEP} steps at every learning rate`,
       ratio: (width) => clamp(width * 0.5, 170, 215),
       draw: (pen, width, height) => this.drawSweep(pen, width, height),
-    });
-    this.clock = new Clock(stage, (seconds) => this.advance(seconds), (running) => this.showRunning(running));
-    this.buttons = buttons({
-      Run: () => this.runOrPause(),
-      Step: () => this.single(),
-      Reset: () => this.restart(),
     });
     stage.lay({
       main: figure(
@@ -129,12 +124,6 @@ class Descent {
     return still && this.stage.get("batch_size") === EXAMPLES;
   }
 
-  runOrPause() {
-    if (!this.clock.running && this.finished()) this.restart();
-    this.owed = 0;
-    this.clock.toggle();
-  }
-
   single() {
     this.clock.stop();
     if (this.walk.lost) return;
@@ -147,16 +136,11 @@ class Descent {
   }
 
   advance(seconds) {
-    this.owed = (this.owed ?? 0) + seconds * PACE;
+    this.owed += seconds * PACE;
     if (this.owed < 1) return true;
     for (; this.owed >= 1 && !this.finished(); this.owed--) this.step();
     this.report(false);
     return !this.finished();
-  }
-
-  showRunning(running) {
-    this.buttons.button("Run").textContent = running ? "Pause" : "Run";
-    if (!running) this.report(true);
   }
 
   report(atOnce) {
@@ -313,9 +297,4 @@ class Descent {
   }
 }
 
-export default {
-  render({ model, el }) {
-    const piece = new Descent(model, el);
-    return () => piece.stage.close();
-  },
-};
+export default moduleOf(Descent);

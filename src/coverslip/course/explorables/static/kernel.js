@@ -1,11 +1,12 @@
 // A kernel dragged over a picture; the arithmetic of each place is written out.
 import { drawHatch, drawNumber, drawPixels, ground } from "./cells.js";
 import { convolved, placeOf, placesAlong } from "./convolution.js";
-import { buttons, key, pills, slider } from "./controls.js";
+import { key, pills, slider } from "./controls.js";
 import { leafPicture } from "./leaf.js";
 import { clamp, written } from "./numbers.js";
 import { between, Plate, rgb } from "./plate.js";
-import { Clock, figure, make, Stage } from "./stage.js";
+import { Running } from "./running.js";
+import { figure, make, moduleOf } from "./stage.js";
 
 const NINTH = 1 / 9;
 const PRESETS = {
@@ -19,9 +20,9 @@ const PRESETS = {
 const counted = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-class Kernel {
+class Kernel extends Running {
   constructor(model, el) {
-    this.stage = new Stage(model, el);
+    super(model, el);
     const { stage } = this;
     this.leaf = leafPicture();
     const drag = {
@@ -45,8 +46,6 @@ class Kernel {
     this.newSizes = make("small", {});
     this.sum = make("div", { class: "cx-sum", "aria-hidden": "true" });
     this.formula = make("p", { class: "cx-hint" });
-    this.clock = new Clock(stage, (seconds) => this.advance(seconds), (running) => this.showRunning(running));
-    this.buttons = buttons({ Run: () => this.runOrPause(), Step: () => this.single(), Reset: () => this.restart() });
     this.legend = make("div", {});
     stage.lay({
       shape: "cx-broad",
@@ -69,7 +68,6 @@ class Kernel {
     });
     stage.on(["picture", "numbers", "weights", "stride", "padding"], () => this.restart());
     stage.on(["place"], () => this.visit());
-    stage.restart = () => this.restart();
     this.restart();
   }
 
@@ -223,24 +221,17 @@ class Kernel {
     this.report(true);
   }
 
-  runOrPause() {
+  finished() {
     const [row, column] = this.place;
-    if (!this.clock.running && row === this.rows - 1 && column === this.columns - 1) this.restart();
-    this.owed = 0;
-    this.clock.toggle();
+    return row === this.rows - 1 && column === this.columns - 1;
   }
 
   /** Small pictures at three places a second, so that the sum can be read; a whole leaf in about eight seconds. */
   advance(seconds) {
-    this.owed = (this.owed ?? 0) + seconds * Math.max(3, (this.rows * this.columns) / 8);
+    this.owed += seconds * Math.max(3, (this.rows * this.columns) / 8);
     let more = true;
     for (; this.owed >= 1 && more; this.owed--) more = this.next();
     return more;
-  }
-
-  showRunning(running) {
-    this.buttons.button("Run").textContent = running ? "Pause" : "Run";
-    if (!running && this.seen) this.report(true);
   }
 
   report(atOnce) {
@@ -409,9 +400,4 @@ class Kernel {
   }
 }
 
-export default {
-  render({ model, el }) {
-    const piece = new Kernel(model, el);
-    return () => piece.stage.close();
-  },
-};
+export default moduleOf(Kernel);

@@ -1,12 +1,13 @@
 // Two equal networks on the same points; one is held back by L2 and dropout.
-import { drawBoundary } from "./boundary.js";
+import { drawBoundary, MARKS } from "./boundary.js";
 import { axes, caption, inside, line } from "./chart.js";
 import { cloud } from "./clouds.js";
-import { buttons, key, list, slider } from "./controls.js";
+import { key, list, slider } from "./controls.js";
 import { dropped, judged, newNetwork, strengths, train, weightsOf } from "./network.js";
 import { clamp, fixed, seeded, written } from "./numbers.js";
 import { Plate } from "./plate.js";
-import { Clock, figure, make, Stage } from "./stage.js";
+import { Running } from "./running.js";
+import { figure, make, moduleOf } from "./stage.js";
 
 const UNITS = 32;
 const EPOCHS = 1500;
@@ -18,9 +19,9 @@ const BINS = 31;
 const TITLES = { free: "Left free", held: "Held back" };
 const rootMeanSquare = (values) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 
-class Regularization {
+class Regularization extends Running {
   constructor(model, el) {
-    this.stage = new Stage(model, el);
+    super(model, el, { "Other points": () => this.stage.set({ seed: (this.stage.get("seed") + 1) % 10000 }) });
     const { stage } = this;
     const plate = (label, ratio, draw) => new Plate(stage, { label, ratio, draw });
     const low = (width) => clamp(width * 0.36, 92, 116);
@@ -33,13 +34,6 @@ class Regularization {
     }));
     const tall = (width) => clamp(width * 0.6, 170, 220);
     this.curve = plate("Chart: loss of both networks, epoch by epoch", tall, (...all) => this.drawCurve(...all));
-    this.clock = new Clock(stage, (seconds) => this.advance(seconds), (running) => this.showRunning(running));
-    this.buttons = buttons({
-      Run: () => this.runOrPause(),
-      Step: () => this.single(),
-      Reset: () => this.restart(),
-      "Other points": () => stage.set({ seed: (stage.get("seed") + 1) % 10000 }),
-    });
     const column = ({ name, map, bars, weights, words }) =>
       make(
         "div",
@@ -52,11 +46,7 @@ class Regularization {
       shape: "cx-columns",
       main: [
         make("div", { class: "cx-pair" }, ...this.sides.map(column)),
-        key(
-          { mark: "circle", color: "green", text: "healthy" },
-          { mark: "triangle", color: "orange", text: "diseased" },
-          { mark: "ring", color: "ink", text: "hollow: wrong side" },
-        ),
+        key(...MARKS),
       ],
       buttons: this.buttons,
       controls: [
@@ -86,7 +76,6 @@ class Regularization {
     });
     stage.on(["data", "points", "noise", "seed"], () => this.restart());
     stage.on(["l2", "dropout"], () => this.report(true)); // from here on: the weights can be seen to shrink
-    stage.restart = () => this.restart();
     this.restart();
   }
 
@@ -117,7 +106,7 @@ class Regularization {
   epochs(count) {
     const { stage, points } = this;
     const [l2, rate] = [stage.get("l2"), stage.get("dropout")];
-    for (let done = 0; done < count && this.free.steps < EPOCHS; done++) {
+    for (let done = 0; done < count && !this.finished(); done++) {
       train(this.free, points);
       const kept = rate > 0 ? dropped(UNITS, points.count, rate, this.random) : null;
       train(this.held, points, { l2, kept });
@@ -126,10 +115,8 @@ class Regularization {
     }
   }
 
-  runOrPause() {
-    if (!this.clock.running && this.free.steps >= EPOCHS) this.restart();
-    this.owed = 0;
-    this.clock.toggle();
+  finished() {
+    return this.free.steps >= EPOCHS;
   }
 
   single() {
@@ -140,15 +127,15 @@ class Regularization {
   }
 
   advance(seconds) {
-    this.owed = Math.min((this.owed ?? 0) + seconds * (60 + 0.6 * this.free.steps), 100);
+    this.owed = Math.min(this.owed + seconds * (60 + 0.6 * this.free.steps), 100);
     const until = performance.now() + (this.stage.calm ? 120 : 10);
-    while (this.owed >= EVERY && performance.now() < until && this.free.steps < EPOCHS) {
+    while (this.owed >= EVERY && performance.now() < until && !this.finished()) {
       this.epochs(EVERY);
       this.owed -= EVERY;
     }
     this.showDropped(false);
     this.report(false);
-    return this.free.steps < EPOCHS;
+    return !this.finished();
   }
 
   /** Which units the first point was shown without, changed twice a second: faster would flicker. */
@@ -160,11 +147,8 @@ class Regularization {
   }
 
   showRunning(running) {
-    this.buttons.button("Run").textContent = running ? "Pause" : "Run";
-    if (!running && this.held) {
-      this.out = null;
-      this.report(true);
-    }
+    if (!running) this.out = null;
+    super.showRunning(running);
   }
 
   report(atOnce) {
@@ -275,9 +259,4 @@ class Regularization {
   }
 }
 
-export default {
-  render({ model, el }) {
-    const piece = new Regularization(model, el);
-    return () => piece.stage.close();
-  },
-};
+export default moduleOf(Regularization);

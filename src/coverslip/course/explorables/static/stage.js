@@ -26,8 +26,11 @@ function isDark() {
   return matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-const COLORS = ["paper", "card", "ink", "muted", "axis", "line", "accent", "accent-soft", "on-accent"];
-const MORE_COLORS = ["blue", "vermilion", "green", "orange", "hill", "valley"];
+// those that canvases are drawn with
+const COLORS = [
+  ...["paper", "card", "ink", "muted", "axis", "line", "accent", "accent-soft"],
+  ...["blue", "vermilion", "green", "orange", "hill", "valley"],
+];
 
 export class Stage {
   constructor(model, el) {
@@ -86,7 +89,7 @@ export class Stage {
       this.root.dataset.theme = this.dark ? "dark" : "light";
       const style = getComputedStyle(this.root);
       this.colors = {};
-      for (const name of [...COLORS, ...MORE_COLORS]) {
+      for (const name of COLORS) {
         const key = name.replace(/-(.)/, (_, letter) => letter.toUpperCase());
         this.colors[key] = style.getPropertyValue(`--${name}`).trim();
       }
@@ -156,6 +159,16 @@ export class Stage {
     this.ending.abort();
     this.root.remove();
   }
+}
+
+/** A piece as a notebook's widget takes it: render() shows it and returns how to take it away. */
+export function moduleOf(Kind) {
+  return {
+    render({ model, el }) {
+      const piece = new Kind(model, el);
+      return () => piece.stage.close();
+    },
+  };
 }
 
 /**
