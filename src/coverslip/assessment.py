@@ -79,8 +79,7 @@ def assess(predictor: Predictor, table: ImageTable, rows: list[int], predictions
         curve = operating_curve(
             labels, probabilities, groups, table.classes, threshold.class_name, value=threshold.value
         )
-        trust = {"pictures": predictor.trust.calibrated_on[0], "groups": predictor.trust.calibrated_on[1]}
-        found["threshold"] = {**threshold.to_json(), "calibrated_on": trust, "curve": curve}
+        found["threshold"] = {**threshold.to_json(), "calibrated_on": _calibrated_on(predictor), "curve": curve}
         found["warnings"] += [threshold.note] if threshold.note else []
     return found
 
@@ -106,8 +105,7 @@ def judge(
     # The scores are known up to a constant: their probabilities without a temperature are these to its power.
     scores = np.log(np.maximum(probabilities, 1e-300)) * predictor.task.temperature
     before = Classification(table.classes, 1.0).probabilities(scores)
-    trust = predictor.trust
-    calibrated_on = {"pictures": trust.calibrated_on[0], "groups": trust.calibrated_on[1]}
+    trust, calibrated_on = predictor.trust, _calibrated_on(predictor)
     found: dict[str, Any] = {
         "calibration": {
             "reliability": reliability(labels, probabilities, groups, predicted=named),
@@ -135,6 +133,10 @@ def judge(
             "calibrated_on": calibrated_on,
         }
     return found
+
+
+def _calibrated_on(predictor: Predictor) -> dict[str, int]:
+    return dict(zip(("pictures", "groups"), predictor.trust.calibrated_on, strict=True))
 
 
 def write_label_errors(table: ImageTable, rows: list[int], probabilities: Floats, folder: Run) -> None:

@@ -56,7 +56,7 @@ class Run:
             UserError: something is there already; a run is never overwritten.
         """
         run = cls(folder)
-        if run.folder.is_file() or (run.folder.is_dir() and any(run.folder.iterdir())):
+        if is_taken(run.folder):
             state = "holds a finished run" if run.test_file.exists() else "exists and is not empty"
             fix = f"choose another --out, such as {next_free(run.folder).name!r}"
             if run.experiment_file.exists() and not run.test_file.exists():
@@ -181,13 +181,8 @@ class Explained:
         Raises:
             UserError: something is there already.
         """
-        there = cls(folder)
-        if there.folder.is_file() or (there.folder.is_dir() and any(there.folder.iterdir())):
-            raise UserError(
-                f"{str(folder)!r} exists and is not empty",
-                f"choose another --out, such as {next_free(there.folder).name!r}",
-            )
-        return there
+        need_free(Path(folder))
+        return cls(folder)
 
     def figure_file(self, name: str) -> Path:
         """Where a figure lies."""
@@ -250,7 +245,7 @@ class Study:
             UserError: something is there already; a study is never overwritten.
         """
         study = cls(folder)
-        if study.folder.is_file() or (study.folder.is_dir() and any(study.folder.iterdir())):
+        if is_taken(study.folder):
             state, fix = "exists and is not empty", f"choose another --out, such as {next_free(study.folder).name!r}"
             if study.experiment_file.exists():
                 state, fix = "holds a study", f"go on with it: coverslip tune --resume {_quoted(study.folder)}"
@@ -310,6 +305,22 @@ def claim_run_folder(name: str, home: Path = Path("runs")) -> Path:
         except FileExistsError:
             continue
         return folder
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether something is there that a new folder would overwrite."""
+    return folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+
+
+def need_free(folder: Path) -> None:
+    """Insist that nothing would be overwritten.
+
+    Raises:
+        UserError: something is there; a name that is free is given.
+    """
+    if is_taken(folder):
+        fix = f"choose another --out, such as {next_free(folder).name!r}"
+        raise UserError(f"{str(folder)!r} exists and is not empty", fix)
 
 
 def next_free(folder: Path) -> Path:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import xxhash
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from coverslip.errors import UserError
 
@@ -41,6 +41,17 @@ def digest(*parts: object) -> str:
         data = part if isinstance(part, bytes) else repr(part).encode()
         hasher.update(len(data).to_bytes(8, "little"))  # else ("ab", "c") and ("a", "bc") are one
         hasher.update(data)
+    return hasher.hexdigest()
+
+
+def digest_of_files(*paths: Path) -> str:
+    """Like `digest`, of the content of files, which may be larger than the memory."""
+    hasher = xxhash.xxh3_128()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                hasher.update(block)
+        hasher.update(path.stat().st_size.to_bytes(8, "little"))
     return hasher.hexdigest()
 
 
@@ -158,11 +169,23 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def locked(kind: str, key: str) -> Iterator[None]:
-    """One process at a time for this entry; another waits. The lock goes with its process, however that ends."""
-    folder = ensure_folder(cache_folder() / "locks")
-    with FileLock(folder / f"{kind}-{key}.lock"):
+def locked(kind: str, key: str, busy: UserError | None = None) -> Iterator[None]:
+    """One process at a time for this entry; another waits. The lock goes with its process, however that ends.
+
+    Raises:
+        UserError: ``busy``, where it is given and another process is there.
+    """
+    lock = FileLock(ensure_folder(cache_folder() / "locks") / f"{kind}-{key}.lock")
+    try:
+        lock.acquire(timeout=None if busy is None else 0)
+    except Timeout as error:
+        if busy is None:
+            raise
+        raise busy from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from coverslip.exporting.recipe import Material, choose, export_model
 from coverslip.inference.predictor import Predictor
 from coverslip.models.own import add_own
 from coverslip.progress import SILENT, Progress
+from coverslip.reporting.methods import score_text
 from coverslip.reporting.run_card import run_card
 from coverslip.reporting.run_files import read_run
 from coverslip.runs import ForeignRun, Run, next_free
@@ -93,9 +94,8 @@ def about_run(run: Run) -> dict[str, Any]:
     scores = files.test.get("scores") or {}
     tested = scores.get("accuracy")
     if isinstance(tested, dict) and tested.get("value") is not None:
-        limits = "" if tested.get("low") is None else f" [{tested['low']:.3f}, {tested['high']:.3f}]"
         groups = f" of {tested['groups']:,} groups" if files.grouped and tested.get("groups") else ""
-        found["Accuracy"] = f"{tested['value']:.3f}{limits} on {tested['images']:,} test pictures{groups}"
+        found["Accuracy"] = f"{score_text(tested)} on {tested['images']:,} test pictures{groups}"
     return {**found, "scores": scores}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from coverslip.config import from_mapping, override, to_mapping
 from coverslip.data.augment import augmentation
@@ -13,9 +13,6 @@ from coverslip.errors import UserError
 from coverslip.experiment import read_plan
 from coverslip.runs import Run
 from coverslip.settings import Experiment
-
-if TYPE_CHECKING:
-    pass
 
 
 def plan(source: str | Path, *, settings: Sequence[str] = (), augment: str | None = None, **options: Any) -> Experiment:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO
 
 import polars as pl
-import xxhash
 
 from coverslip import __version__
 from coverslip.api.use import load
@@ -23,7 +22,7 @@ from coverslip.inference.growing import GrowingFile, growing, refuse_existing
 from coverslip.inference.predictor import Predictor
 from coverslip.progress import SILENT, Progress
 from coverslip.runs import Run
-from coverslip.storage import digest
+from coverslip.storage import digest, digest_of_files
 
 DECIMALS = 6
 
@@ -100,7 +99,8 @@ def predict_to(
                 out.flush()
                 counts.update(rows["predicted"].to_list())
         return _predicted(counts)
-    key = digest(_model_key(Run.open(folder)), model.extractor.weights)
+    run = Run.open(folder)
+    key = digest(digest_of_files(run.model_file, run.weights_file), model.extractor.weights)
     made_by = {"model": key, "version of coverslip": __version__}
     with growing(Path(out), made_by, resume=resume) as file:
         if resume:
@@ -166,15 +166,6 @@ def _go_on(file: GrowingFile, found: LoosePictures, source: Files, progress: Pro
 
 def _csv(rows: pl.DataFrame, *, header: bool) -> str:
     return rows.write_csv(float_precision=DECIMALS, include_header=header)
-
-
-def _model_key(run: Run) -> str:
-    """The content of the bundle."""
-    hasher = xxhash.xxh3_128(run.model_file.read_bytes())
-    with run.weights_file.open("rb") as file:
-        while block := file.read(2**20):
-            hasher.update(block)
-    return hasher.hexdigest()
 
 
 class _Stamping(Files):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coverslip.api.plans import plan
 from coverslip.data.scan import scan
 from coverslip.errors import UserError, optional
 from coverslip.progress import SILENT, Progress
@@ -14,7 +15,6 @@ from coverslip.settings import Experiment
 
 if TYPE_CHECKING:
     from coverslip.tuning.results import Tuned
-from coverslip.api.plans import plan
 
 
 def tune(

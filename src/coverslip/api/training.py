@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from coverslip.api.plans import plan
 from coverslip.auditing.audit import Audit
 from coverslip.auditing.repair import write_corrected
 from coverslip.data.scan import scan
@@ -23,10 +24,6 @@ from coverslip.reporting.run_page import write_report
 from coverslip.runs import Run, claim_run_folder, next_free
 from coverslip.settings import Experiment, fits_exactly, settled
 from coverslip.storage import explain_full_disk, is_full_disk, writing
-
-if TYPE_CHECKING:
-    pass
-from coverslip.api.plans import plan
 
 
 def audit(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from coverslip.api.training import tidy
 from coverslip.assessment import assess
 from coverslip.comparison import compare_runs
 from coverslip.data.cache import with_status
@@ -27,10 +28,6 @@ from coverslip.reporting.run_page import write_report
 from coverslip.runs import Run, claim_run_folder
 from coverslip.settings import DataConfig, Experiment, ModelConfig
 from coverslip.storage import write_text
-
-if TYPE_CHECKING:
-    pass
-from coverslip.api.training import tidy
 
 
 def load(folder: str | Path, *, network: object | None = None) -> Predictor:

@@ -132,7 +132,7 @@ def decode_one(data: bytes, form: PixelFormat, size: tuple[int, int], fit: str) 
         UnreadableError: as `coverslip.data.image.decode`; or ``form`` cannot hold it.
     """
     decoded = decode(data, size)
-    return decoded, fit_batch(_in_format(decoded.pixels, form, widen=False)[None], size, fit)[0]
+    return decoded, fit_batch(in_format(decoded.pixels, form, widen=False)[None], size, fit)[0]
 
 
 def guess_format(source: Source, paths: Sequence[str]) -> PixelFormat:
@@ -217,7 +217,7 @@ def _decode_chunk(
             "encoder": decoded.origin.encoder,
         }
         try:
-            fitting = _in_format(decoded.pixels, form, widen)
+            fitting = in_format(decoded.pixels, form, widen)
         except UnreadableError as error:
             fact["status"] = str(error)
             continue
@@ -244,7 +244,13 @@ def _hash(pixels: Pixels) -> str:
     return hasher.hexdigest()
 
 
-def _in_format(pixels: Pixels, form: PixelFormat, widen: bool) -> Pixels:
+def in_format(pixels: Pixels, form: PixelFormat, widen: bool) -> Pixels:
+    """A decoded picture (H, W, C) with the channels and the depth of ``form``.
+
+    Raises:
+        FormatError: ``form`` cannot hold it, and ``widen`` asks for one that can.
+        UnreadableError: ``form`` cannot hold it.
+    """
     own = PixelFormat(pixels.shape[2], pixels.dtype.name)
     if own == form:
         return pixels

@@ -89,14 +89,7 @@ class Familiarity:
 
         Where fewer than k pictures are kept, there are fewer columns.
         """
-        k = min(k, len(self.reference))
-        parts = [np.empty((0, k), dtype=np.int64)]
-        for unit in _unit_blocks(features):
-            away = _squares(self._project(unit)[0], self.reference)
-            some = np.argpartition(away, k - 1, axis=1)[:, :k]
-            order = np.argsort(np.take_along_axis(away, some, axis=1), axis=1, kind="stable")
-            parts.append(np.take_along_axis(some, order, axis=1).astype(np.int64))
-        return np.concatenate(parts)
+        return Looker(self).look(features, k).nearest
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays by name, for a safetensors bundle; numbers are arrays of one."""
@@ -142,26 +135,24 @@ class Looked:
 
 
 class Looker:
-    """A `Familiarity` with what all its answers share worked out once: for few pictures, asked about many times."""
+    """A `Familiarity` with what all its answers share worked out once."""
 
     def __init__(self, familiarity: Familiarity) -> None:
         self.familiarity = familiarity
         self._rows = [_wide(each) for each in (familiarity.reference, familiarity.means)]
 
     def look(self, features: Features, k: int = 3) -> Looked:
-        """Score, nearest training pictures and their distances of (N, D) features; N is best kept under 1,024."""
-        own, k = self.familiarity, min(k, len(self.familiarity.reference))
-        unit = np.concatenate([np.empty((0, len(own.center)), np.float32), *_unit_blocks(features)])
-        inside, left_over = own._project(unit)
-        away, means = (_squares_from(inside, *each) for each in self._rows)
-        some = np.argpartition(away, k - 1, axis=1)[:, :k]
-        squares = np.take_along_axis(away, some, axis=1)
-        order = np.argsort(squares, axis=1, kind="stable")
-        return Looked(
-            _score(squares.min(axis=1), means.min(axis=1), left_over, inside.shape[1]),
-            np.take_along_axis(some, order, axis=1).astype(np.int64),
-            np.sqrt(np.take_along_axis(squares, order, axis=1)),
-        )
+        """Score, nearest training pictures and their distances of (N, D) features."""
+        k = min(k, len(self.familiarity.reference))
+        scores, nearest, away = [np.empty(0)], [np.empty((0, k), np.int64)], [np.empty((0, k), np.float32)]
+        for unit in _unit_blocks(features):
+            inside, left_over = self.familiarity._project(unit)
+            every, means = (_squares_from(inside, *each) for each in self._rows)
+            rows, squares = _closest(every, k)
+            scores.append(_score(squares[:, 0], means.min(axis=1), left_over, inside.shape[1]))
+            nearest.append(rows)
+            away.append(np.sqrt(squares))
+        return Looked(np.concatenate(scores), np.concatenate(nearest), np.concatenate(away))
 
 
 def fit_familiarity(
@@ -251,6 +242,14 @@ def _score(nearest: FloatArray, mean: FloatArray, left_over: FloatArray, directi
     floor = TINY * directions  # a training picture itself is at no distance
     logs = [np.log(np.maximum(each, floor)) for each in (nearest, mean)]
     return np.exp(((logs[0] + logs[1] + np.log(np.maximum(left_over, TINY))) / 6).astype(np.float64))
+
+
+def _closest(away: FloatArray, k: int) -> tuple[NDArray[np.int64], FloatArray]:
+    """(N, M) distances -> (N, k) the columns of the smallest, the least first, and (N, k) those distances."""
+    some = np.argpartition(away, k - 1, axis=1)[:, :k]
+    order = np.argsort(np.take_along_axis(away, some, axis=1), axis=1, kind="stable")
+    columns = np.take_along_axis(some, order, axis=1).astype(np.int64)
+    return columns, np.take_along_axis(away, columns, axis=1)
 
 
 def _squares(some: FloatArray, others: NDArray[np.floating[Any]]) -> FloatArray:

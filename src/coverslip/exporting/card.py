@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -51,7 +52,6 @@ def describe(
         }
         for each in instrument.outputs
     ]
-    least = None if trust.thresholds is None else trust.thresholds.to_json()
     familiarity = trust.familiarity
     return {
         "card": CARD,
@@ -78,7 +78,7 @@ def describe(
             "resize": f"antialiased triangle filter, rounded to whole grey levels; {FITS[spec.fit]}",
         },
         "calibration": {"temperature": predictor.task.temperature},
-        "sets": None if trust.thresholds is None else least,
+        "sets": None if trust.thresholds is None else trust.thresholds.to_json(),
         "familiarity": None
         if familiarity is None
         else {
@@ -102,8 +102,6 @@ def licence(predictor: Predictor) -> dict[str, str]:
 
 def metadata(card: Mapping[str, Any]) -> dict[str, str]:
     """The same for inside the file: every value is text, JSON where it is not a word."""
-    import json
-
     chosen = ("name", "network", "program", "date", "classes", "preparation", "calibration", "sets", "familiarity")
     found = {key: card[key] for key in (*chosen, "threshold", "licence", "run", "quantized", "task")}
     found["outputs"] = " ".join(each["name"] for each in card["outputs"])
@@ -112,7 +110,7 @@ def metadata(card: Mapping[str, Any]) -> dict[str, str]:
 
 def with_check(
     card: Mapping[str, Any], parity: Parity, sentences: Sequence[str], cost: Mapping[str, Any] | None
-) -> Any:
+) -> dict[str, Any]:
     """The card with what was measured of the written file."""
     return {
         **card,
@@ -123,17 +121,17 @@ def with_check(
 
 def readme(card: Mapping[str, Any], format_: Format) -> str:
     """The page beside the file."""
-    spec, outputs = card["preparation"], card["outputs"]
-    height, width = spec["size"]
-    rows = [f"| `{each['name']}` | {each['dtype']} {_shape(each['shape'])} | {each['about']} |" for each in outputs]
+    height, width = card["preparation"]["size"]
+    rows = [
+        f"| `{each['name']}` | {each['dtype']} {_shape(each['shape'])} | {each['about']} |" for each in card["outputs"]
+    ]
     run = [f"* {name}: {value}" for name, value in card["run"].items() if isinstance(value, str)]
-    packages = " ".join([*format_.needs, "numpy", "pillow"])
     text = f"""# {card["name"]}
 
 {card["network"]}, {len(card["classes"])} classes: {", ".join(card["classes"])}.
 
 ```
-pip install {packages}
+pip install {format_.packages}
 python use_model.py PICTURE...
 ```
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,6 +49,11 @@ class Format:
     open: Callable[[Path], Opened]
     needs: tuple[str, ...]
 
+    @property
+    def packages(self) -> str:
+        """All that using the file takes, for ``pip install``."""
+        return " ".join([*self.needs, "numpy", "pillow"])
+
 
 FORMATS: Registry[Format] = Registry("format")
 
@@ -62,3 +70,19 @@ def sample(instrument: Instrument) -> Pixels:
     spec = instrument.preparation.spec
     shape = (2, spec.size[0] + 13, spec.size[1] + 29, spec.channels)
     return np.random.default_rng(0).integers(0, np.iinfo(spec.depth).max, shape).astype(spec.depth)
+
+
+@contextmanager
+def quiet(*names: str) -> Iterator[None]:
+    """Without the advice that libraries have for developers: of these loggers no more than errors, and no warnings."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [each.level for each in loggers]
+    try:
+        for each in loggers:
+            each.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)

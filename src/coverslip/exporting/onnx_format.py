@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +10,13 @@ import torch
 
 from coverslip.data.image import Pixels
 from coverslip.errors import UserError, optional
-from coverslip.exporting.formats import FORMATS, Answer, Format, Opened, sample
+from coverslip.exporting.formats import FORMATS, Answer, Format, Opened, quiet, sample
 from coverslip.exporting.instrument import ABOUT, INPUT, Instrument
 
 FILE = "model.onnx"
 OPSET = 20
 MOST_BYTES = 2_000_000_000  # of one ONNX file, which is one protobuf message
+LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")  # they tell developers much
 AXES = ("pictures", "height", "width")
 
 
@@ -50,7 +48,7 @@ def to_onnx(instrument: Instrument) -> Any:
         )
     example = torch.from_numpy(sample(instrument))
     free = {axis: torch.export.Dim(name, min=1) for axis, name in enumerate(AXES)}
-    with _quiet():
+    with quiet(*LOGGERS):
         try:
             program = torch.onnx.export(
                 instrument,
@@ -101,16 +99,11 @@ def add_metadata(model: Any, metadata: Mapping[str, str]) -> None:
 
 
 class OnnxModel:
-    """An ONNX file in ONNX Runtime, on the CPU.
+    """An ONNX file in ONNX Runtime, on the CPU."""
 
-    Args:
-        model: the file, or its bytes.
-    """
-
-    def __init__(self, model: Path | bytes) -> None:
+    def __init__(self, file: Path) -> None:
         runtime = optional("onnxruntime", "export")
-        given = model if isinstance(model, bytes) else str(model)
-        self.session = runtime.InferenceSession(given, providers=["CPUExecutionProvider"])
+        self.session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         self.names = [each.name for each in self.session.get_outputs()]
 
     def __call__(self, pixels: Pixels) -> Answer:
@@ -121,22 +114,6 @@ class OnnxModel:
 def open_onnx(folder: Path) -> Opened:
     """The model in a folder."""
     return OnnxModel(folder / FILE)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter tells developers much, on every channel."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
-    before = [each.level for each in loggers]
-    try:
-        for each in loggers:
-            each.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for each, level in zip(loggers, before, strict=True):
-            each.setLevel(level)
 
 
 FORMATS.register("onnx")(Format("onnx", (FILE,), write_onnx, open_onnx, ("onnxruntime",)))

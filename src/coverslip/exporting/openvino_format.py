@@ -14,7 +14,7 @@ from coverslip.errors import UserError
 from coverslip.exporting.formats import FORMATS, Answer, Format, Opened, sample
 from coverslip.exporting.instrument import INPUT, Instrument
 from coverslip.exporting.torch_format import trace
-from coverslip.inference.engine import _import_openvino
+from coverslip.inference.engine import import_openvino
 
 FILE, WEIGHTS = "model.xml", "model.bin"
 
@@ -25,7 +25,7 @@ def runtime() -> Any:
     Raises:
         UserError: it is not installed.
     """
-    found = _import_openvino()
+    found = import_openvino()
     if found is None:
         raise UserError("this needs the package 'openvino'", "pip install openvino")
     return found

@@ -192,9 +192,8 @@ def model_answer(predictor: Predictor, resized: Pixels) -> Answer:
     if members is not None:
         found["set"] = members
     if predictor.trust.familiarity is not None:
-        score = predictor.trust.familiarity.score(features)
-        found["unfamiliarity"] = score / predictor.trust.familiarity.threshold
-        found["familiar"] = predictor.trust.familiarity.familiar(features)
+        score, limit = predictor.trust.familiarity.score(features), predictor.trust.familiarity.threshold
+        found |= {"unfamiliarity": score / limit, "familiar": score <= limit}
     return found
 
 

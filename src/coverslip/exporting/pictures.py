@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from coverslip.data.decoding import PixelFormat, _in_format
+from coverslip.data.decoding import PixelFormat, in_format
 from coverslip.data.image import Decoded, Pixels, UnreadableError, decode
 from coverslip.data.inputs import InputSpec
 from coverslip.data.sources.source import Source
@@ -29,12 +29,10 @@ class Picture:
         pixels: (H, W, C), all of the file's, in the model's channels and depth.
         reduced: the same file as the program's own decoder gives it where it needs no more: a large JPEG at a half, a
             quarter or an eighth of its scale; None where that is the same.
-        name: its path in the table.
     """
 
     pixels: Pixels
     reduced: Pixels | None
-    name: str
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,8 @@ class Pictures:
                 else:
                     full = decode(data)
                     whole, reduced = full.pixels, _reduced(full, data, spec)
-                    reduced = None if reduced is None else _in_format(reduced, form, widen=False)
-                yield number, Picture(_in_format(whole, form, widen=False), reduced, path)
+                    reduced = None if reduced is None else in_format(reduced, form, widen=False)
+                yield number, Picture(in_format(whole, form, widen=False), reduced)
             except (OSError, UnreadableError):
                 continue
 

@@ -9,7 +9,6 @@ overflow, so that the same file would give other answers there; unsigned weights
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from coverslip.data.image import Pixels
 from coverslip.data.inputs import InputSpec, fit_batch
 from coverslip.errors import UserError, optional
 from coverslip.evidence.compare import compare
+from coverslip.exporting.formats import quiet
 from coverslip.exporting.instrument import INPUT
 from coverslip.exporting.parity import Asked
 from coverslip.exporting.pictures import Pictures
@@ -62,10 +62,7 @@ def quantize_onnx(file: Path, pictures: Pictures, spec: InputSpec) -> None:
     if not nodes:
         raise UserError("nothing in this network can be quantized", "leave out --quantize")
     draft = file.with_suffix(".int8.onnx")
-    quiet = logging.getLogger()
-    before = quiet.level
-    quiet.setLevel(logging.ERROR)  # advice for developers
-    try:
+    with quiet(""):
         quantization.quantize_static(
             str(file),
             str(draft),
@@ -78,19 +75,16 @@ def quantize_onnx(file: Path, pictures: Pictures, spec: InputSpec) -> None:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
-    finally:
-        quiet.setLevel(before)
     draft.replace(file)
 
 
-def measure_cost(asked: Asked, pictures: Pictures, classes: tuple[str, ...], group_word: str = "groups") -> Cost:
+def measure_cost(asked: Asked, pictures: Pictures, classes: tuple[str, ...]) -> Cost:
     """The accuracy that a quantized file loses to the model, paired, on the same pictures.
 
     Args:
         asked: what both said of the pictures.
         pictures: with their labels; those without a label are left out.
         classes: of the model.
-        group_word: what a group is called.
     """
     known = [place for place, number in enumerate(asked.numbers) if _label(pictures, number) is not None]
     if not known:
@@ -101,10 +95,10 @@ def measure_cost(asked: Asked, pictures: Pictures, classes: tuple[str, ...], gro
     if pictures.groups is not None:
         groups = np.unique([pictures.groups[number] for number in numbers], return_inverse=True)[1]
     answers = {"full precision": asked.model[known], "int8": asked.file[known]}
-    told = compare(labels, answers, groups, classes, reference="full precision", group_word=group_word)
+    told = compare(labels, answers, groups, classes, reference="full precision")
     pair = told["comparisons"][0]
     values = [float((each.argmax(1) == labels).mean()) for each in answers.values()]
-    basis = f"{len(labels):,} pictures" + ("" if groups is None else f" of {len(np.unique(groups)):,} {group_word}")
+    basis = f"{len(labels):,} pictures" + ("" if groups is None else f" of {len(np.unique(groups)):,} groups")
     limits = "" if pair.get("low") is None else f" [{pair['low']:+.4f}, {pair['high']:+.4f}]"
     sentence = (
         f"accuracy {values[0]:.4f} in full precision, {values[1]:.4f} in int8: {values[1] - values[0]:+.4f}{limits} "

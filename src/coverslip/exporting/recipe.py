@@ -23,7 +23,7 @@ from coverslip.exporting.quantize import KINDS, measure_cost, quantize_onnx
 from coverslip.inference.predictor import Predictor
 from coverslip.progress import SILENT, Progress
 from coverslip.registry import nearest
-from coverslip.runs import next_free
+from coverslip.runs import need_free
 from coverslip.storage import ensure_folder, explain_full_disk, need_disk, write_text
 
 MOST_COST = 2000  # pictures on which the cost of quantization is measured
@@ -139,9 +139,7 @@ def _write_quantized(
 @contextmanager
 def _draft(folder: Path, size: int) -> Iterator[Path]:
     """A folder under a name of its own, which gets its true name when all is well, and is removed when it is not."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        fix = f"choose another --out, such as {next_free(folder).name!r}"
-        raise UserError(f"{str(folder)!r} exists and is not empty", fix)
+    need_free(folder)
     ensure_folder(folder.parent)
     need_disk(folder.parent, size, "the exported files")
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")

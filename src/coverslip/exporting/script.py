@@ -89,7 +89,7 @@ def script(format_: Format, spec: InputSpec) -> str:
     library, opened, run = OPEN[format_.name]
     parts = {
         "READ": read.rstrip() + "\n",
-        "PACKAGES": " ".join([*format_.needs, "numpy", "pillow"]),
+        "PACKAGES": format_.packages,
         "IMPORT": library,
         "OPEN": opened,
         "RUN": run,

@@ -8,7 +8,6 @@ no longer developed: PyTorch warns that it may fail from Python 3.14 on, so ONNX
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import torch
 
 from coverslip.data.image import Pixels
 from coverslip.errors import UserError
-from coverslip.exporting.formats import FORMATS, Answer, Format, Opened, sample
+from coverslip.exporting.formats import FORMATS, Answer, Format, Opened, quiet, sample
 from coverslip.exporting.instrument import Instrument
 
 FILE = "model.pt"
@@ -29,8 +28,7 @@ def trace(instrument: Instrument) -> torch.jit.ScriptModule:
     Raises:
         UserError: it does what cannot be followed.
     """
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # shapes within the network are fixed, and should be
+    with quiet(), torch.no_grad():  # shapes within the network are fixed, and should be
         try:
             traced = torch.jit.trace(instrument, torch.from_numpy(sample(instrument)), check_trace=False)  # type: ignore[no-untyped-call]
         except RuntimeError as error:
@@ -46,8 +44,7 @@ def write_torch(instrument: Instrument, folder: Path, metadata: Mapping[str, str
     Raises:
         UserError: the network cannot be followed.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         traced = torch.jit.freeze(trace(instrument))
         # Through memory: PyTorch's own writer says of a full disk no more than that something failed.
         data = traced.save_to_buffer(_extra_files={f"{key}.txt": value for key, value in metadata.items()})
@@ -59,8 +56,7 @@ class TorchModel:
 
     def __init__(self, file: Path) -> None:
         extra = {"outputs.txt": ""}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             self.module = torch.jit.load(str(file), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
         said = extra["outputs.txt"]
         self.names = (said if isinstance(said, str) else said.decode()).split()

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from coverslip.config import from_mapping
 from coverslip.data.inputs import FITS, InputSpec
@@ -166,16 +166,16 @@ def read_description(path: Path, file: OnnxFile, content: Mapping[str, Any]) -> 
     return found
 
 
-def write_template(path: Path, file: OnnxFile) -> None:
+def write_template(path: Path, file: OnnxFile) -> NoReturn:
     """Write a ``model.json`` with what the file says of itself; what it does not say is a question mark.
 
     Raises:
         UserError: always: it has to be filled in.
     """
     size, channels, layout = _guessed(file)
-    scored = [each for each in file.outputs if each.kind in SCORES + MAPS]
+    scored = file.scored
     count = scored[0].shape[-1] if scored and scored[0].shape and scored[0].kind in SCORES else None
-    whole = file.input.kind.removeprefix("tensor(").startswith(("uint8", "uint16", "int"))
+    whole = file.input.kind not in SCORES
     shares = file.last in ("Softmax", "Sigmoid", "TreeEnsembleClassifier", "SVMClassifier", "Normalizer")
     content = {
         "classes": [OPEN] * max(count or 2, 2),

@@ -61,7 +61,7 @@ def open_engine(frozen: Frozen, spec: InputSpec, name: str | None = None, batch:
         batch: pictures that go through together, where the engine has to be told before (OpenVINO).
     """
     if name is None:
-        name = "openvino" if pick_device().type == "cpu" and _import_openvino() is not None else "torch"
+        name = "openvino" if pick_device().type == "cpu" and import_openvino() is not None else "torch"
     engine: Engine = ENGINES[name](frozen, spec, batch)
     return engine
 
@@ -110,7 +110,7 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, frozen: Frozen, spec: InputSpec, batch: int = CPU_BATCH) -> None:
-        openvino = _import_openvino()
+        openvino = import_openvino()
         assert openvino is not None
         self.batch = batch
         model = _converted(openvino, frozen, [batch, spec.channels, *spec.size])
@@ -193,7 +193,7 @@ def _convert(openvino: Any, frozen: Frozen, shape: list[int]) -> Any:
         return openvino.convert_model(traced, example_input=example, input=shape)
 
 
-def _import_openvino() -> Any | None:
+def import_openvino() -> Any | None:
     """OpenVINO without its telemetry, which would report each conversion over the network without asking.
 
     OpenVINO runs without the telemetry package when that cannot be imported, so for the time of its own import it is

@@ -7,7 +7,8 @@ rows are found by the pixels they come from, another split, a subset, or a moved
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import ChainMap
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ class FeatureExtractor:
         views: int = 1,
         progress: Progress = SILENT,
         name: str = "computing features",
+        *,
+        keep: bool = True,
     ) -> Features:
         """Features of some rows of an array of pictures.
 
@@ -83,11 +86,12 @@ class FeatureExtractor:
             views: how many views of each picture.
             progress: told of the stage.
             name: of the stage.
+            keep: what is computed, for later; not where there are more pictures than a cache should hold.
 
         Returns:
             float16 (views * len(rows), D): all rows in view 0, then all in view 1, and so on.
         """
-        found = self.open_rows(pixels, rows, keys, views, progress, name)
+        found = self.open_rows(pixels, rows, keys, views, progress, name, keep=keep)
         return found.take(np.arange(len(found)))
 
     def open_rows(
@@ -98,38 +102,19 @@ class FeatureExtractor:
         views: int = 1,
         progress: Progress = SILENT,
         name: str = "computing features",
+        *,
+        keep: bool = True,
     ) -> Rows:
         """Like `extract`, but the features stay on disk and are read as they are taken."""
-        store = self._opened_store()
+        store = self._opened_store() if keep else _Passing(self._opened_store())
         wanted = [(number, row, _key(keys[row], number)) for number in range(views) for row in rows]
-        missing, listed = [], set(store.places)
-        for number, row, key in wanted:
-            if key not in listed:
-                listed.add(key)
-                missing.append((number, row, key))
+        missing: dict[bytes, tuple[int, int, bytes]] = {}
+        for each in wanted:
+            if each[2] not in store.places:
+                missing.setdefault(each[2], each)
         if missing:
-            self._compute(pixels, missing, keys, store, progress, name)
+            self._compute(pixels, list(missing.values()), keys, store, progress, name)
         return store.rows([key for _, _, key in wanted])
-
-    def extract_once(self, pixels: Pixels, rows: Sequence[int], keys: Sequence[str]) -> Features:
-        """Like `extract` of one view, but what is computed is not kept: for more pictures than a cache should hold."""
-        store = self._opened_store()
-        wanted = [_key(keys[row], 0) for row in rows]
-        missing = {key: row for key, row in zip(wanted, rows, strict=True) if key not in store.places}
-        if not missing:
-            return store.rows(wanted).take(np.arange(len(wanted)))
-        places, size = list(missing.values()), self.engine.batch
-        batches = (self.spec.prepare(pixels[places[start : start + size]]) for start in range(0, len(places), size))
-        fresh = np.concatenate([_finite(part) for part in self.engine.run(batches)])
-        self.computed += len(fresh)
-        number = {key: place for place, key in enumerate(missing)}
-        mine = [place for place, key in enumerate(wanted) if key in missing]
-        result = np.empty((len(wanted), fresh.shape[1]), np.float16)
-        result[mine] = fresh[[number[wanted[place]] for place in mine]]
-        known = [place for place, key in enumerate(wanted) if key not in missing]
-        if known:
-            result[known] = store.rows([wanted[place] for place in known]).take(np.arange(len(known)))
-        return result
 
     def missing(self, rows: Sequence[int], keys: Sequence[str], views: int = 1) -> int:
         """How many views `extract` would have to compute."""
@@ -240,7 +225,7 @@ class _Store:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.blocks: list[Features] = []
-        self.places: dict[bytes, tuple[int, int]] = {}
+        self.places: MutableMapping[bytes, tuple[int, int]] = {}
         home = cache_folder() / "features"
         for folder in sorted(home.glob(f"{kind}-*")) if home.is_dir() else []:
             self._open(folder)
@@ -274,6 +259,18 @@ class _Store:
         """The rows of these keys, in their order."""
         places = np.array([self.places[key] for key in keys], np.int64).reshape(-1, 2)
         return Rows(self.blocks, places)
+
+
+class _Passing(_Store):
+    """A store as it is, and beside it what is added now, in memory and for nobody else."""
+
+    def __init__(self, store: _Store) -> None:
+        self.kind, self.blocks, self.places = store.kind, [*store.blocks], ChainMap({}, store.places)
+
+    def add(self, features: Features, keys: list[bytes]) -> None:
+        """Keep some rows for now."""
+        self.places.update((key, (len(self.blocks), row)) for row, key in enumerate(keys))
+        self.blocks.append(features)
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

@@ -23,7 +23,7 @@ from coverslip.evidence.conformal import Thresholds
 from coverslip.evidence.threshold import Threshold
 from coverslip.inference.description import Description, Given, Taken, read_description, write_template
 from coverslip.inference.features import FeatureExtractor
-from coverslip.inference.onnx_file import DTYPES, MAPS, SCORES, OnnxFile, Port
+from coverslip.inference.onnx_file import DTYPES, MAPS, OnnxFile, Port
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.design import Design
@@ -192,7 +192,7 @@ def is_foreign(network: nn.Module) -> bool:
 
 def _output(file: OnnxFile, found: Description) -> Port:
     """The output that is meant: the one named, or the only one that can be."""
-    usable = [each for each in file.outputs if each.kind in (*SCORES, *MAPS)]
+    usable = file.scored
     named, classes = found.output.name, len(found.classes)
     if named:
         known = {each.name: each for each in file.outputs}
@@ -215,11 +215,8 @@ def _output(file: OnnxFile, found: Description) -> Port:
 def _exported(run: ForeignRun, card: Mapping[str, Any]) -> Description:
     """A file that `coverslip export` wrote: it prepares pictures itself, so it gets them as they are."""
     try:
-        kept = ("size", "fit", "channels", "depth")
-        given = card["preparation"]
-        spec = from_mapping(
-            InputSpec, {**{key: given[key] for key in kept}, "mean": given["mean"], "std": given["std"]}
-        )
+        kept = ("size", "fit", "channels", "depth", "mean", "std")
+        spec = from_mapping(InputSpec, {key: card["preparation"][key] for key in kept})
         licence = card["licence"]["weights"]
         return Description(
             classes=tuple(map(str, card["classes"])),

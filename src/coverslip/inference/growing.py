@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from coverslip.errors import UserError
-from coverslip.storage import cache_folder, digest, ensure_folder, explain_full_disk, write_text
+from coverslip.storage import digest, ensure_folder, explain_full_disk, locked, write_text
 
 
 @dataclass
@@ -71,10 +69,8 @@ class GrowingFile:
         Returns:
             How many rows were there, those that are kept and those that were cut off.
         """
-        entries, there = self._entries()[1:], 0
+        entries = self._entries()[1:]
         with self.partial.open("r+b") as file, explain_full_disk(self.out.parent):
-            for entry in entries:
-                there += entry["rows"]
             for entry in entries:
                 whole = digest(file.read(entry["bytes"])) == entry["text"]
                 if not whole or made_of(self.rows, entry["rows"]) != entry["made_of"]:
@@ -83,7 +79,7 @@ class GrowingFile:
             file.truncate(self._bytes)
         kept = self.journal.read_bytes().splitlines(keepends=True)[: 1 + len(self.notes)]
         write_text(self.journal, b"".join(kept).decode())
-        return there
+        return sum(entry["rows"] for entry in entries)
 
     def finish(self) -> None:
         """Give the file its name.
@@ -172,18 +168,10 @@ def _refuse_others(file: GrowingFile, made_by: Mapping[str, str]) -> None:
         )
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """No other process of this machine writes this file; the lock goes with its process, however that ends."""
-    lock = FileLock(ensure_folder(cache_folder() / "locks") / f"out-{digest(str(out.absolute()))}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"another process is writing {str(out)!r}", "let it end, or choose another --out") from error
-    try:
-        yield
-    finally:
-        lock.release()
+def _alone(out: Path) -> AbstractContextManager[None]:
+    """No other process of this machine writes this file."""
+    busy = UserError(f"another process is writing {str(out)!r}", "let it end, or choose another --out")
+    return locked("out", digest(str(out.absolute())), busy)
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
 from coverslip.devices import cores
 from coverslip.errors import UserError, optional
+from coverslip.storage import digest_of_files
 
 OWN_OPERATORS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc")  # that ONNX Runtime brings
 DTYPES = {
@@ -79,7 +79,7 @@ class OnnxFile:
         beside = _weights_beside(path, model)
         _refuse_custom(path, model)
         self.last = next((node.op_type for node in reversed(model.graph.node) if node.op_type != "ZipMap"), "")
-        self.key = _content(path, *beside)
+        self.key = digest_of_files(path, *beside)
         del model
         options = runtime.SessionOptions()
         options.intra_op_num_threads = cores()
@@ -100,6 +100,11 @@ class OnnxFile:
         if self.input.kind not in DTYPES:
             kinds = ", ".join(DTYPES.values())
             raise UserError(f"{path.name} takes {self.input.kind}, which no picture is", f"export it for {kinds}")
+
+    @property
+    def scored(self) -> list[Port]:
+        """The outputs that can hold scores."""
+        return [each for each in self.outputs if each.kind in SCORES + MAPS]
 
     def run(self, given: npt.NDArray[Any], output: Port) -> npt.NDArray[np.float64] | list[dict[Any, float]]:
         """One output for one batch.
@@ -126,16 +131,6 @@ class OnnxFile:
 
 def _port(given: Any) -> Port:
     return Port(given.name, given.type, tuple(each if isinstance(each, int) else None for each in given.shape or ()))
-
-
-def _content(*paths: Path) -> str:
-    hasher = xxhash.xxh3_128()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                hasher.update(block)
-        hasher.update(path.stat().st_size.to_bytes(8, "little"))
-    return hasher.hexdigest()
 
 
 def _reason(error: Exception) -> str:

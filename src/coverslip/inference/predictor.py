@@ -88,7 +88,8 @@ class Predictor:
     @property
     def notes(self) -> tuple[str, ...]:
         """What every door has to say beside the answers; mostly nothing."""
-        return tuple(map(str, self.about.get("notes") or ()))
+        notes = self.about.get("notes")
+        return tuple(map(str, notes)) if isinstance(notes, list) else ()
 
     def scores(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Features (N, D) -> scores (N, K), before the temperature."""
@@ -159,10 +160,8 @@ class Predictor:
         self, predictions: pl.DataFrame, features: npt.NDArray[np.floating], probabilities: npt.NDArray[np.float64]
     ) -> pl.DataFrame:
         """Predictions of the same pictures with the columns of `Trust.columns`."""
-        return pl.concat([predictions, self._trusted(features, probabilities)], how="horizontal")
-
-    def _trusted(self, features: npt.NDArray[np.floating], probabilities: npt.NDArray[np.float64]) -> pl.DataFrame:
-        return pl.DataFrame(self.trust.columns(features, probabilities, self.task.classes), schema=TRUSTED)
+        trusted = pl.DataFrame(self.trust.columns(features, probabilities, self.task.classes), schema=TRUSTED)
+        return pl.concat([predictions, trusted], how="horizontal")
 
     def _answers(self, chunk: Chunk, keep: bool) -> Answers:
         result = np.full((len(chunk.facts), len(self.task.classes)), np.nan)
@@ -171,8 +170,7 @@ class Predictor:
             nothing = pl.DataFrame({name: [None] * len(result) for name in TRUSTED}, schema=TRUSTED)
             return Answers(result, nothing, chunk.facts)
         keys = [str(fact["row_hash"]) for fact in chunk.facts]
-        extract = self.extractor.extract if keep else self.extractor.extract_once
-        features = extract(chunk.pixels, rows, keys)
+        features = self.extractor.extract(chunk.pixels, rows, keys, keep=keep)
         result[rows] = self.probabilities(features)
         place = {row: number for number, row in enumerate(rows)}
         columns = self.trust.columns(features, result[rows], self.task.classes)

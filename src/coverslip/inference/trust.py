@@ -17,7 +17,6 @@ from coverslip.evidence.familiarity import Familiarity, Looker, fit_familiarity
 
 NEAREST = 3  # training pictures that are named beside an answer
 BETWEEN = " | "  # names in one cell of a table
-BLOCK = 1024  # pictures that are compared with the training pictures at once: bounds memory
 FEWEST = 4  # training pictures; of fewer nothing can be said of what is familiar
 
 
@@ -62,12 +61,9 @@ class Trust:
                 BETWEEN.join(name for name, inside in zip(classes, row, strict=True) if inside) for row in members
             ]
         if self.familiarity is not None:
-            looker, familiar, nearest = Looker(self.familiarity), [], []
-            for start in range(0, count, BLOCK):
-                looked = looker.look(features[start : start + BLOCK], NEAREST)
-                familiar += (looked.score <= self.familiarity.threshold).tolist()
-                nearest += [BETWEEN.join(self.references[each] for each in row) for row in looked.nearest]
-            found |= {"familiar": familiar, "nearest": nearest}
+            looked = Looker(self.familiarity).look(features, NEAREST)
+            found["familiar"] = (looked.score <= self.familiarity.threshold).tolist()
+            found["nearest"] = [BETWEEN.join(self.references[each] for each in row) for row in looked.nearest]
         return found
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:

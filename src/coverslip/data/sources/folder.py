@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from coverslip.data.files import subfolders, walk, walk_names
+from coverslip.data.files import subfolders, walk
 from coverslip.data.sources.source import Files
 from coverslip.data.table import READ, SCHEMA, ImageTable
 from coverslip.errors import UserError
@@ -60,13 +60,6 @@ def scan_folder(folder: Path) -> ImageTable:
     ).sort("path")
     classes = tuple(sorted({row[1] for row in rows}))
     return ImageTable(frame, Files(folder), folder.absolute().name, classes, passed_over=passed_over)
-
-
-def scan_unlabeled(folder: Path) -> ImageTable:
-    """One row a picture at any depth, without labels: what `predict` needs."""
-    found = sorted(name for name, is_picture in walk_names(folder) if is_picture)
-    frame = pl.DataFrame({"path": found, "label": None, "group": None, "split": None, "status": READ}, schema=SCHEMA)
-    return ImageTable(frame, Files(folder), folder.absolute().name, ())
 
 
 def _nothing_found(folder: Path, tops: list[Path]) -> UserError:
