@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 BOUNDARY = "a-boundary-of-the-benchmark"
+PATIENCE = 60.0  # seconds for an answer
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Tally:
         return {status: len(seconds) for status, seconds in sorted(self.seconds.items())}
 
 
-def request(files: Sequence[tuple[str, bytes]], path: str, field_name: str = "files", host: str = "127.0.0.1") -> bytes:
+def request(files: Sequence[tuple[str, bytes]], path: str, field_name: str = "files") -> bytes:
     """A whole POST of a form."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field_name}"; filename="{name}"\r\n'
@@ -50,7 +51,7 @@ def request(files: Sequence[tuple[str, bytes]], path: str, field_name: str = "fi
     ]
     body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -105,9 +106,7 @@ async def one_by_one(port: int, requests: Iterable[bytes]) -> Tally:
     return tally
 
 
-async def many_clients(
-    port: int, clients: int, seconds: float, choose: Callable[[], tuple[bytes, int]], patience: float = 60.0
-) -> Tally:
+async def many_clients(port: int, clients: int, seconds: float, choose: Callable[[], tuple[bytes, int]]) -> Tally:
     """Many clients for a while, each sending its next request as soon as the last is answered.
 
     Args:
@@ -115,7 +114,6 @@ async def many_clients(
         clients: how many.
         seconds: for how long; what is under way then is waited for.
         choose: the next request, and the number of pictures in it.
-        patience: seconds for an answer.
     """
     tally, end = Tally(), time.perf_counter() + seconds
 
@@ -125,7 +123,7 @@ async def many_clients(
             sent, pictures = choose()
             start = time.perf_counter()
             try:
-                status, body = await asyncio.wait_for(connection.ask(sent), patience)
+                status, body = await asyncio.wait_for(connection.ask(sent), PATIENCE)
             except (TimeoutError, OSError, EOFError):
                 tally.lost += 1
                 connection.close()

@@ -17,6 +17,7 @@ import os
 import random
 import re
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -78,8 +79,6 @@ def running(name: str, run: Path, python: Path, log: Path) -> Iterator[tuple[int
 
 
 def free_port() -> int:
-    import socket
-
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         return int(place.getsockname()[1])
@@ -158,14 +157,13 @@ async def soak(pid: int, port: int, files: list[tuple[str, bytes]], minutes: flo
     settled = [mib for at, mib in memory if at > SETTLED * 60 * minutes]
     third = max(len(settled) // 3, 1)
     early, late = statistics.median(settled[:third]), statistics.median(settled[-third:])
-    quick = sorted(tally.seconds.get(200, [0.0]))
     return {
         "minutes": minutes,
         "statuses": {str(status): count for status, count in tally.counts.items()},
         "words": {str(status): words for status, words in tally.first_words.items()},
         "lost": tally.lost,
         "pictures": tally.pictures,
-        "seconds_p99": quick[int(0.99 * (len(quick) - 1))],
+        "seconds_p99": percentile(tally.seconds.get(200, [0.0]), 0.99),
         "memory": [(round(at), round(mib, 1)) for at, mib in memory[:: max(1, len(memory) // 200)]],
         "early_mib": early,
         "late_mib": late,

@@ -32,7 +32,7 @@ from coverslip.data.cache import PixelCache, read_pixels
 from coverslip.data.decoding import decode_all, guess_format
 from coverslip.data.origin import Origin
 from coverslip.data.scan import scan
-from coverslip.data.sources.folder import scan_unlabeled
+from coverslip.data.sources.loose import pictures_of
 from coverslip.data.synthetic import write_leaves
 from coverslip.devices import machine
 from coverslip.progress import Stage
@@ -216,7 +216,7 @@ def real_folders(data: Path) -> list[dict[str, Any]]:
     for name in REAL:
         if not (data / name).exists():
             continue
-        table = scan_unlabeled(data / name) if name.endswith("images") else scan(data / name)
+        table = pictures_of([data / name]) if name.endswith("images") else scan(data / name)
         side = 32 if name.startswith("cifar10") else 224
         cache = read_pixels(table, (side, side))
         start = time.perf_counter()

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from coverslip.devices import pick_device
 from coverslip.errors import UserError
-from coverslip.models.catalog import build_network, network_entry, pretrained_weights
+from coverslip.models.catalog import network_entry, pretrained_weights
 from coverslip.models.design import DEFAULT_NETWORK, Design
-from coverslip.models.stages import CLASSIFIER
+from coverslip.models.freeze import frozen_part
 
 TOGETHER = 32  # pictures a step
 
@@ -39,14 +39,12 @@ def frozen_features(
         raise UserError(f"x is {x.dtype} of shape {x.shape}", "give uint8 pictures (N, height, width, 3)")
     design = Design(network=network, size=(side, side))
     entry = network_entry(network)
-    body = build_network(design, 1).before(CLASSIFIER)
-    body.load_state_dict(pretrained_weights(design))
     device = pick_device()
-    body.to(device).eval()
+    body = frozen_part(design, pretrained_weights(design)).module().to(device)
     found = []
     with torch.inference_mode():
         for start in range(0, len(x), TOGETHER):
             pixels = torch.from_numpy(x[start : start + TOGETHER]).to(device).permute(0, 3, 1, 2).float() / 255
             scaled = functional.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
-            found.append(body((scaled - entry.mean) / entry.std).flatten(1).cpu())
+            found.append(body((scaled - entry.mean) / entry.std).cpu())
     return np.asarray(torch.cat(found).numpy(), np.float32)

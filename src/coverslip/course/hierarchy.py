@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from coverslip.data.inputs import InputSpec
 from coverslip.errors import UserError
 from coverslip.figures.ideal import show_picture
@@ -47,10 +45,7 @@ def hierarchy_figure(
         if layer not in names:
             raise UserError(f"{network} has no stage {layer!r}", nearest(layer, names))
     whole.before(CLASSIFIER).load_state_dict(pretrained_weights(design))
-    mean, std = (
-        tuple(np.broadcast_to(np.asarray(each, float).ravel(), 3).tolist()) for each in (entry.mean, entry.std)
-    )
-    spec = InputSpec(size=(SIDE, SIDE), mean=mean, std=std)
+    spec = InputSpec(size=(SIDE, SIDE), mean=(entry.mean,) * 3, std=(entry.std,) * 3)
     made = [ideal_images(whole.eval(), spec, range(filters), layer=layer, starts=1, steps=STEPS).best for layer in rows]
     left, tall = 1.25, len(rows) * (INCH + 0.08) + 0.35
     wide = left + filters * (INCH + 0.06) + 0.1

@@ -18,7 +18,8 @@ from coverslip.figures.heatmaps import MapRow, heatmap_figure
 from coverslip.figures.ideal import filter_palette, ideal_figure
 from coverslip.heatmaps.cam import cam_grid, cam_taps
 from coverslip.heatmaps.ideal_images import ideal_images
-from coverslip.models.summary import summary
+from coverslip.heatmaps.units import find_layer
+from coverslip.models.trial import still
 from coverslip.seeds import generator
 from coverslip.training.outcome import predict_arrays
 
@@ -103,8 +104,8 @@ def ideal_of(
     # The climb begins at `spec.mean`: a grey picture, not a black one. The network takes pictures from 0 to 1.
     spec = InputSpec(size=(size, size), mean=(GREY,) * 3, std=(SPREAD,) * 3)
     undone = nn.Sequential(Normalize((-GREY / SPREAD,) * 3, (1 / SPREAD,) * 3), network)
-    count = len(names) or summary(network, (3, size, size)).layers[-1].shape[0]
-    chosen = list(units) or list(range(min(16, _filters(network, layer)) if layer else count))
+    there = find_layer(network, (3, size, size), layer).units
+    chosen = list(units) or list(range(min(16, there) if layer else len(names) or there))
     made = ideal_images(undone, spec, chosen, layer=f"1.{layer}" if layer else "", starts=starts, steps=steps)
     if layer:
         told = [f"filter {unit}" for unit in chosen]
@@ -138,20 +139,12 @@ def class_map(network: nn.Module, picture: npt.NDArray[np.uint8]) -> npt.NDArray
         kept.append(given[0])
 
     hook = averages[-1].register_forward_pre_hook(keep)
-    was = network.training
     try:
-        with torch.inference_mode():
-            network.eval()(_prepared(picture[None]))
+        with still(network), torch.inference_mode():
+            network(_prepared(picture[None]))
     finally:
         hook.remove()
-        network.train(was)
     return np.asarray(kept[0][0].float().cpu().numpy())
-
-
-def _filters(network: nn.Module, layer: str) -> int:
-    module = dict(network.named_modules()).get(layer)
-    inside = [each for each in module.modules() if isinstance(each, nn.Conv2d)] if module is not None else []
-    return inside[-1].out_channels if inside else 16
 
 
 def _prepared(pictures: npt.NDArray[np.uint8]) -> torch.Tensor:

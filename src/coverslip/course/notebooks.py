@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.course.lesson import HIDDEN, SHARED, Cell, Lesson
-from coverslip.course.tasks import task_file
+from coverslip.course.tasks import CHECKS, task_file
 from coverslip.storage import digest, write_text
 
-ANSWERS, CHECKS = "answers", "checks"
+ANSWERS = "answers"
 ANSWERED = " (answers)"
 HEAD = """# fmt: off
 # ruff: noqa

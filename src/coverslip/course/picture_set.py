@@ -65,16 +65,8 @@ class Pictures:
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> Pictures:
         """These rows only, in this order; the classes stay."""
         order = np.asarray(rows, np.int64)
-        return Pictures(
-            self.x[order],
-            self.y[order],
-            self.names,
-            [self.groups[row] for row in order],
-            [self.paths[row] for row in order],
-            self.source,
-            self.built_in,
-            self.notes,
-        )
+        groups, paths = ([names[row] for row in order] for names in (self.groups, self.paths))
+        return replace(self, x=self.x[order], y=self.y[order], groups=groups, paths=paths)
 
     def split(self, seed: int = 0, share: float = 0.25) -> tuple[Pictures, Pictures]:
         """Two parts, to learn from and to test on: every class by its share, and all pictures of a group in one part.
@@ -164,8 +156,7 @@ def _render(
     names = class_names(look, classes)
     key = digest("lesson", EDITION, look, names, leaves, shots, size, seed, shortcut, duplicates)
     with locked("pixels", key):
-        found = entry_folder("pixels", key)
-        if found is None:
+        if entry_folder("pixels", key) is None:
             with building("pixels") as draft:
                 table = write_leaves(
                     draft.folder / look,
@@ -181,9 +172,9 @@ def _render(
                 )
                 shutil.rmtree(table.parent / "masks")  # no lesson looks at them, and they are half of the files
                 draft.key = key
-            found = entry_folder("pixels", key)
-        assert found is not None
-        return found / look
+        found = entry_folder("pixels", key)
+    assert found is not None
+    return found / look
 
 
 def _fewer(table: ImageTable, classes: int, most: int, seed: int) -> ImageTable:

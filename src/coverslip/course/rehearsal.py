@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from coverslip.course.lesson import Cell, Lesson
+from coverslip.course.lesson import HIDDEN, Cell, Lesson
 from coverslip.course.notebooks import learner_cells, write_lesson
 from coverslip.course.result import CHECK_TYPE
 from coverslip.course.tasks import FOLDER, load_task
@@ -73,7 +74,7 @@ def rehearse(lesson: Lesson, *, limit: float = CELL_SECONDS, unsolved: bool = Fa
     with TemporaryDirectory() as scratch:
         course = Path(scratch) / "course"
         write_lesson(lesson, course)
-        hints = _hints(lesson, course)
+        hints = {task: (load_task(task, course).hints or ("",))[0] for task in lesson.tasks}
         with _kernel(Path(scratch), course) as run:
             for cell in in_order(lesson, unsolved):
                 before = time.monotonic()
@@ -93,7 +94,7 @@ def in_order(lesson: Lesson, unsolved: bool = False) -> list[Cell]:
     order: list[Cell] = []
     told: set[str] = set()
     for cell in lesson.cells:
-        if not cell.code or cell.role in ("check", "wrong", "teacher", "task"):
+        if not cell.code or cell.role in (*HIDDEN, "task"):
             continue
         if cell.role == "solution" and cell.task not in told:
             told.add(cell.task)
@@ -161,18 +162,6 @@ def pictures_of(outputs: list[dict[str, Any]]) -> list[bytes]:
     return [base64.b64decode(data) for data in found if data]
 
 
-def _hints(lesson: Lesson, course: Path) -> dict[str, str]:
-    before = os.environ.get(FOLDER)
-    os.environ[FOLDER] = str(course)
-    try:
-        return {task: (load_task(task).hints or ("",))[0] for task in lesson.tasks}
-    finally:
-        if before is None:
-            del os.environ[FOLDER]
-        else:
-            os.environ[FOLDER] = before
-
-
 @contextmanager
 def _kernel(folder: Path, course: Path) -> Iterator[Any]:
     """A kernel that runs in ``folder``: a function of source that gives the outputs."""
@@ -199,6 +188,4 @@ def _kernel(folder: Path, course: Path) -> Iterator[Any]:
 
 
 def _plain(text: str) -> str:
-    import re
-
     return re.sub(r"\x1b\[[0-9;]*m", "", text)

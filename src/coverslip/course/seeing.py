@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.errors import UserError
-from coverslip.evidence.intervals import Score, clopper_pearson, format_interval, proportion_limits
+from coverslip.evidence.basis import proportion
+from coverslip.evidence.intervals import clopper_pearson, format_interval
 from coverslip.figures.style import (
     ACCENT,
     AXIS,
@@ -161,18 +162,7 @@ def share_right(right: npt.ArrayLike, groups: Sequence[str]) -> str:
     hits = np.asarray(right, bool)
     codes = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
     counts = np.bincount(codes).astype(np.float64)
-    low, high = proportion_limits(
-        np.bincount(codes, hits).astype(np.float64), counts, 0.95, grouped=len(counts) < len(hits)
-    )
-    score: Score = {
-        "value": float(hits.mean()),
-        "low": low,
-        "high": high,
-        "level": 0.95,
-        "method": "",
-        "images": len(hits),
-        "groups": len(counts),
-    }
+    score = proportion(np.bincount(codes, hits).astype(np.float64), counts, 0.95, grouped=len(counts) < len(hits))
     return f"{format_interval(score)} ({len(hits):,} pictures of {len(counts):,} groups)"
 
 

@@ -196,7 +196,7 @@ class Surface:
                 ax.set_ylabel("second weight" if place == 0 else "")
                 if walk is None:
                     continue
-                _draw_way(ax, walk, place)
+                _draw_way(ax, walk)
                 below = figure.add_subplot(grid[1, place], sharey=below)
                 _draw_losses(below, walk, place)
             return figure
@@ -218,10 +218,9 @@ class Surface:
         return np.asarray(((places @ numbers.T - wanted) ** 2).mean(axis=1))
 
 
-def _draw_way(ax: Axes, walk: Walk, place: int) -> None:
-    color = "#ffffff"
-    ax.plot(*walk.points.T, color=INK, linewidth=2.6, zorder=3, clip_on=True)
-    ax.plot(*walk.points.T, color=color, linewidth=1.2, marker=MARKERS[0], markersize=2.6, zorder=4, clip_on=True)
+def _draw_way(ax: Axes, walk: Walk) -> None:
+    ax.plot(*walk.points.T, color=INK, linewidth=2.6, zorder=3)
+    ax.plot(*walk.points.T, color="#ffffff", linewidth=1.2, marker=MARKERS[0], markersize=2.6, zorder=4)
     ax.plot(*walk.points[0], "s", color=OKABE_ITO[4], markeredgecolor=INK, markersize=7, zorder=6)
 
 

@@ -36,8 +36,6 @@ def draw_scores(name: str, points: Sequence[SweepPoint], chance: float) -> Figur
     Returns:
         A figure with one axes; the interval of what was held out is a bar, a value that broke has a cross.
     """
-    from coverslip.course.sweeps import show
-
     with style():
         figure = new_figure(figsize=(max(4.4, 1.3 + 0.62 * len(points)), 3.3), layout="constrained")
         ax = figure.subplots()
@@ -47,14 +45,14 @@ def draw_scores(name: str, points: Sequence[SweepPoint], chance: float) -> Figur
         other = [points[place].held_out for place in there]
         ax.plot(
             there,
-            [_value(each) for each in own],
+            [score_value(each) for each in own],
             color=BLUE,
             marker="s",
             markerfacecolor=CARD,
             linestyle=DASHES[1],
             label="learned from",
         )
-        ax.plot(there, [_value(each) for each in other], color=VERMILION, marker="o", label="held out, 95 %")
+        ax.plot(there, [score_value(each) for each in other], color=VERMILION, marker="o", label="held out, 95 %")
         for place, score in zip(there, other, strict=True):
             if score is not None and score["low"] is not None and score["high"] is not None:
                 ax.plot([place] * 2, [score["low"], score["high"]], color=VERMILION, linewidth=3.2, alpha=0.4)
@@ -76,8 +74,6 @@ def draw_curves(name: str, frames: Mapping[Any, pl.DataFrame], chance: float) ->
         frames: value -> a row an epoch, with epoch, train_loss and validation_loss; empty where training broke.
         chance: the loss of guessing, a dashed line.
     """
-    from coverslip.course.sweeps import show
-
     down = math.ceil(len(frames) / COLUMNS)
     across = math.ceil(len(frames) / down)
     top = 1.35 * chance
@@ -111,7 +107,22 @@ def draw_curves(name: str, frames: Mapping[Any, pl.DataFrame], chance: float) ->
         return figure
 
 
-def _value(score: Score | None) -> float:
+def show(value: Any) -> str:
+    """A value of a setting in words: tiny and huge numbers as powers of ten.
+
+    >>> [show(each) for each in (1e-05, 0.001, 32, "relu", 0)]
+    ['1e-5', '0.001', '32', 'relu', 'all']
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and value and not 1e-3 <= abs(value) < 1e5:
+        digits, _, power = f"{value:.1e}".partition("e")
+        return f"{float(digits):g}e{int(power)}"
+    return "all" if value == 0 and isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def score_value(score: Score | None) -> float:
+    """The number of a score; NaN where there is none."""
     return math.nan if score is None or score["value"] is None else score["value"]
 
 

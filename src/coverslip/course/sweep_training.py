@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import nn
 
 from coverslip.errors import UserError
 from coverslip.training.array_data import Part
-from coverslip.training.lanes import Stack, pays, stack_key
+from coverslip.training.lanes import Stack, passes
 from coverslip.training.loop import train_network
 from coverslip.training.recipe import Recipe
 
@@ -44,16 +44,13 @@ def train_all(
     Raises:
         UserError: what the loop refuses.
     """
-    alike: dict[Hashable, list[int]] = {}
-    for place, (network, recipe) in enumerate(zip(networks, recipes, strict=True)):
-        alike.setdefault(stack_key(network, recipe), []).append(place)
     frames, broken = [pl.DataFrame() for _ in networks], [""] * len(networks)
-    for places in alike.values():
-        if pays(networks[places[0]], len(places)):
-            some = [networks[place] for place in places], [recipes[place] for place in places]
-            found = _stacked(*some, inputs, labels, classes, validation)
+    for places in passes(networks, recipes):
+        some, plans = [networks[place] for place in places], [recipes[place] for place in places]
+        if len(places) > 1:
+            found = _stacked(some, plans, inputs, labels, classes, validation)
         else:
-            found = [_alone(networks[place], recipes[place], inputs, labels, classes, validation) for place in places]
+            found = [_alone(some[0], plans[0], inputs, labels, classes, validation)]
         for place, (frame, why) in zip(places, found, strict=True):
             frames[place], broken[place] = frame, why
     return frames, broken

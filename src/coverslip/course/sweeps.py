@@ -15,15 +15,16 @@ import polars as pl
 import torch
 from torch import nn
 
-from coverslip.course.sweep_figures import SweepPoint, draw_curves, draw_scores
+from coverslip.course.sweep_figures import SweepPoint, draw_curves, draw_scores, score_value, show
 from coverslip.course.sweep_training import train_all
-from coverslip.data.split import assign_parts
 from coverslip.errors import UserError
 from coverslip.evidence import Score, classification_evidence, format_interval
 from coverslip.evidence.compare import compare
 from coverslip.registry import nearest
 from coverslip.tasks.classification import Classification
 from coverslip.training.array_data import Part, read_groups, read_labels, read_pictures
+from coverslip.training.arrays import hold_out
+from coverslip.training.held_out import number_groups
 from coverslip.training.recipe import Recipe
 from coverslip.training.scoring import score_network
 
@@ -102,7 +103,7 @@ class Sweep:
         there = [each for each in self.trained if each.held_out is not None]
         if not there:
             raise UserError("every training broke", "try lower learning rates")
-        return max(there, key=lambda each: (each.held_out["value"], -_number(each.loss))).value  # type: ignore[index]
+        return max(there, key=lambda each: (each.held_out["value"], -score_value(each.loss))).value  # type: ignore[index]
 
     def plot(self) -> Figure:
         """Accuracy by value, on pictures that were learned from and on those held out, with intervals."""
@@ -150,7 +151,7 @@ class Sweep:
             if each.train is None or each.held_out is None or each.loss is None:
                 rows.append((show(each.value), f"broke: {each.broken}", "", ""))
                 continue
-            told = f"{_number(each.train):.3f}", format_interval(each.held_out), f"{_number(each.loss):.3f}"
+            told = f"{score_value(each.train):.3f}", format_interval(each.held_out), f"{score_value(each.loss):.3f}"
             rows.append((show(each.value), *told))
         widths = [max(len(row[place]) for row in rows if row[2]) for place in range(4)]
         lines = ["  ".join(cell.rjust(wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -204,11 +205,9 @@ def sweep(
     units = read_groups(groups, len(inputs))
     if not 0 < validation_split < 1:
         raise UserError(f"validation_split={validation_split} is not between 0 and 1", "0.25 is a good share")
-    parts = assign_parts(
-        truth, units or [f"{row:09d}" for row in range(len(truth))], [1 - validation_split, validation_split], seed
-    )
+    parts = hold_out(truth, units, validation_split, seed)
     learn, held = (np.flatnonzero(parts == part) for part in (0, 1))
-    codes = None if units is None else np.unique(np.array(units, dtype=object).astype(str), return_inverse=True)[1]
+    codes = None if units is None else number_groups(units)
     networks, recipes = [], []
     for value in values:
         torch.manual_seed(seed)
@@ -219,31 +218,21 @@ def sweep(
     )
     trained = []
     for value, network, frame, why in zip(values, networks, frames, broken, strict=True):
-        if why:
-            nothing = np.zeros((0, len(names)))
-            trained.append(
-                Trained(
-                    value=value,
-                    frame=frame,
-                    network=network,
-                    train=None,
-                    held_out=None,
-                    loss=None,
-                    probabilities=nothing,
-                    broken=why,
-                )
-            )
-            continue
-        own, other = (_scored(network, inputs, rows, truth, codes, names) for rows in (learn, held))
+        own: dict[str, Score] = {}
+        other, probabilities = own, np.zeros((0, len(names)))
+        if not why:
+            own, _ = _scored(network, inputs, learn, truth, codes, names)
+            other, probabilities = _scored(network, inputs, held, truth, codes, names)
         trained.append(
             Trained(
                 value=value,
                 frame=frame,
                 network=network,
-                train=own[0]["accuracy"],
-                held_out=other[0]["accuracy"],
-                loss=other[0]["log_loss"],
-                probabilities=other[1],
+                train=own.get("accuracy"),
+                held_out=other.get("accuracy"),
+                loss=other.get("log_loss"),
+                probabilities=probabilities,
+                broken=why,
             )
         )
     return Sweep(
@@ -254,20 +243,6 @@ def sweep(
         groups=None if codes is None else codes[held],
         seconds=time.monotonic() - began,
     )
-
-
-def show(value: Any) -> str:
-    """A value of a setting in words: tiny and huge numbers as powers of ten.
-
-    >>> [show(each) for each in (1e-05, 0.001, 32, "relu", 0)]
-    ['1e-5', '0.001', '32', 'relu', 'all']
-    """
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float) and value and not 1e-3 <= abs(value) < 1e5:
-        digits, _, power = f"{value:.1e}".partition("e")
-        return f"{float(digits):g}e{int(power)}"
-    return "all" if value == 0 and isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _varied(settings: Mapping[str, Any]) -> tuple[str, list[Any]]:
@@ -302,8 +277,3 @@ def _scored(
     own = None if codes is None else codes[rows]
     found = classification_evidence(truth[rows], probabilities, own, names, resamples=200)
     return found["scores"], probabilities
-
-
-def _number(score: Score | None) -> float:
-    value = None if score is None else score["value"]
-    return math.nan if value is None else value

@@ -14,6 +14,7 @@ from coverslip.errors import UserError
 from coverslip.registry import nearest
 
 FOLDER = "COVERSLIP_COURSE"  # an environment variable: another folder of lessons, for who writes them
+CHECKS = "checks"  # below that folder
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,21 @@ def task_file(number: str) -> str:
 
 def task_numbers() -> list[str]:
     """The numbers of all tasks, in order."""
-    names = [re.fullmatch(r"task_(\d+)_(\d+)\.py", path.name) for path in (course_folder() / "checks").glob("*.py")]
+    names = [re.fullmatch(r"task_(\d+)_(\d+)\.py", path.name) for path in (course_folder() / CHECKS).glob("*.py")]
     return [f"{lesson}.{place}" for lesson, place in sorted((int(name[1]), int(name[2])) for name in names if name)]
 
 
-def load_task(number: str) -> Task:
+def load_task(number: str, folder: Path | None = None) -> Task:
     """The check of a task.
+
+    Args:
+        number: of the task, such as "1.2".
+        folder: of the lessons; `course_folder` without.
 
     Raises:
         UserError: there is no such task.
     """
-    path = course_folder() / "checks" / task_file(number)
+    path = (folder or course_folder()) / CHECKS / task_file(number)
     if not re.fullmatch(r"\d+\.\d+", number) or not path.is_file():
         raise UserError(f"there is no task {number!r}", nearest(number, task_numbers()))
     spec = importlib.util.spec_from_file_location(f"coverslip_{path.stem}", path)

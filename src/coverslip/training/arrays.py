@@ -23,6 +23,7 @@ from coverslip.training.array_data import Part, read_groups, read_labels, read_p
 from coverslip.training.batches import ArrayInputs
 from coverslip.training.checks import check_answer
 from coverslip.training.epoch_lines import EpochLines
+from coverslip.training.held_out import number_groups
 from coverslip.training.loop import train_network
 from coverslip.training.outcome import History, Scores
 from coverslip.training.recipe import Recipe
@@ -94,7 +95,7 @@ def fit_arrays(
     plan = _recipe(recipe, epochs=epochs, rate=lr, batch_size=batch_size, optimizer=optimizer, seed=seed)
     inputs, said = read_pictures(x, layout, how, seed)
     labels, names = _read_answers(module, inputs, y, classes)
-    parts = _hold_out(labels, read_groups(groups, len(inputs)), validation_split, seed)
+    parts = hold_out(labels, read_groups(groups, len(inputs)), validation_split, seed)
     rows, held = np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)
     lines = EpochLines() if verbose else None
     if lines is not None:
@@ -156,7 +157,7 @@ def evaluate_arrays(
     inputs, _ = read_pictures(x, layout)
     labels, names = _read_answers(module, inputs, y, classes)
     named = read_groups(groups, len(inputs))
-    codes = None if named is None else np.unique(np.array(named, dtype=object).astype(str), return_inverse=True)[1]
+    codes = None if named is None else number_groups(named)
     check_answer(module, inputs, len(names), _device_of(module))
     scores = score_network(module, inputs)
     if not np.isfinite(scores).all():
@@ -183,7 +184,7 @@ def _recipe(given: dict[str, Any], **named: Any) -> Recipe:
     return Recipe(**{**defaults, **named, **given})
 
 
-def _hold_out(labels: IntArray, groups: list[str] | None, share: float, seed: int) -> IntArray:
+def hold_out(labels: IntArray, groups: list[str] | None, share: float, seed: int) -> IntArray:
     """0 for a picture to learn from, 1 for one that is held out: every class by its share, groups whole."""
     if not 0 <= share < 1:
         raise UserError(f"validation_split={share} is not from 0 to below 1", "0.2 is usual; 0 holds out nothing")

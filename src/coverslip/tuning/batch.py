@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,7 @@ from coverslip.progress import SILENT, Progress
 from coverslip.settings import Experiment
 from coverslip.storage import ensure_folder, write_text
 from coverslip.training.callbacks import Callback
-from coverslip.training.lanes import Stack, can_stack, pays, stack_key
+from coverslip.training.lanes import Stack, can_stack, passes
 from coverslip.training.loop import train_network
 from coverslip.training.scoring import score_network
 from coverslip.training.state import TrainState
@@ -138,7 +138,8 @@ class Batch:
 
     def _member(self, starts: dict[int, Start], progress: Progress) -> Member:
         first = next(iter(starts.values()))
-        if _stacks(first):  # one lane too: it stands ready in memory, where the loop would take its checkpoint up anew
+        # One lane too: it stands ready in memory, where the loop would take its checkpoint up anew.
+        if can_stack(first.network, first.plan.recipe):
             folder = self._place("stack", min(starts))
             if folder is not None:  # whatever is there was never trained for an epoch
                 shutil.rmtree(folder)
@@ -166,21 +167,10 @@ def _saved_stacks(folder: Path | None) -> Iterator[tuple[Path, dict[int, Experim
 
 
 def _grouped(starts: Mapping[int, Start]) -> list[list[int]]:
-    groups: dict[Hashable, list[int]] = {}
-    for number, start in starts.items():
-        key: Hashable = ("alone", number)
-        if _stacks(start):
-            key = (start.key, stack_key(start.network, start.plan.recipe))
-        groups.setdefault(key, []).append(number)
-    result = []
-    for numbers in groups.values():
-        together = len(numbers) > 1 and pays(starts[numbers[0]].network, len(numbers))
-        result += [numbers] if together else [[number] for number in numbers]
-    return result
-
-
-def _stacks(start: Start) -> bool:
-    return can_stack(start.network, start.plan.recipe)
+    numbers, told = list(starts), list(starts.values())
+    networks, recipes = [start.network for start in told], [start.plan.recipe for start in told]
+    groups = passes(networks, recipes, [start.key for start in told])
+    return [[numbers[place] for place in places] for places in groups]
 
 
 class _Stacked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from torch import nn
 
@@ -68,3 +68,20 @@ def pays(network: nn.Module, lanes: int) -> bool:
     if layers is None or lanes < 2:
         return False
     return crew_size(pick_device()) > 1 or not any(isinstance(layer.module, nn.Conv2d) for layer in layers)
+
+
+def passes(networks: Sequence[nn.Module], recipes: Sequence[Recipe], data: Sequence[Hashable] = ()) -> list[list[int]]:
+    """Which networks are trained in one pass: their places, together where that pays, else each by itself.
+
+    Args:
+        networks: L.
+        recipes: L.
+        data: L names of what each is trained on; without them all are trained on the same.
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for place, (network, recipe) in enumerate(zip(networks, recipes, strict=True)):
+        alike.setdefault((data[place] if data else None, stack_key(network, recipe)), []).append(place)
+    found = []
+    for places in alike.values():
+        found += [places] if pays(networks[places[0]], len(places)) else [[place] for place in places]
+    return found
