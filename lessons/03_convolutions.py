@@ -41,11 +41,12 @@ sum_figure(LIGHT_AND_DARK, VERTICAL_EDGE, place=(1, 2))
 
 # %% [markdown]
 # On even ground, light or dark, the left column of the kernel and the right one cancel each other: the answer is
-# 0. Only where it is lighter to the left than to the right something is left over. This kernel *finds upright
-#   edges*.
+# 0. Something is left over only where the two sides differ: a number above 0 where it is lighter to the left, below
+# 0 where it is darker. This kernel *finds upright edges*.
 # %% [markdown] task="3.1"
 # **Task 3.1** Write that down as a function. It gets a picture and a kernel (two tables of numbers, NumPy arrays)
-# and gives back the table of all sums. Two lines are missing: the size of the answer, and the sum at one place.
+# and gives back the table of all sums. Three lines are yours: `rows`, `columns`, and the sum at one place. It has to
+# work for other sizes too, so compute them from `picture.shape` and from `h` and `w`, the kernel's height and width.
 #
 # The window under the kernel at row `r`, column `c` is `picture[r : r + h, c : c + w]`; `*` multiplies two tables
 # place by place, and `.sum()` adds up.
@@ -135,6 +136,32 @@ def convolve(picture, kernel):
 
 
 check("3.1", convolve)
+
+
+# %% wrong="3.1" says="fixed numbers"
+def convolve(picture, kernel):
+    answer = np.zeros((4, 4))
+    for r in range(4):
+        for c in range(4):
+            answer[r, c] = (picture[r : r + 3, c : c + 3] * kernel).sum()
+    return answer
+
+
+check("3.1", convolve)
+
+
+# %% wrong="3.1" says="add them up"
+def convolve(picture, kernel):
+    h, w = kernel.shape
+    rows, columns = picture.shape[0] - h + 1, picture.shape[1] - w + 1
+    answer = np.zeros((rows, columns))
+    for r in range(rows):
+        for c in range(columns):
+            answer[r, c] = picture[r : r + h, c : c + w] * kernel
+    return answer
+
+
+check("3.1", convolve)
 # %% check="3.1"
 from collections.abc import Callable
 
@@ -150,7 +177,12 @@ HINTS = (
 
 def judge(convolve: Callable):
     """A function of a picture and a kernel that gives the table of sums."""
-    got = convolve(LIGHT_AND_DARK, VERTICAL_EDGE)
+    try:
+        got = convolve(LIGHT_AND_DARK, VERTICAL_EDGE)
+    except ValueError as error:
+        if "sequence" in str(error):
+            return "At one place the answer has room for one number, and you put all nine products there: add them up."
+        raise
     if got is ... or got is None:
         return ""
     got = np.asarray(got, float)
@@ -168,9 +200,19 @@ def judge(convolve: Callable):
         return "That is the mean of the nine products; the sum is wanted."
     chance = np.random.default_rng(3)
     picture, kernel = chance.integers(0, 9, (7, 5)), chance.integers(-2, 3, (3, 2))
-    if not np.allclose(got, wanted) or not np.allclose(convolve(picture, kernel), slide(picture, kernel)):
-        turned = slide(picture, kernel[::-1, ::-1])
-        if np.shape(convolve(picture, kernel)) == turned.shape and np.allclose(convolve(picture, kernel), turned):
+    other = slide(picture, kernel)
+    try:
+        tried = np.asarray(convolve(picture, kernel), float)
+    except (ValueError, IndexError):
+        tried = np.zeros(0)
+    if np.allclose(got, wanted) and tried.shape != other.shape:
+        return (
+            "It is right for the 6 x 6 picture, but not for one of 7 x 5 and a kernel of 3 x 2: there are fixed "
+            "numbers in it, or rows and columns are mixed up. Compute rows from picture.shape[0] and h, columns from "
+            "picture.shape[1] and w."
+        )
+    if not np.allclose(got, wanted) or not np.allclose(tried, other):
+        if tried.shape == other.shape and np.allclose(tried, slide(picture, kernel[::-1, ::-1])):
             return "The kernel is turned round before it is laid on; here it is used as it is."
         return "Some sums are not right yet. Tried with a picture of 7 x 5 and a kernel of 3 x 2 too: mind h and w."
     return Passed(
@@ -191,8 +233,8 @@ def judge(convolve: Callable):
 # %% [markdown] slide
 # A convolution is one small table of weights, slid over the whole picture: learned once, used everywhere.
 # %% [markdown]
-# Now take it in your hands. Drag the kernel over the picture; each place gives one number on the right. Try the
-# other kernels below it, then the leaf.
+# Now take it in your hands. Drag the kernel over the picture; each place gives one number of the new picture. Choose
+# another kernel in the list below its numbers, then the leaf. (Leave stride and padding alone for now: they come next.)
 # %%
 explorables.kernel()
 # %% [markdown]
@@ -257,6 +299,14 @@ def places(side, kernel, stride=1, padding=0):
 
 
 check("3.2", places)
+
+
+# %% wrong="3.2" says="after"
+def places(side, kernel, stride=1, padding=0):
+    return (side + 2 * padding - kernel + 1) // stride
+
+
+check("3.2", places)
 # %% check="3.2"
 from collections.abc import Callable
 
@@ -286,10 +336,10 @@ def judge(places: Callable):
             return "The number is right, but a size is a whole number: divide with // instead of /."
         if isinstance(got, float) and int(got) == wanted:
             return f"For {said} it gives {got:g}: only a whole number of places counts. Divide with // instead of /."
-        if padding and got != wanted and got == (side + padding - kernel) // stride + 1:
+        if padding and stride == 1 and got != wanted and got == (side + padding - kernel) // stride + 1:
             return f"For {said} it gives {got}: the border is added at both ends."
         if got == wanted - 1:
-            return f"For {said} it gives {got}: the first place is not counted yet."
+            return f"For {said} it gives {got}: the first place is not counted yet. It is 1 more, *after* dividing."
         if got != wanted:
             return f"For {said} it gives {got}, and the kernel finds {wanted} places."
     return Passed(
@@ -310,7 +360,9 @@ def judge(places: Callable):
 # picture becomes half as wide, a quarter of the work is left for the next layer, and a spot that lies a pixel
 # further to the right gives nearly the same answer. Nothing is learned here: pooling has no weights.
 #
-# Here is a leaf in grey, the answer of three kernels to it, and one of them pooled.
+# First the pictures of this lesson: fifteen kinds of leaves, 50 leaves of each kind, two photographs of each leaf (a
+# *group* is one leaf). Then one of the leaves, and the answers that three kernels give to it, computed on its grey
+# version: light is above 0, dark below 0, and plain grey is 0. The last one is pooled, without its minus signs.
 # %%
 leaves = pictures(folder, classes=15, size=48, leaves=50, shots=2, most=100)
 train, test = leaves.split(seed=0)
@@ -425,7 +477,8 @@ def judge(first: int, second: int, dense: int):
 # ## A dense network, one block, three blocks
 #
 # Now the comparison this lesson is about. All three begin with `colors()` and end with the same two dense layers;
-# all are trained in the same way. Only what lies between differs. Here are the first two:
+# all are trained in the same way. Only what lies between differs. Here are the first two, and the summary of the
+# second. (*multiply-adds* are the products that one picture costs; *sees* is explained below.)
 # %%
 def dense_network():
     return nn.Sequential(colors(), nn.Flatten(), nn.Linear(48 * 48 * 3, 64), nn.ReLU(), nn.Linear(64, classes))
@@ -595,15 +648,15 @@ contest.plot()
 # %%
 contest
 # %% [markdown] task="3.5"
-# **Task 3.5** Which sentence may stand in your report? (For the built-in leaves; with your own pictures read the
-# table first, and choose the one that would be right if the difference were told apart.)
+# **Task 3.5** Which sentence may stand in your report? (With pictures of your own the table may say *not
+# distinguishable*. Then answer as if it said *better*.)
 #
 # * `"A"`: Three blocks are better than a dense network, by the difference given above with its interval, on
 #   leaves like these.
 # * `"B"`: Convolutional networks are better than dense networks.
-# * `"C"`: The interval of the three blocks' accuracy does not touch the dense network's: only therefore it is
-#   better.
-# * `"D"`: The three blocks name the highest accuracy of the three rightly, whatever leaves come.
+# * `"C"`: Three blocks are better than a dense network because their two bars on the left do not touch; if they
+#   touched, one could not say so.
+# * `"D"`: Three blocks name the share of leaves given above rightly, whatever leaves come.
 # %% task="3.5"
 sentence = ...
 check("3.5", sentence)
@@ -633,8 +686,8 @@ def judge(sentence: str):
         return "B speaks of all networks and all pictures. You compared three networks on these leaves."
     if answer == "C":
         return (
-            "C asks too much: intervals of two scores may overlap while the paired difference is clear, since both "
-            "networks find the same leaves hard. Look at the interval of the difference."
+            "C asks too much: the bars on the left may touch while the paired difference on the right is clear, since "
+            "both networks find the same leaves hard. Look at the interval of the difference."
         )
     if answer == "D":
         return "D promises a number for other leaves: that is what the interval says you cannot."
@@ -664,10 +717,10 @@ def judge(sentence: str):
 # %%
 coverslip.summary(history_three.network, (3, 48, 48))
 # %% [markdown] task="3.6"
-# **Task 3.6** A map of the last block has 6 x 6 places. (Read the summary above; the answer is not the same for
-# both!)
+# **Task 3.6** After its pooling, a map of the last block has 6 x 6 places. (Two different numbers; the summary above
+# helps.)
 #
-# * `apart`: how many pixels of the picture lie between two neighboring places of that map?
+# * `apart`: go on by one place in that map. By how many pixels have you moved in the picture?
 # * `sees`: how many pixels wide is the piece of the picture that one of these places has seen?
 # %% task="3.6"
 apart = ...
@@ -722,23 +775,29 @@ def judge(apart: int, sees: int):
 # ### Class activation maps, for every block and class
 #
 # For which class does each place speak? The maps of a block are weighted by how much each raises the score of a
-# class, and added up (Grad-CAM; each block's maps are taken before its pooling). Rows are classes, columns are
-# blocks. We take a test picture that the network named rightly.
+# class, and added up (Grad-CAM; each block's maps are taken before its pooling, so the last has 12 x 12 places).
+# Rows are classes, the three that the network finds likeliest; columns are blocks. We take a test picture that the
+# network named rightly.
 # %%
 probabilities = history_three.predict(test.x)
 right = probabilities.argmax(axis=1) == test.y
 sick = np.array(["healthy" not in test.names[number].lower() for number in test.y])
 chosen = int(np.argmax(np.where(right & sick, probabilities.max(axis=1), 0)))
 print(f"picture {chosen} of the test part: {test.names[test.y[chosen]]}")
-where_it_looks(history_three.network, test.x[chosen], test.names)
+likeliest = np.argsort(-probabilities[chosen])[:3]
+where_it_looks(history_three.network, test.x[chosen], test.names, classes=likeliest)
 # %% [markdown]
 # The first block answers to edges and colors in fine grain, the last to larger pieces, coarsely. Beautiful, but
 # does it *mean* anything? One test you should always ask for: the same maps from the same network with its
-# weights **in random order**. It knows nothing, so if its maps look just as convincing, the maps above show the
-# picture rather than the network.
+# weights **in random order**. It knows nothing: what its maps show comes from the picture, not from learning. The
+# rows are the same three classes.
 # %%
-where_it_looks(scrambled(history_three.network), test.x[chosen], test.names)
+where_it_looks(scrambled(history_three.network), test.x[chosen], test.names, classes=likeliest)
 # %% [markdown]
+# Go through the columns. What lights up in both figures, such as a bright vein or an outline, is a strong edge of
+# the picture: random weights answer to it, too. Only what is there in the first figure and not in the second *can* be
+# something the network has learned.
+#
 # (`coverslip explain RUN PICTURE` does this test, and three others, by itself.)
 # %% [markdown] slide
 # A heat map is a hypothesis. Ask for the same map from a network that knows nothing.
@@ -746,7 +805,7 @@ where_it_looks(scrambled(history_three.network), test.x[chosen], test.names)
 # ### Ideal images
 #
 # The other way to look inside: begin with grey, and change the *picture* so that a filter answers as strongly as
-# possible. First for the filters of the second block, which still like simple textures ...
+# possible. First for filters of the second block (16 of its 32), which still like simple textures ...
 # %%
 ideal_of(history_three.network, 48, layer="2")
 # %% [markdown]
@@ -769,8 +828,8 @@ ideal_of(history_three.network, 48, test.names, units=range(min(6, classes)))
 # all places** (`nn.AdaptiveAvgPool2d(1)`): no layer depends on the size any more.
 # %% [markdown] task="3.7"
 # **Task 3.7** Build it: `colors()`, the three blocks, a convolution from 64 to 64 maps with a kernel of 6 and
-# ReLU, a convolution with a kernel of 1 from 64 maps to one map for each class, then the average, then
-# `nn.Flatten()`. The check tries it with pictures of 48 and of 96 pixels.
+# ReLU (both convolutions without padding), a convolution with a kernel of 1 from 64 maps to one map for each class,
+# then the average, then `nn.Flatten()`. The check tries it with pictures of 48 and of 96 pixels.
 # %% task="3.7"
 def fully_convolutional():
     return ...
@@ -821,6 +880,28 @@ def fully_convolutional():
 
 
 check("3.7", fully_convolutional(), classes)
+
+
+# %% wrong="3.7" says="without padding"
+def fully_convolutional():
+    return nn.Sequential(
+        *(colors(), block(3, 16), block(16, 32), block(32, 64), nn.Conv2d(64, 64, 6, padding=1), nn.ReLU()),
+        *(nn.Conv2d(64, classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    )
+
+
+check("3.7", fully_convolutional(), classes)
+
+
+# %% wrong="3.7" says="comes last"
+def fully_convolutional():
+    return nn.Sequential(
+        *(colors(), block(3, 16), block(16, 32), block(32, 64), nn.Conv2d(64, 64, 6), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Conv2d(64, classes, 1), nn.Flatten()),
+    )
+
+
+check("3.7", fully_convolutional(), classes)
 # %% check="3.7"
 import torch
 from torch import nn
@@ -849,12 +930,18 @@ def judge(network: nn.Module, classes: int):
         return f"It answers with shape {shapes[48][1:]}: an nn.Flatten() at the end makes a row of scores of it."
     if shapes[48] != (2, classes):
         return f"It answers with {shapes[48][1]} numbers; {classes} classes are wanted."
-    kernels = [layer.kernel_size[0] for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    kernels = [layer.kernel_size[0] for layer in convolutions]
     if kernels != [3, 3, 3, 6, 1]:
         said = ", ".join(map(str, kernels))
         return f"It takes any size. Its kernels are {said}; to be the twin of task 3.4, they have to be 3, 3, 3, 6, 1."
     if sum(isinstance(layer, nn.ReLU) for layer in network.modules()) < 4:
         return "A ReLU is missing behind the convolution with the kernel of 6."
+    if any(layer.padding != (0, 0) or layer.stride != (1, 1) for layer in convolutions[-2:]):
+        return "The last two convolutions stand without padding and move by 1: 6 then finds one place on 6 x 6."
+    order = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.AdaptiveAvgPool2d)]
+    if not isinstance(order[-1], nn.AdaptiveAvgPool2d):
+        return "The average comes last: first the classes at each place, since we want to see those, then the average."
     numbers = sum(each.numel() for each in network.parameters())
     return Passed(f"{numbers:,} parameters, as many as the three blocks with dense layers, and it takes any size.")
 
@@ -879,7 +966,8 @@ print(f"largest difference between the scores of the two: {apart.abs().max():.1e
 # %% [markdown]
 # Now show it something larger than it has ever seen: nine test pictures laid out like a herbarium sheet, 144 x
 # 144 pixels. Before the average it has an answer at each of 13 x 13 places, as if the whole network had been slid
-# over the sheet. Light is where a class is probable.
+# over the sheet. Light is where a class is probable. Only nine of these places look at exactly one leaf: the four
+# corners of the map, the middles of its four sides, and its center. Compare those with the names first.
 # %%
 sure = np.argsort(-np.where(right, probabilities.max(axis=1), 0))[:60]
 some = np.random.default_rng(0).permutation(sure)[:9]
@@ -890,16 +978,18 @@ there = list(dict.fromkeys(test.y[some].tolist()))[:4]
 print("on the sheet, row by row:", ", ".join(test.names[number] for number in test.y[some]))
 maps_figure([sheet, *maps[there]], ["the sheet", *(test.names[number] for number in there)])
 # %% [markdown]
-# Where a window lies across two leaves, it has to say something, too: it was never shown what "nothing" looks
-# like. Whoever slides a network over a field has to teach it the soil.
+# All other places lie across two or four leaves. They have to say something, too, and are often sure of a leaf that
+# is not there: the network was never shown what "nothing" looks like. Whoever slides a network over a field has to
+# teach it the soil.
 # %% [markdown] slide
 # Without dense layers a network takes pictures of any size, and says where.
 # %% [markdown]
 # ## Two networks everybody cites
 #
-# **AlexNet** (Krizhevsky, Sutskever and Hinton, 2012) is what you just built, larger: five convolutions with ReLU
-# and pooling, then three dense layers. It won the ImageNet contest by a margin that made everybody change over.
-# (Here it is as PyTorch's library has it, a little smaller than in the paper.) Where are its parameters?
+# **AlexNet** (Krizhevsky, Sutskever and Hinton, 2012) is your network of task 3.4, larger: five convolutions with
+# ReLU, three of them with pooling, then three dense layers. It won the ImageNet contest by a margin that made
+# everybody change over. (Here it is as PyTorch's library has it, a little smaller than in the paper.) Where are its
+# parameters?
 # %%
 from torchvision.models import alexnet, resnet18
 
@@ -913,7 +1003,8 @@ summary
 # Deeper is better, one would think. But with many layers stacked plainly, the gradient that reaches the first
 # ones fades away: each layer passes on only a part of it. **ResNet** (He, Zhang, Ren and Sun, 2016) lets the
 # picture pass *around* each pair of layers, and the layers only add something to it: `x + layers(x)`. A layer
-# that has nothing to say can say zero, and the gradient has a way that nothing shrinks.
+# that has nothing to say can say zero, and the gradient has a way that nothing shrinks. The next cell measures how
+# much gradient reaches the first layer, in networks of 2 to 24 layers that are not trained yet.
 # %%
 class Around(nn.Module):
     """Two convolutions, and a way around them."""

@@ -150,6 +150,9 @@ check("5.2", price, claimed_by_picture, true_by_picture)
 # %% wrong="5.2" says="other way round"
 price = true_by_picture.accuracy["value"] - claimed_by_picture.accuracy["value"]
 check("5.2", price, claimed_by_picture, true_by_picture)
+# %% wrong="5.2" says="percent"
+price = 100 * (claimed_by_picture.accuracy["value"] - true_by_picture.accuracy["value"])
+check("5.2", price, claimed_by_picture, true_by_picture)
 # %% wrong="5.2" says="a number is wanted"
 price = claimed_by_picture
 check("5.2", price, claimed_by_picture, true_by_picture)
@@ -168,6 +171,8 @@ def judge(price: float, claimed, true):
     wanted = claimed.accuracy["value"] - true.accuracy["value"]
     if abs(price + wanted) < 5e-4 < abs(wanted):
         return "It is the other way round: what was claimed, less what was true."
+    if abs(price - 100 * wanted) < 1 < abs(price):
+        return "That is in percent; accuracies are shares from 0 to 1 here, and so is their difference."
     if abs(price - wanted) > 5e-3:
         return "Not that one. If you compared two ways to split: here it is one network, on two sets of leaves."
     low, high = (f"{true.accuracy[end]:.2f}" for end in ("low", "high"))
@@ -207,15 +212,15 @@ print("its own test part says", score(tricky_head, tricky_test))
 figures.examples(tricky.x, tricky.y, tricky.names, most=24)
 # %% [markdown]
 # The audit tries to tell the classes **without looking at the subject**: from eight pixels of the border, from
-# the colors of the border, from file sizes and names. Whatever succeeds is a way for a network to cheat. (Ten
-# seconds.)
+# the colors of the border, from file sizes and names. What succeeds by pixels is a way for a network to cheat. (Ten
+# seconds. *Balanced accuracy* is the mean of the classes' accuracies, so that a large class counts no more.)
 # %%
 audit = coverslip.audit(tricky.source)
 for finding in audit.findings:
-    print(f"{finding.severity}: {finding.name}\n    {finding.meaning}\n")
+    print(f"{finding.severity}: {finding.name}\n    {finding.title}\n    {finding.meaning}\n")
 # %% [markdown] task="5.3"
-# **Task 5.3** Which finding tells you that the *network* may have answered by the background? Give its name, as
-# it stands above.
+# **Task 5.3** Which finding tells you that the *network* may have answered by the background? Give its name as a
+# text in quotes; it stands above, right behind `warns:` or `notes:`. (If more than one tells it, take any of them.)
 # %% task="5.3"
 suspect = ...
 check("5.3", suspect)
@@ -242,7 +247,7 @@ def judge(suspect: str):
     """The name of the finding about the background."""
     name = suspect.strip().lower()
     if name in ("shortcut-border", "shortcut-border-color"):
-        return Passed("Yes: a few pixels of background name the class. So a perfect score says nothing about leaves.")
+        return Passed("Yes: a few pixels of background tell most classes. A perfect score says nothing about leaves.")
     if name == "shortcut-file-size":
         return "File sizes differ, too, but a network never sees them. Which finding is about pixels?"
     if "copies" in name:
@@ -252,9 +257,7 @@ def judge(suspect: str):
     from coverslip.auditing.findings import NAMES
 
     if name not in NAMES:
-        return (
-            f"There is no finding {suspect!r}; the names stand before each line's explanation, such as 'near-copies'."
-        )
+        return f"There is no finding {suspect!r}; the names stand above, right behind 'warns:' and 'notes:'."
     return f"{suspect!r} is about something else. Look for one that tells the class without the leaf."
 
 
@@ -288,7 +291,9 @@ print("for example:", *mine.paths[:3], sep="\n  ")
 # **Task 5.4** Tell Coverslip what belongs together: a **pattern** on the path of each picture, whose parentheses
 # hold the name of the leaf. `\d` is a digit and `+` means "one or more", so that `leaf\d+` fits `leaf003`. Every
 # class has a `leaf003`, so the class has to be part of the name. The audit above proposes one; make your own or
-# take it. (If every picture of your own folder shows another leaf, patient or slide, the answer is `""`.)
+# take it. Write it as `r"..."`: the `r` keeps Python's hands off the `\`. Some leaves were photographed once
+# only, as far as the names tell: those are the copies, and `train` puts them with their originals by itself.
+# (If every picture of your own folder shows another leaf, patient or slide, the answer is `""`.)
 # %% task="5.4"
 pattern = ...
 check("5.4", pattern, mine)
@@ -297,6 +302,12 @@ pattern = r"([a-z_]+leaf\d+)" if mine.built_in else group
 check("5.4", pattern, mine)
 # %% wrong="5.4" says="other classes"
 pattern = r"(leaf\d+)"
+check("5.4", pattern, mine)
+# %% wrong="5.4" says="whole class"
+pattern = r"(\w+leaf)"
+check("5.4", pattern, mine)
+# %% wrong="5.4" says="stand alone"
+pattern = r"([a-z_]+leaf003)"
 check("5.4", pattern, mine)
 # %% wrong="5.4" says="by itself"
 pattern = r"(.+)"
@@ -329,10 +340,12 @@ def judge(pattern: str, mine):
         return "By that pattern each picture stands by itself: what the parentheses hold differs from shot to shot."
     if not mine.built_in:
         return Passed(f"{len(groups):,} pictures of {count:,} groups.")
+    if count <= len(mine.names):
+        return f"By that pattern there are {count} leaves: it takes a whole class for one. Where does the number end?"
     if count < wanted:
         return f"By that pattern there are {count} leaves: leaves of other classes with the same number are one."
     if count != wanted:
-        return f"By that pattern there are {count} leaves; that is not what the names say."
+        return f"By that pattern there are {count} leaves and not {wanted}: pictures that it does not fit stand alone."
     return Passed(f"{len(groups)} pictures of {count} leaves. From here on no leaf is on two sides.")
 
 
@@ -359,11 +372,12 @@ print(f"{accuracy['images']} test pictures of {accuracy['groups']} leaves")
 print(f"the report: {run.report_file}")
 # %% [markdown]
 # Open the report (in JupyterLab: the file browser on the left, the folder `runs`; "Trust HTML" if it asks). Take
-# ten minutes for it. From top to bottom: the numbers, what the files are, what the audit found and what was
-# decided about it, how the parts were made, calibration, the most confident mistakes as pictures, suspect labels,
-# a checklist that is filled in as far as the run knows, a methods paragraph to copy, and a plain list of what it
-# does *not* tell. What only you know, such as the camera or who made the diagnoses, you fill in: `coverslip
-# report RUN --set answers.toml`.
+# ten minutes for it. From top to bottom: the number, what the files are, what the audit found and what was
+# decided about it, how the parts were made, the scores of each class, the most confident mistakes as pictures,
+# calibration, suspect labels, a plain list of what it does *not* tell, a checklist that is filled in as far as the
+# run knows, and a methods paragraph to copy. What only you know, such as the camera or who made the diagnoses, you
+# write into a small file, `answers.toml` (the checklist says how), and `coverslip report RUN --set answers.toml`
+# puts it in.
 # %% [markdown] task="5.5"
 # **Task 5.5** Write the sentence for your abstract, as a text in quotes. Use the numbers printed above. A reader
 # has to be able to judge it without the paper: what was measured, how sure it is, on how many pictures, *and of

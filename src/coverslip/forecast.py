@@ -19,6 +19,7 @@ from coverslip.models.stages import CLASSIFIER
 from coverslip.progress import SILENT, Progress, Stage
 from coverslip.settings import (
     Experiment,
+    check_threshold,
     design_of,
     input_size,
     input_spec,
@@ -39,9 +40,14 @@ def dry_run(settings: Experiment, *, progress: Progress = SILENT) -> dict[str, A
 
     Returns:
         pictures, classes, parts (name -> pictures), disk_bytes, free_bytes, cached (bool), seconds (stage -> estimate).
+
+    Raises:
+        UserError: what `coverslip.experiment.run` would refuse of data and settings before it trains.
     """
     settings = settled(settings)
-    table = split_table(scan(settings.data.source, settings.data.group), settings.split.fractions, settings.split.seed)
+    scanned = scan(settings.data.source, settings.data.group)
+    check_threshold(settings, scanned.classes)
+    table = split_table(scanned, settings.split.fractions, settings.split.seed)
     network = network_entry(settings.model.network)
     size = input_size(settings, network)
     form = guess_format(table.source, table.paths)

@@ -111,6 +111,7 @@ def test_train_prints_the_result_with_its_interval_and_what_to_do_next(coverslip
 def test_a_dry_run_writes_nothing(coverslip, leaves, tmp_path):
     said = coverslip("train", leaves, "--dry-run").done()
     assert "would read   36 pictures of 3 classes" in said.out and "nothing was trained" in said.out
+    coverslip("train", leaves, "--dry-run", "--set", "threshold.value=0.3").refused("a threshold is for two classes")
     assert not list(tmp_path.iterdir())
 
 

@@ -80,7 +80,9 @@ def test_a_recipe_that_was_trained_twice_counts_a_leaf_once(few: Pictures) -> No
     assert told.found["groups"] == 12
     assert told.difference("good", "coin")["better"] == "good"
     assert "each trained 2 times" in repr(told)
-    assert len(told.plot().axes) == 2
+    scores, differences = told.plot().axes
+    assert [each.get_text() for each in scores.get_yticklabels()] == ["coin", "good"]
+    assert [each.get_text() for each in differences.get_yticklabels()] == ["good \N{MINUS SIGN} coin"]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from coverslip.evidence.compare import compare
 from coverslip.evidence.draws import SCORES
 from coverslip.evidence.paired import exchange_p, groups_needed, holm, joint_width
 from coverslip.evidence.part import check_part
+from coverslip.evidence.verdicts import sentence_of
 
 PAIR = ["healthy", "rust"]
 
@@ -113,6 +114,12 @@ def test_without_a_difference_it_is_said_how_many_leaves_would_show_one():
     wide = only(compare(labels, answers, groups, PAIR, smallest=0.3, group_word="leaves"))
     assert "a difference of 0.3 takes about" in wide["sentence"]
     assert wide["sentence"].endswith("leaves to see, and there are 300")
+
+
+def test_a_limit_of_0_has_no_minus_sign_when_the_first_is_ahead():
+    told = {"first": "A", "second": "B", "identical": False, "p": 0.5, "p_adjusted": 0.5, "needed": 364, "better": None}
+    told |= {"difference": -0.05, "low": -0.1, "high": 0.0, "low_all": -0.1, "high_all": 0.0, "reason": ""}
+    assert "A is ahead by 0.050 [0.000, 0.100]" in sentence_of(told, False, 0.02, 12, "groups")
 
 
 def test_grouped_p_values_are_right_under_no_difference_and_ungrouped_ones_are_not():

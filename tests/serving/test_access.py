@@ -64,6 +64,12 @@ def test_the_page_asks_no_other_computer_and_comes_again_only_when_it_changed(cl
     assert script.headers["content-type"].startswith("text/javascript")
 
 
+@pytest.mark.parametrize("path", ["/", "/health", "/static/style.css"])
+def test_what_watches_over_servers_may_ask_for_the_head_alone(client, path):
+    found = client.head(path)
+    assert found.status_code == 200 and found.headers["content-type"] == client.get(path).headers["content-type"]
+
+
 def test_what_fails_inside_is_told_without_contents(small_service, picture, monkeypatch, caplog):
     client = TestClient(create_app(small_service), base_url="http://localhost", raise_server_exceptions=False)
 

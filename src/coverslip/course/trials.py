@@ -236,7 +236,7 @@ def _answers(name: str, rival: Any, test: Pictures) -> list[Probabilities]:
 def _draw(found: dict[str, Any]) -> Figure:
     runs, told = found["runs"], found["comparisons"]
     names = [run["name"] for run in runs]
-    labels = [f"{each['second']} less {each['first']}" for each in told]
+    labels = [f"{each['second']} \N{MINUS SIGN} {each['first']}" for each in told]
     rows = max(len(runs), len(told))
     first, second = (max(text_width(name, 9) for name in some) + 0.3 for some in (names, labels))
     tall, breadth = 0.34 * rows + 0.9, first + second + 2 * PANEL + 0.3

@@ -45,7 +45,7 @@ def sentence_of(told: dict[str, Any], lower: bool, smallest: float, groups: int,
     if gain < 0:  # the one that is ahead is named first
         first, second, gain = second, first, -gain
         limits = None if limits is None else (-limits[1], -limits[0])
-    spread = f"[{limits[0]:.3f}, {limits[1]:.3f}]" if limits else f"(no interval: {told['reason']})"
+    spread = f"[{limits[0]:z.3f}, {limits[1]:z.3f}]" if limits else f"(no interval: {told['reason']})"
     if told["better"]:
         return f"{second} is better than {first} by {gain:.3f} {spread}"
     ahead = f"{second} is ahead by {gain:.3f}" if gain else "the difference is 0"

@@ -192,7 +192,7 @@ def familiarity_sentence(files: RunFiles) -> str:
     flagged = told.get("flagged")
     if not isinstance(flagged, dict) or flagged.get("value") is None:
         return ""
-    promised = f" (a share of {told['promised']:g} was to be expected)" if told.get("promised") is not None else ""
+    promised = f" (a share of {told['promised']:.2g} was to be expected)" if told.get("promised") is not None else ""
     return (
         f"Of the test pictures a share of {score_text(flagged)} was flagged as unlike the training pictures{promised}."
     )

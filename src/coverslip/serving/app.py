@@ -159,6 +159,7 @@ def _add_questions(app: FastAPI, service: Service) -> None:
     async def model() -> Model:
         return service.model
 
+    @app.head("/health", include_in_schema=False)  # what watches over servers asks so
     @app.get("/health", summary="Does it take pictures?", responses=_said(403))
     async def health() -> Health:
         return Health(status="stopping" if service.stopping else "ok")
@@ -183,10 +184,12 @@ def _add_pages(app: FastAPI, pages: dict[str, Page]) -> None:
             return Response(status_code=304, headers=headers)
         return Response(page.data, media_type=page.kind, headers=headers)
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def index(request: Request) -> Response:
         return sent(request, INDEX)
 
+    @app.head("/static/{name:path}", include_in_schema=False)
     @app.get("/static/{name:path}", include_in_schema=False)
     async def static(request: Request, name: str) -> Response:
         return sent(request, name)
