@@ -131,14 +131,15 @@ leaves
 # %%
 figures.examples(leaves.x, leaves.y, leaves.names, most=12)
 # %% [markdown]
-# Each built-in leaf was photographed twice, from another side and in another light. These two photographs are **not**
-# two independent leaves, and we shall keep that in mind all day: the leaf is the *group*.
+# Each built-in leaf was photographed twice: the second time turned, and in another light. (The first and the third
+# picture above show one and the same leaf.) Two photographs of one leaf are **not** two independent leaves, and we
+# shall keep that in mind all day: the leaf is the *group*. So "400 pictures of 200 groups" means 200 leaves.
 #
 # ## A picture is a block of numbers
 #
 # Inside the computer there is no leaf. There are pixels, and a pixel is three numbers: how much red, how much green,
 # how much blue, each from 0 (none) to 255 (all there is). Here is a small window of one picture, 8 pixels wide and 8
-# high, as the network gets to see it.
+# high (the orange square in it), as the network gets to see it.
 # %% [markdown] slide
 # A picture is a block of numbers with three directions: row, column, color. A tensor of third order.
 # %%
@@ -156,7 +157,8 @@ leaves.x[0].shape  # rows, columns, colors
 leaves.x.shape
 # %% [markdown]
 # An address goes into square brackets, from the outside to the inside, and **counting begins at 0**: the first
-# picture is number 0; red is 0, green is 1, blue is 2. The red value in the upper left corner of the first picture:
+# picture is number 0; red is 0, green is 1, blue is 2. The red value in the upper left corner of the first picture
+# (`np.uint8` in front of it only says what kind of number it is, a whole one from 0 to 255):
 # %%
 leaves.x[0, 0, 0, 0]
 # %% [markdown] task="0.2"
@@ -271,20 +273,21 @@ average_figure(train.x, train.y, train.names)
 # %%
 def redness(x):
     side = x.shape[1]
-    inner = x[:, side // 3 : -side // 3, side // 3 : -side // 3].astype(float)
-    return (inner[..., 0] - inner[..., 1]).mean(axis=(1, 2))
+    inner = x[:, side // 3 : -side // 3, side // 3 : -side // 3].astype(float)  # the middle third, of all pictures
+    return (inner[..., 0] - inner[..., 1]).mean(axis=(1, 2))  # red minus green, the mean of each picture
 
 
 red = redness(train.x)
 sign = 1 if red[train.y == 0].mean() > red[train.y == 1].mean() else -1
 red = sign * red  # so that the first class lies to the right, also on your own pictures
-cut_figure(red, train.y, train.names, cut=red.mean())
+cut_figure(red, train.y, train.names, cut=0)
 
 
 # %% [markdown]
-# Each dot is a picture, each row a class. Our learner has one knob, the **cut** (the black line): from there on to
-# the right it says the first class, left of it the second. The share of pictures that it names rightly is its
-# **accuracy**:
+# Each dot is a picture, each row a class; how far to the right a dot lies is the number of its picture. Our learner
+# has one knob, the **cut** (the black line): from there on to the right it says the first class, left of it the
+# second. It stands at 0 for a start, as much red as green: on the built-in leaves not a good place. The share of
+# pictures that it names rightly is its **accuracy**:
 # %%
 def accuracy(cut):
     says_first = red >= cut  # a yes or no for every picture
@@ -292,10 +295,10 @@ def accuracy(cut):
     return (says_first == is_first).mean()  # the share of pictures where the two agree
 
 
-accuracy(red.mean())
+accuracy(0)
 # %% [markdown] task="0.4"
 # **Task 0.4** Turn the knob: find a cut with the highest accuracy you can get on the training pictures. Try values by
-# hand: the button **+** above makes a new cell, and `accuracy(-25)` in it says how good a cut at -25 is. Or let
+# hand: the button **+** above makes a new cell, and `accuracy(-10)` in it says how good a cut at -10 is. Or let
 # Python try many. (Within a hundredth of the best is good enough.)
 # %% task="0.4"
 cut = ...
@@ -349,8 +352,8 @@ def judge(cut: float, red, train: Pictures):
 # everything that follows. Let some do it by hand and others with a loop, and ask what happens with a million knobs
 # (nobody can try all combinations: one needs to know in which direction to turn, lesson 2).
 #
-# **Typical answers.** The mean; the accuracy in place of the cut. On their own pictures redness may tell nothing:
-# then 0.6 is the best there is, and that is a finding too.
+# **Typical answers.** The mean (near enough on the built-in leaves); the accuracy in place of the cut. On their own
+# pictures redness may tell nothing: then 0.6 is the best there is, and that is a finding too.
 # %% [markdown]
 # How good is it on the leaves that we put aside? This is the only honest number, and it comes with an **interval**:
 # the range of true accuracies that such a small test does not rule out.
@@ -388,6 +391,7 @@ print("on other leaves:        ", share_right(right_on_test, test.groups))
 # them.
 # %%
 for probability in (1.0, 0.9, 0.5, 0.1, 0.01):
+    # log(1 / p) is the same number as -log(p)
     print(f"probability of the truth {probability:4.2f}   loss {math.log(1 / probability):.3f}")
 # %% [markdown] task="0.5"
 # **Task 0.5** A network looks at a leaf and says: healthy 0.2, early blight 0.8. It **is** early blight. What is the
@@ -451,21 +455,22 @@ def judge(loss: float):
 # The dots below all are 90 % right answers. The bars are the 95 % **intervals**: all true accuracies that could well
 # have led to this count.
 # %% [markdown] slide
-# A score without an interval is half a result. Nine of ten right answers could be luck.
+# A score without an interval is half a result. Nine of ten right answers: the true accuracy may be 0.55, or 0.99.
 # %%
 luck_figure(0.9)
 # %% [markdown]
-# Nine right answers of ten are as much as nothing: a network that is right half of the time can be that lucky.
+# Nine right answers of ten say very little: the bar goes down to 0.55, so a network that is hardly better than a coin
+# toss can be that lucky. Nine hundred of a thousand say much.
 #
 # These intervals are for pictures that have nothing to do with each other. Four photographs of one leaf are not four
 # independent answers, so a set of leaves photographed several times has a *wider* interval than its number of
 # pictures suggests. The program takes care of that wherever it knows the groups: that is what you saw above,
 # *"pictures of ... groups"*.
 #
-# Every score in this course has such a bracket. If one has not, do not believe it.
+# Every score on which this course builds a conclusion has such a bracket. If one has not, do not believe it.
 # %% [markdown] task="0.6"
-# **Task 0.6** A colleague tested on 10 slides, and **all ten** answers were right: "100 %!" Which true accuracy can
-# not be ruled out (at 95 %)? Give the **lower end** of the interval. `interval(right, tested)` gives both ends.
+# **Task 0.6** A colleague tested on 10 slides, and **all ten** answers were right: "100 %!" How low may the true
+# accuracy be all the same? Give the **lower end** of the 95 % interval. `interval(right, tested)` gives both ends.
 # %%
 from coverslip.course.seeing import interval
 
@@ -517,17 +522,17 @@ def judge(lower_end):
 # measurements of what the layer before it measured. What they measure is not told; it comes out of the training.
 #
 # The figure shows a network that was trained on a million photographs of a thousand things. Each square is an *ideal
-# image*: the picture that one single filter of the network answers most strongly. (How these are made you will see in
-# the next lesson.)
+# image*: the picture that one single measurement of the network, a **filter**, answers most strongly. (How these are
+# made you will see in the next lesson.)
 # %% [markdown] slide
-# Early layers see colors and edges, later ones patterns of patterns. Nobody told them to: it pays, so they learn it.
+# Early layers answer to colors and fine lines, later ones to patterns of patterns. Nobody told them to: it pays.
 # %%
 hierarchy_figure()
 # %% [markdown]
-# The first layer looks for **colors and stripes**, the next ones for **patterns** of stripes, later ones for patterns
-# of patterns: scales, feathers, petals, cells. Nobody asked for that. It is called the **hierarchy of features**, and
-# it is the reason why a network that learned on cats and cars is of use for leaves and tissue: stripes and patterns
-# are everywhere.
+# The first layer answers to plain **colors**, and to lines so fine that their squares look grey; the next one shown to
+# **stripes** and nets; the last one to patterns of patterns, which remind of scales, feathers, cells. Nobody asked for
+# that. It is called the **hierarchy of features**, and it is the reason why a network that learned on cats and cars is
+# of use for leaves and tissue: stripes and patterns are everywhere.
 # %% [markdown]
 # ## What you have now
 #

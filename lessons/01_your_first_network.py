@@ -77,10 +77,10 @@ def judge(inputs: int, train: Pictures):
 # %% [markdown] teacher="1.1"
 # **What it is for.** 49,152 comes back in every parameter count of the day. **Typical answer.** 16,384: the colors.
 # %% [markdown]
-# One thing before: the numbers of a picture all lie above zero, and most of every picture is the same, grass green on
-# brown. So the network first takes away the **average** of the training pictures. What is left is what is special
-# about a picture, above and below zero. `Center` does that; it has nothing to learn. (In lesson 2 you will see what
-# happens without it.)
+# One thing before: the numbers of a picture all lie above zero, and pictures have much in common (on the built-in
+# leaves: green in the middle, grey-brown around it). So the network first takes away the **average** of the training
+# pictures, *all* in the figure. What is left is what is special about a picture, above and below zero. `Center` does
+# that; it has nothing to learn. (In lesson 2 you will see what happens without it.)
 # %%
 average_figure(train.x, train.y, train.names)
 # %%
@@ -149,6 +149,9 @@ def judge(parameters: int):
 coverslip.summary(network, (3, 128, 128))
 
 
+# %% [markdown]
+# A row for each layer: what it makes of a picture (*output*), and how many parameters it has. The columns
+# *multiply-adds* and *sees* are for lesson 3.
 # %% [markdown] slide
 # The smallest network: a weight for every pixel, color and class. 128 × 128 × 3 × 2 + 2 = 98,306 parameters.
 # %% [markdown]
@@ -273,19 +276,19 @@ def judge(softmax: Callable):
 #
 # ## Training
 #
-# Elsewhere you may see two calls, *compile* and *fit*. What they settle is always the same:
+# To train is one call, `coverslip.fit`. In whatever program you meet it, these things have to be settled:
 #
 # * the **loss**: how wrong an answer is. Ours is that of lesson 0, minus the logarithm of what the truth was given,
 #   also called *cross-entropy*;
 # * the **optimizer**: how the weights are changed. Ours is called *Adam*, and the **learning rate** `lr` says how far
 #   a step goes (lesson 2);
-# * the **scores** that are shown meanwhile: loss and accuracy;
+# * the **measures** that are shown meanwhile: loss and accuracy;
 # * the **batch**: the network looks at 32 pictures, then changes its weights a little; that is one **step**. Then the
-#   next 32, and so on;
+#   next 32, and so on; what remains at the end is a smaller batch, and a step too;
 # * the **epochs**: once through all pictures is one epoch. We take 25.
 #
 # In addition a fifth of the training leaves is **held out** while it learns, to watch how it does on leaves that it
-# does not learn from: that is the *validation* part. The *test* part stays in the drawer.
+# does not learn from: that is the *validation* part (`val_` in the output). The *test* part stays in the drawer.
 # %%
 history = coverslip.fit(
     network, train.x, train.y, groups=train.groups, classes=train.names, epochs=25, batch_size=32, lr=1e-4
@@ -367,7 +370,8 @@ history.plot()
 # %% [markdown]
 # ## The score
 #
-# Now open the drawer: leaves that had no part in anything so far.
+# Now open the drawer: leaves that had no part in anything so far. (*Score* here means how good the network is, not the
+# sums from above.)
 # %%
 scores = coverslip.evaluate(network, test.x, test.y, groups=test.groups, classes=test.names)
 scores
@@ -376,7 +380,8 @@ guessing = np.bincount(test.y).max() / len(test)  # always naming the class with
 print(f"guessing would be right for {guessing:.2f}")
 scores.plot()
 # %% [markdown]
-# The table shows how each class was named: rows are the truth, columns what the network said. And the bracket behind
+# The table shows how each class was named: rows are the truth, columns what the network said. In each field stands the
+# number of pictures, below it their share of the row; *n* is how many there are of the class. And the bracket behind
 # the accuracy is its interval: all true accuracies that this small test does not rule out.
 # %% [markdown] task="1.5"
 # **Task 1.5** Can you claim that this network is **better than guessing**? Look at the interval of the accuracy and
@@ -436,7 +441,8 @@ def judge(answer: str, scores: Scores):
 # And should it be nearly perfect on pictures of your own, then be suspicious: a network that cannot even see a spot
 # may have found the paper, the light or the day on which each class was photographed. Lesson 5 looks for that.
 #
-# Which ones does it get wrong? Looking at mistakes is the cheapest way there is to improve a network.
+# Which ones does it get wrong? Looking at mistakes is the cheapest way there is to improve a network. Above each
+# picture: what the network said, with which probability, and what the leaf is.
 # %%
 mistakes = np.flatnonzero(scores.probabilities.argmax(axis=1) != test.y)
 shown = mistakes[:: max(len(mistakes) // 12, 1)][:12] if len(mistakes) else np.arange(12)
@@ -448,14 +454,15 @@ figures.examples(test.x[shown], test.y[shown], test.names, predicted=scores.prob
 # as can be of a class. The result is called the **ideal image** of the class: not a real picture, but what the
 # network wants to see.
 # %% [markdown] slide
-# An ideal image shows what a network wants to see. Ours wants brown in the middle. It does not know what a spot is.
+# An ideal image shows what a network wants to see. Ours wants red in the middle. It does not know what a spot is.
 # %%
 ideal_of(network, 128, train.names)
 # %% [markdown]
-# On the built-in leaves: brown-red in the middle speaks for blight, green-blue in the middle for health, and what
-# lies further out is noise. It has found something true, that spots are brown and that leaves lie in the middle. But
-# it has **not** found spots: every place has its own weight, and a spot somewhere else is nothing it knows. It has
-# learned where *these* leaves had their spots.
+# The colors are glaring because nothing holds the picture back: each pixel goes as far as helps. On the built-in
+# leaves: red in the middle speaks for blight, green-blue in the middle for health, and further out is mostly noise. It
+# has found something true: spots are browner, which means redder, than the leaf, and leaves lie in the middle. But it
+# has **not** found spots; there is none in the picture. Every place has its own weight, and a spot somewhere else is
+# nothing it knows. It has learned where *these* leaves had their spots.
 # %% [markdown]
 # ## A hidden layer
 #
@@ -473,6 +480,8 @@ deeper = nn.Sequential(
     nn.Linear(8, classes),
 )
 coverslip.summary(deeper, (3, 128, 128))
+# %% [markdown]
+# A first try, with five epochs only:
 # %%
 first_try = coverslip.fit(
     deeper, train.x, train.y, groups=train.groups, classes=train.names, epochs=5, lr=1e-4, keep_best=False, verbose=0
@@ -480,8 +489,9 @@ first_try = coverslip.fit(
 first_try
 # %% [markdown] task="1.6"
 # **Task 1.6** Make it learn its examples: reach an accuracy of **0.97 on the pictures it learns from**, with a hidden
-# layer of **fewer than 256 units**. You may change the number of units, the epochs, the learning rate.
-# `keep_best=False` keeps the weights of the last epoch instead of those that were best on the pictures held out.
+# layer of **fewer than 256 units**. You may change the number of units, the epochs, and the learning rate (`lr=` in
+# the cell). `keep_best=False` keeps the weights of the last epoch instead of those that were best on the pictures held
+# out.
 # %% task="1.6"
 units = ...
 epochs = ...

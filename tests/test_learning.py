@@ -72,7 +72,7 @@ def test_a_tail_is_told_in_full(tail_run):
     run, _ = tail_run
     model, plan = json.loads(run.model_file.read_text()), read_toml(run.experiment_file)
     assert model["depth"] == "tail"
-    assert model["stage"] == "block5"
+    assert model["stage"] == "block6"
     assert not model["from_scratch"]
     assert plan["recipe"]["epochs"] == 3
     assert plan["recipe"]["rate"] == 5e-4
@@ -91,7 +91,7 @@ def test_only_what_is_trained_differs_from_the_pretrained_weights(tail_run):
     before = pretrained_weights(design_of(settled(api.plan(run.experiment_file)), 3))
     after = {name.removeprefix("frozen."): each for name, each in load_file(run.weights_file).items()}
     changed = {name.split(".")[0] for name, each in before.items() if not np.array_equal(each.numpy(), after[name])}
-    assert changed == {"block5", "block6", "block7", "top"}
+    assert changed == {"block6", "block7", "top"}
 
 
 def test_halves_of_validation_have_whole_groups_and_their_own_jobs(tmp_path):

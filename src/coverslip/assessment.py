@@ -75,6 +75,9 @@ def assess(predictor: Predictor, table: ImageTable, rows: list[int], predictions
     groups = table.group_codes(rows)
     scores = classification_evidence(labels, probabilities, groups, table.classes, predicted=named, positive=positive)
     found = {**scores, **judge(predictor, table, rows, probabilities, familiar)}
+    # One number has one interval: that of `coverslip.evidence.calibration.error_limits`, which says why.
+    error = found["calibration"]["report"]["ece"]["after"]
+    found["scores"]["ece"] = {key: value for key, value in error.items() if key != "likely"}
     if threshold is not None:
         curve = operating_curve(
             labels, probabilities, groups, table.classes, threshold.class_name, value=threshold.value

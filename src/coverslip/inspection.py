@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from coverslip.auditing.audit import Audit, audit_table, judge_split, with_probes
 from coverslip.auditing.findings import Finding
@@ -127,6 +128,8 @@ def write_audit(plan: Experiment, audit: Audit, folder: Run) -> None:
         "data", *zip(table.paths, audit.facts["file_hash"].to_list(), table.frame["label"].to_list(), strict=True)
     )
     facts["split_given"] = audit.split_given
+    source = relative_root(Path(plan.data.source).absolute(), folder.folder.absolute())
+    facts["given"] = {"source": source, "group": plan.data.group, "site": plan.data.site}
     folder.write_json(folder.audit_file, facts | audit.to_json())
     table.frame.write_csv(folder.table_file)
     if any(each.decision in ("fixed", "dropped") for each in audit.findings) and isinstance(table.source, Files):

@@ -106,6 +106,9 @@ def test_train_prints_the_result_with_its_interval_and_what_to_do_next(coverslip
     said = coverslip("train", leaves, "--out", "my run").done()
     assert "accuracy" in said.out and "[" in said.out and "report: my run/report.html" in said.out
     assert "coverslip predict 'my run'" in said.out
+    assert f"deeper   coverslip train {leaves} --depth tail" in said.out
+    said = coverslip("train", leaves.parent / "pictures", "--group", "(.+)_shot", "--split-seed", "1").done()
+    assert "pictures --group '(.+)_shot' --split-seed 1 --depth tail" in said.out
 
 
 def test_a_dry_run_writes_nothing(coverslip, leaves, tmp_path):

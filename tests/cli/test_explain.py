@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from PIL import Image
 
 import coverslip as package
 from coverslip import api
+from coverslip.explaining.explanation import Explanation
 from coverslip.inference.whole import whole_network
 from coverslip.runs import Explained
 
@@ -68,6 +70,14 @@ def test_the_maps_are_those_of_the_network(grids, run, tested):
     )
     mine, theirs = grids.pictures[0].heatmaps[0][-1].values, found[-1][0, 0]
     assert np.corrcoef(mine.ravel(), theirs.ravel())[0, 1] > 0.9  # the resize of another library
+
+
+def test_of_several_pictures_the_summary_says_that_it_is_an_average():
+    trust = SimpleNamespace(sentences=lambda: ["The heat lies somewhere."])
+    about = {"run": "run", "network": "cnn", "classes": ("a", "b"), "method": "grad-cam", "layer": "block2"}
+    said = Explanation(**about, pictures=[None, None], trust=trust).sentences
+    assert said[0].startswith("An average over these 2 pictures") and said[1:] == ["The heat lies somewhere."]
+    assert Explanation(**about, pictures=[None, None]).sentences == []
 
 
 def test_the_command_says_little_and_ends_with_the_page_and_the_next_step(coverslip, run, tested):

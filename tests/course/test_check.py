@@ -1,6 +1,7 @@
 """`check`: what learners are told, and that nothing they do makes it raise."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,16 @@ def test_a_network_in_place_of_a_history_is_named():
     assert fit_kinds(judge, (nn.Linear(2, 2),))[1] == (
         "That is a network (Linear); a history is wanted here, what coverslip.fit gives back."
     )
+
+
+def test_a_function_and_a_missing_answer_are_asked_for_in_words():
+    def judge(softmax: Callable, scores):
+        """A function and what it is given."""
+
+    assert fit_kinds(judge, (0.5, 1))[1] == (
+        "That is the number 0.5; a function is wanted here, its name without parentheses."
+    )
+    assert fit_kinds(judge, (len,))[1] == "This check wants 2 (softmax, scores) behind the number of the task; 1 came."
 
 
 @pytest.mark.parametrize(

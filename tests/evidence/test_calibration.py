@@ -10,7 +10,12 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from coverslip.errors import UserError
-from coverslip.evidence.calibration import calibration_report, expected_calibration_error, reliability
+from coverslip.evidence.calibration import (
+    calibration_report,
+    error_limits,
+    expected_calibration_error,
+    reliability,
+)
 from coverslip.evidence.recalibration import correct_priors, fit_temperature
 
 
@@ -144,3 +149,9 @@ def test_a_perfect_models_error_interval_reaches_zero():
         rows = softmax(scores, axis=1)
         reached += calibration_report(labels, rows, rows, None, resamples=400)["ece"]["before"]["low"] == 0
     assert reached >= 17
+
+
+def test_an_error_that_is_small_by_luck_leaves_room_for_a_much_larger_one():
+    noise = np.random.default_rng(0).normal(0, 0.1, (4000, 1))
+    low, _, high = error_limits(np.array([0.01]), noise, 0.95)
+    assert low == 0 and 0.1 < high < 0.25  # ten times the error of the data and more

@@ -53,6 +53,9 @@ def test_too_few_groups_promise_what_they_can_and_say_so():
     assert found.sensitivity["value"] == 1 and found.value == rows[labels == 1, 1].min()
     assert f"6 groups of 'rust' cannot promise 0.95 ({groups_needed(0.95)} could)" in found.note
     assert "promises 0.86" in found.note
+    labels, rows, _ = draw(36, 1, shots=1)
+    close = fit_threshold(labels, rows, None, NAMES, "rust", sensitivity=0.95).note  # 18 / 19 is 0.947...
+    assert "18 pictures of 'rust' cannot promise 0.95 (19 could)" in close and close.endswith("promises 0.947")
     alone = fit_threshold(labels[labels == 0], rows[labels == 0], None, NAMES, "rust", sensitivity=0.95)
     assert alone.value == 0.5 and "no picture of 'rust'" in alone.note and alone.sensitivity["value"] is None
 

@@ -48,6 +48,22 @@ def test_a_stranger_needs_onnxruntime_numpy_and_pillow_alone(bare, tiny_run, onn
         assert f"set: {row['set']}" in line and ("unlike" in line) == (not row["familiar"])
 
 
+def test_the_script_gives_a_file_that_is_no_picture_a_line_and_goes_on(bare, onnx_folder, phone_pictures):
+    packages, script = ["onnxruntime", "numpy", "pillow"], onnx_folder / "use_model.py"
+    first, last = sorted(phone_pictures.iterdir())[:2]
+    (phone_pictures / "notes.txt").write_text("x")
+    named = [first, phone_pictures / "notes.txt", phone_pictures / "gone.jpg", last]
+    ran = bare(packages, script, *named)
+    lines = ran.stdout.splitlines()
+    assert ran.returncode == 1 and "Traceback" not in ran.stderr and len(lines) == 4
+    assert all(line.startswith(f"{path}: ") for path, line in zip(named, lines, strict=True))
+    assert [": cannot be read: " in line for line in lines] == [False, True, True, False]
+    alone = bare(packages, script)
+    assert alone.returncode == 1 and alone.stdout == "" and "python use_model.py PICTURE..." in alone.stderr
+    code = [line for line in script.read_text().splitlines() if line.strip()]
+    assert len(code) < 40  # all that a stranger has to read
+
+
 def test_the_bare_environment_is_bare(bare, tmp_path):
     (tmp_path / "look.py").write_text(
         "import importlib\n"
@@ -76,6 +92,7 @@ def test_the_file_says_all_that_is_known_of_it_and_nothing_of_this_machine(tiny_
         content = file.read_bytes()
         assert home not in content and b"site-packages" not in content and b"exporting/" not in content, file
     page = (onnx_folder / "README.md").read_text()
+    assert "any height and width, the same for all N of a call" in page and "that of the most probable class" in page
     assert all(sentence in page for sentence in card["check"]["sentences"])
 
 
@@ -85,8 +102,12 @@ def test_int8_says_what_it_costs_on_pictures_that_are_neither_train_nor_test(tin
 
     monkeypatch.setitem(FORMATS._parts, "onnx", replace(formats()["onnx"], write=write))
     folder = export(tiny_run.folder, onnx_folder.parent / "int8", quantize="int8")
-    cost = json.loads((folder / "model.json").read_text())["check"]["sentences"][-1]
-    assert cost.startswith("accuracy ") and " in int8: " in cost and "validation part" in cost
+    card = json.loads((folder / "model.json").read_text())
+    (cost,) = [each for each in card["check"]["sentences"] if each.startswith("accuracy ")]
+    assert " in int8: " in cost and "validation part" in cost
+    warned = any("another label" in each for each in card["check"]["sentences"])
+    assert warned == (card["cost"]["another_label"] > 0.005)
+    assert "in full precision, not of this file" in (folder / "README.md").read_text()
     answer = formats()["onnx"].open(folder)(np.zeros((1, 50, 70, 3), np.uint8))
     assert abs(answer["probabilities"].sum() - 1) < 1e-5
     import onnx

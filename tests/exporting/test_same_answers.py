@@ -1,11 +1,14 @@
 """An exported file gives the model's answers: every network, any channels and depth, every format."""
 
 import json
+import runpy
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from coverslip.api.exporting import export
 from coverslip.errors import UserError
@@ -87,7 +90,7 @@ def test_the_map_in_the_file_is_the_plain_class_activation_map(tiny_run, onnx_fo
     np.testing.assert_allclose(torch.from_numpy(scores).softmax(1), answer["probabilities"], atol=1e-5)
 
 
-def test_two_classes_are_told_apart_at_the_stored_threshold(untrained, tmp_path):
+def test_two_classes_are_told_apart_at_the_stored_threshold(untrained, tmp_path, monkeypatch, capsys):
     nobody = Basis(0, 0, 0.95, False).score(None, None, "", "not measured")
     predictor = untrained("linear", classes=("healthy", "rust"))
     predictor.task = replace(predictor.task, threshold=Threshold("rust", 0.2, nobody, nobody))
@@ -98,6 +101,23 @@ def test_two_classes_are_told_apart_at_the_stored_threshold(untrained, tmp_path)
     rust = answer["probabilities"][:, 1]
     assert ((rust >= 0.2) & (rust < 0.5)).any() and (rust < 0.2).any()
     assert answer["label"].tolist() == (rust >= 0.2).astype(int).tolist()
+
+    said = "1 (rust) where its probability is at least 0.2, else 0 (healthy)"
+    card = json.loads((tmp_path / "out" / "model.json").read_text())
+    (label,) = [each["about"] for each in card["outputs"] if each["name"] == "label"]
+    assert said in label and said in (tmp_path / "out" / "README.md").read_text()
+    rows = [int(np.abs(rust - 0.35).argmin()), int(rust.argmin())]
+    for row in rows:
+        Image.fromarray(pixels[row]).save(tmp_path / f"{row}.png")
+    monkeypatch.setattr(sys, "argv", ["use_model.py", *(str(tmp_path / f"{row}.png") for row in rows)])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(tmp_path / "out" / "use_model.py"), run_name="__main__")
+    early, plain = capsys.readouterr().out.splitlines()
+    assert not ended.value.code
+    shown = float(early.partition(": rust ")[2].split()[0])
+    assert shown == pytest.approx(rust[rows[0]], abs=0.002) and " (rust is said from 0.2 up)" in early
+    assert ": healthy " in plain and "is said from" not in plain
 
 
 def test_a_file_that_answers_otherwise_is_not_kept(tiny_run, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Heat over pictures: the grid of stages and classes, the trust strip, and galleries."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -110,6 +112,12 @@ def test_the_strip_stands_under_the_grid_with_every_similarity_and_sentence():
     for word in ("similarity 0.40", "similarity 0.10", "rank correlation 0.70", "no order", "Warning: it draws edges."):
         assert word in said
     assert [line.get_label() for line in figure.axes[0].lines] == ["blurred", "random, blurred"]
+
+
+def test_a_flat_map_has_no_similarity_and_the_strip_says_why():
+    spoilt = replace(strip(), random=[("all weights", HOT, float("nan"))])
+    said = texts(heatmap_figure(PICTURE, [MapRow("rust", "said, 0.90", [HOT])], ["top\n4 x 6"], strip=spoilt))
+    assert "flat" in said and not [each for each in said if "nan" in each]
 
 
 def test_nothing_of_a_figure_lies_outside_of_it():

@@ -42,6 +42,17 @@ def test_clean_leaves_pass_with_notes_at_most(coverslip, leaves, tmp_path):
     assert (tmp_path / "audit" / "audit.html").is_file()
 
 
+def test_the_way_on_keeps_the_groups_that_were_given(coverslip, pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    group = r"([a-z_]+_leaf\d+)_shot"
+    first = coverslip("audit", pictures, "--group", group, "--quick").done()
+    assert f"next: coverslip audit {pictures} --group '{group}' --out audit" in first.out
+    second = coverslip("audit", pictures, "--group", group, "--quick", "--out", "look").done()
+    assert second.out.rstrip().endswith(f"next: coverslip train {pictures} --group '{group}'")
+    page = (tmp_path / "look" / "audit.html").read_text(encoding="utf-8")
+    assert "--group &#39;([a-z_]+_leaf" in page
+
+
 def test_one_picture_under_two_labels_stops_training_and_leaves_nothing_behind(
     coverslip, pictures, conflict, tmp_path, snapshot
 ):

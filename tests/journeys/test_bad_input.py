@@ -282,6 +282,30 @@ def test_predicting_what_is_not_there_or_no_picture(coverslip, small_run, tmp_pa
     coverslip("predict", small_run.folder, tmp_path / "nothing").refused("no picture in", "nothing")
 
 
+def test_a_file_that_is_no_picture_gets_a_row_among_pictures_that_were_named(coverslip, small_run, leaves, tmp_path):
+    first, last = sorted((leaves.parent / "pictures").rglob("*.jpg"))[:2]
+    (tmp_path / "notes.txt").write_text("x")
+    shutil.copy(last, tmp_path / "picture.txt")  # its name is what counts, as in a folder
+    named = [first, tmp_path / "notes.txt", tmp_path / "picture.txt", last]
+    said = coverslip("predict", small_run.folder, *named, "--out", "p.csv").done()
+    assert "2 could not be read" in said.err
+    rows = pl.read_csv("p.csv")
+    assert rows["path"].to_list() == [str(path) for path in named]
+    assert rows["predicted"].is_null().to_list() == [False, True, True, False]
+    assert [error and "no picture by its name" in error for error in rows["error"]] == [None, True, True, None]
+    problem, _ = coverslip("predict", small_run.folder, tmp_path).refused("no picture in")
+    assert "notes.txt" not in problem  # in a folder it is passed over
+
+
+def test_where_every_picture_counts_a_file_that_is_none_is_refused_even_among_others(leaves, tmp_path):
+    from coverslip.data.sources.loose import pictures_of
+    from coverslip.errors import UserError
+
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(UserError, match=r"notes\.txt' is no picture by its name"):
+        pictures_of([next((leaves.parent / "pictures").rglob("*.jpg")), tmp_path / "notes.txt"])
+
+
 def test_large_pictures_are_resized_a_few_at_a_time(paint, monkeypatch):
     """A chunk of 16 photographs must not lie in memory whole; how many wait together changes no pixel."""
     from coverslip.data import decoding

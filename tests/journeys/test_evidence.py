@@ -45,6 +45,12 @@ def test_sets_and_familiarity_are_calibrated_on_validation_alone(small_run):
     assert test["familiarity"]["rough"] is True  # three leaves cannot tell one in a hundred
 
 
+def test_the_calibration_error_has_one_interval_wherever_it_is_told(small_run):
+    test = json.loads(small_run.test_file.read_text())
+    told, score = test["calibration"]["report"]["ece"]["after"], test["scores"]["ece"]
+    assert score == {key: value for key, value in told.items() if key != "likely"}
+
+
 def test_refitted_on_validation_nothing_is_left_to_calibrate_with(leaves):
     run = api.train(leaves, "run", training_refit=True)
     test = json.loads(run.test_file.read_text())

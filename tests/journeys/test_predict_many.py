@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -87,8 +88,11 @@ def test_what_was_killed_goes_on_to_the_same_bytes_and_computes_nothing_twice(
     said = coverslip("predict", small_run.folder, pictures, "--out", "p.csv", "--resume").done()
     assert f"going on after {kept} of 37 pictures" in said.err and "37 pictures -> p.csv" in said.err
     assert Path("p.csv").read_bytes() == whole and len(opened) == 37 - kept
-    counts = [word.rstrip(",;") for word in said.err.rpartition("predicted:")[2].split()]
-    assert sum(int(word) for word in counts if word.isdigit()) == 37  # those of before are counted too
+    told = said.err.rpartition("predicted:")[2]
+    strangers = pl.read_csv("p.csv").filter(~pl.col("familiar")).height  # those of before are counted too
+    assert (f"{strangers} of them unlike the training pictures" in told) == (strangers > 0)
+    counts = [word.rstrip(",;") for word in re.sub(r"\d+ of them", "", told).split()]
+    assert sum(int(word) for word in counts if word.isdigit()) == 37
     assert sorted(path.name for path in Path().glob("p.csv*")) == ["p.csv"]
 
 
@@ -171,7 +175,13 @@ def test_going_on_with_another_model_a_lost_journal_or_beside_another_process_is
 def test_resume_where_nothing_was_begun_begins_and_where_all_is_done_refuses(coverslip, small_run, pictures, whole):
     coverslip("predict", small_run.folder, pictures, "--out", "p.csv", "--resume").done()
     assert Path("p.csv").read_bytes() == whole
-    coverslip("predict", small_run.folder, pictures, "--out", "p.csv", "--resume").refused("exists already")
+    resumed = "predict", small_run.folder, pictures, "--out", "p.csv", "--resume"
+    coverslip(*resumed).refused("is there and finished", "another --out")
+    coverslip(*resumed[:-1]).refused("exists already")
+    assert Path("p.csv").read_bytes() == whole
+    Path("p.csv").write_text("mine")  # no table of predictions: nothing is said of how far it came
+    coverslip(*resumed).refused("exists already")
+    assert Path("p.csv").read_text() == "mine"
 
 
 def test_a_fault_before_the_first_row_leaves_nothing(small_run, pictures, monkeypatch):
@@ -211,6 +221,8 @@ def test_standard_output_gets_the_same_rows_part_by_part(coverslip, small_run, p
     told = api.predict_to(small_run.folder, [pictures], heard)
     assert len(heard.texts) == 3 and "".join(heard.texts).encode() == whole
     assert told.pictures == 37 and told.unread == 1 and sum(told.classes.values()) == 36
+    rows = pl.read_csv(whole)
+    assert told.unfamiliar == rows.filter(~pl.col("familiar")).height and told.rule == ""  # three classes
 
 
 def test_many_pictures_leave_the_cache_of_features_alone_and_say_the_same(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from coverslip import api
@@ -91,6 +92,59 @@ def test_every_door_names_a_picture_by_the_stored_threshold(coverslip, runs, spo
     assert test["scores"]["sensitivity"]["low"] is not None and test["threshold"]["value"] == STRICT
 
 
+def test_predict_says_from_which_probability_on_a_class_is_said(coverslip, runs, spots):
+    rule = f"rust is said from a probability of {STRICT:g} up"
+    assert rule in coverslip("predict", runs[1].folder, spots, "--out", "p.csv").done().err
+    assert rule in coverslip("predict", runs[1].folder, min(spots.rglob("*.png"))).done().err
+    plain = coverslip("predict", runs[0].folder, spots, "--out", "plain.csv").done()
+    assert "is said from" not in plain.err  # there the more probable class is named
+    assert Path("p.csv").read_text().splitlines()[0] == Path("plain.csv").read_text().splitlines()[0]
+
+
+def test_the_service_says_which_threshold_names_a_picture_and_what_the_test_found_of_it(runs, spots):
+    testing = pytest.importorskip("fastapi.testclient")
+    from coverslip.serving.app import create_app
+    from coverslip.serving.server import Wishes, open_service
+
+    test, file = json.loads(runs[1].test_file.read_text()), min(spots.rglob("*.png"))
+    service = open_service(runs[1], Wishes(maps=False))
+    try:
+        client = testing.TestClient(create_app(service), base_url="http://127.0.0.1:8000")
+        model = client.get("/v1/model").json()["threshold"]
+        answered = client.post("/v1/predict", files={"files": (file.name, file.read_bytes())}).json()
+    finally:
+        service.close()
+    assert model["measured_on"] == "test" and model["value"] == STRICT
+    for side in ("sensitivity", "specificity"):
+        assert {key: model[side][key] for key in ("value", "low", "high", "images")} == {
+            key: test["scores"][side][key] for key in ("value", "low", "high", "images")
+        }
+    assert answered["threshold"] == {"class_name": "rust", "value": STRICT}
+
+
+@pytest.mark.parametrize(("chosen", "measured"), [("value", "validation"), ("sensitivity", "fit")])
+@pytest.mark.parametrize("left", ["untested", "another threshold", "no such scores"])
+def test_without_a_test_of_the_threshold_its_own_pictures_are_shown_and_said_to_be_so(
+    runs, tmp_path, chosen, measured, left
+):
+    pytest.importorskip("pydantic")
+    from coverslip.serving.card import model_card
+    from coverslip.serving.limits import Limits
+
+    run = Run(shutil.copytree(runs[1].folder, tmp_path / "run"))
+    model, test = json.loads(run.model_file.read_text()), json.loads(run.test_file.read_text())
+    model["threshold"]["chosen"] = chosen
+    run.model_file.write_text(json.dumps(model))
+    if left == "another threshold":
+        test["threshold"]["value"] = 0.5
+    elif left == "no such scores":
+        del test["scores"]["specificity"]
+    run.test_file.write_text(json.dumps({} if left == "untested" else test))
+    shown = model_card(api.load(run.folder), run, Limits(), maps=False, examples=False, warnings=[]).threshold
+    assert shown.measured_on == measured
+    assert shown.sensitivity.value == model["threshold"]["sensitivity"]["value"]
+
+
 def test_two_thresholds_of_one_model_are_compared_by_what_they_named(runs):
     found = api.compare([run.folder for run in runs])["result"]
     right = [
@@ -106,6 +160,12 @@ def test_the_map_is_that_of_the_class_that_is_named(runs, spots):
     moved = rows.filter((pl.col("p:rust") >= 0.5) & (pl.col("p:rust") < STRICT))["path"][0]
     shown = api.explain(runs[1].folder, [moved], "explained", trust=False)
     assert shown.pictures[0].predicted == "healthy" and shown.pictures[0].roles[0].endswith("said")
+    limit = f"rust only from {STRICT:g} up"  # healthy is the less probable one, so the threshold is named beside it
+    assert shown.pictures[0].decided == limit and f" ({limit})" in shown.pictures[0].verdict
+    assert any(limit in text.get_text() for text in shown.pictures[0].figure.findobj(Text))
+    plain = rows.filter(pl.col("p:healthy") >= 0.5)["path"][0]
+    sure = api.explain(runs[1].folder, [plain], "sure", trust=False).pictures[0]
+    assert sure.decided == "" and "only from" not in sure.verdict
 
 
 def test_a_bundle_from_before_there_were_thresholds_names_the_most_probable(runs, spots, tmp_path):

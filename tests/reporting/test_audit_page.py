@@ -139,10 +139,33 @@ def test_names_full_of_markup_are_shown_and_never_obeyed(html: str) -> None:
 
 
 def test_nothing_found_is_said_as_calmly_as_it_is(tmp_path: Path) -> None:
-    text = read(write_fake_audit(tmp_path / "audit", labels=LABELS)).text
+    text = read(write_fake_audit(tmp_path / "audit", labels=LABELS, shortcuts=[probe("border", 0.3)])).text
     assert "Nothing found that would mislead a result." in text and "nothing was found" in text
-    assert text.count("Not run") == 2  # shortcuts and price
+    assert text.count("Not run") == 1  # the price
     assert "propose any" in text
+
+
+def test_what_was_not_looked_for_is_not_said_to_be_found_well_and_the_command_looks(tmp_path: Path) -> None:
+    text = read(write_fake_audit(tmp_path / "audit", labels=LABELS)).text
+    assert "Nothing found that would" not in text
+    assert "Nothing found in the files, labels, copies, groups and split that would mislead a result." in text
+    assert "This asks it: coverslip audit leaves" in text
+    assert text.count("Not run") == 2 and "it needs groups" in text  # shortcuts and price
+    groups = {"by": "column leaf", "count": 3, "sizes": None, "proposals": []}
+    given = {"source": "../leaves", "group": "leaf no", "site": ""}
+    text = read(write_fake_audit(tmp_path / "grouped", labels=LABELS, groups=groups, given=given)).text
+    assert "This asks it: coverslip audit leaves --group 'leaf no'" in text
+    assert "nobody asked for it" in text and "it needs groups" not in text
+
+
+def test_the_way_on_names_the_pictures_as_they_are_typed_and_their_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"source": "../data/leaves", "group": "shots:6", "site": "camera"}
+    folder = write_fake_audit(tmp_path / "look", root="../data/leaves", labels=LABELS, given=given)
+    assert "coverslip train leaves --group shots:6 --site camera" in read(folder).text
+    monkeypatch.chdir(tmp_path)
+    assert "coverslip train data/leaves --group shots:6 --site camera" in read(folder).text
 
 
 @pytest.mark.parametrize("empty", [{}, {"groups": None, "distributions": None, "classes": None, "sizes": None}])
@@ -223,6 +246,9 @@ def test_the_way_on_from_clean_pictures_names_the_proposed_groups_first() -> Non
     assert [command for _, command in ways] == [r"coverslip train leaves --group '(.+) \d'", "coverslip train leaves"]
     ways = next_commands({"findings": [], "groups": {"by": "column leaf", "proposals": [PROPOSAL]}}, "leaves")
     assert [command for _, command in ways] == ["coverslip train leaves"]
+    given = {"source": "../leaves", "group": "shots:6", "site": ""}
+    ways = next_commands({"findings": [finding("no-split", "blocks")], "given": given}, "leaves")
+    assert [command for _, command in ways] == ["coverslip audit leaves --group shots:6"]
 
 
 def test_what_was_decided_is_counted_apart() -> None:
@@ -267,7 +293,10 @@ def test_a_report_says_nothing_twice_and_keeps_to_what_was_looked_for(run: Path)
     assert "No search for such shortcuts" not in text
     audit = json.loads((run / "audit.json").read_text(encoding="utf-8"))
     (run / "audit.json").write_text(json.dumps(audit | {"shortcuts": None}), encoding="utf-8")
-    assert "No search for such shortcuts" in Page(write_report(run).read_text(encoding="utf-8")).text
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "No search for such shortcuts" in text and "This asks it: coverslip audit experiment.toml" in text
+    (run / "audit.json").write_text(json.dumps(audit | {"shortcuts": None, "findings": []}), encoding="utf-8")
+    assert "Nothing found in the files, labels, copies, groups and split that would mislead" in audit_part(run).text
 
 
 def test_the_report_of_an_older_run_says_that_nobody_looked(tmp_path: Path) -> None:

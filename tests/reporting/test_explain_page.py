@@ -95,6 +95,11 @@ def test_one_picture_stands_in_the_headline_with_what_it_is(tmp_path):
     text = Page(write_explain_page(there.folder).read_text(encoding="utf-8")).text
     assert f"with 0.91, but it is {NAMES[0]}" in text
     assert "The whole test part" not in text and "0.71 of the heat" not in text  # that is in its figure
+    content = json.loads(there.numbers_file.read_text(encoding="utf-8"))
+    content["pictures"][0] |= {"confidence": 0.04, "decided": "from 0.03 up"}
+    there.numbers_file.write_text(json.dumps(content), encoding="utf-8")
+    text = Page(write_explain_page(there.folder).read_text(encoding="utf-8")).text
+    assert text.count("with 0.04 (from 0.03 up)") == 2  # in the headline, and under its figure
 
 
 def test_a_page_that_is_full_names_the_file_of_what_it_leaves_out(tmp_path, monkeypatch):
@@ -124,7 +129,7 @@ def test_the_report_shows_examples_and_every_confident_mistake_where_somebody_lo
     run = Run(tmp_path / "run")
     write_fake_run(run.folder)
     before = Page(write_report(run.folder).read_text(encoding="utf-8")).text
-    assert "Nobody has looked yet" in before and "coverslip explain run --test" in before
+    assert "Nobody has looked yet" in before and "coverslip explain . --test" in before
     write_fake_explanation(run.explained_test_folder)
     html = write_report(run.folder).read_text(encoding="utf-8")
     need_offline(html)

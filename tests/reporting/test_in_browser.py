@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from coverslip.reporting import write_report
+from coverslip.reporting.explain_page import write_explain_page
 
 from .fake_run import NAMES, write_fake_run
+from .test_explain_page import write_fake_explanation
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -198,4 +200,25 @@ def test_every_picture_in_a_report_can_be_drawn_and_nothing_stands_out_of_a_narr
     told = browser.tell(f"Promise.all([...document.images].map(each => {drawn}))")
     assert told and all(told)
     assert browser.tell("document.documentElement.scrollWidth") <= 420
+    browser.ask("Emulation.clearDeviceMetricsOverride")
+
+
+def test_on_a_phone_a_column_of_sentences_is_not_broken_at_every_word(browser, run):
+    browser.ask("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=False)
+    browser.open(run / "report.html")
+    assert browser.tell("document.querySelector('#scores td.small').clientWidth") >= 200
+    browser.ask("Emulation.clearDeviceMetricsOverride")
+
+
+def test_a_figure_of_maps_fits_the_page_and_is_shown_in_full_size_where_that_is_asked_for(browser, tmp_path):
+    there = write_fake_explanation(tmp_path / "e", test=False)  # its figure is 576 pixels wide
+    write_explain_page(there.folder)
+    browser.ask("Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1, mobile=False)
+    browser.open(there.page_file)
+    wide = "document.querySelector('.plate.map img').clientWidth"
+    assert browser.tell(wide) < 420
+    browser.click(".plate.map + button")
+    assert browser.tell(wide) == 576
+    browser.click(".plate.map + button")
+    assert browser.tell(wide) < 420 and not browser.errors()
     browser.ask("Emulation.clearDeviceMetricsOverride")

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from coverslip.reporting import write_report
+from coverslip.reporting.checklist import checklist
 from coverslip.reporting.methods import evaluation_sentence, methods_paragraphs
 from coverslip.reporting.run_card import run_card
 from coverslip.reporting.run_files import read_run
 
-from .fake_run import NAMES, write_fake_run
+from .fake_run import NAMES, score, write_fake_run
+from .page import Page
 
 MODEL = {
     "network": "lite0",
@@ -106,3 +109,25 @@ def test_the_run_card_has_seeds_weights_and_seconds(run: Path) -> None:
     card = dict(run_card(read_run(run)))
     assert card["Seeds"] == "split 1, training 1" and card["Frozen weights, by content"] == "39f1d5a4"
     assert card["Seconds, all stages"] == "20.7"
+
+
+@pytest.mark.parametrize("side", ["sensitivity", "specificity"])
+def test_a_share_that_could_not_be_kept_is_nowhere_said_to_be(tmp_path: Path, side: str) -> None:
+    run = write_fake_run(tmp_path / "two", names=NAMES[:2], pictures=False)
+    found = {"class_name": NAMES[0], "value": 0.243, "chosen": side, "asked": 0.95, "why": "", "curve": {}}
+    found |= {"sensitivity": score(1.0, 18, 18), "specificity": score(0.5, 18, 18), "calibrated_on": None}
+
+    def told(**more: object) -> list[str]:
+        change(run, threshold=found | more)
+        page = Page(write_report(run).read_text("utf-8")).text
+        output = next(item.answer for item in checklist(read_run(run)) if item.key == "output")
+        return [text(run), output, page]
+
+    kept = f"so that a {side} of 0.95 is kept"
+    assert all(kept in each for each in told(note=""))
+    own, done = (NAMES[0], "all of them are named") if side == "sensitivity" else (NAMES[1], "none of them is named")
+    said = f" {side} of 0.95 was asked for, which takes 19 validation groups of {own}; the 18 there are can promise "
+    for each in told(note="18 groups cannot promise 0.95"):
+        assert f"{said}0.947, so it was set where {done} {NAMES[0]}" in each and "is kept" not in each
+    none = told(note="no picture", **{side: score(None, 0, 0)})
+    assert all(f"no validation picture of {own} was there, so it is 0.243" in each for each in none)

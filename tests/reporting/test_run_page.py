@@ -211,6 +211,25 @@ def test_a_report_does_not_tell_where_its_sender_keeps_things(html: str, templat
     assert str(template) not in html and template.name not in html
 
 
+def test_commands_name_the_run_as_it_is_typed_or_as_its_own_folder_sees_it(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> str:
+        return Page(write_report(run).read_text(encoding="utf-8")).text
+
+    elsewhere = said()
+    for command in ("explain . --test", "train small-1/experiment.toml", "report . Called in the run’s own folder"):
+        assert f"coverslip {command}" in elsewhere, command
+    assert "Beside that folder, this makes the run again" in elsewhere
+    monkeypatch.chdir(tmp_path)
+    here = said()
+    for command in ("explain small-1 --test", "train small-1/experiment.toml", "report small-1 Called from where"):
+        assert f"coverslip {command}" in here, command
+    assert "If the run’s folder was moved since" in here and str(tmp_path) not in here
+    monkeypatch.chdir(run)
+    assert "coverslip explain . --test" in said()
+
+
 def test_a_hundred_classes_still_make_a_page(tmp_path: Path) -> None:
     names = [f"Species number {index}" for index in range(100)]
     listing = [(f"{name}/{i}.png", name, f"{name} {i}") for name in names for i in range(6)]

@@ -60,7 +60,8 @@ TWO = {
         "class_name": "OSCC",
         "value": 0.372,
         "sensitivity": {"value": 0.932, "low": 0.862, "high": 0.968, "level": 0.95, "images": 63, "groups": 63},
-        "specificity": {"value": 0.871, "low": 0.782, "high": 0.928, "level": 0.95, "images": 63, "groups": 63},
+        "specificity": {"value": 0.871, "low": 0.782, "high": 0.928, "level": 0.95, "images": 62, "groups": 62},
+        "measured_on": "test",
     },
 }
 TRUST = (
@@ -209,7 +210,8 @@ class Handler(BaseHTTPRequestHandler):
         answers = [fake.answer(name, content, explain) for name, content in files]
         if len(answers) == 1 and answers[0]["error"]:
             return self.reply(415, said(answers[0]["error"], "Send a JPEG, PNG, TIFF, BMP or WebP."))
-        return self.reply(200, {"model": fake.model["name"], "pictures": answers})
+        limit = fake.model["threshold"] and {key: fake.model["threshold"][key] for key in ("class_name", "value")}
+        return self.reply(200, {"model": fake.model["name"], "threshold": limit, "pictures": answers})
 
     def allowed(self) -> bool:
         return not self.owner.token or self.headers["Authorization"] == f"Bearer {self.owner.token}"

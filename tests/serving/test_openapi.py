@@ -20,7 +20,12 @@ def test_the_description_has_examples_and_every_failure(description):
     assert {"200", "401", "403", "413", "415", "422", "429", "503"} <= set(said)
     example = said["200"]["content"]["application/json"]["example"]
     assert example["pictures"][0]["label"] == "rust" and "p:rust" in said["200"]["content"]["text/csv"]["example"]
-    properties = description["components"]["schemas"]["Answer"]["properties"]
+    assert "threshold" not in example  # three classes: FastAPI leaves out what is null
+    schemas = description["components"]["schemas"]
+    assert "class_name" in schemas["Predictions"]["properties"]["threshold"]["description"]
+    assert set(schemas["NamedFrom"]["properties"]) == {"class_name", "value"}
+    assert set(schemas["Operating"]["properties"]) >= {"class_name", "value", "sensitivity", "measured_on"}
+    properties = schemas["Answer"]["properties"]
     assert {"set", "map", "familiar", "unfamiliarity", "nearest", "error"} <= set(properties)
 
 

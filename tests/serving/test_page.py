@@ -333,12 +333,42 @@ def test_two_classes_say_where_the_limit_lies_and_what_it_did(browser):
         page.goto(fake.address)
         page.wait_for_selector("body.ready")
         assert "Names a picture as Normal or OSCC." in page.inner_text("#lead")
-        assert "found a share of 0.93 [0.86, 0.97] of those that are (sensitivity)" in page.inner_text("#about")
+        panel = page.inner_text("#about")
+        assert "In its test it found a share of 0.93 [0.86, 0.97] of those that are (sensitivity)" in panel
+        assert "left 0.87 [0.78, 0.93] of the others alone (specificity), on 63 and 62 pictures." in panel
         drop(page, [leaf("slide.jpg")])
         page.wait_for_selector("#strength")
         assert "OSCC is said from a probability of 0.372 up; here it is 0.110, so Normal is said." in page.inner_text(
             "#answer"
         )
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        ("fit", ["On the very pictures that it was set with, it found a share", "Expect less of new pictures"]),
+        ("validation", ["On validation pictures, which trained nothing,", "The test has no such numbers"]),
+        (None, ["What that finds was not measured."]),
+    ],
+)
+def test_on_which_pictures_a_threshold_was_measured_is_said(browser, measured, words):
+    threshold = {**TWO["threshold"], "measured_on": measured}
+    with Fake(model={**TWO, "threshold": threshold}) as fake, tab(browser) as page:
+        page.goto(fake.address)
+        page.wait_for_selector("body.ready")
+        panel = page.inner_text("#about")
+        assert all(each in panel for each in words) and "In its test" not in panel
+
+
+def test_of_a_strange_picture_of_two_classes_nothing_false_is_said(browser):
+    with Fake(model=TWO) as fake, tab(browser) as page:
+        page.goto(fake.address)
+        page.wait_for_selector("body.ready")
+        drop(page, [leaf("strange.jpg")])
+        page.wait_for_selector("#strength")
+        told = page.inner_text("#answer")
+        assert "I name one of my classes whatever a picture shows" in told and "may mean nothing" in told
+        assert "least unlike" not in told and "OSCC is said from a probability of 0.372 up" in told
 
 
 def test_a_name_from_outside_never_becomes_code(browser):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ import polars as pl
 
 from coverslip import __version__
 from coverslip.api.use import load
+from coverslip.data.files import is_picture
 from coverslip.data.image import Pixels
-from coverslip.data.sources.loose import LoosePictures, find_pictures
+from coverslip.data.sources.loose import KINDS, NO_PICTURE, LoosePictures, find_pictures
 from coverslip.data.sources.source import Files
-from coverslip.errors import StoppedError
+from coverslip.errors import StoppedError, UserError
+from coverslip.evidence.threshold import DEFAULT
 from coverslip.inference import predictor
 from coverslip.inference.growing import GrowingFile, growing, refuse_existing
 from coverslip.inference.predictor import Predictor
@@ -25,15 +28,27 @@ from coverslip.runs import Run
 from coverslip.storage import digest, digest_of_files
 
 DECIMALS = 6
+HEAD = b"path,label,group,predicted,confidence,"  # how every table of predictions begins
 
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What a call of `predict_to` came to: pictures, how many of each class, how many could not be read."""
+    """What a call of `predict_to` came to.
+
+    Attributes:
+        pictures: rows that were written.
+        classes: how many were named as each.
+        unread: how many could not be read.
+        unfamiliar: how many are unlike the training pictures.
+        rule: from which probability on a picture is named as the class that is looked for, in words; empty where the
+            most probable class is named.
+    """
 
     pictures: int
     classes: dict[str, int]
     unread: int
+    unfamiliar: int = 0
+    rule: str = ""
 
 
 def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progress = SILENT) -> pl.DataFrame:
@@ -41,7 +56,7 @@ def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progre
 
     Args:
         folder: the run.
-        paths: files and folders.
+        paths: files and folders. A file that is no picture by its name gets a row that says so, beside pictures.
         progress: told of the stage.
 
     Returns:
@@ -59,7 +74,7 @@ def predict_in_parts(
     >>> for rows in predict_in_parts("runs/leaves-1", ["pictures"]):            # doctest: +SKIP
     ...     print(rows.filter(~pl.col("familiar"))["path"].to_list())
     """
-    found = find_pictures(paths)
+    found = find_pictures(paths, others=True)
     return (rows for rows, _ in _rows(load(folder), found, _Stamping(found.root), progress))
 
 
@@ -87,18 +102,21 @@ def predict_to(
         StoppedError: Ctrl+C, with the way to go on.
     """
     if isinstance(out, str | Path):
+        if resume:
+            _refuse_finished(Path(out))
         refuse_existing(Path(out))
-    found, model = find_pictures(paths), load(folder)
+    found, model = find_pictures(paths, others=True), load(folder)
     for note in model.notes:
         progress.note(f"note: {note}")
-    source, counts = _Stamping(found.root), Counter[str | None]()
+    source, counts, unfamiliar = _Stamping(found.root), Counter[str | None](), 0
     if not isinstance(out, str | Path):
         with _going_on(counts.total, len(found.paths), "with --out FILE, --resume goes on where it was stopped"):
             for rows, _ in _rows(model, found, source, progress):
                 out.write(_csv(rows, header=not counts.total()))
                 out.flush()
                 counts.update(rows["predicted"].to_list())
-        return _predicted(counts)
+                unfamiliar += _unfamiliar(rows)
+        return _predicted(model, counts, unfamiliar)
     run = Run.open(folder)
     key = digest(digest_of_files(run.model_file, run.weights_file), model.extractor.weights)
     made_by = {"model": key, "version of coverslip": __version__}
@@ -107,12 +125,14 @@ def predict_to(
             _go_on(file, found, source, progress)
         with _going_on(lambda: file.rows, len(found.paths), "run the same command with --resume to go on"):
             for rows, made_of in _rows(model, found, source, progress, skip=file.rows):
-                told = dict(Counter(str(name or "") for name in rows["predicted"]))  # no class has an empty name
+                named = dict(Counter(str(name or "") for name in rows["predicted"]))  # no class has an empty name
+                told = {"named": named, "unfamiliar": _unfamiliar(rows)}
                 file.add(_csv(rows, header=file.rows == 0), rows.height, made_of, told)
         file.finish()
         for note in file.notes:
-            counts.update({name or None: count for name, count in note.items()})
-    return _predicted(counts)
+            counts.update({name or None: count for name, count in note["named"].items()})
+            unfamiliar += note["unfamiliar"]
+    return _predicted(model, counts, unfamiliar)
 
 
 @contextmanager
@@ -125,9 +145,36 @@ def _going_on(done: Callable[[], int], total: int, how: str) -> Iterator[None]:
         raise StoppedError(f"interrupted; {done():,} of {total:,} pictures are done", fix) from None
 
 
-def _predicted(counts: Counter[str | None]) -> Predicted:
+def _refuse_finished(out: Path) -> None:
+    """A table that is whole has nothing left to go on with; which model and pictures it is of, it does not say.
+
+    Raises:
+        UserError: it is there.
+    """
+    if not out.is_file() or GrowingFile(out).partial.exists():
+        return
+    try:
+        with out.open("rb") as file:
+            finished = file.read(len(HEAD)) == HEAD
+    except OSError:
+        return
+    if finished:
+        raise UserError(
+            f"{str(out)!r} is there and finished: nothing is left to go on with",
+            "use it as it is; to predict again, choose another --out, or remove it first",
+        )
+
+
+def _predicted(model: Predictor, counts: Counter[str | None], unfamiliar: int) -> Predicted:
     classes = {name: count for name, count in counts.most_common() if name is not None}
-    return Predicted(counts.total(), classes, counts[None])
+    threshold, rule = model.threshold, ""
+    if threshold is not None and threshold.chosen != DEFAULT:
+        rule = f"{threshold.class_name} is said from a probability of {threshold.value:.3g} up"
+    return Predicted(counts.total(), classes, counts[None], unfamiliar, rule)
+
+
+def _unfamiliar(rows: pl.DataFrame) -> int:
+    return int((~rows["familiar"]).sum() or 0)  # it is null where nobody knows
 
 
 def _rows(
@@ -169,7 +216,10 @@ def _csv(rows: pl.DataFrame, *, header: bool) -> str:
 
 
 class _Stamping(Files):
-    """Files that note size and time of each *before* it is read, so that a later change cannot go unseen."""
+    """Files that note size and time of each *before* it is read, so that a later change cannot go unseen.
+
+    What is no picture by its name is not opened.
+    """
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -178,4 +228,6 @@ class _Stamping(Files):
     def read(self, path: str) -> bytes | Pixels:  # type: ignore[override]
         """See `Source.read`."""
         self.stamps[path] = self.stamp(path)
+        if not is_picture(path.rpartition("/")[2]):
+            raise OSError(errno.EINVAL, f"{NO_PICTURE}; only {KINDS} files are read")
         return super().read(path)

@@ -153,7 +153,8 @@ def with_probes(audit: Audit, probes: Sequence[Probe], price: Price | None, acce
             severity="warns" if probe.verdict == "warns" else "notes",
             title=f"the label can be told without the subject, by {probe.title[:1].lower()}{probe.title[1:]}",
             meaning=probe.says,
-            remedy="Look at pictures of each class side by side; what was mended, audit again.",
+            remedy="Put pictures of each class side by side and look for what else differs between the classes. "
+            "If you change the pictures, audit them again.",
         )
         for probe in probes
         if probe.verdict != "silent"

@@ -13,6 +13,7 @@ from coverslip.cli.terminal import quoted
 if TYPE_CHECKING:
     from coverslip.auditing.audit import Audit
     from coverslip.runs import Run
+    from coverslip.settings import Experiment
 
 BLOCKED = 1
 
@@ -51,7 +52,7 @@ def audit(
     there = None if out is None else Run(out)
     if there is not None:
         typer.echo(f"page: {there.audit_page_file}")
-    typer.echo(f"next: {_following(found, source, there)}")
+    typer.echo(f"next: {_following(found, _named(source, plan), there)}")
     if found.blocking:
         raise typer.Exit(BLOCKED)
 
@@ -87,13 +88,19 @@ def _print(found: Audit) -> None:
         console.print(f"price of a leak: {found.price.says}", markup=False, soft_wrap=True)
 
 
-def _following(found: Audit, source: Path, there: Run | None) -> str:
+def _named(source: Path, plan: Experiment) -> str:
+    """The pictures with their groups and sites, as the next command has to name them."""
+    given = {"group": plan.data.group, "site": plan.data.site} if source.suffix.lower() != ".toml" else {}
+    return quoted(source) + "".join(f" --{name} {quoted(value)}" for name, value in given.items() if value)
+
+
+def _following(found: Audit, named: str, there: Run | None) -> str:
     if there is None:
-        return f"coverslip audit {quoted(source)} --out audit, to look at the pictures concerned"
+        return f"coverslip audit {named} --out audit, to look at the pictures concerned"
     if there.corrected_file.is_file():
         return f"coverslip train {quoted(there.corrected_file)}"
     if found.blocking:
-        return f"coverslip train {quoted(source)} --fix (or --drop NAME, --accept NAME)"
+        return f"coverslip train {named} --fix (or --drop NAME, --accept NAME)"
     if found.table.grouped_by is None and there.proposed_file.is_file():
         return f"coverslip train {quoted(there.proposed_file)}, which has the proposed groups, if they are right"
-    return f"coverslip train {quoted(source)}"
+    return f"coverslip train {named}"

@@ -34,5 +34,8 @@ def predict(
     shown = ", ".join(f"{name} {count:,}" for name, count in list(found.classes.items())[:8])
     progress.note(
         f"predicted: {shown or 'nothing'}"
+        + (f"; {found.unfamiliar:,} of them unlike the training pictures (column familiar)" if found.unfamiliar else "")
         + (f"; {found.unread:,} could not be read (column error)" if found.unread else "")
     )
+    if found.rule:
+        progress.note(found.rule)

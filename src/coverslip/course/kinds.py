@@ -18,6 +18,7 @@ NAMES = {  # by class name, so that nothing heavy is imported to name a thing
     "Figure": ("a figure", ""),
     "DataFrame": ("a table", ""),
     "Run": ("a run", ""),
+    "Callable": ("a function, its name without parentheses", ""),
 }
 
 
@@ -48,7 +49,8 @@ def fit_kinds(judge: Callable[..., Any], answers: tuple[Any, ...]) -> tuple[list
         bound = signature.bind(*answers)
     except TypeError:
         wanted = ", ".join(signature.parameters)
-        return [], f"Of the answers ({len(answers)} given), so many are wanted: {len(signature.parameters)} ({wanted})."
+        count = len(signature.parameters)
+        return [], f"This check wants {count} ({wanted}) behind the number of the task; {len(answers)} came."
     hints = typing.get_type_hints(judge)
     fitted: list[Any] = []
     for name, answer in zip(bound.signature.parameters, answers, strict=False):

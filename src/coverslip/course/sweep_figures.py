@@ -49,10 +49,10 @@ def draw_scores(name: str, points: Sequence[SweepPoint], chance: float) -> Figur
             color=BLUE,
             marker="s",
             markerfacecolor=CARD,
-            linestyle=DASHES[1],
             label="learned from",
         )
-        ax.plot(there, [score_value(each) for each in other], color=VERMILION, marker="o", label="held out, 95 %")
+        held = [score_value(each) for each in other]
+        ax.plot(there, held, color=VERMILION, marker="o", linestyle=DASHES[1], label="held out, 95 %")
         for place, score in zip(there, other, strict=True):
             if score is not None and score["low"] is not None and score["high"] is not None:
                 ax.plot([place] * 2, [score["low"], score["high"]], color=VERMILION, linewidth=3.2, alpha=0.4)
@@ -130,8 +130,8 @@ def _draw_lines(ax: Axes, frame: pl.DataFrame, top: float) -> None:
     """Train and validation, and the epoch at which the latter was lowest; what is above the axis stays at its edge."""
     epochs = frame["epoch"].to_list()
     looks: dict[str, dict[str, Any]] = {
-        "train": {"color": BLUE, "linestyle": DASHES[1], "label": "learned from"},
-        "validation": {"color": VERMILION, "linestyle": "-", "label": "held out"},
+        "train": {"color": BLUE, "linestyle": DASHES[0], "label": "learned from"},
+        "validation": {"color": VERMILION, "linestyle": DASHES[1], "label": "held out"},
     }
     for part, look in looks.items():
         losses = [top if each is None else min(each, top) for each in frame[f"{part}_loss"].to_list()]
@@ -139,6 +139,6 @@ def _draw_lines(ax: Axes, frame: pl.DataFrame, top: float) -> None:
     held = [math.inf if each is None else each for each in frame["validation_loss"].to_list()]
     lowest = held.index(min(held))
     if held[lowest] > top:
-        ax.text(0.5, 0.8, "above the axis", transform=ax.transAxes, ha="center", color=MUTED, fontsize=8)
+        ax.text(0.5, 0.3, "above the axis", transform=ax.transAxes, ha="center", color=MUTED, fontsize=8)
     else:
         ax.plot([epochs[lowest]], [held[lowest]], "o", markersize=7, markerfacecolor="none", markeredgecolor=ACCENT)

@@ -158,7 +158,8 @@ def error_limits(seen: FloatArray, noise: FloatArray, level: float) -> tuple[flo
         low, likely (median), high; not under 0.
     """
     error = float(np.abs(seen).sum())
-    sizes = np.linspace(0, 4, 81)
+    # An error that is small by luck is compatible with one many times as large.
+    sizes = np.concatenate([np.linspace(0, 4, 81), np.geomspace(4.2, 60, 60)])
     smaller = np.array([(np.abs(size * seen + noise).sum(axis=1) <= error + 1e-12).mean() for size in sizes])
     tail = (1 - level) / 2
     low, likely, high = (float(sizes[smaller >= share].max(initial=0.0)) * error for share in (1 - tail, 0.5, tail))

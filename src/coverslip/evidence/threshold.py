@@ -147,7 +147,7 @@ def fit_threshold(
 
     A sensitivity that is asked for is kept as the coverage of sets is: a picture of the positive class from a new group
     is named so with that probability at least, each group counting once. Too few groups cannot promise it: then the
-    threshold is the lowest at which all of their pictures are found, and ``note`` says so. Likewise a specificity. The
+    threshold is the highest at which all of their pictures are found, and ``note`` says so. Likewise a specificity. The
     balanced one has the largest sum of both; of many it is the nearest to 0.5.
 
     Args:
@@ -256,11 +256,21 @@ def _keeping(scores: FloatArray, groups: Labels, share: float, name: str, unit: 
     limit = group_quantile(scores, groups, share)
     if limit is not None:
         return limit, ""
-    kept = number / (number + 1)
     note = (
         f"{number} {unit if number != 1 else unit[:-1]} of {name!r} cannot promise {share:g} ({groups_needed(share)} "
     )
-    return float(scores.max()), f"{note}could); the threshold is one that promises {kept:.2f}"
+    return float(scores.max()), f"{note}could); the threshold is one that promises {promised_text(number, share)}"
+
+
+def promised_text(groups: int, asked: float) -> str:
+    """The share that so few groups can promise, with as many digits as tell it from the one that was asked for.
+
+    >>> promised_text(6, 0.95), promised_text(18, 0.95)
+    ('0.86', '0.947')
+    """
+    kept = groups / (groups + 1)
+    texts = (f"{kept:.{digits}f}" for digits in range(2, 10))
+    return next((text for text in texts if float(text) < asked), f"{kept:g}")
 
 
 def _balanced(said: FloatArray, own: NDArray[np.bool_], groups: Labels) -> float:

@@ -64,7 +64,10 @@ class Explanation:
             return list(self.pictures[0].sentences)
         if self.review is not None:
             return self.review.sentences
-        return [] if self.trust is None else self.trust.sentences()
+        if self.trust is None:
+            return []
+        average = f"An average over these {len(self.pictures):,} pictures; what was found of each is under its maps."
+        return [average, *self.trust.sentences()]
 
     def shown(self) -> Iterator[tuple[str, str, Figure]]:
         """Title, caption and figure of everything, in order."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from coverslip.evidence.threshold import MIDDLE, Threshold
 from coverslip.explaining.methods import Method
 from coverslip.explaining.subjects import Subjects
 from coverslip.explaining.trusting import about_one, ask_trust, trust_of, trust_strip
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 ROWS = 3  # classes of a grid, where none is asked for
 MOST_COLUMNS = 10  # of a figure; further stages are in the arrays
+UNDER = 40  # letters that fit under the picture
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class ExplainedPicture:
         trust: of the map of the last column for one class; None where it was not asked.
         sentences: what was found of it.
         figure: all of it.
+        decided: what the threshold did, where it named the less probable of two classes: "from 0.03 up"; else empty.
     """
 
     name: str
@@ -60,12 +63,14 @@ class ExplainedPicture:
     trust: Trust | None
     sentences: tuple[str, ...]
     figure: Figure
+    decided: str = ""
 
     @property
     def verdict(self) -> str:
         """What the model said of it, and whether that is right, in one line."""
+        limit = f" ({self.decided})" if self.decided else ""
         right = "" if self.label is None else " (right)" if self.label == self.predicted else f" (is {self.label})"
-        return f"{self.predicted} {self.confidence:.2f}{right}{', trained on it' if self.seen else ''}"
+        return f"{self.predicted} {self.confidence:.2f}{limit}{right}{', trained on it' if self.seen else ''}"
 
 
 def explain_pictures(
@@ -140,6 +145,7 @@ def explain_pictures(
             trust=alone,
             sentences=() if alone is None else tuple(about_one(alone)),
             figure=None,  # type: ignore[arg-type]  # drawn from the rest, at once
+            decided=what_decided(predictor.threshold, names[best], float(probabilities[place, best])),
         )
         shown = subjects.shown(predictor, place)
         beside = [
@@ -174,6 +180,20 @@ def choose_rows(
     return [*rows, *((number, "next") for number in rest[: wanted - len(rows)])]
 
 
+def what_decided(threshold: Threshold | None, named: str, probability: float) -> str:
+    """What the threshold did where the class that it named is the less probable one; else nothing.
+
+    >>> from coverslip.evidence.basis import Basis
+    >>> nobody = Basis(0, 0, 0.95, False).score(None, None, "", "not measured")
+    >>> early, late = (Threshold("rust", value, nobody, nobody) for value in (0.03, 0.7))
+    >>> what_decided(early, "rust", 0.04), what_decided(late, "healthy", 0.4), what_decided(early, "rust", 0.9)
+    ('from 0.03 up', 'rust only from 0.7 up', '')
+    """
+    if threshold is None or probability >= MIDDLE:
+        return ""
+    return f"{'' if named == threshold.class_name else f'{threshold.class_name} only '}from {threshold.value:.3g} up"
+
+
 def _probabilities(
     network: Staged, subjects: Subjects, predictor: Predictor, device: torch.device
 ) -> npt.NDArray[np.float64]:
@@ -197,7 +217,8 @@ def _figure(
         MapRow(maps[0].class_name, f"{role}, {probability:.2f}", [maps[place].values for place in kept])
         for maps, role, probability in zip(entry.heatmaps, entry.roles, entry.probabilities, strict=True)
     ]
-    under = [f"said {entry.predicted}, {entry.confidence:.2f}"]
+    said, limit = f"said {entry.predicted}, {entry.confidence:.2f}", f"({entry.decided})" if entry.decided else ""
+    under = [f"{said} {limit}".rstrip()] if not limit or len(said) + len(limit) < UNDER else [said, limit]
     under += [] if entry.label is None else [f"is {entry.label}"]
     under += ["the model was trained on it"] if entry.seen else []
     under += [f"outlined: {' and '.join(areas)}"] if areas else []

@@ -37,6 +37,23 @@ SAMPLE = 24  # pictures whose maps are tested: each costs the network a hundred 
 EACH = 3  # examples of a class
 
 
+def confident_text(confident: int, wrong: int) -> str:
+    """How many of the mistakes are confident ones, in words.
+
+    >>> [confident_text(*each) for each in ((0, 0), (1, 1), (0, 1))]
+    ['there is no mistake', 'the only mistake is a confident one', 'the only mistake is not a confident one']
+    >>> confident_text(0, 4), confident_text(3, 4)
+    ('none of 4 mistakes is a confident one', '3 of 4 mistakes are confident ones')
+    """
+    if not wrong:
+        return "there is no mistake"
+    if wrong == 1:
+        return f"the only mistake is {'' if confident else 'not '}a confident one"
+    if confident < 2:
+        return f"{confident or 'none'} of {wrong:,} mistakes is a confident one"
+    return f"{confident:,} of {wrong:,} mistakes are confident ones"
+
+
 @dataclass(frozen=True)
 class Review:
     """The test part by its maps; N pictures, K classes, rows are places in ``names``.
@@ -98,10 +115,10 @@ class Review:
         told += [] if self.trust is None else self.trust.sentences()[:2]
         what = "the subject" if self.with_subject else "the middle of the picture"
         wrong = int(((self.labels != self.predicted) & (self.labels >= 0)).sum())
-        told.append(
-            f"{len(self.looked_away):,} of {len(self.names):,} pictures have more heat off {what} than its area would "
-            f"give; {len(self.examples.mistakes):,} of {wrong:,} mistakes are confident ones."
-        )
+        away = f"{len(self.looked_away):,} of {len(self.names):,} pictures"
+        have = "has" if len(self.looked_away) == 1 else "have"
+        sure = confident_text(len(self.examples.mistakes), wrong)
+        told.append(f"{away} {have} more heat off {what} than its area would give; {sure}.")
         return told
 
     def versions(self, row: int, *, own: bool | None = None) -> list[npt.NDArray[np.uint8]]:

@@ -34,7 +34,7 @@ def draw_review(names: Sequence[str], review: Review, method: Method) -> list[Dr
             "mean-maps",
             "What each class looks at",
             caption,
-            mean_map_figure(names, review.means, review.counts.tolist(), caption=caption),
+            mean_map_figure(names, review.means, review.counts.tolist()),  # pages have the caption below it
             {"means": review.means, "counts": review.counts, "classes": np.array(names)},
         ),
     ]

@@ -140,6 +140,7 @@ def _picture_numbers(each: ExplainedPicture, folder: Explained, name: str) -> di
         "label": each.label,
         "predicted": each.predicted,
         "confidence": each.confidence,
+        "decided": each.decided,
         "trained_on": each.seen,
         "rows": [
             {"class": maps[0].class_name, "role": role, "probability": probability} for maps, role, probability in rows

@@ -17,6 +17,7 @@ from coverslip.inference.predictor import Predictor
 from coverslip.models.catalog import network_entry
 
 JSON_FILE, README_FILE = "model.json", "README.md"
+FULL_PRECISION = "What follows was measured of the run in full precision, not of this file.\n\n"
 CARD = 1  # of model.json beside an exported file
 FITS = {
     "pad": "the whole picture keeps its proportions; the rest of the frame is filled with its mean color",
@@ -48,7 +49,7 @@ def describe(
             "name": each,
             "dtype": kinds.get(each, "float32"),
             "shape": shapes.get(each, ["N", len(predictor.task.classes)]),
-            "about": ABOUT[each],
+            "about": ABOUT[each] + (_named_by(predictor) if each == "label" else ""),
         }
         for each in instrument.outputs
     ]
@@ -90,6 +91,18 @@ def describe(
         "licence": licence(predictor),
         "run": dict(run),
     }
+
+
+def _named_by(predictor: Predictor) -> str:
+    """What decides on the label."""
+    threshold, names = predictor.threshold, predictor.task.classes
+    if threshold is None:
+        return ": that of the most probable class"
+    place = names.index(threshold.class_name)
+    return (
+        f": {place} ({threshold.class_name}) where its probability is at least {threshold.value:.3g}, "
+        f"else {1 - place} ({names[1 - place]}), be it the more probable one or not"
+    )
 
 
 def licence(predictor: Predictor) -> dict[str, str]:
@@ -154,14 +167,14 @@ Inside: resized to {height} x {width} pixels ({card["preparation"]["resize"]}).
 
 ## Where it comes from
 
-{chr(10).join(run)}
+{FULL_PRECISION if card["quantized"] else ""}{chr(10).join(run)}
 * written by {card["program"]}, {card["date"][:10]}
 * licence of the pretrained weights: {card["licence"]["weights"]}
 """
     if card["quantized"]:
         text += (
-            "\nIts network computes in 8-bit integers. Sets, familiarity and the temperature were calibrated in full "
-            "precision.\n"
+            "\nIts network computes in 8-bit integers. Sets, familiarity, the temperature and a threshold were set in "
+            "full precision.\n"
         )
     return text
 

@@ -18,7 +18,7 @@ from coverslip.models.taps import Tap
 
 INPUT = "pixels"
 ABOUT = {
-    INPUT: "decoded pictures of one size, any size, (N, height, width, channels); one picture is a batch of one",
+    INPUT: "decoded pictures, not resized: any height and width, the same for all N of a call; N is 1 for one picture",
     "probabilities": "calibrated probability of each class; a row sums to 1",
     "label": "number of the class that is named, from 0",
     "set": "which classes are in the set that holds the true one as often as was asked for",

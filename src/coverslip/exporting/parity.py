@@ -108,12 +108,16 @@ class Asked:
         numbers: which of the pictures could be read.
         file: (N, K) probabilities of the file.
         model: (N, K) of the model.
+        file_labels: (N,) the class that the file names.
+        model_labels: (N,) that the model names.
     """
 
     parity: Parity
     numbers: list[int]
     file: npt.NDArray[np.float64]
     model: npt.NDArray[np.float64]
+    file_labels: npt.NDArray[np.int64]
+    model_labels: npt.NDArray[np.int64]
 
 
 def ask_both(
@@ -137,6 +141,7 @@ def ask_both(
     same: dict[str, list[bool]] = {"label": [], "set": [], "familiar": []}
     said: list[npt.NDArray[np.float64]] = []
     meant: list[npt.NDArray[np.float64]] = []
+    named: list[tuple[int, int]] = []
     reduced: list[float] = []
     with progress.stage("checking the file", len(pictures)) as stage:
         for number, picture in pictures.decoded(spec):
@@ -154,6 +159,7 @@ def ask_both(
             numbers.append(number)
             said.append(got["probabilities"].astype(np.float64))
             meant.append(want["probabilities"])
+            named.append((int(got["label"][0]), int(want["label"][0])))
             if picture.reduced is not None:
                 small = model_answer(predictor, fit_batch(picture.reduced[None], spec.size, spec.fit))
                 reduced.append(float(np.abs(small["probabilities"] - want["probabilities"]).max()))
@@ -177,7 +183,8 @@ def ask_both(
         reduced=len(reduced),
         reduced_probability=max(reduced, default=0.0),
     )
-    return Asked(parity, numbers, file, model)
+    file_labels, model_labels = np.array(named, np.int64).T
+    return Asked(parity, numbers, file, model, file_labels, model_labels)
 
 
 def model_answer(predictor: Predictor, resized: Pixels) -> Answer:

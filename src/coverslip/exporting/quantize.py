@@ -9,23 +9,26 @@ overflow, so that the same file would give other answers there; unsigned weights
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import InputSpec, fit_batch
 from coverslip.errors import UserError, optional
 from coverslip.evidence.compare import compare
+from coverslip.evidence.threshold import Threshold
 from coverslip.exporting.formats import quiet
 from coverslip.exporting.instrument import INPUT
-from coverslip.exporting.parity import Asked
+from coverslip.exporting.parity import LEAST_SAME, Asked
 from coverslip.exporting.pictures import Pictures
 
 KINDS = ("int8",)
+FULL, INT8 = "full precision", "int8"
 RANGES = 100  # pictures from which the ranges of values are taken
 QUANTIZED = ("Conv", "Gemm", "MatMul")
 EXACT = 4  # of the first that stay in full precision, in a network that has twice as many
@@ -36,11 +39,11 @@ class Cost:
     """What quantization costs.
 
     Attributes:
-        sentence: in plain words, with the interval.
+        sentences: in plain words, with the interval.
         numbers: the same for ``model.json``; empty where it could not be measured.
     """
 
-    sentence: str
+    sentences: list[str]
     numbers: dict[str, Any]
 
 
@@ -78,33 +81,59 @@ def quantize_onnx(file: Path, pictures: Pictures, spec: InputSpec) -> None:
     draft.replace(file)
 
 
-def measure_cost(asked: Asked, pictures: Pictures, classes: tuple[str, ...]) -> Cost:
+def measure_cost(
+    asked: Asked, pictures: Pictures, classes: tuple[str, ...], threshold: Threshold | None = None
+) -> Cost:
     """The accuracy that a quantized file loses to the model, paired, on the same pictures.
 
     Args:
         asked: what both said of the pictures.
         pictures: with their labels; those without a label are left out.
         classes: of the model.
+        threshold: of two classes; then sensitivity and specificity are told too.
     """
     known = [place for place, number in enumerate(asked.numbers) if _label(pictures, number) is not None]
     if not known:
-        return Cost("what it costs could not be measured: no picture has a label", {})
+        return Cost(["what it costs could not be measured: no picture has a label"], {})
     numbers = [asked.numbers[place] for place in known]
     labels = np.array([_label(pictures, number) for number in numbers], np.int64)
     groups = None
     if pictures.groups is not None:
         groups = np.unique([pictures.groups[number] for number in numbers], return_inverse=True)[1]
-    answers = {"full precision": asked.model[known], "int8": asked.file[known]}
-    told = compare(labels, answers, groups, classes, reference="full precision")
+    answers = {FULL: asked.model[known], INT8: asked.file[known]}
+    predicted = {FULL: asked.model_labels[known], INT8: asked.file_labels[known]}
+    told = compare(labels, answers, groups, classes, predicted=predicted, reference=FULL)
     pair = told["comparisons"][0]
-    values = [float((each.argmax(1) == labels).mean()) for each in answers.values()]
+    values = [float((each == labels).mean()) for each in predicted.values()]
     basis = f"{len(labels):,} pictures" + ("" if groups is None else f" of {len(np.unique(groups)):,} groups")
     limits = "" if pair.get("low") is None else f" [{pair['low']:+.4f}, {pair['high']:+.4f}]"
-    sentence = (
+    sentences = [
         f"accuracy {values[0]:.4f} in full precision, {values[1]:.4f} in int8: {values[1] - values[0]:+.4f}{limits} "
         f"on {basis} ({pictures.about})"
-    )
-    return Cost(sentence, {"pictures_from": pictures.about, **pair})
+    ]
+    if threshold is not None:
+        positive = classes.index(threshold.class_name)
+        sentences.append(
+            ", ".join(
+                _side(name, labels == number, predicted, labels)
+                for name, number in (("sensitivity", positive), ("specificity", 1 - positive))
+            )
+        )
+    moved = float((predicted[FULL] != predicted[INT8]).mean())
+    if moved > 1 - LEAST_SAME:
+        sentences.append(
+            f"note: {moved:.1%} of these pictures get another label than the model gives them. It is a model of its "
+            "own: test it before it is used, coverslip evaluate THIS_FOLDER PICTURES"
+        )
+    numbers_of = {"pictures_from": pictures.about, "another_label": moved, **pair}
+    return Cost(sentences, numbers_of)
+
+
+def _side(name: str, own: npt.NDArray[np.bool_], predicted: Mapping[str, npt.NDArray[np.int64]], labels: Any) -> str:
+    if not own.any():
+        return f"{name} unknown"
+    full, less = (float((each[own] == labels[own]).mean()) for each in (predicted[FULL], predicted[INT8]))
+    return f"{name} {full:.4f} in full precision, {less:.4f} in int8 (of {own.sum():,})"
 
 
 class _Ranges:

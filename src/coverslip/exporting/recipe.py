@@ -108,8 +108,8 @@ def export_model(
         asked = ask_both(chosen.open(draft), instrument, predictor, pictures, progress)
         asked.parity.need(exempt=bool(quantize))
         sentences = asked.parity.sentences(exempt=bool(quantize))
-        cost = measure_cost(asked, pictures, predictor.task.classes) if quantize else None
-        sentences += [] if cost is None else [cost.sentence]
+        cost = measure_cost(asked, pictures, predictor.task.classes, predictor.threshold) if quantize else None
+        sentences += [] if cost is None else cost.sentences
         whole = cards.with_check(about, asked.parity, sentences, None if cost is None else cost.numbers)
         write_text(draft / cards.JSON_FILE, json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         write_text(draft / cards.README_FILE, cards.readme(whole, chosen))

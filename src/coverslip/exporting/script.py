@@ -35,7 +35,7 @@ def read(path):
     """Decoded pixels, uint8 (height, width, 1): upright, transparency over white."""
     image = ImageOps.exif_transpose(Image.open(path))
     if image.mode not in ("1", "L", "LA"):
-        sys.exit(f"{path} is not grey with 8 bits, as the model's pictures are")
+        raise ValueError("it is not grey with 8 bits, as the model's pictures are")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return np.array(image.convert("L"))[:, :, None]
@@ -47,8 +47,8 @@ def read(path):
     pixels = np.load(path) if path.endswith(".npy") else np.array(ImageOps.exif_transpose(Image.open(path)))
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     pixels = pixels.astype(np.uint16) * 257 if (pixels.dtype.name, "DEPTH") == ("uint8", "uint16") else pixels
-    if (pixels.dtype.name, pixels.shape[2]) != ("DEPTH", CHANNELS):
-        sys.exit(f"{path} is {pixels.dtype} with {pixels.shape[2]} channels; the model takes DEPTH with CHANNELS")
+    if (pixels.dtype.name, pixels.shape[2:]) != ("DEPTH", (CHANNELS,)):
+        raise ValueError(f"it is {pixels.dtype} {pixels.shape}; the model takes DEPTH (height, width, CHANNELS)")
     return pixels
 '''
 
@@ -63,22 +63,33 @@ import numpy as np
 IMPORT
 from PIL import Image, ImageOps
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 home = Path(__file__).resolve().parent
 about = json.loads((home / "model.json").read_text(encoding="utf-8"))
+limit, failed = about["threshold"], False
 OPEN
 
 
 READ
 
 for path in sys.argv[1:]:
-    batch = read(path)[None]  # one picture is a batch of one
+    try:
+        batch = read(path)[None]  # one picture is a batch of one
+    except Exception as error:
+        print(f"{path}: cannot be read: {error}")
+        failed = True
+        continue
     found = RUN
     answer = {output["name"]: np.asarray(each)[0] for output, each in zip(about["outputs"], found)}
     label = int(answer["label"])
     line = f"{path}: {about['classes'][label]} {answer['probabilities'][label]:.3f}"
+    if limit and answer["probabilities"][label] < 0.5:  # the less probable class is named
+        line += f" ({limit['class_name']} is said from {limit['value']:.3g} up)"
     if "set" in answer:
         line += ", set: " + " | ".join(name for name, inside in zip(about["classes"], answer["set"]) if inside)
     print(line + (", unlike anything it was trained on" if not answer.get("familiar", True) else ""))
+sys.exit(failed)
 '''
 
 

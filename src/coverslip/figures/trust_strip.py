@@ -28,7 +28,8 @@ class TrustStrip:
     Attributes:
         title: of which map it tells.
         own: that map.
-        random: (part, map, structural similarity): the same map with more and more weights in random order.
+        random: (part, map, structural similarity; NaN where a map is flat): the same map with more and more weights in
+            random order.
         shares: (S,) of the picture that is blurred or sharp.
         curves: name of a line -> (S,) probability; those whose name begins with "random" are drawn as chance.
         others: (method, map, rank correlation or None): other methods' maps of the same class.
@@ -92,7 +93,8 @@ def draw_strip(
         for part, heat, alike in strip.random:
             sheet.image(overlay(picture, heat, scale=scale_of([heat], picture)), left, top, small, tall)
             sheet.text(left, top + tall + 0.14, wrap_name(part, 17, 1), size=7)
-            sheet.text(left, top + tall + 0.28, f"similarity {alike:.2f}", size=7, color=MUTED)
+            said = f"similarity {alike:.2f}" if np.isfinite(alike) else "flat"
+            sheet.text(left, top + tall + 0.28, said, size=7, color=MUTED)
             left += small + GAP
         left = end
     if len(strip.shares):

@@ -64,7 +64,7 @@ def _lite(number: int, side: int, suits: str) -> NetworkEntry:
         options=("dropout",),
         load=load,
         has_weights=lambda: has_packaged_weights(package),
-        tail="block5",
+        tail="block6",
         first="stem.conv",
         origin=f"ImageNet-1k, from the package {package.replace('_', '-')} (Apache-2.0)",
         licence="Apache-2.0",

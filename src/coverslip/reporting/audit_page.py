@@ -8,6 +8,7 @@ from coverslip.reporting.audit_pictures import PictureStrips
 from coverslip.reporting.audit_sections import audit_section, class_balance, next_commands
 from coverslip.reporting.data_sections import data_section
 from coverslip.reporting.markup import fill
+from coverslip.reporting.places import data_text, source_text
 from coverslip.reporting.run_files import RunFiles, read_audit
 from coverslip.reporting.thumbnails import Thumbnails
 from coverslip.storage import write_text
@@ -43,7 +44,8 @@ def write_audit_page(folder: Path, *, thumbnails: bool = True) -> Path:
 def render_audit_page(files: RunFiles, thumbnails: Thumbnails) -> str:
     """The whole page as HTML."""
     audit = files.audit or {}
-    section = audit_section(files, PictureStrips(files, thumbnails))
+    place = source_text(files)
+    section = audit_section(files, PictureStrips(files, thumbnails), look=f"coverslip audit {data_text(audit, place)}")
     return fill(
         "audit_page.html.j2",
         name=str(audit.get("source") or files.run.folder.resolve().name),
@@ -51,14 +53,7 @@ def render_audit_page(files: RunFiles, thumbnails: Thumbnails) -> str:
         audit=section,
         data=data_section(files),
         balance=class_balance(audit.get("classes")),
-        ways=next_commands(audit, _place(files)),
+        ways=next_commands(audit, place),
         picture_note=thumbnails.note(),
         with_pictures=thumbnails.show,
     )
-
-
-def _place(files: RunFiles) -> str:
-    """What a command calls the data: its name where that is known to be the end of a path."""
-    name = str((files.audit or {}).get("source") or "")
-    folders = {root.resolve().name for root in files.roots}
-    return name if name in folders or Path(name).suffix else "FOLDER"

@@ -11,6 +11,7 @@ from typing import Any
 from coverslip.auditing.findings import FIXED
 from coverslip.figures import ProbeRow, class_bars, histogram_figure, price_figure, probe_figure, svg_text
 from coverslip.reporting.audit_pictures import PictureStrips
+from coverslip.reporting.places import data_text
 from coverslip.reporting.run_files import RunFiles
 from coverslip.reporting.wording import count_text, number_text
 
@@ -18,6 +19,7 @@ MOST_CLASSES = 60
 SEVERITIES = {"blocks": "blocks training", "warns": "warning", "notes": "note"}
 DECISIONS = {"fixed": "mended", "dropped": "left out"}
 VERDICTS = {"warns": "shortcut", "notes": "note", "silent": "no sign"}
+LOOKED_AT = "in the files, labels, copies, groups and split "  # all that is looked at without probes
 MEASURES = {  # key in distributions -> title, unit, what the figure shows, and by what numbers are divided
     "brightness": ("Brightness", "0 black to 1 white", "How bright the pictures are: the mean grey value of each.", 1),
     "sharpness": ("Sharpness", "less to more", "How much fine detail they hold; blurred pictures are on the left.", 1),
@@ -27,12 +29,16 @@ MEASURES = {  # key in distributions -> title, unit, what the figure shows, and 
 }
 
 
-def audit_section(files: RunFiles, strips: PictureStrips, *, figures: str = "audit") -> dict[str, Any]:
+def audit_section(
+    files: RunFiles, strips: PictureStrips, *, look: str, where: str = "", figures: str = "audit"
+) -> dict[str, Any]:
     """All that audit.json says beyond the plain facts; the templates ``audit_*.html.j2`` show its parts.
 
     Args:
         files: a folder with audit.json; one of an older version, without findings, says so under ``missing``.
         strips: makes the pictures.
+        look: the command that looks for all there is to look for.
+        where: where that command is right, as a sentence.
         figures: what the names of this section's figures begin with, unique in the page.
     """
     audit = files.audit
@@ -40,18 +46,26 @@ def audit_section(files: RunFiles, strips: PictureStrips, *, figures: str = "aud
         return {
             "missing": "Nobody looked: there are no findings in audit.json." if audit else "There is no audit.json."
         }
+    probed = any(each.get("value") is not None for each in audit.get("shortcuts") or [])
     return {
-        "verdict": verdict(audit["findings"] or []),
+        "verdict": verdict(audit["findings"] or [], probed=probed),
+        "look": look,
+        "where": where,
         "findings": [_finding(each, audit, strips) for each in audit["findings"] or []],
         "measures": _measures(audit.get("distributions"), figures),
         "groups": _groups(audit.get("groups"), strips),
         "shortcuts": _shortcuts(audit.get("shortcuts"), figures),
         "price": _price(audit.get("price"), figures),
+        "grouped": bool((audit.get("groups") or {}).get("by") or (audit.get("groups") or {}).get("proposals")),
     }
 
 
-def verdict(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def verdict(findings: Sequence[Mapping[str, Any]], *, probed: bool = True) -> dict[str, Any]:
     """The findings in one plain sentence; those that were decided on are told apart.
+
+    Args:
+        findings: of audit.json.
+        probed: whether shortcuts were looked for; else the sentence does not speak of them.
 
     >>> verdict([{"severity": "blocks"}, {"severity": "notes"}, {"severity": "notes"}])["sentence"]
     '1 finding blocks training, 2 are notes.'
@@ -71,7 +85,7 @@ def verdict(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             f"Nothing blocks training; there {'is' if warns == 1 else 'are'} {count_text(warns, 'warning')}{also}"
         )
     else:
-        sentence = "Nothing found that would mislead a result"
+        sentence = f"Nothing found {'' if probed else LOOKED_AT}that would mislead a result"
         sentence += f"; {count_text(notes, 'thing')} {'is' if notes == 1 else 'are'} worth knowing" if notes else ""
     made = Counter(_decision(each) for each in findings if _decision(each))
     decided = "; ".join(f"{count_text(n, 'finding')} {'was' if n == 1 else 'were'} {word}" for word, n in made.items())
@@ -86,7 +100,7 @@ def next_commands(audit: Mapping[str, Any], place: str) -> list[tuple[str, str]]
         place: the folder or table as a command names it.
     """
     findings = audit.get("findings") or []
-    train = f"coverslip train {place if place.isupper() else shlex.quote(place)}"
+    train = f"coverslip train {data_text(audit, place)}"
     train += "".join(f" --accept {shlex.quote(str(e['name']))}" for e in findings if _decision(e) == "accepted")
     blocking = [each for each in findings if each.get("severity") == "blocks" and not _decision(each)]
     names = [str(each["name"]) for each in blocking]
@@ -101,7 +115,7 @@ def next_commands(audit: Mapping[str, Any], place: str) -> list[tuple[str, str]]
         if all("accept" in each for each in options):
             accept = "".join(f" {each['accept']}" for each in options)
             ways.append(("go on as it is; the report will always say so", train + accept))
-        return ways or [("look again when that is mended", train.replace(" train ", " audit ", 1).split(" --")[0])]
+        return ways or [("look again when that is mended", f"coverslip audit {data_text(audit, place)}")]
     groups = audit.get("groups") or {}
     proposals = [] if groups.get("by") else groups.get("proposals") or []
     ways = [("train on these pictures", train)]

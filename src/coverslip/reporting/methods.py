@@ -10,7 +10,7 @@ from typing import Any
 
 from coverslip.reporting.flow import Flow, count_steps
 from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
-from coverslip.reporting.threshold_section import SIDES, how_chosen, threshold_of
+from coverslip.reporting.threshold_section import SIDES, how_chosen, other_class, threshold_of
 from coverslip.reporting.training_words import NOT_TOLD, depth_of, training_sentence
 from coverslip.reporting.wording import count_text, name_of_score, number_text, share_text
 
@@ -162,7 +162,8 @@ def threshold_sentence(files: RunFiles) -> str:
     scores = files.test.get("scores") or {}
     said = [f"{name} {score_text(scores[name])}" for name in SIDES if (scores.get(name) or {}).get("value") is not None]
     text = f"A picture was named {content['class_name']} from a probability of {content['value']:.3g} on"
-    text += f" ({how_chosen(content)}, before the test)"
+    other = other_class(files, str(content["class_name"]))
+    text += f" ({how_chosen(content, other, grouped=files.grouped)}, before the test)"
     return f"{text}; on the test pictures this had a {' and a '.join(said)}." if said else f"{text}."
 
 

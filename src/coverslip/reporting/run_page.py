@@ -16,6 +16,7 @@ from coverslip.reporting.explain_sections import looks_section
 from coverslip.reporting.flow import flow_section
 from coverslip.reporting.markup import fill
 from coverslip.reporting.methods import methods_section
+from coverslip.reporting.places import place_of
 from coverslip.reporting.repeat_sections import learning_section, repeats_section
 from coverslip.reporting.result_sections import (
     classes_section,
@@ -111,7 +112,10 @@ def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_pictures: b
     }
     tested = {row["path"] for row in files.table or [] if row.get("split") == "test"}
     strips = PictureStrips(files, thumbnails, shown=None if training_pictures else tested.__contains__, most=300)
-    sections["audit"] = audit_section(files, strips)  # last: the mistakes come first where the page runs full
+    place = place_of(files)
+    look = place.command("audit", files.run.experiment_file.name) if files.experiment else "coverslip audit FOLDER"
+    # The last section: the mistakes come first where the page runs full.
+    sections["audit"] = audit_section(files, strips, look=look, where=place.where)
     return fill(
         "page.html.j2",
         name=files.run.folder.resolve().name,

@@ -6,6 +6,7 @@ import shlex
 from typing import Any
 
 from coverslip.figures import history, svg_text, training_curves
+from coverslip.reporting.places import place_of
 from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
 from coverslip.reporting.training_words import augment_text, chooses, depth_of, stopping_sentence, tuned_sentence
 from coverslip.reporting.wording import count_text, flat_rows
@@ -65,14 +66,18 @@ def settings_section(files: RunFiles) -> dict[str, Any]:
 
 def repeat_section(files: RunFiles) -> dict[str, Any]:
     """The command that makes this run again, and the one that makes it with one thing changed."""
-    run = files.run
-    experiment = f"{run.folder.resolve().name}/{run.experiment_file.name}"
-    again = f"coverslip train {shlex.quote(experiment)}"
+    run, place = files.run, place_of(files)
+    again = place.command("train", run.experiment_file.name)
+    if not place.known:  # beside the folder: called in it, the new run would become a part of this one
+        again = f"coverslip train {shlex.quote(f'{run.folder.resolve().name}/{run.experiment_file.name}')}"
     return {
         "trained_here": files.trained_here,
         "again": again if files.experiment is not None else "",
         "changed": f"{again} --set section.key=value",
-        "page": f"coverslip report {shlex.quote(run.folder.resolve().name)}",
+        "known": place.known,
+        "where": place.where,
+        "page": place.command("report"),
+        "explain": f"{place.command('explain')} --test",
     }
 
 

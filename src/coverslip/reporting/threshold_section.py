@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from coverslip.evidence.conformal import groups_needed
+from coverslip.evidence.threshold import promised_text
 from coverslip.figures import operating_figure, svg_text
 from coverslip.reporting.run_files import RunFiles
 from coverslip.reporting.wording import count_text, score_context
@@ -25,7 +27,7 @@ def threshold_section(files: RunFiles) -> dict[str, Any]:
     if not content:
         return {}
     positive, value = str(content["class_name"]), float(content["value"])
-    other = next(name for name in files.class_names if name != positive)
+    other = other_class(files, positive)
     scores = files.test.get("scores") or {}
     rows: list[dict[str, Any]] = [
         {
@@ -46,8 +48,8 @@ def threshold_section(files: RunFiles) -> dict[str, Any]:
         "positive": positive,
         "value": f"{value:.3g}",
         "why": str(content.get("why") or ""),
-        "how": how_chosen(content),
-        "note": str(content.get("note") or ""),
+        "how": how_chosen(content, other, grouped=files.grouped),
+        "kept": not content.get("note"),
         "rows": rows,
         "on": _calibrated_on(content.get("calibrated_on"), files.grouped),
         "grouped": files.grouped,
@@ -56,16 +58,48 @@ def threshold_section(files: RunFiles) -> dict[str, Any]:
     }
 
 
-def how_chosen(content: Mapping[str, Any]) -> str:
-    """How the threshold came about, as the end of a sentence."""
-    asked = content.get("asked")
+def other_class(files: RunFiles, positive: str) -> str:
+    """The one of two classes that is not looked for."""
+    return next(name for name in files.class_names if name != positive)
+
+
+def how_chosen(content: Mapping[str, Any], other: str, *, grouped: bool) -> str:
+    """How the threshold came about, as the end of a sentence; what could not be kept is not said to be.
+
+    Args:
+        content: the threshold of test.json.
+        other: the class that is not looked for.
+        grouped: whether groups were named.
+    """
+    chosen, asked = str(content.get("chosen")), content.get("asked")
+    if chosen in SIDES and content.get("note"):
+        return _not_kept(content, other, grouped)
     wish = f"{asked:g}" if isinstance(asked, int | float) else "some share"
     return {
         "value": "it was given",
         "sensitivity": f"it was set on validation pictures so that a sensitivity of {wish} is kept",
         "specificity": f"it was set on validation pictures so that a specificity of {wish} is kept",
         "balanced": "it was set on validation pictures so that sensitivity and specificity together are largest",
-    }.get(str(content.get("chosen")), "the more probable class is named, since nothing else was asked for")
+    }.get(chosen, "the more probable class is named, since nothing else was asked for")
+
+
+def _not_kept(content: Mapping[str, Any], other: str, grouped: bool) -> str:
+    """What was chosen instead of a share that so few validation pictures cannot promise."""
+    chosen, asked, positive = str(content["chosen"]), content.get("asked"), str(content["class_name"])
+    if not isinstance(asked, int | float):
+        return str(content["note"])
+    own = positive if chosen == "sensitivity" else other
+    number = (content.get(chosen) or {}).get("groups") or 0  # without groups each picture counts
+    if not number:
+        value = f"{content['value']:.3g}"
+        return f"a {chosen} of {asked:g} was asked for, but no validation picture of {own} was there, so it is {value}"
+    needed = count_text(groups_needed(asked), "validation group" if grouped else "validation picture")
+    there = "the one there is" if number == 1 else f"the {number:,} there are"
+    done = f"all of them are named {own}" if chosen == "sensitivity" else f"none of them is named {positive}"
+    return (
+        f"a {chosen} of {asked:g} was asked for, which takes {needed} of {own}; {there} can promise "
+        f"{promised_text(number, asked)}, so it was set where {done}"
+    )
 
 
 def _calibrated_on(content: Mapping[str, Any] | None, grouped: bool) -> str:

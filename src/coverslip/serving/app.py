@@ -26,6 +26,7 @@ from coverslip.serving.schemas import (
     Failure,
     Health,
     Model,
+    NamedFrom,
     Predictions,
     Problem,
 )
@@ -230,7 +231,9 @@ def _answered(model: Model, names: Sequence[str], outcomes: Sequence[Outcome], k
     if kind == "csv":
         headers = {"content-disposition": 'attachment; filename="answers.csv"'}
         return Response(to_csv(answers, model.classes), media_type="text/csv; charset=utf-8", headers=headers)
-    found = Predictions(model=model.name, pictures=answers)
+    limit = model.threshold
+    named = None if limit is None else NamedFrom(class_name=limit.class_name, value=limit.value)
+    found = Predictions(model=model.name, threshold=named, pictures=answers)
     return Response(found.model_dump_json(by_alias=True), media_type="application/json")
 
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Literal
 
 from coverslip import __version__
 from coverslip.errors import UserError
-from coverslip.evidence.threshold import Threshold
+from coverslip.evidence.threshold import BALANCED, SENSITIVITY, SPECIFICITY, Threshold
 from coverslip.inference.predictor import Predictor
 from coverslip.runs import ForeignRun, Run
 from coverslip.serving.limits import Limits
@@ -64,7 +64,7 @@ def model_card(
         score=score,
         calibrated=predictor.task.temperature != 1,
         coverage=None if trust.thresholds is None else trust.thresholds.coverage,
-        threshold=_threshold(predictor.threshold),
+        threshold=_threshold(predictor.threshold, test or {}),
         familiarity=trust.familiarity is not None,
         maps=maps,
         examples=examples,
@@ -130,14 +130,28 @@ def _trained(found: object, audit: Mapping[str, Any]) -> TrainedOn:
     )
 
 
-def _threshold(threshold: Threshold | None) -> Operating | None:
+def _threshold(threshold: Threshold | None, test: Mapping[str, Any]) -> Operating | None:
+    """What the threshold came to in the test, where the test part was named by it; else what is stored with it."""
     if threshold is None:
         return None
+    used, scores = test.get("threshold"), test.get("scores")
+    named = isinstance(used, Mapping) and (used.get("class_name"), used.get("value")) == (
+        threshold.class_name,
+        threshold.value,
+    )
+    tested = [scores.get(side) for side in (SENSITIVITY, SPECIFICITY)] if isinstance(scores, Mapping) else []
+    sides = [_interval(each) for each in tested if isinstance(each, Mapping)] if named else []
+    on: Literal["test", "fit", "validation"] | None = "test"
+    if len(sides) < 2 or all(each["value"] is None for each in sides):
+        sides = [_interval(threshold.sensitivity), _interval(threshold.specificity)]
+        on = "fit" if threshold.chosen in (SENSITIVITY, SPECIFICITY, BALANCED) else "validation"
+        on = None if all(each["value"] is None for each in sides) else on
     return Operating(
         class_name=threshold.class_name,
         value=threshold.value,
-        sensitivity=Interval(**_interval(threshold.sensitivity)),
-        specificity=Interval(**_interval(threshold.specificity)),
+        sensitivity=Interval(**sides[0]),
+        specificity=Interval(**sides[1]),
+        measured_on=on,
     )
 
 

@@ -56,13 +56,22 @@ class TrainedOn(Part):
     name: str = ""
 
 
-class Operating(Shape):
-    """From which probability on a picture of two classes gets the name that is looked for."""
+class NamedFrom(Shape):
+    """Of two classes: from which probability on a picture gets the name that is looked for; else it gets the other."""
 
-    class_name: str
-    value: float
-    sensitivity: Interval
-    specificity: Interval
+    class_name: str = Field(examples=["rust"])
+    value: float = Field(examples=[0.3])
+
+
+class Operating(NamedFrom):
+    """The same, and what it finds and leaves alone."""
+
+    sensitivity: Interval = Field(description="share of the pictures of this class that are named so")
+    specificity: Interval = Field(description="share of the others that are not")
+    measured_on: Literal["test", "fit", "validation"] | None = Field(
+        description="`test`: on the test part. `fit`: on the pictures that the threshold was set with, which flatters "
+        "it. `validation`: on pictures that neither trained the model nor set the threshold. null: not measured"
+    )
 
 
 class Bounds(Shape):
@@ -121,7 +130,9 @@ class Answer(Shape):
 
     file: str
     label: str | None = None
-    confidence: float | None = Field(default=None, description="probability of the label")
+    confidence: float | None = Field(
+        default=None, description="probability of the label; it can be under 0.5 where a `threshold` decides"
+    )
     probabilities: dict[str, float] | None = None
     members: list[str] | None = Field(
         default=None,
@@ -142,6 +153,12 @@ class Predictions(Shape):
     """Answers in the order of the files."""
 
     model: str
+    threshold: NamedFrom | None = Field(
+        default=None,
+        description="what named the pictures where there are two classes: the `label` is `class_name` where its "
+        "probability is at least `value`, else the other class, be it the less probable one; null: the `label` is the "
+        "most probable class",
+    )
     pictures: list[Answer]
 
 
@@ -173,7 +190,7 @@ ANSWER: dict[str, Any] = {
     "notes": [],
     "error": None,
 }
-PREDICTIONS: dict[str, Any] = {"model": "leaves", "pictures": [ANSWER]}
+PREDICTIONS: dict[str, Any] = {"model": "leaves", "threshold": None, "pictures": [ANSWER]}
 CSV_SAMPLE = (
     "path,predicted,confidence,p:healthy,p:rust,p:scab,set,familiar,unfamiliarity,nearest_labels,error\n"
     "leaf.jpg,rust,0.830000,0.140000,0.830000,0.030000,rust | healthy,true,0.610000,rust | rust | healthy,\n"

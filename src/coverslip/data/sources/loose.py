@@ -14,6 +14,9 @@ from coverslip.data.sources.source import Files
 from coverslip.data.table import READ, SCHEMA, ImageTable
 from coverslip.errors import UserError
 
+NO_PICTURE = "no picture by its name"
+KINDS = "JPEG, PNG, TIFF, BMP, WebP or HEIC"
+
 
 @dataclass(frozen=True, slots=True)
 class LoosePictures:
@@ -30,24 +33,31 @@ class LoosePictures:
     shown: list[str]
 
 
-def find_pictures(paths: Sequence[str | Path]) -> LoosePictures:
+def find_pictures(paths: Sequence[str | Path], *, others: bool = False) -> LoosePictures:
     """Files and folders, which are searched at any depth; a hundred thousand files take a second or two.
+
+    Args:
+        paths: files and folders.
+        others: also list files that were named one by one and are no pictures by their name, each at its place, where
+            there are pictures beside them; whoever reads them gives each its reason.
 
     Raises:
         UserError: a path that is not there, a file that is no picture by name, or nothing found.
     """
     found: dict[str, None] = {}  # in order, each once
+    strange: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
             home = path.absolute().as_posix().rstrip("/") + "/"
             found.update((home + name, None) for name in sorted(name for name, ours in walk_names(path) if ours))
         elif not path.exists():
             raise UserError(f"there is no {str(path)!r}", "check the path")
-        elif is_picture(path.name):
+        else:
             need_text(path)
             found[path.absolute().as_posix()] = None
-        else:
-            raise UserError(f"{str(path)!r} is no picture by its name", "give JPEG, PNG, TIFF, BMP, WebP or HEIC files")
+            strange += [] if is_picture(path.name) else [path]
+    if strange and not (others and any(is_picture(name.rpartition("/")[2]) for name in found)):
+        raise UserError(f"{str(strange[0])!r} is {NO_PICTURE}", f"give {KINDS} files")
     if not found:
         raise UserError(
             f"no picture in {', '.join(repr(str(path)) for path in paths)}", "name files, or a folder of them"

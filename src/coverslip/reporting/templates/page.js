@@ -1,5 +1,5 @@
 // The page is whole without this. It opens folds that hold what a link points at, shows one kind of mistake at a time,
-// and opens every fold for printing.
+// shows a wide figure of maps in its full size, and opens every fold for printing.
 (() => {
   const items = [...document.querySelectorAll("li[data-pair]")];
   const bar = document.querySelector(".filter");
@@ -29,6 +29,19 @@
     show("");
     document.getElementById("confusion")?.scrollIntoView();
     from?.focus({ preventScroll: true });
+  });
+  document.querySelectorAll(".plate.map").forEach((plate) => {
+    const [figure, button] = [plate.querySelector("img"), document.createElement("button")];
+    const fit = () => {
+      const full = plate.classList.contains("full");
+      button.textContent = full ? "Fit to the page" : "Full size";
+      button.hidden = !full && figure.clientWidth >= parseFloat(figure.style.width);
+    };
+    button.type = "button";
+    button.addEventListener("click", () => { plate.classList.toggle("full"); fit(); });
+    plate.after(button);
+    addEventListener("resize", fit);
+    fit();
   });
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((fold) => { fold.open = true; }));
 })();

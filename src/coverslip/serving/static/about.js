@@ -64,13 +64,23 @@ function facts(model) {
   return make("dl", { class: "facts" }, rows.filter((row) => row && row[1]).map(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }
 
+const MEASURED = {
+  test: ["In its test", ""],
+  fit: ["On the very pictures that it was set with,", " Expect less of new pictures: the test has no such numbers."],
+  validation: ["On validation pictures, which trained nothing,", " The test has no such numbers."],
+};
+
+/** From where on the class is said, what that finds and spares, and on which pictures that was measured. */
 function limit(threshold) {
-  const of = (score) => (score ? [share(score.value, 2), " ", make("span", { class: "interval" }, interval(score, 2))] : "unknown");
-  const on = threshold.sensitivity?.images;
+  const said = [make("b", {}, breakable(threshold.class_name)), ` is said from a probability of ${share(threshold.value)} up. `];
+  const { sensitivity, specificity, measured_on: on } = threshold;
+  if (!MEASURED[on]) return [said, "What that finds was not measured."];
+  const of = (score) => [share(score.value, 2), " ", make("span", { class: "interval" }, interval(score, 2))];
+  const [where, warning] = MEASURED[on];
+  const pictures = sensitivity.images || specificity.images ? `, on ${count(sensitivity.images ?? 0)} and ${counted(specificity.images ?? 0, "picture")}` : "";
   return [
-    make("b", {}, breakable(threshold.class_name)), ` is said from a probability of ${share(threshold.value)} up. `,
-    "That found a share of ", of(threshold.sensitivity), " of those that are (sensitivity), and left ", of(threshold.specificity), " of the others alone (specificity)",
-    on ? `, on ${counted(on, "picture")} that trained nothing.` : ".",
+    said, `${where} it found a share of `, of(sensitivity), " of those that are (sensitivity), and left ", of(specificity),
+    " of the others alone (specificity)", `${pictures}.${warning}`,
   ];
 }
 

@@ -63,7 +63,7 @@ export function familiaritySentence(familiar, ratio) {
   const known = ratio !== null && ratio !== undefined;
   if (familiar) return `Like the pictures I was trained on${known ? `: ${share(ratio, 2)} of what is allowed` : ""}.`;
   const times = known ? `Its unlikeness is ${share(ratio, ratio < 10 ? 1 : 0)} times what is allowed. ` : "";
-  return `${times}The answer says only which class it is least unlike.`;
+  return `${times}I name one of my classes whatever a picture shows, so my answer to this one may mean nothing.`;
 }
 
 /** What the threshold did in this answer of two classes; null where there is none. */

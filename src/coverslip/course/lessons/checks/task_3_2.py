@@ -32,10 +32,10 @@ def judge(places: Callable):
             return "The number is right, but a size is a whole number: divide with // instead of /."
         if isinstance(got, float) and int(got) == wanted:
             return f"For {said} it gives {got:g}: only a whole number of places counts. Divide with // instead of /."
-        if padding and got != wanted and got == (side + padding - kernel) // stride + 1:
+        if padding and stride == 1 and got != wanted and got == (side + padding - kernel) // stride + 1:
             return f"For {said} it gives {got}: the border is added at both ends."
         if got == wanted - 1:
-            return f"For {said} it gives {got}: the first place is not counted yet."
+            return f"For {said} it gives {got}: the first place is not counted yet. It is 1 more, *after* dividing."
         if got != wanted:
             return f"For {said} it gives {got}, and the kernel finds {wanted} places."
     return Passed(

@@ -17,8 +17,8 @@ def judge(sentence: str):
         return "B speaks of all networks and all pictures. You compared three networks on these leaves."
     if answer == "C":
         return (
-            "C asks too much: intervals of two scores may overlap while the paired difference is clear, since both "
-            "networks find the same leaves hard. Look at the interval of the difference."
+            "C asks too much: the bars on the left may touch while the paired difference on the right is clear, since "
+            "both networks find the same leaves hard. Look at the interval of the difference."
         )
     if answer == "D":
         return "D promises a number for other leaves: that is what the interval says you cannot."

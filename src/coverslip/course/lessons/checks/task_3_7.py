@@ -31,11 +31,17 @@ def judge(network: nn.Module, classes: int):
         return f"It answers with shape {shapes[48][1:]}: an nn.Flatten() at the end makes a row of scores of it."
     if shapes[48] != (2, classes):
         return f"It answers with {shapes[48][1]} numbers; {classes} classes are wanted."
-    kernels = [layer.kernel_size[0] for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    kernels = [layer.kernel_size[0] for layer in convolutions]
     if kernels != [3, 3, 3, 6, 1]:
         said = ", ".join(map(str, kernels))
         return f"It takes any size. Its kernels are {said}; to be the twin of task 3.4, they have to be 3, 3, 3, 6, 1."
     if sum(isinstance(layer, nn.ReLU) for layer in network.modules()) < 4:
         return "A ReLU is missing behind the convolution with the kernel of 6."
+    if any(layer.padding != (0, 0) or layer.stride != (1, 1) for layer in convolutions[-2:]):
+        return "The last two convolutions stand without padding and move by 1: 6 then finds one place on 6 x 6."
+    order = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.AdaptiveAvgPool2d)]
+    if not isinstance(order[-1], nn.AdaptiveAvgPool2d):
+        return "The average comes last: first the classes at each place, since we want to see those, then the average."
     numbers = sum(each.numel() for each in network.parameters())
     return Passed(f"{numbers:,} parameters, as many as the three blocks with dense layers, and it takes any size.")

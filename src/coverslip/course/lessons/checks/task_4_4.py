@@ -23,6 +23,8 @@ def judge(small: nn.Module):
         return "The dropout is behind the last layer: it switches off its answers, half of the time, at random."
     if kinds[0] == "Dropout":
         return "The dropout stands before anything was learned: it hides half of the input. Put it behind the ReLU."
+    if any(isinstance(layer, nn.Softmax | nn.LogSoftmax) for layer in small.modules()):
+        return "Leave the softmax away, as in lesson 3: two scores are wanted."
     share = next(layer.p for layer in layers if isinstance(layer, nn.Dropout))
     if share != 0.5:
         return f"It drops {share:g} of the units; one half is wanted."

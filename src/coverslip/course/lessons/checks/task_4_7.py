@@ -19,5 +19,5 @@ def judge(slides: float):
     if slides == 100:
         return "With as many the interval stays as it is, even if the same slides are photographed more often."
     if not 850 <= slides <= 950:
-        return f"{slides:,.0f} it is not: three times narrower takes the square of three times as many."
+        return f"{slides:,.0f} it is not: three times narrower takes three times three as many."
     return Passed("900: nine times as many slides for an interval a third as wide. Good to know before the study.")

@@ -15,6 +15,8 @@ def judge(price: float, claimed, true):
     wanted = claimed.accuracy["value"] - true.accuracy["value"]
     if abs(price + wanted) < 5e-4 < abs(wanted):
         return "It is the other way round: what was claimed, less what was true."
+    if abs(price - 100 * wanted) < 1 < abs(price):
+        return "That is in percent; accuracies are shares from 0 to 1 here, and so is their difference."
     if abs(price - wanted) > 5e-3:
         return "Not that one. If you compared two ways to split: here it is one network, on two sets of leaves."
     low, high = (f"{true.accuracy[end]:.2f}" for end in ("low", "high"))

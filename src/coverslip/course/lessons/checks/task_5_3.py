@@ -14,7 +14,7 @@ def judge(suspect: str):
     """The name of the finding about the background."""
     name = suspect.strip().lower()
     if name in ("shortcut-border", "shortcut-border-color"):
-        return Passed("Yes: a few pixels of background name the class. So a perfect score says nothing about leaves.")
+        return Passed("Yes: a few pixels of background tell most classes. A perfect score says nothing about leaves.")
     if name == "shortcut-file-size":
         return "File sizes differ, too, but a network never sees them. Which finding is about pixels?"
     if "copies" in name:
@@ -24,7 +24,5 @@ def judge(suspect: str):
     from coverslip.auditing.findings import NAMES
 
     if name not in NAMES:
-        return (
-            f"There is no finding {suspect!r}; the names stand before each line's explanation, such as 'near-copies'."
-        )
+        return f"There is no finding {suspect!r}; the names stand above, right behind 'warns:' and 'notes:'."
     return f"{suspect!r} is about something else. Look for one that tells the class without the leaf."

@@ -28,8 +28,10 @@ def judge(pattern: str, mine):
         return "By that pattern each picture stands by itself: what the parentheses hold differs from shot to shot."
     if not mine.built_in:
         return Passed(f"{len(groups):,} pictures of {count:,} groups.")
+    if count <= len(mine.names):
+        return f"By that pattern there are {count} leaves: it takes a whole class for one. Where does the number end?"
     if count < wanted:
         return f"By that pattern there are {count} leaves: leaves of other classes with the same number are one."
     if count != wanted:
-        return f"By that pattern there are {count} leaves; that is not what the names say."
+        return f"By that pattern there are {count} leaves and not {wanted}: pictures that it does not fit stand alone."
     return Passed(f"{len(groups)} pictures of {count} leaves. From here on no leaf is on two sides.")
