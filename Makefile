@@ -24,6 +24,7 @@ test: $(READY)
 
 lessons: $(READY)
 	$(BIN)/python -m coverslip.course.build --run --patience $(PATIENCE) --teaching TEACHING.md --slides lessons/slides.html
+	$(BIN)/python -m pytest -q tests/course/lessons_in_lab.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Coverslip needs Python 3.11 or newer')"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -38,7 +39,14 @@ def page(tmp_path):
 
 @pytest.fixture
 def lab(tiny_course, tmp_path):
-    """``coverslip course`` in a folder, with settings of its own; its address and folder."""
+    """``coverslip course`` with the tiny lesson; its address and folder."""
+    with open_lab(tmp_path, "01_tiny.ipynb") as opened:
+        yield opened
+
+
+@contextmanager
+def open_lab(tmp_path, notebook):
+    """``coverslip course`` in a folder, with settings of its own: the address of a notebook, and the folder."""
     pytest.importorskip("jupyterlab")
     home, config = tmp_path / "my course", tmp_path / "config"
     config.mkdir()
@@ -60,19 +68,19 @@ def lab(tiny_course, tmp_path):
         start_new_session=True,
     )
     try:
-        yield address(process, tmp_path / "runtime"), home
+        yield address(process, tmp_path / "runtime", notebook), home
     finally:
         os.killpg(process.pid, signal.SIGTERM)  # the whole session: the command, JupyterLab, the kernel
         process.communicate(timeout=30)
 
 
-def address(process, runtime):
-    """Where JupyterLab listens, once it does."""
+def address(process, runtime, notebook):
+    """Where JupyterLab shows a notebook, once it listens."""
     while process.poll() is None:
         for file in runtime.glob("jpserver-*.json"):
             told = json.loads(file.read_text(encoding="utf-8") or "{}")
             if told.get("token"):
-                return f"{told['url']}lab/tree/01_tiny.ipynb?token={told['token']}"
+                return f"{told['url']}lab/tree/{notebook}?token={told['token']}"
         time.sleep(0.1)
     raise AssertionError(process.communicate()[0])
 
@@ -81,6 +89,23 @@ def place(page, text):
     """Which cell of the notebook holds a text, from 0."""
     cells = "cells => cells.map(cell => cell.innerText)"
     return [text in cell for cell in page.locator(".jp-Notebook .jp-Cell").evaluate_all(cells)].index(True)
+
+
+def move_up(page, cell, text):
+    """Move a cell, which holds a text, two places up."""
+    cell.locator(".jp-InputPrompt").click()
+    before = place(page, text)
+    for _ in range(2):
+        page.keyboard.press("Control+Shift+ArrowUp")
+    assert place(page, text) == before - 2
+
+
+def run(page, cell, code):
+    """Write code into a cell in place of what it holds, and run it."""
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(code)
+    page.keyboard.press("Control+Enter")
 
 
 def test_a_learner_opens_lesson_1_moves_a_cell_and_sees_the_check_turn_green(lab, page):
@@ -99,21 +124,10 @@ def test_a_learner_opens_lesson_1_moves_a_cell_and_sees_the_check_turn_green(lab
     assert page.get_by_text("get notified about official Jupyter news").count() == 0
 
     task = page.locator(".jp-CodeCell", has_text='check("1.1", numbers)')
-    task.locator(".jp-InputPrompt").click()
-    before = place(page, "numbers = ...")
-    for _ in range(2):
-        page.keyboard.press("Control+Shift+ArrowUp")
-    assert place(page, "numbers = ...") == before - 2
-
-    task.locator(".cm-content").click()
-    page.keyboard.press("Control+a")
-    page.keyboard.insert_text('numbers = 32 * 32\ncheck("1.1", numbers)')
-    page.keyboard.press("Control+Enter")
+    move_up(page, task, "numbers = ...")
+    run(page, task, 'numbers = 32 * 32\ncheck("1.1", numbers)')
     page.get_by_text("That counts one color of three.").wait_for()
-    task.locator(".cm-content").click()
-    page.keyboard.press("Control+a")
-    page.keyboard.insert_text('numbers = 32 * 32 * 3\ncheck("1.1", numbers)')
-    page.keyboard.press("Control+Enter")
+    run(page, task, 'numbers = 32 * 32 * 3\ncheck("1.1", numbers)')
     solved = page.locator(".coverslip-solved")
     solved.wait_for()
     assert solved.evaluate("box => getComputedStyle(box).borderLeftColor") == "rgb(47, 111, 79)"

@@ -91,9 +91,11 @@ def mean_map_figure(names: Sequence[str], maps: Floats, counts: Sequence[int], *
             if np.isfinite(maps[number]).all():
                 blank = np.full((*maps[number].shape, 3), 235, np.uint8)
                 sheet.image(overlay(blank, maps[number]), at, top, CELL, tall)
-            sheet.text(
-                at, top - 0.05, f"{counts[number]:,} pictures" if counts[number] else "none", size=7, color=MUTED
-            )
+            sheet.text(at, top - 0.05, _amount(counts[number]), size=7, color=MUTED)
         for number, line in enumerate(lines):
             sheet.text(EDGE, length - 0.1 - TEXT * (len(lines) - 1 - number), line, size=7.5, color=MUTED)
     return figure
+
+
+def _amount(pictures: int) -> str:
+    return f"{pictures:,} picture{'s' * (pictures > 1)}" if pictures else "none"
