@@ -90,8 +90,10 @@ def _print(found: Audit) -> None:
 
 def _named(source: Path, plan: Experiment) -> str:
     """The pictures with their groups and sites, as the next command has to name them."""
-    given = {"group": plan.data.group, "site": plan.data.site} if source.suffix.lower() != ".toml" else {}
-    return quoted(source) + "".join(f" --{name} {quoted(value)}" for name, value in given.items() if value)
+    from coverslip.reporting.places import options_text
+
+    given = {} if source.suffix.lower() == ".toml" else {"group": plan.data.group, "site": plan.data.site}
+    return quoted(source) + options_text(given)
 
 
 def _following(found: Audit, named: str, there: Run | None) -> str:

@@ -117,10 +117,12 @@ def train(
     following = f"coverslip predict {quoted(run.folder)} PICTURES --out predictions.csv"
     about = run.read_json(run.model_file)
     if about.get("depth") == "head" and source is not None:
-        given = {"group": group, "site": site, "split-seed": split_seed}
-        said = [f"--{name} {quoted(str(value))}" for name, value in given.items() if value is not None]
-        said += [f"--{name} {each}" for name, some in (("accept", accept), ("drop", drop)) for each in some or []]
-        again = " ".join([quoted(source), *said, *(["--fix"] if fix else [])])  # the same pictures, split the same way
+        from coverslip.reporting.places import options_text
+
+        given = options_text({"group": group, "site": site, "split-seed": split_seed})
+        decided = [f" --{name} {each}" for name, some in (("accept", accept), ("drop", drop)) for each in some or []]
+        # The same pictures, split the same way.
+        again = quoted(source) + given + "".join(decided) + (" --fix" if fix else "")
         typer.echo(f"deeper   coverslip train {again} --depth tail: some minutes, often several points")
     warning = str(run.read_json(run.ledger_file)["warning"])
     print_result(run.read_json(run.test_file), run.report_file, following, [warning] if warning else [])

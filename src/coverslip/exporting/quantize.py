@@ -9,19 +9,19 @@ overflow, so that the same file would give other answers there; unsigned weights
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import InputSpec, fit_batch
 from coverslip.errors import UserError, optional
 from coverslip.evidence.compare import compare
-from coverslip.evidence.threshold import Threshold
+from coverslip.evidence.intervals import Score
+from coverslip.evidence.threshold import SENSITIVITY, SPECIFICITY, Threshold, fit_threshold
 from coverslip.exporting.formats import quiet
 from coverslip.exporting.instrument import INPUT
 from coverslip.exporting.parity import LEAST_SAME, Asked
@@ -112,28 +112,25 @@ def measure_cost(
         f"on {basis} ({pictures.about})"
     ]
     if threshold is not None:
-        positive = classes.index(threshold.class_name)
-        sentences.append(
-            ", ".join(
-                _side(name, labels == number, predicted, labels)
-                for name, number in (("sensitivity", positive), ("specificity", 1 - positive))
-            )
+        full, less = (
+            fit_threshold(labels, each, groups, classes, threshold.class_name, value=threshold.value)
+            for each in answers.values()
         )
+        sides = ((SENSITIVITY, full.sensitivity, less.sensitivity), (SPECIFICITY, full.specificity, less.specificity))
+        sentences.append(", ".join(_side(*side) for side in sides))
     moved = float((predicted[FULL] != predicted[INT8]).mean())
     if moved > 1 - LEAST_SAME:
         sentences.append(
             f"note: {moved:.1%} of these pictures get another label than the model gives them. It is a model of its "
             "own: test it before it is used, coverslip evaluate THIS_FOLDER PICTURES"
         )
-    numbers_of = {"pictures_from": pictures.about, "another_label": moved, **pair}
-    return Cost(sentences, numbers_of)
+    return Cost(sentences, {"pictures_from": pictures.about, "another_label": moved, **pair})
 
 
-def _side(name: str, own: npt.NDArray[np.bool_], predicted: Mapping[str, npt.NDArray[np.int64]], labels: Any) -> str:
-    if not own.any():
+def _side(name: str, full: Score, less: Score) -> str:
+    if full["value"] is None or less["value"] is None:
         return f"{name} unknown"
-    full, less = (float((each[own] == labels[own]).mean()) for each in (predicted[FULL], predicted[INT8]))
-    return f"{name} {full:.4f} in full precision, {less:.4f} in int8 (of {own.sum():,})"
+    return f"{name} {full['value']:.4f} in full precision, {less['value']:.4f} in int8 (of {full['images']:,})"
 
 
 class _Ranges:

@@ -67,21 +67,19 @@ def map_gallery(items: Sequence[Shown], *, title: str = "", caption: str = "") -
     return figure
 
 
-def mean_map_figure(names: Sequence[str], maps: Floats, counts: Sequence[int], *, caption: str = "") -> Figure:
+def mean_map_figure(names: Sequence[str], maps: Floats, counts: Sequence[int]) -> Figure:
     """The mean map of each class, each on its own scale.
 
     Args:
         names: K classes.
         maps: (K, h, w), NaN where a class has none.
         counts: pictures of each.
-        caption: below.
     """
     across = min(5, max(1, len(names)))
     tall = CELL * maps.shape[1] / maps.shape[2]
     down = -(-len(names) // across)
     breadth = max(2 * EDGE + across * (CELL + 0.3), 6.0)
-    lines = textwrap.wrap(caption, int(breadth * LETTERS))
-    length = 0.1 + down * (tall + 0.55) + TEXT * len(lines) + 0.15
+    length = 0.1 + down * (tall + 0.55) + 0.15
     with style():
         figure = new_figure(figsize=(breadth, length), dpi=DPI)
         sheet = Sheet(figure, breadth, length)
@@ -92,8 +90,6 @@ def mean_map_figure(names: Sequence[str], maps: Floats, counts: Sequence[int], *
                 blank = np.full((*maps[number].shape, 3), 235, np.uint8)
                 sheet.image(overlay(blank, maps[number]), at, top, CELL, tall)
             sheet.text(at, top - 0.05, _amount(counts[number]), size=7, color=MUTED)
-        for number, line in enumerate(lines):
-            sheet.text(EDGE, length - 0.1 - TEXT * (len(lines) - 1 - number), line, size=7.5, color=MUTED)
     return figure
 
 

@@ -80,5 +80,14 @@ def data_text(audit: Mapping[str, Any], place: str) -> str:
     "'my leaves' --group shots:6"
     """
     given = audit.get("given") or {}
-    options = [f" --{name} {shlex.quote(str(given[name]))}" for name in ("group", "site") if given.get(name)]
-    return (place if place.isupper() else shlex.quote(place)) + "".join(options)
+    options = options_text({name: given.get(name) for name in ("group", "site")})
+    return (place if place.isupper() else shlex.quote(place)) + options
+
+
+def options_text(given: Mapping[str, object]) -> str:
+    """Options as they are typed behind a path; what was not given (None, empty) is left out.
+
+    >>> options_text({"group": "(.+)_shot", "site": "", "split-seed": 0, "accept": None})
+    " --group '(.+)_shot' --split-seed 0"
+    """
+    return "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given.items() if value not in (None, ""))
