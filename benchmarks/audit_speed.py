@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from coverslip.devices import machine
-from measuring import environment, measure, peer_python, spread
+from measuring import environment, keep_results, measure, peer_python, spread
 
 HERE = Path(__file__).parent
 EACH = 12  # planted of every kind
@@ -206,8 +206,7 @@ def main() -> None:
         "cleanvision version": result["version"],
         "cleanvision failed": result["failed"],
     }
-    options.out.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    options.out.with_suffix(".md").write_text(as_text(content), encoding="utf-8")
+    keep_results(options.out, content, as_text(content))
     print(as_text(content))
 
 

@@ -10,7 +10,6 @@ with n groups that calibrate; and from split to split a spread as the beta-binom
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import platform
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 import scipy
 
 from coverslip.evidence.conformal import OWN, fit_sets, sets
+from measuring import keep_results
 
 RESULTS = Path(__file__).parent / "results"
 TARGET = 0.9
@@ -181,8 +181,7 @@ def main() -> None:
     found = [measure(scenario, splits, seed) for seed, scenario in enumerate(SCENARIOS)]
     RESULTS.mkdir(exist_ok=True)
     content = {"splits": splits, "target": TARGET, "found": found}
-    (RESULTS / "conformal.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "conformal.md").write_text(text(found, splits), encoding="utf-8")
+    keep_results(RESULTS / "conformal.json", content, text(found, splits))
     print(text(found, splits))
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from coverslip.api import compare
 from coverslip.devices import machine
-from measuring import measure
+from measuring import keep_results, measure
 
 HERE = Path(__file__).parent
 DEPTHS = ("head", "tail", "all")
@@ -85,8 +85,7 @@ def main() -> None:
         "about": about,
         "machine": machine(),
     }
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text("# How deep to train\n\n" + table(results), encoding="utf-8")
+    keep_results(path, results, "# How deep to train\n\n" + table(results))
     print(table(results))
 
 

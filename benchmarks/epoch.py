@@ -9,7 +9,6 @@ caches) is told apart. Writes `results/epoch.json` and `.md`.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from typing import Any
 
 from coverslip.data.scan import scan
 from coverslip.devices import machine
-from measuring import environment, heading, peer_python, spread
+from measuring import environment, heading, keep_results, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
@@ -103,9 +102,7 @@ def main() -> None:
             measured = measure(commands, size, options.epochs, options.rounds)
             results["sizes"][str(size)] = measured["seconds"]
             results["versions"] |= measured["versions"]
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "epoch.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (options.out / "epoch.md").write_text(page(results), encoding="utf-8")
+    keep_results(options.out / "epoch.json", results, page(results))
     print(page(results))
 
 

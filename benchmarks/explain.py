@@ -23,7 +23,7 @@ import numpy as np
 
 from coverslip.devices import machine
 from explain_networks import CLASSES, LAYERS, SIZE
-from measuring import heading, peer_python, spread
+from measuring import heading, keep_results, peer_python, spread
 from workers import Worker, script
 
 HERE = Path(__file__).parent
@@ -173,9 +173,7 @@ def main() -> None:
     for worker in (own, peer):
         worker.close()
     results["networks"] = {name: results["networks"][name] for name in LAYERS if name in results["networks"]}
-    options.out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    file.with_suffix(".md").write_text(page(results), encoding="utf-8")
+    keep_results(file, results, page(results))
     print(page(results))
 
 

@@ -15,7 +15,6 @@ on: about 10 minutes on two cores.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -45,6 +44,7 @@ from coverslip.heatmaps.trust import about_background
 from coverslip.models.catalog import DEFAULT_NETWORK, build_network, network_entry
 from coverslip.models.design import Design
 from coverslip.training.arrays import fit_arrays
+from measuring import keep_results
 
 HERE = Path(__file__).parent
 CLASSES = ("healthy", "early_blight", "bacterial_spot", "late_blight", "powdery_mildew", "rust")
@@ -391,9 +391,7 @@ def main() -> None:
         *pretrained(some), some.leaf, skip="occlusion"
     )
     result["goals"] = goals(result)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "explain_trust.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (options.out / "explain_trust.md").write_text(as_text(result), encoding="utf-8")
+    keep_results(options.out / "explain_trust.json", result, as_text(result))
     print(as_text(result))
 
 

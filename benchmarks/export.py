@@ -30,7 +30,7 @@ from coverslip.explaining.subjects import run_table
 from coverslip.exporting.formats import formats
 from coverslip.exporting.pictures import evenly, rows_there
 from coverslip.runs import Run
-from measuring import heading, measure, spread
+from measuring import heading, keep_results, measure, spread
 
 HERE = Path(__file__).parent
 KINDS = (("onnx", ""), ("onnx", "int8"), ("openvino", ""), ("torch", ""))
@@ -49,8 +49,7 @@ def main() -> None:
         "versions": {name: version(name) for name in ("coverslip", "onnxruntime", "openvino", "torch", "pillow")},
         "runs": before | {run.name: of_run(run, given.pictures) for run in given.runs},
     }
-    given.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    given.out.with_suffix(".md").write_text(page(results), encoding="utf-8")
+    keep_results(given.out, results, page(results))
     print(given.out.with_suffix(".md").read_text(encoding="utf-8"))
 
 

@@ -32,7 +32,7 @@ from coverslip.data.scan import scan
 from coverslip.devices import cores, machine
 from coverslip.evidence import classification_evidence, format_interval
 from coverslip.runs import Run
-from measuring import Measured, environment, measure, peer_python, spread
+from measuring import Measured, environment, keep_results, measure, peer_python, spread
 
 HERE = Path(__file__).parent
 PACKAGES = ("coverslip", "torch", "timm", "openvino", "numpy", "pillow", "scikit-learn")
@@ -334,9 +334,7 @@ def main() -> None:
             table_file = Run(run).table_file.absolute()
             results["peer"] = measure_peer(data, table_file, work, options.peer_epochs, options.peer_repeats)
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    file.with_suffix(".md").write_text(page(results), encoding="utf-8")
+    keep_results(file, results, page(results))
     print(page(results))
 
 

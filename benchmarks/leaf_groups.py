@@ -11,7 +11,6 @@ leaf, recall the share of pairs of one leaf that are joined.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from coverslip.data.shots import refine_groups, shot_runs
 from coverslip.data.synthetic import write_leaves
 from coverslip.data.table import ImageTable
 from coverslip.devices import machine
+from measuring import keep_results
 
 HERE = Path(__file__).parent
 GAPS_SHOWN = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15)
@@ -223,8 +223,7 @@ def main() -> None:
             "built_in": measure(*built_in(Path(folder))),
         }
     results = HERE / "results"
-    (results / "leaf_groups.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (results / "leaf_groups.md").write_text(as_text(result), encoding="utf-8")
+    keep_results(results / "leaf_groups.json", result, as_text(result))
     draw(found, results / "leaf_groups.svg")
     print(as_text(result))
 

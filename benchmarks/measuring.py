@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import statistics
 import subprocess
@@ -105,6 +106,13 @@ def environment(**values: str) -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def keep_results(file: Path, results: dict[str, Any], text: str) -> None:
+    """Write results for programs (``.json``) and for people (``.md``), side by side."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    file.with_suffix(".md").write_text(text, encoding="utf-8")
 
 
 def heading(results: dict[str, Any]) -> str:

@@ -43,7 +43,7 @@ from coverslip.inference.predictor import KEPT, Predictor
 from coverslip.progress import Stage, TerminalProgress
 from first_model import HERE, PACKAGES
 from many_pictures import multiply
-from measuring import heading, own_bytes, spread
+from measuring import heading, keep_results, own_bytes, spread
 
 WANTED = 0.85
 POOL = 512  # prepared pictures that the engine is given over and over
@@ -207,9 +207,7 @@ def main() -> None:
         "data": options.data.name,
         "pictures": number,
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "predict_many.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (options.out / "predict_many.md").write_text(page(results), encoding="utf-8")
+    keep_results(options.out / "predict_many.json", results, page(results))
     print(page(results))
 
 

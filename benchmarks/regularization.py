@@ -13,7 +13,7 @@ from pathlib import Path
 
 from coverslip.api import compare
 from coverslip.devices import machine
-from measuring import environment, measure
+from measuring import environment, keep_results, measure
 
 HERE = Path(__file__).parent
 KINDS = {
@@ -76,8 +76,7 @@ def main() -> None:
     lines += ["", *(f"* {each}" for each in told), "", about, ""]
     text = "\n".join(lines)
     result = {"rows": rows, "compared": told, "about": about, "machine": machine()}
-    (HERE / "results" / "regularization.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (HERE / "results" / "regularization.md").write_text(text, encoding="utf-8")
+    keep_results(HERE / "results" / "regularization.json", result, text)
     print(text)
 
 

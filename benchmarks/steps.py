@@ -9,7 +9,6 @@ Writes `results/steps.json` and `.md`.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from datetime import date
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.devices import machine
-from measuring import heading, peer_python, spread
+from measuring import heading, keep_results, peer_python, spread
 from workers import Worker, script
 
 HERE = Path(__file__).parent
@@ -140,9 +139,7 @@ def main() -> None:
     versions = {name: version(name) for name in ("coverslip", "torch", "numpy")} | about.pop("versions")
     results = {"date": date.today().isoformat(), "machine": machine(), "versions": versions}
     results |= about | {"pictures_per_second": found}
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "steps.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (options.out / "steps.md").write_text(page(results), encoding="utf-8")
+    keep_results(options.out / "steps.json", results, page(results))
     print(page(results))
 
 

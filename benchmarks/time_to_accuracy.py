@@ -10,7 +10,6 @@ the beginning of training to the end of the first epoch at which the accuracy is
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from datetime import date
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.devices import machine
-from measuring import heading, peer_python, spread
+from measuring import heading, keep_results, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
@@ -93,9 +92,7 @@ def main() -> None:
     results: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine()}
     results["versions"] = {name: version(name) for name in ("coverslip", "torch", "numpy")} | versions
     results |= {"goal": options.goal, "limit": options.limit, "runs": runs}
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "time_to_accuracy.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (options.out / "time_to_accuracy.md").write_text(page(results), encoding="utf-8")
+    keep_results(options.out / "time_to_accuracy.json", results, page(results))
     print(page(results))
 
 

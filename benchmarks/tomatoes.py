@@ -25,18 +25,25 @@ from coverslip.data.groups import group_table
 from coverslip.data.scan import scan
 from coverslip.data.split import assign_parts
 from coverslip.devices import machine
-from measuring import environment, heading, peer_python, spread
+from measuring import environment, heading, keep_results, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
 PEERS = {"keras": "Keras, TensorFlow", "fastai": "fastai, fit_one_cycle", "lightning": "Lightning"}
 
 
-def divide(source: Path, target: Path) -> dict[str, int]:
-    """Links to the tomato pictures as ``train/CLASS`` and ``test/CLASS``, leaves whole; pictures in each part."""
+def divide(source: Path, target: Path, only: str | tuple[str, ...] = "Tomato", seed: int = 0) -> dict[str, int]:
+    """Links to pictures as ``train/CLASS`` and ``test/CLASS``, leaves whole; how many are in each part.
+
+    Args:
+        source: plantvillage.
+        target: a folder.
+        only: how the classes begin that are wanted.
+        seed: of the division.
+    """
     table = group_table(scan(source), "shots:3")
-    rows = [row for row, path in enumerate(table.paths) if path.startswith("Tomato")]
-    parts = assign_parts(np.asarray(table.labels(rows)), table.groups(rows), (0.8, 0.2), 0)
+    rows = [row for row, path in enumerate(table.paths) if path.startswith(only)]
+    parts = assign_parts(np.asarray(table.labels(rows)), table.groups(rows), (0.8, 0.2), seed)
     counts = {"train": 0, "test": 0}
     for row, number in zip(rows, parts.tolist(), strict=True):
         part, path = ("train", "test")[number], Path(table.paths[row])
@@ -76,7 +83,9 @@ def page(results: dict[str, Any]) -> str:
         fastest = min(row[0] for rows in results["peers"].values() for row in rows if row[1] >= goal)
         middle = sorted(reached)[len(reached) // 2]
         lines[-1] += f", after {spread(reached, 0)} seconds; the best peer needed {fastest / middle:.1f} times that"
-    lines[-1] += "."
+    lines[-1] += ". Ours trains 12 epochs, then 24 from the beginning, then 48, until the goal is reached."
+    if "note" in results:
+        lines += ["", f"Note: {results['note']}."]
     return "\n".join(lines) + "\n"
 
 
@@ -119,8 +128,7 @@ def main() -> None:
                 command = [*script(sys.executable, "own_tomatoes.py"), *tail, str(results["goal"]), str(options.limit)]
                 results["ours"].append(run_alone("ours", [*command, str(seed)], again=False)["epochs"])
             print(f"ours: {results['ours'][-1][-1][1]:.3f} after {results['ours'][-1][-1][0]:.0f} s", flush=True)
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(page(results), encoding="utf-8")
+            keep_results(path, results, page(results))
     print(page(results))
 
 

@@ -10,13 +10,12 @@ nothing else; a measurement during which others took more than a tenth of a core
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from coverslip.devices import machine
-from measuring import spread
+from measuring import keep_results, spread
 from own_lanes import KINDS
 from workers import Worker, script
 
@@ -96,8 +95,7 @@ def main() -> None:
     worker.close()
     now = datetime.date.today().isoformat()
     results = {"date": now, "machine": machine(), "torch": torch.__version__, "again": worker.again, "kinds": kinds}
-    options.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    options.out.with_suffix(".md").write_text(table(results), encoding="utf-8")
+    keep_results(options.out, results, table(results))
     print(table(results))
 
 

@@ -9,7 +9,6 @@ renders 1,000 leaves each in three sizes and 500 fields of tissue, plants copies
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import statistics
 import tempfile
@@ -36,7 +35,7 @@ from coverslip.data.sources.loose import pictures_of
 from coverslip.data.synthetic import write_leaves
 from coverslip.devices import machine
 from coverslip.progress import Stage
-from measuring import environment, spread
+from measuring import environment, keep_results, spread
 
 HERE = Path(__file__).parent
 PACKAGES = ("coverslip", "torch", "numpy", "pillow", "scipy")
@@ -298,8 +297,7 @@ def main() -> None:
             results["decoding"] = decoding_share(options.data / "plantvillage")
         results["real"] = real_folders(options.data)
     options.out.mkdir(exist_ok=True)
-    (options.out / "twins.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (options.out / "twins.md").write_text(report(results), encoding="utf-8")
+    keep_results(options.out / "twins.json", results, report(results))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""`--depth tail`, with and without `--refit`, scored on leaves that no training saw.
+
+    python benchmarks/other_leaves.py ../shared/data/plantvillage
+
+A fifth of the leaves is put aside (``shots:3``), before anything is trained; `coverslip train` gets the rest and
+divides it as it does; `coverslip evaluate` scores the saved model on what was put aside. Seconds are from the folder to
+the tested model, with an empty cache. Writes `results/other_leaves.json` and `.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from coverslip import api
+from coverslip.devices import machine
+from coverslip.reporting.methods import score_text
+from measuring import environment, heading, keep_results, measure
+from tomatoes import divide
+
+HERE = Path(__file__).parent
+WANTED = {"tail": 0.93, "tail --refit": 0.95, "head": None}
+OPTIONS = {"tail": ["--depth", "tail"], "tail --refit": ["--depth", "tail", "--refit"], "head": []}
+
+
+def one(options: list[str], data: Path, work: Path) -> dict[str, Any]:
+    """Trained and scored, in a cache of its own."""
+    command = [sys.executable, "-m", "coverslip", "train", str(data / "train"), "--group", "shots:3", *options]
+    measured = measure([*command, "--out", str(work / "run")], work / "log", work / "cache")
+    with environment(COVERSLIP_CACHE=str(work / "cache")):
+        run = api.evaluate(work / "run", data / "test", work / "scored", group="shots:3")
+    test = json.loads(run.test_file.read_text(encoding="utf-8"))
+    return {"seconds": measured.seconds, "accuracy": test["scores"]["accuracy"], "warnings": test["warnings"]}
+
+
+def page(results: dict[str, Any]) -> str:
+    lines = ["# Other leaves", "", heading(results), ""]
+    lines += [f"{results['data']}, divided by leaves before anything else ({len(results['divisions'])} times, by other"]
+    lines += ["seeds). Accuracy on the leaves put aside, with its 95 % interval over leaves.", ""]
+    lines += ["| trained on the others | put aside | accuracy | wanted | seconds, folder to tested model |"]
+    lines += ["| --- | --- | --- | --- | --- |"]
+    for division in results["divisions"]:
+        for name, found in division["runs"].items():
+            wanted, score = WANTED[name] or "", found["accuracy"]
+            aside = f"{score['images']:,} pictures of {score['groups']:,} leaves"
+            lines.append(f"| {name} | {aside} | {score_text(score)} | {wanted} | {found['seconds']:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="plantvillage")
+    parser.add_argument("--divisions", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    options = parser.parse_args()
+    divisions = []
+    for seed in range(options.divisions):
+        with tempfile.TemporaryDirectory(prefix="other-leaves-") as home:
+            counts, runs = divide(options.data, Path(home) / "data", "", seed), {}
+            for name, more in OPTIONS.items():
+                work = Path(home) / name.replace(" ", "")
+                work.mkdir()
+                runs[name] = one(more, Path(home) / "data", work)
+                print(f"{name}: {score_text(runs[name]['accuracy'])}, {runs[name]['seconds']:.0f} s", flush=True)
+            divisions.append({"pictures": counts, "runs": runs})
+    results = {"date": date.today().isoformat(), "machine": machine(), "data": options.data.name}
+    results |= {"versions": {name: version(name) for name in ("coverslip", "torch")}, "divisions": divisions}
+    keep_results(options.out / "other_leaves.json", results, page(results))
+    print(page(results))
+
+
+if __name__ == "__main__":
+    main()
