@@ -4,9 +4,9 @@ import json
 import os
 import re
 
-from .test_lab import BROWSERS, is_outside, move_up, open_lab, page, run
+from .test_lab import is_outside, move_up, open_lab, page, run
 
-__all__ = ["BROWSERS", "page"]  # the fixture is used by its name
+__all__ = ["page"]  # the fixture is used by its name
 
 TALL = {"width": 1200, "height": 24_000}  # JupyterLab draws the cells that are in sight, and all are to be
 PATIENCE = 300_000  # milliseconds

@@ -19,7 +19,9 @@ from coverslip.course.explorables.pieces import PIECES
 from coverslip.course.explorables.widgets import _widget
 from coverslip.errors import UserError
 
-NODE, CHROMIUM = shutil.which("node"), shutil.which("chromium") or shutil.which("google-chrome")
+from ..chromium import chromium_path
+
+NODE = shutil.which("node")
 SURFACES = ("bowl", "ravine", "saddle", "valleys", "dents")
 
 
@@ -31,13 +33,12 @@ def javascript(names, code):
         done = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
-    if not CHROMIUM:
-        pytest.skip("neither node nor chromium is installed")
+    program_path = chromium_path()
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "page.html")
         page.write_text(f"<script>{program}\ndocument.title = encodeURIComponent(found)</script>", encoding="utf-8")
         options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/user", "--dump-dom"]
-        done = subprocess.run([CHROMIUM, *options, page.as_uri()], capture_output=True, text=True, check=True)
+        done = subprocess.run([program_path, *options, page.as_uri()], capture_output=True, text=True, check=True)
     return json.loads(unquote(re.search("<title>(.*)</title>", done.stdout)[1]))
 
 

@@ -1,7 +1,5 @@
 """The explorables in a real browser, loaded as a notebook loads them: one string, one style sheet, a model."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -9,9 +7,9 @@ from coverslip.course import explorables
 from coverslip.course.explorables.bundle import module, style
 from coverslip.course.explorables.pieces import PIECES
 
+from ..chromium import chromium_path
+
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
 # anywidget's way: the style into the head, the module from a blob, render({ model, el }) with a Backbone-like model
 LOAD = """async ({ code, css, values }) => {
@@ -38,8 +36,9 @@ LOAD = """async ({ code, css, values }) => {
 
 @pytest.fixture(scope="module")
 def browser():
+    program = chromium_path()
     with playwright.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        started = play.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield started
         started.close()
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,25 +11,18 @@ from contextlib import contextmanager
 
 import pytest
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from ..chromium import chromium_path
+
 PATIENCE = 60_000  # milliseconds; a busy machine starts JupyterLab slowly
 
 
 @pytest.fixture
 def page(tmp_path):
     """A page of the system's Chromium; required where CI=true, else the test is left out where there is none."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    missing = "" if program else f"none of {', '.join(BROWSERS)} is installed"
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        missing = "playwright is not installed"
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    if missing:
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+    program = chromium_path()
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1200, "height": 1500})
         page.set_default_timeout(PATIENCE)
         yield page

@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -17,14 +16,11 @@ import pytest
 from coverslip.reporting import write_report
 from coverslip.reporting.explain_page import write_explain_page
 
+from ..chromium import chromium_path
 from .fake_run import NAMES, write_fake_run
 from .test_explain_page import write_fake_explanation
 
-PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.skipif(os.name != "posix", reason="the browser is spoken to through inherited pipes"),
-    pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium on this machine"),
-]
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the browser is spoken to through inherited pipes")
 FLAGS = (
     "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
     "disable-component-update", "disable-sync", "remote-debugging-pipe", "window-size=1200,900",
@@ -37,6 +33,7 @@ class Browser:
     """Chromium by the DevTools protocol through two pipes: it reads commands from descriptor 3 and answers on 4."""
 
     def __init__(self, profile: Path) -> None:
+        program = chromium_path()
         read_in, self.commands = os.pipe()
         self.answers, write_out = os.pipe()
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (read_in, write_out)]  # out of the way of 3 and 4
@@ -46,7 +43,7 @@ class Browser:
             os.dup2(ends[1], 4)
 
         self.process = subprocess.Popen(
-            [PROGRAM, *(f"--{flag}" for flag in FLAGS), f"--user-data-dir={profile}", "about:blank"],
+            [program, *(f"--{flag}" for flag in FLAGS), f"--user-data-dir={profile}", "about:blank"],
             preexec_fn=inherit,  # noqa: PLW1509  (nothing here runs in threads)
             close_fds=False,
             start_new_session=True,
