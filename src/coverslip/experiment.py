@@ -20,7 +20,9 @@ from coverslip.data.summary import relative_root
 from coverslip.data.table import ImageTable
 from coverslip.depths import choose_depth
 from coverslip.devices import keep_big_blocks, machine, pick_device
+from coverslip.inference.examples import write_examples
 from coverslip.inference.features import FeatureExtractor
+from coverslip.inference.predictor import Predictor
 from coverslip.inspection import appraise, divide, found_text, inspect, open_extractor, tell, write_audit
 from coverslip.learning import forget_checkpoints, learn, prepare_part
 from coverslip.models.catalog import network_entry
@@ -51,7 +53,7 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     whole = "" if plan.input.fit == "crop" else ", 100 % of each picture survives"
     log.note(f"resized to {size[0]} x {size[1]} pixels by {plan.input.fit!r}{whole}")
     audit = inspect(plan, table, pixels, log)
-    need_unblocked(audit, plan.data.source)
+    need_unblocked(audit, plan.data.source, plan.data.options)
     audit = divide(plan, audit)
     tell(audit, log)
     write_audit(plan, audit, folder)
@@ -67,6 +69,8 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     learned = learn(plan, table, pixels, folder, log)
     predictor, held_out = learned.predictor, learned.held_out
     predictor.save(folder)
+    if plan.bundle.examples:
+        _keep_examples(table, pixels, predictor, folder, log)
     learned.history.write_csv(folder.history_file)
     if learned.strengths is not None:
         learned.strengths.write_csv(folder.strengths_file)
@@ -114,6 +118,15 @@ def read_plan(file: Path) -> Experiment:
     if Path(plan.data.source).is_absolute():
         return plan
     return replace(plan, data=replace(plan.data, source=str((file.absolute().parent / plan.data.source).resolve())))
+
+
+def _keep_examples(table: ImageTable, pixels: PixelCache, predictor: Predictor, folder: Run, log: Progress) -> None:
+    """Small pictures of the references go with the model, and it is said that they do."""
+    number = write_examples(folder, predictor, table.paths, pixels)
+    if not number:
+        log.note("note: the model keeps no training pictures as reference, so there are no examples of them in it")
+        return
+    log.note(f"small pictures of {number:,} training pictures are in the model: whoever has it can look at them")
 
 
 def _repeat(

@@ -30,6 +30,7 @@ class Run:
         self.model_folder = self.folder / "model"
         self.weights_file = self.model_folder / "weights.safetensors"
         self.model_file = self.model_folder / "model.json"
+        self.examples_file = self.model_folder / "examples.safetensors"
         self.checkpoints_folder = self.folder / "checkpoints"
         self.test_file = self.folder / "test.json"
         self.ledger_file = self.folder / "ledger.json"
@@ -79,11 +80,19 @@ class Run:
         if not run.folder.is_dir():
             raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
         if not run.model_file.is_file() or not run.weights_file.is_file():
-            fix = "name a folder that 'coverslip train' wrote"
-            if run.experiment_file.exists():
-                fix = f"finish it: coverslip train --resume {_quoted(run.folder)}"
-            raise UserError(f"{str(folder)!r} holds no trained model", fix)
+            raise UserError(f"{str(folder)!r} holds no trained model", run._way_to_a_model())
         return run
+
+    def _way_to_a_model(self) -> str:
+        """What to do where this folder holds none."""
+        if not self.experiment_file.exists():
+            return "name a folder that 'coverslip train' wrote"
+        if not self.test_file.exists():
+            return f"finish it: coverslip train --resume {_quoted(self.folder)}"
+        if self.history_file.exists():
+            again = f"coverslip train {_quoted(self.experiment_file)}"
+            return f"it had one: restore {str(self.model_folder)!r}, or train again: {again}"
+        return "it holds what 'coverslip evaluate' found; name the run (or ONNX file) that was evaluated"
 
     def discard(self) -> None:
         """Remove what an unfinished run wrote before its model, so that the mended command finds the folder free.
@@ -109,6 +118,13 @@ class Run:
             UserError: it is not there, or is not JSON.
         """
         return read_object(path, self.folder, "train again, or name another run", "train again, or restore the file")
+
+    def known(self, path: Path) -> dict[str, Any]:
+        """Like `read_json`; empty where the file is not there or is not JSON."""
+        try:
+            return self.read_json(path)
+        except UserError:
+            return {}
 
 
 class ForeignRun(Run):

@@ -43,6 +43,11 @@ class DataConfig:
     group: str = ""  # a column, a regular expression on the path, "parent", "shots:K", "burst:SECONDS", or nothing
     site: str = ""  # hospital, camera, batch: named as a group is, or nothing
 
+    @property
+    def options(self) -> dict[str, object]:
+        """What a command about these pictures has to repeat, as `coverslip.commands.options_text` takes it."""
+        return {"group": self.group, "site": self.site}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitConfig:
@@ -175,6 +180,13 @@ class ThresholdConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BundleConfig:
+    """What the model holds beside what answers need."""
+
+    examples: bool = False  # small pictures of training pictures, for the page of ``serve``; they may be patients'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RepeatsConfig:
     """What is trained again to see how far a score moves; on train and validation, never on the test part."""
 
@@ -213,6 +225,7 @@ class Experiment:
     recipe: Recipe = field(default_factory=lambda: Recipe(smoothing=0.1, precision="auto"))  # of every depth but head
     augment: Augmentation | None = None  # likewise; None is what suits the depth
     repeats: RepeatsConfig = field(default_factory=RepeatsConfig)
+    bundle: BundleConfig = field(default_factory=BundleConfig)
     tuned: TunedConfig | None = None
 
 

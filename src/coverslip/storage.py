@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from coverslip.errors import UserError
 
-KINDS = ("pixels", "features", "engines", "weights", "index")
+KINDS = ("pixels", "features", "engines", "weights", "index", "precision")
 SPARE_BYTES = 256 * 2**20  # never fill a disk to the last byte
 DEFAULT_LIMIT = 20 * 2**30
 FULL_DISK = ("No space left on device", "Disk quota exceeded", "not enough space on the disk")

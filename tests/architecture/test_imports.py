@@ -13,7 +13,19 @@ import coverslip
 
 SOURCE = Path(coverslip.__file__).parent
 FLOORS = [
-    {"errors", "registry", "config", "runs", "seeds", "devices", "progress", "storage", "ledger", "__init__"},
+    {
+        "errors",
+        "registry",
+        "config",
+        "commands",
+        "runs",
+        "seeds",
+        "devices",
+        "progress",
+        "storage",
+        "ledger",
+        "__init__",
+    },
     {"figures"},
     {"evidence"},
     {"data"},

@@ -159,6 +159,30 @@ def test_a_run_that_was_never_tested(tiny_run, tmp_path):
     assert "--resume" in told.value.fix
 
 
+def test_a_folder_of_an_evaluation_is_told_from_an_unfinished_run(tiny_run, tmp_path):
+    run = Run(shutil.copytree(tiny_run.folder, tmp_path / "run"))
+    shutil.rmtree(run.model_folder)
+    with pytest.raises(UserError, match="holds no trained model") as told:
+        export(run.folder)
+    assert "train again: coverslip train" in told.value.fix
+    run.history_file.unlink()  # as 'coverslip evaluate' leaves it
+    with pytest.raises(UserError) as told:
+        export(run.folder)
+    assert "evaluate" in told.value.fix and "--resume" not in told.value.fix
+
+
+def test_a_served_file_tells_the_test_of_its_run(tiny_run, onnx_folder):
+    pytest.importorskip("fastapi")
+    from coverslip.serving.server import Wishes, open_service
+
+    service = open_service(Run.open(onnx_folder), Wishes(maps=False))
+    service.close()
+    test, model = json.loads(tiny_run.test_file.read_text(encoding="utf-8")), service.model
+    assert model.score is not None and model.score.value == test["scores"]["accuracy"]["value"]
+    assert model.tested_on is not None and model.tested_on.pictures == test["images"]
+    assert not any("nobody tested" in each for each in model.warnings)
+
+
 def test_a_network_of_ones_own_has_to_be_given_again(tiny_run, tmp_path):
     run = Run(shutil.copytree(tiny_run.folder, tmp_path / "run"))
     content = json.loads(run.model_file.read_text())

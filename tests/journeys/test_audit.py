@@ -53,6 +53,16 @@ def test_the_way_on_keeps_the_groups_that_were_given(coverslip, pictures, tmp_pa
     assert "--group &#39;([a-z_]+_leaf" in page
 
 
+def test_the_way_on_keeps_what_was_decided(coverslip, pictures, conflict, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = coverslip("train", pictures, "--group", "shots:3", "--out", "run")
+    assert f"look: coverslip audit {pictures} --group shots:3 --out audit; then go on by --fix" in said.err
+    said = coverslip("audit", pictures, "--group", "shots:3", "--accept", "label-conflict", "--quick").done()
+    assert f"coverslip audit {pictures} --group shots:3 --accept label-conflict --out audit" in said.out
+    said = coverslip("audit", pictures, "--accept", "label-conflict", "--quick", "--out", "audit").done()
+    assert "next: coverslip train audit/proposed.csv --accept label-conflict (the table has" in said.out
+
+
 def test_one_picture_under_two_labels_stops_training_and_leaves_nothing_behind(
     coverslip, pictures, conflict, tmp_path, snapshot
 ):

@@ -140,7 +140,8 @@ def test_without_a_test_of_the_threshold_its_own_pictures_are_shown_and_said_to_
     elif left == "no such scores":
         del test["scores"]["specificity"]
     run.test_file.write_text(json.dumps({} if left == "untested" else test))
-    shown = model_card(api.load(run.folder), run, Limits(), maps=False, examples=False, warnings=[]).threshold
+    found = json.loads(run.test_file.read_text())
+    shown = model_card(api.load(run.folder), run, Limits(), found, maps=False, examples=False, warnings=[]).threshold
     assert shown.measured_on == measured
     assert shown.sensitivity.value == model["threshold"]["sensitivity"]["value"]
 

@@ -360,6 +360,22 @@ def test_on_which_pictures_a_threshold_was_measured_is_said(browser, measured, w
         assert all(each in panel for each in words) and "In its test" not in panel
 
 
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (0, "Of 96 pictures (48 groups) it had not seen, it named"),
+        (60, "Of 96 pictures (48 groups) (it was trained on 60 of them), it named"),
+        (None, "Of 96 pictures (48 groups), it named"),
+    ],
+)
+def test_whether_the_pictures_of_the_test_were_new_to_the_model_is_said(browser, seen, words):
+    model = {**MODEL, "tested_on": {**MODEL["tested_on"], "seen": seen}}
+    with Fake(model=model) as fake, tab(browser) as page:
+        page.goto(fake.address)
+        page.wait_for_selector("body.ready")
+        assert words in page.inner_text("#lead")
+
+
 def test_of_a_strange_picture_of_two_classes_nothing_false_is_said(browser):
     with Fake(model=TWO) as fake, tab(browser) as page:
         page.goto(fake.address)

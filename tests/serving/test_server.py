@@ -122,7 +122,7 @@ def test_wrong_words_are_refused_before_anything_is_loaded(coverslip, small_run,
 def test_a_run_without_its_model_is_no_server(coverslip, small_run, tmp_path, missing):
     run = shutil.copytree(small_run.folder, tmp_path / "run")
     (run / missing).unlink()
-    coverslip("serve", run, "--port", "0").refused("holds no trained model", "coverslip train --resume")
+    coverslip("serve", run, "--port", "0").refused("holds no trained model", "it had one: restore", "coverslip train")
 
 
 def test_a_run_without_its_test_and_table_is_served_and_says_what_is_missing(small_run, tmp_path, picture):

@@ -2,6 +2,7 @@ import math
 import os
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -433,6 +434,24 @@ def test_precision_that_is_measured_is_told_and_changes_nothing_before_training(
     assert any(line.startswith("precision: ") for line in notes.lines)
     chosen = notes.lines[-1].split()[1]
     assert same(weights(train(cnn(), Recipe(epochs=1, precision=chosen), data).network), weights(found.network))
+
+
+def test_precision_is_measured_once_and_then_remembered(monkeypatch, tmp_path):
+    from coverslip.training import precision
+
+    monkeypatch.setenv("COVERSLIP_CACHE", str(tmp_path))
+    auto, timed = Recipe(epochs=1, precision="auto"), []
+
+    def measured(job):
+        timed.append(job)
+        return ("bfloat16", "precision: bfloat16 (first)") if len(timed) == 1 else ("float32", "precision: float32")
+
+    monkeypatch.setattr(precision, "choose_precision", measured)
+    assert [train(cnn(), auto).precision for _ in range(2)] == ["bfloat16", "bfloat16"] and len(timed) == 1
+    assert train(cnn(), replace(auto, batch_size=4)).precision == "float32" and len(timed) == 2  # other steps
+    for file in tmp_path.glob("precision/*/*.txt"):
+        file.write_text("spoilt")
+    assert [train(cnn(), auto).precision for _ in range(2)] == ["float32", "float32"] and len(timed) == 3
 
 
 def test_bfloat16_trains_too():

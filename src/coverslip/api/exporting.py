@@ -96,7 +96,7 @@ def about_run(run: Run) -> dict[str, Any]:
     if isinstance(tested, dict) and tested.get("value") is not None:
         groups = f" of {tested['groups']:,} groups" if files.grouped and tested.get("groups") else ""
         found["Accuracy"] = f"{score_text(tested)} on {tested['images']:,} test pictures{groups}"
-    return {**found, "scores": scores}
+    return {**found, "scores": scores, "grouped": files.grouped}
 
 
 def _need_finished(run: Run) -> None:

@@ -121,6 +121,8 @@ def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, grou
     evidence["warnings"] += model.notes
     if model.notes and model.task.temperature == 1:  # nobody looked for one
         evidence["calibration"]["temperature"] = None
+    evidence["model"] = model.key
+    evidence["seen"] = known if model.seen else None  # a model from elsewhere does not say what it was trained on
     there.write_json(there.test_file, evidence)
 
 

@@ -20,6 +20,7 @@ from coverslip.auditing.price import Price
 from coverslip.auditing.repair import drop_found, fix_table
 from coverslip.auditing.shortcuts import Probe
 from coverslip.auditing.twins import Twins, find_twins
+from coverslip.commands import options_text
 from coverslip.data.groups import join_sets
 from coverslip.data.image import Pixels
 from coverslip.data.proposals import Proposal, propose_groups
@@ -181,8 +182,13 @@ def _only_proposed(audit: Audit) -> bool:
     return audit.table.grouped_by is None
 
 
-def need_unblocked(audit: Audit, source: str) -> None:
+def need_unblocked(audit: Audit, source: str, given: Mapping[str, object]) -> None:
     """Go on only where nothing blocks.
+
+    Args:
+        audit: of the pictures.
+        source: the pictures, as the user named them.
+        given: options that a command about them has to repeat, such as their group.
 
     Raises:
         BlockedError: a finding blocks training and nothing was decided about it.
@@ -195,7 +201,7 @@ def need_unblocked(audit: Audit, source: str) -> None:
     ways = ["--fix"] if set(names) <= set(FIXED) else []
     ways += [f"--drop {name}" for name in names[:1] if name not in ("one-picture", "one-group")]
     ways += [f"--accept {names[0]}"]
-    look = f"look: coverslip audit {shlex.quote(source)} --out audit"
+    look = f"look: coverslip audit {shlex.quote(source)}{options_text(given)} --out audit"
     raise BlockedError(f"the data is not fit to learn from: {said}", f"{look}; then go on by {' or '.join(ways)}")
 
 

@@ -52,7 +52,7 @@ def audit(
     there = None if out is None else Run(out)
     if there is not None:
         typer.echo(f"page: {there.audit_page_file}")
-    typer.echo(f"next: {_following(found, _named(source, plan), there)}")
+    typer.echo(f"next: {_following(found, source, plan, there)}")
     if found.blocking:
         raise typer.Exit(BLOCKED)
 
@@ -88,21 +88,27 @@ def _print(found: Audit) -> None:
         console.print(f"price of a leak: {found.price.says}", markup=False, soft_wrap=True)
 
 
-def _named(source: Path, plan: Experiment) -> str:
-    """The pictures with their groups and sites, as the next command has to name them."""
-    from coverslip.reporting.places import options_text
+def _named(source: Path, plan: Experiment, fix: bool) -> str:
+    """The pictures with their groups, their sites and what was decided, as the next command has to name them."""
+    from coverslip.commands import options_text
 
-    given = {} if source.suffix.lower() == ".toml" else {"group": plan.data.group, "site": plan.data.site}
-    return quoted(source) + options_text(given)
+    decided = {"accept": plan.audit.accept, "drop": plan.audit.drop, "fix": fix}
+    given = {} if source.suffix.lower() == ".toml" else plan.data.options
+    return quoted(source) + options_text(given | decided)
 
 
-def _following(found: Audit, named: str, there: Run | None) -> str:
+def _following(found: Audit, source: Path, plan: Experiment, there: Run | None) -> str:
+    from coverslip.commands import options_text
+
+    named = _named(source, plan, plan.audit.fix)
     if there is None:
         return f"coverslip audit {named} --out audit, to look at the pictures concerned"
+    accepted = options_text({"accept": plan.audit.accept})  # what was dropped or fixed is not in the new tables
     if there.corrected_file.is_file():
-        return f"coverslip train {quoted(there.corrected_file)}"
+        return f"coverslip train {quoted(there.corrected_file)}{accepted}"
     if found.blocking:
-        return f"coverslip train {named} --fix (or --drop NAME, --accept NAME)"
+        return f"coverslip train {_named(source, plan, True)} (or --drop NAME, --accept NAME)"
     if found.table.grouped_by is None and there.proposed_file.is_file():
-        return f"coverslip train {quoted(there.proposed_file)}, which has the proposed groups, if they are right"
+        table = f"{quoted(there.proposed_file)}{accepted}"
+        return f"coverslip train {table} (the table has the proposed groups, if they are right)"
     return f"coverslip train {named}"

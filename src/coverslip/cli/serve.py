@@ -21,7 +21,12 @@ def serve(
     ] = "",
     with_examples: Annotated[
         Path | None,
-        typer.Option(help="Folder or table of the training pictures: the nearest are shown. They may be patients'."),
+        typer.Option(
+            help="Folder or table of the training pictures, to show the nearest, where they are not in the model."
+        ),
+    ] = None,
+    tested: Annotated[
+        Path | None, typer.Option(help="What 'coverslip evaluate' wrote of this model, to be told on the page.")
     ] = None,
     keep: Annotated[Path | None, typer.Option(help="Folder in which pictures and answers are kept.")] = None,
     maps: Annotated[bool, typer.Option(help="Draw maps of where the network looks, on request.")] = True,
@@ -56,6 +61,7 @@ def serve(
             token=token,
             keep=keep,
             examples=with_examples,
+            tested=tested,
             maps=maps,
             limits=limits,
             log=log,

@@ -63,6 +63,10 @@ def train(
         bool, typer.Option("--learning-curve", help="Also what more pictures would buy.")
     ] = False,
     refit: Annotated[bool, typer.Option("--refit", help="Train on train and validation together.")] = False,
+    with_examples: Annotated[
+        bool,
+        typer.Option("--with-examples", help="Keep small training pictures in the model, for serve; maybe patients'."),
+    ] = False,
     verify: Verify = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be read, how long, how much disk.")
@@ -106,6 +110,7 @@ def train(
             repeats_folds=folds,
             repeats_seeds=seeds,
             repeats_learning_curve=learning_curve or None,
+            bundle_examples=with_examples or None,
         )
         if dry_run:
             _print_dry_run(forecast.dry_run(plan, progress=progress))
@@ -117,12 +122,10 @@ def train(
     following = f"coverslip predict {quoted(run.folder)} PICTURES --out predictions.csv"
     about = run.read_json(run.model_file)
     if about.get("depth") == "head" and source is not None:
-        from coverslip.reporting.places import options_text
+        from coverslip.commands import options_text
 
-        given = options_text({"group": group, "site": site, "split-seed": split_seed})
-        decided = [f" --{name} {each}" for name, some in (("accept", accept), ("drop", drop)) for each in some or []]
-        # The same pictures, split the same way.
-        again = quoted(source) + given + "".join(decided) + (" --fix" if fix else "")
+        given = {"group": group, "site": site, "split-seed": split_seed, "accept": accept, "drop": drop, "fix": fix}
+        again = quoted(source) + options_text(given)  # the same pictures, split the same way
         typer.echo(f"deeper   coverslip train {again} --depth tail: some minutes, often several points")
     warning = str(run.read_json(run.ledger_file)["warning"])
     print_result(run.read_json(run.test_file), run.report_file, following, [warning] if warning else [])

@@ -26,7 +26,7 @@ from coverslip.models.design import Design
 from coverslip.models.freeze import frozen_part
 from coverslip.progress import SILENT, Progress, Stage
 from coverslip.runs import ForeignRun, Run
-from coverslip.storage import writing
+from coverslip.storage import digest, writing
 from coverslip.tasks.classification import Classification
 
 BUNDLE = 2  # of model.json; raised when an older program could not read a newer bundle
@@ -90,6 +90,13 @@ class Predictor:
         """What every door has to say beside the answers; mostly nothing."""
         notes = self.about.get("notes")
         return tuple(map(str, notes)) if isinstance(notes, list) else ()
+
+    @property
+    def key(self) -> str:
+        """Names all that its probabilities and labels depend on: two models of one key answer alike."""
+        named = None if self.threshold is None else (self.threshold.class_name, float(self.threshold.value))
+        head = (self.weight.tobytes(), self.bias.tobytes(), float(self.task.temperature))
+        return digest("predictor", self.extractor.weights, self.spec, *head, self.task.classes, named)
 
     def scores(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Features (N, D) -> scores (N, K), before the temperature."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from coverslip.commands import options_text
 from coverslip.reporting.run_files import RunFiles
 
 HERE = "."
@@ -82,12 +83,3 @@ def data_text(audit: Mapping[str, Any], place: str) -> str:
     given = audit.get("given") or {}
     options = options_text({name: given.get(name) for name in ("group", "site")})
     return (place if place.isupper() else shlex.quote(place)) + options
-
-
-def options_text(given: Mapping[str, object]) -> str:
-    """Options as they are typed behind a path; what was not given (None, empty) is left out.
-
-    >>> options_text({"group": "(.+)_shot", "site": "", "split-seed": 0, "accept": None})
-    " --group '(.+)_shot' --split-seed 0"
-    """
-    return "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given.items() if value not in (None, ""))

@@ -128,10 +128,7 @@ def model_facts(files: RunFiles) -> dict[str, Any]:
 
 def read_extra(files: RunFiles, path: Path) -> dict[str, Any]:
     """One of the run's JSON files that may be missing; one that cannot be read counts as missing."""
-    try:
-        return files.run.read_json(path)
-    except UserError:
-        return {}
+    return files.run.known(path)
 
 
 def settings_of(files: RunFiles, section: str) -> dict[str, Any]:

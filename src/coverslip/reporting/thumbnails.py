@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from coverslip.data.image import Pixels, UnreadableError, decode
+from coverslip.data.thumbnail import thumbnail_jpeg
 from coverslip.reporting.run_files import RunFiles
 
 SIDE = 224  # pixels of the longer side
-QUALITY = 78
 BUDGET = 3_400_000  # characters for all pictures of a page, so that it stays under 5 MB
 
 
@@ -76,20 +74,10 @@ class Thumbnails:
 
 
 def thumbnail(pixels: Pixels, side: int = SIDE) -> str:
-    """A picture as a ``data:image/jpeg`` address, its longer side at most ``side`` pixels.
+    """A picture as a ``data:image/jpeg`` address, its longer side at most ``side`` pixels; see `thumbnail_jpeg`."""
+    return data_address(thumbnail_jpeg(pixels, side))
 
-    Args:
-        pixels: uint8 or uint16, (H, W, C). 16 bits are stretched from the 0.5th to the 99.5th percentile; of two
-            channels the first is shown, of more than three the first three.
-        side: pixels.
-    """
-    shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0]
-    if shown.dtype != np.uint8:
-        low, high = np.percentile(shown, (0.5, 99.5))
-        stretched = np.clip((shown.astype(np.float32) - low) / max(high - low, 1), 0, 1) * 255
-        shown = stretched.round().astype(np.uint8)
-    small = Image.fromarray(np.ascontiguousarray(shown)).convert("RGB")
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+def data_address(jpeg: bytes) -> str:
+    """The ``data:image/jpeg`` address of a JPEG."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

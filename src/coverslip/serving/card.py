@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, Literal
 
 from coverslip import __version__
-from coverslip.errors import UserError
 from coverslip.evidence.threshold import BALANCED, SENSITIVITY, SPECIFICITY, Threshold
 from coverslip.inference.predictor import Predictor
 from coverslip.runs import ForeignRun, Run
 from coverslip.serving.limits import Limits
-from coverslip.serving.schemas import Bounds, Interval, Model, NamedScore, Operating, Part, TrainedOn
+from coverslip.serving.schemas import Bounds, Interval, Model, NamedScore, Operating, TestedOn, TrainedOn
 
 SCORE = "accuracy"
 
@@ -23,6 +22,7 @@ def model_card(
     predictor: Predictor,
     run: Run,
     limits: Limits,
+    test: Mapping[str, Any],
     *,
     maps: bool,
     examples: bool,
@@ -34,18 +34,18 @@ def model_card(
         predictor: the trained model.
         run: its folder.
         limits: of a request.
+        test: see `coverslip.serving.tested.test_of`.
         maps: whether there are maps.
         examples: whether there are thumbnails.
         warnings: what else its users should know.
     """
-    test, audit = _read(run, run.test_file), _read(run, run.audit_file)
+    audit = run.known(run.audit_file)
     said = [*warnings, *predictor.notes]
-    tested = _part(test) if test else None
-    scores = test.get("scores") if test else None
+    tested, scores = _part(test), test.get("scores")
     score = _named(scores.get(SCORE)) if isinstance(scores, dict) else None
     if tested is None:
         said.insert(0, "nobody tested this model, or the result is not with it: do not rely on its answers")
-    said += [str(each) for each in (test or {}).get("warnings") or []]
+    said += [str(each) for each in test.get("warnings") or []]
     trust = predictor.trust
     if trust.thresholds is not None:
         said += trust.thresholds.warnings(predictor.task.classes)
@@ -64,7 +64,7 @@ def model_card(
         score=score,
         calibrated=predictor.task.temperature != 1,
         coverage=None if trust.thresholds is None else trust.thresholds.coverage,
-        threshold=_threshold(predictor.threshold, test or {}),
+        threshold=_threshold(predictor.threshold, test),
         familiarity=trust.familiarity is not None,
         maps=maps,
         examples=examples,
@@ -87,18 +87,17 @@ def in_words(model: Model) -> str:
     return f"{model.name}: {model.network}, {len(model.classes):,} classes, {on}"
 
 
-def _read(run: Run, path: Path) -> dict[str, Any]:
-    try:
-        return run.read_json(path)
-    except UserError:
-        return {}
-
-
-def _part(test: Mapping[str, Any]) -> Part | None:
+def _part(test: Mapping[str, Any]) -> TestedOn | None:
+    """Of a run's own test part nothing was trained on; an evaluation says how much was, as far as it can."""
     pictures = test.get("images")
     if not isinstance(pictures, int):
         return None
-    return Part(pictures=pictures, groups=int(test["groups"]) if test.get("grouped") else None)
+    seen = test.get("seen", 0)
+    return TestedOn(
+        pictures=pictures,
+        groups=int(test["groups"]) if test.get("grouped") else None,
+        seen=seen if isinstance(seen, int) else None,
+    )
 
 
 def _named(found: object) -> NamedScore | None:

@@ -1,8 +1,9 @@
 """What may be told of the training pictures nearest to a new one: always their class, a thumbnail only where asked for.
 
-Training pictures may be patients'. A bundle holds none of them, only what the network made of them. So whoever starts
-the server says where they are (``--with-examples``), each is checked to be the very picture that was trained on, and
-its thumbnail stays in the memory of this server. Paths are never told.
+Training pictures may be patients'. A bundle holds none of them, only what the network made of them, unless its training
+was told to keep small ones (``train --with-examples``). For a bundle without, whoever starts the server says where they
+are (``serve --with-examples FOLDER``): each is checked to be the very picture that was trained on, and its thumbnail
+stays in the memory of this server. Paths are never told.
 """
 
 from __future__ import annotations
@@ -11,17 +12,15 @@ import csv
 from pathlib import Path
 
 from coverslip.data.decoding import PixelFormat, decode_all
-from coverslip.data.inputs import content_box
 from coverslip.data.scan import scan
 from coverslip.data.table import READ
 from coverslip.errors import UserError
+from coverslip.inference.examples import example, read_examples
 from coverslip.inference.predictor import Predictor
 from coverslip.progress import SILENT, Progress
-from coverslip.reporting.thumbnails import thumbnail
+from coverslip.reporting.thumbnails import data_address
 from coverslip.runs import Run
 from coverslip.serving.answers import Known
-
-SIDE = 112  # pixels of a thumbnail
 
 
 def labels_of(predictor: Predictor, run: Run) -> list[str] | None:
@@ -55,14 +54,22 @@ def thumbnails_of(predictor: Predictor, source: str | Path, progress: Progress =
             for fact, row in zip(chunk.facts, chunk.pixels, strict=True):
                 if fact["status"] == READ and fact["row_hash"] in predictor.seen:
                     width, height = int(str(fact["width"])), int(str(fact["height"]))
-                    top, left, tall, wide = content_box(width, height, spec.size, spec.fit)
-                    found[wanted[str(fact["path"])]] = thumbnail(row[top : top + tall, left : left + wide], SIDE)
+                    found[wanted[str(fact["path"])]] = data_address(example(row, width, height, spec))
     if not found:
         raise UserError(
             f"{str(source)!r} does not hold the pictures that this model was trained on",
             "name the folder that it was trained on, or leave --with-examples out",
         )
     return found
+
+
+def kept_thumbnails(predictor: Predictor, run: Run) -> dict[int, str]:
+    """The same of a bundle that was made with small pictures; nothing of one that was not.
+
+    Raises:
+        UserError: see `coverslip.inference.examples.read_examples`.
+    """
+    return {number: data_address(jpeg) for number, jpeg in read_examples(run, predictor).items()}
 
 
 def known_references(labels: list[str] | None, thumbnails: dict[int, str]) -> Known | None:

@@ -50,6 +50,12 @@ class Part(Shape):
     groups: int | None = None
 
 
+class TestedOn(Part):
+    """What the model was tested on."""
+
+    seen: int | None = Field(description="how many of them it was trained on; null where nobody can tell")
+
+
 class TrainedOn(Part):
     """What the model was trained on."""
 
@@ -90,7 +96,7 @@ class Model(Shape):
     classes: list[str]
     task: Literal["classification"] = "classification"
     trained_on: TrainedOn
-    tested_on: Part | None
+    tested_on: TestedOn | None
     score: NamedScore | None
     calibrated: bool = Field(description="whether probabilities were brought to agree with how often they are right")
     coverage: float | None = Field(description="how often sets hold the true class; null where there are no sets")

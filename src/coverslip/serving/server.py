@@ -20,11 +20,12 @@ from coverslip.serving.addresses import listen
 from coverslip.serving.answers import Instrument
 from coverslip.serving.app import create_app
 from coverslip.serving.card import in_words, model_card
-from coverslip.serving.examples import known_references, labels_of, thumbnails_of
+from coverslip.serving.examples import kept_thumbnails, known_references, labels_of, thumbnails_of
 from coverslip.serving.keeping import Keeper
 from coverslip.serving.limits import Limits
 from coverslip.serving.maps import open_mapper
 from coverslip.serving.service import Service
+from coverslip.serving.tested import test_of
 from coverslip.serving.tokens import check_token, is_loopback, new_token
 from coverslip.storage import size_text
 
@@ -41,7 +42,8 @@ class Wishes:
         port: likewise; 0 for any that is free.
         token: that must be known; empty makes one where the address is not the loopback.
         keep: a folder for pictures and answers; None keeps nothing.
-        examples: where the training pictures are, to show the nearest; None shows none.
+        examples: where the training pictures are, to show the nearest; None shows those that the bundle holds.
+        tested: an evaluation of this model, to tell its users instead of its run's own test; None tells that.
         maps: whether maps can be asked for.
         limits: of requests.
         log: whether each request is a line in the terminal.
@@ -52,6 +54,7 @@ class Wishes:
     token: str = ""
     keep: Path | None = None
     examples: Path | None = None
+    tested: Path | None = None
     maps: bool = True
     limits: Limits = field(default_factory=Limits)
     log: bool = False
@@ -98,7 +101,10 @@ def open_service(run: Run, wishes: Wishes, progress: Progress = SILENT) -> Servi
     labels, warnings = labels_of(predictor, run), list(predictor.notes)
     if labels is None and predictor.trust.references:
         warnings.append("the table of the training pictures is not with this model, so the nearest are not named")
-    thumbnails = {} if wishes.examples is None else thumbnails_of(predictor, wishes.examples, progress)
+    if wishes.examples is None:
+        thumbnails = kept_thumbnails(predictor, run)
+    else:
+        thumbnails = thumbnails_of(predictor, wishes.examples, progress)
     keeper = None if wishes.keep is None else Keeper(wishes.keep)
     if keeper is not None:
         warnings.append("pictures that are sent to this server are kept by those who run it")
@@ -110,6 +116,7 @@ def open_service(run: Run, wishes: Wishes, progress: Progress = SILENT) -> Servi
         predictor,
         run,
         wishes.limits,
+        test_of(predictor, run, wishes.tested),
         maps=mapper is not None,
         examples=bool(thumbnails) and labels is not None,
         warnings=warnings,
@@ -173,6 +180,8 @@ def _announce(service: Service, place: socket.socket, wishes: Wishes, token: str
             "note: others can reach this address; whoever knows the token can ask. Pictures travel unencrypted: put a "
             "proxy with TLS before it where the network is not yours"
         )
+    if service.model.examples:
+        progress.note("note: small pictures of training pictures are shown to whoever asks")
     if wishes.keep is not None:
         progress.note(f"note: pictures are kept in {str(wishes.keep)!r}")
     progress.note(

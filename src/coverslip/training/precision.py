@@ -1,22 +1,31 @@
-"""Which precision is faster here: measured, since it depends on the processor."""
+"""Which precision is faster here: measured, since it depends on the processor, and then remembered.
+
+A measurement of time can come out differently on a busy machine, and weights trained in another precision are other
+weights. So what was chosen once for a network of these shapes, on this machine, stands in the cache: the same command
+gives the same weights.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
+from coverslip.devices import machine
+from coverslip.errors import UserError
 from coverslip.progress import Progress
+from coverslip.storage import building, digest, drop_entry, entry_folder, write_text
 from coverslip.training.checks import training_mode
 
 if TYPE_CHECKING:
     from coverslip.training.job import Job
 
 STEPS = 5  # timed of each, after one that is not
-# bfloat16 has to save two fifths, as it does where the processor has it. What is only noise of the measurement must not
-# decide: the same command gives the same weights. (On a processor without it, up to 1.28 times as fast was seen.)
-WORTH = 0.6
+WORTH = 0.6  # bfloat16 has to save two fifths (on a processor without it, up to 1.28 times as fast was seen)
+KIND, FILE = "precision", "chosen.txt"
 
 
 def choose_precision(job: Job) -> tuple[str, str]:
@@ -48,6 +57,35 @@ def decide_precision(job: Job, asked: str, progress: Progress) -> str:
     """``asked``, or what was measured where it is ``auto``; the user is told."""
     if asked != "auto":
         return asked
+    key = _key(job)
+    before = _remembered(key)
+    if before:
+        progress.note(f"precision: {before} (as was measured here before)")
+        return before
     chosen, sentence = choose_precision(job)
+    with suppress(OSError, UserError), building(KIND) as draft:  # where none can be kept, it is measured each time
+        write_text(draft.folder / FILE, chosen)
+        draft.key = key
     progress.note(sentence)
     return chosen
+
+
+def _key(job: Job) -> str:
+    """Names what the time of a step depends on: machine, version, threads, network, shape and number of pictures."""
+    about, first = machine(), job.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu"))
+    here = (about["processor"], about["cores"], torch.__version__, torch.get_num_threads(), job.device.type)
+    trained = [tuple(each.shape) for each in job.trained]
+    return digest("precision", here, str(job.network), trained, tuple(first.shape[1:]), job.recipe.batch_size)
+
+
+def _remembered(key: str) -> str:
+    """What was chosen before; empty where nothing was, or it cannot be read."""
+    folder = entry_folder(KIND, key)
+    if folder is None:
+        return ""
+    with suppress(OSError, UnicodeDecodeError):
+        chosen = (folder / FILE).read_text(encoding="utf-8")
+        if chosen in ("float32", "bfloat16"):
+            return chosen
+    drop_entry(KIND, key)  # a disk error has spoilt it
+    return ""

@@ -138,7 +138,7 @@ def _read(plan: Experiment, log: Progress) -> ImageTable:
     table = scan(plan.data.source, plan.data.group)
     log.note(found_text(table))
     audit = inspect(plan, table, _pixels(plan, table, log), log)
-    need_unblocked(audit, plan.data.source)
+    need_unblocked(audit, plan.data.source, plan.data.options)
     audit = divide(plan, audit)
     tell(audit, log)
     return audit.table

@@ -19,8 +19,15 @@ const either = (classes) => classes.flatMap((name, at) => [at === 0 ? "as " : at
 function tested({ score, tested_on: on }) {
   if (!score || !on) return "It was not tested, or its test was not kept: nobody knows how often it is right.";
   const number = [make("strong", {}, share(score.value)), " ", make("span", { class: "interval" }, interval(score))];
-  if (score.name === "accuracy") return [`Of ${sample(on)} it had not seen, it named a share of `, number, " correctly."];
-  return [`On ${sample(on)} it had not seen, its ${score.name.replaceAll("_", " ")} was `, number, "."];
+  const which = `${sample(on)}${known(on.seen)}`;
+  if (score.name === "accuracy") return [`Of ${which}, it named a share of `, number, " correctly."];
+  return [`On ${which}, its ${score.name.replaceAll("_", " ")} was `, number, "."];
+}
+
+/** Whether the pictures of the test were new to the model; where nobody can tell, no word of it. */
+function known(seen) {
+  if (seen === 0) return " it had not seen";
+  return seen > 0 ? ` (it was trained on ${count(seen)} of them)` : "";
 }
 
 /** The score on a line from 0 to 1, as at the head of a report. */
@@ -56,7 +63,7 @@ function facts(model) {
     ["Probabilities", model.calibrated ? "calibrated: of the answers given with 0.9, about 9 in 10 are right on pictures like those it was tested on" : "not calibrated: a probability of 0.9 may not be right 9 times in 10"],
     model.coverage && ["Sets of classes", `made to hold the true class ${odds(model.coverage)}, for each class`],
     threshold && ["Limit", limit(threshold)],
-    model.familiarity && ["Nearest pictures", model.examples ? "shown as small pictures, which the model carries" : "named by their class; the pictures themselves are not part of this model"],
+    model.familiarity && ["Nearest pictures", model.examples ? "shown as small pictures" : "named by their class; the pictures themselves are not part of this model"],
     limits && ["Takes", [limits.pixels && `pictures of up to ${count(limits.pixels / 1e6)} million pixels`, limits.bytes && `${size(limits.bytes)}`, limits.pictures && `${counted(limits.pictures, "picture")} a request (this page sends more in portions)`].filter(Boolean).join(", ")],
     model.date && ["Made", [day(model.date), model.program ? ` with ${model.program}` : null]],
     ["Licence", model.licence || "none stated"],
