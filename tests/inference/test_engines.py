@@ -1,12 +1,16 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from coverslip.data.inputs import InputSpec
-from coverslip.inference.engine import ENGINES, open_engine
+from coverslip.inference.engine import ENGINES, import_openvino, open_engine
 from coverslip.inference.features import FeatureExtractor
 from coverslip.models.catalog import pretrained_weights
 from coverslip.models.design import Design
 from coverslip.models.freeze import Frozen, frozen_part
+from coverslip.storage import cache_folder
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,34 @@ def test_every_engine_gives_the_numbers_of_torch_for_any_number_of_pictures(name
         exact = part.module().double()(torch.from_numpy(images).double()).numpy()
     assert found.shape == (19, numbers)
     assert np.abs(found - exact).max() < 1e-3 * np.sqrt(np.mean(exact**2))
+
+
+FIRST_TOGETHER = """
+import builtins, sys, threading, time
+import numpy as np
+from coverslip.inference.engine import import_openvino
+openvino = import_openvino()
+compiled = openvino.Core().compile_model(openvino.Core().read_model(sys.argv[1]), "CPU")
+requests = [compiled.create_infer_request() for _ in range(2)]
+images = np.zeros(requests[0].get_input_tensor().shape, np.float32)
+found = builtins.__import__
+def slowly(name, *rest):
+    if name.startswith("numpy"):
+        time.sleep(0.2)
+    return found(name, *rest)
+builtins.__import__ = slowly
+threads = [threading.Thread(target=each.infer, args=({0: images},)) for each in requests]
+[each.start() for each in threads], [each.join() for each in threads]
+"""
+
+
+def test_two_threads_that_ask_openvino_first_at_the_same_time_do_not_wait_for_each_other_for_ever(lite0):
+    if import_openvino() is None:
+        pytest.skip("OpenVINO is not installed")
+    open_engine(lite0, SPEC, "openvino", 2)
+    kept = next(cache_folder().glob("engines/*/model.xml"))
+    done = subprocess.run([sys.executable, "-c", FIRST_TOGETHER, str(kept)], timeout=40, check=False)
+    assert done.returncode == 0
 
 
 def test_what_was_computed_is_not_computed_again(lite0):

@@ -66,8 +66,11 @@ class Instrument:
 
     @property
     def at_once(self) -> int:
-        """Batches that may run at the same time: on a CPU one a core, on a GPU one."""
-        return cores() if pick_device().type == "cpu" else 1
+        """Batches that may be under way at the same time: on a GPU one, on a CPU two a core.
+
+        With one a core, a core has nothing to do while its thread waits for the interpreter: an eighth of the time.
+        """
+        return 2 * cores() if pick_device().type == "cpu" else 1
 
     def prepare(self, upload: Upload) -> Picture:
         """Decode a file, if its first bytes say that this is safe, and resize it.

@@ -1,9 +1,9 @@
 """Threads that carry pictures through: each is prepared alone and answered together with others that are ready.
 
-There is one kind of thread, as many as cores. Whoever is free takes what is most urgent: a full batch to be answered;
-else a picture to be prepared; else a batch that is not full, at once where nothing is on its way, or after a few
-milliseconds where something is. So a single request is carried through by one thread without a pause, and many
-requests fill batches.
+There is one kind of thread, two for each core, so that one works while the other waits for the interpreter. Whoever
+is free takes what is most urgent: a full batch to be answered; else a picture to be prepared; else a batch that is not
+full, at once where nothing is on its way, or after a few milliseconds where something is. So a single request is
+carried through by one thread without a pause, and many requests fill batches.
 """
 
 from __future__ import annotations

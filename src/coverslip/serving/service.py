@@ -66,7 +66,7 @@ class Service:
             instrument.prepare,
             partial(_answers, instrument),
             batch=instrument.batch,
-            threads=cores(),
+            threads=max(instrument.at_once, cores()),
             at_once=instrument.at_once,
             on_its_way=lambda: self.gate.reading > 0,
             # Each thread works on a core of its own; PyTorch's threads would only get into each other's way.
