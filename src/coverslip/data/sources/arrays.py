@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from coverslip.data.image import Pixels
+from coverslip.data.sources.stored import StoredArray, stored_array
 from coverslip.data.table import READ, SCHEMA, ImageTable
 from coverslip.errors import UserError
 
@@ -27,7 +28,7 @@ PAIRS = (
 class Arrays:
     """Pictures of an ``.npz`` file; the path of one is such as ``x_train/00017``."""
 
-    def __init__(self, file: Path, arrays: dict[str, Pixels]) -> None:
+    def __init__(self, file: Path, arrays: dict[str, Pixels | StoredArray]) -> None:
         self.root = file.parent.absolute()
         self.file, self.arrays = file, arrays
         status = file.stat()
@@ -55,18 +56,21 @@ def scan_arrays(file: Path) -> ImageTable:
     """
     try:
         with np.load(file, allow_pickle=False) as content:
-            data = {name: content[name] for name in content.files}
+            pictures_in = {name: stored_array(file, name) for name, _, _ in PAIRS if name in content}
+            data = {name: content[name] for name in content.files if pictures_in.get(name) is None}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{str(file)!r} cannot be opened: {error}", "save it with numpy.savez, without objects"
         ) from error
     names = [str(each) for each in data["class_names"]] if "class_names" in data else None
-    arrays: dict[str, Pixels] = {}
+    arrays: dict[str, Pixels | StoredArray] = {}
     rows: list[tuple[str, str, str | None, str | None]] = []
     for x, y, part in PAIRS:
-        if x not in data or y not in data:
+        pictures = pictures_in.get(x)
+        pictures = data.get(x) if pictures is None else pictures
+        if pictures is None or y not in data:
             continue
-        pictures, labels = data[x], data[y].reshape(-1)
+        labels = data[y].reshape(-1)
         _check(file, x, y, pictures, labels)
         arrays[x] = pictures
         groups = data["groups"].reshape(-1) if part is None and "groups" in data else None
@@ -74,7 +78,7 @@ def scan_arrays(file: Path) -> ImageTable:
             group = None if groups is None else str(groups[number])
             rows.append((f"{x}/{number:05d}", _class_name(file, label, names), group, part))
     if not rows:
-        found = ", ".join(sorted(data)) or "nothing"
+        found = ", ".join(sorted({*data, *pictures_in})) or "nothing"
         raise UserError(f"{file.name!r} holds no pictures with labels (found: {found})", "name the arrays x and y")
     columns = list(zip(*rows, strict=True))
     frame = pl.DataFrame(
@@ -93,7 +97,7 @@ def scan_arrays(file: Path) -> ImageTable:
     return ImageTable(frame, Arrays(file, arrays), file.stem, classes, grouped_by)
 
 
-def _check(file: Path, x: str, y: str, pictures: Pixels, labels: Pixels) -> None:
+def _check(file: Path, x: str, y: str, pictures: Pixels | StoredArray, labels: Pixels) -> None:
     if pictures.ndim not in (3, 4) or pictures.dtype not in (np.uint8, np.uint16):
         raise UserError(
             f"{file.name!r}: {x} is {pictures.dtype}, {pictures.shape}",
