@@ -27,8 +27,11 @@ from coverslip.training.pictures import PictureInputs
 from coverslip.training.recipe import Recipe
 from own_accuracy import Watch
 
-RECIPE = Recipe(epochs=12, batch_size=32, rate=2e-3, smoothing=0.1, precision="auto", keep_best=False)
+RECIPE = Recipe(epochs=45, batch_size=32, rate=2e-3, precision="bfloat16", keep_best=False)
+# No turn by a few degrees, no zoom: what is interpolated is blurred, the test pictures are not, and at 96 pixels that
+# costs more than it brings. Cutmix moves pixels as they are.
 TURNED = Augmentation(flip=True, flip_vertical=True, turns=True, brightness=0.1, contrast=0.1)
+MIXED = Augmentation(cutmix=1.0)
 
 
 def read(folder: Path, size: int) -> tuple[PixelCache, IntArray, tuple[str, ...]]:
@@ -50,7 +53,8 @@ def main() -> None:
     while not watch.over:
         torch.manual_seed(seed)
         network = build_network(Design(network="cnn", size=(size, size), batch_norm=True), len(classes))
-        train_network(network, inputs, labels, len(classes), recipe, validation=(test, truth), callbacks=[watch])
+        held_out = (test, truth)
+        train_network(network, inputs, labels, len(classes), recipe, mix=MIXED, validation=held_out, callbacks=[watch])
         recipe = replace(recipe, epochs=2 * (recipe.epochs or 1))
     watch.clock.tell({})
 
