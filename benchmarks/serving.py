@@ -158,6 +158,7 @@ async def soak(pid: int, port: int, files: list[tuple[str, bytes]], minutes: flo
     third = max(len(settled) // 3, 1)
     early, late = statistics.median(settled[:third]), statistics.median(settled[-third:])
     return {
+        "date": date.today().isoformat(),
         "minutes": minutes,
         "statuses": {str(status): count for status, count in tally.counts.items()},
         "words": {str(status): words for status, words in tally.first_words.items()},
@@ -269,9 +270,9 @@ def page(results: dict[str, Any]) -> str:
             "",
             "## Soak",
             "",
-            f"{CLIENTS} clients for {found['minutes']:g} minutes: single pictures, eight at once, CSV, maps, and",
-            f"{HOSTILE:.0%} hostile (bombs, truncated, archives, pages and pickles under the name of a picture, paths,",
-            "broken forms).",
+            f"{found['date']}, {CLIENTS} clients for {found['minutes']:g} minutes: single pictures, eight at once,",
+            f"CSV, maps, and {HOSTILE:.0%} hostile (bombs, truncated, archives, pages and pickles under the name of",
+            "a picture, paths, broken forms).",
             f"{found['pictures']:,} pictures answered. Statuses: {said}. Requests without an answer: {found['lost']}.",
             f"The slowest of 100 took {found['seconds_p99']:.2f} s. Anonymous memory:",
             f"{found['early_mib']:.0f} MiB early, {found['late_mib']:.0f} MiB late ({change:+.1f} %), at most",
