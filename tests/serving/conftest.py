@@ -7,9 +7,12 @@ import pytest
 from PIL import Image
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def small_service(small_run):
-    """The small run at work: slow to load, so the whole session shares it; tests leave its limits as they are."""
+    """The small run at work: slow to load, so the tests of a file share it; they leave its limits as they are.
+
+    Not those elsewhere: while a service is open NumPy has one thread, and what is trained then has other last bits.
+    """
     from coverslip.progress import SILENT
     from coverslip.serving.limits import Limits
     from coverslip.serving.server import Wishes, open_service
