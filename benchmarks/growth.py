@@ -37,11 +37,7 @@ def page(result: dict[str, Any]) -> str:
     first, last = rows[0], rows[-1]
     grew = (last["peak_mib"] - first["peak_mib"]) * 1024 / (last["pictures"] - first["pictures"])
     lines += ["", result["about"], ""]
-    lines += [f"Memory grew by {grew:.0f} KiB a picture: 3 are the `.npz` file's own picture; the others, not taken"]
-    lines += [
-        "apart further, are names, hashes, a thumbnail of 1 KiB and what the audit compares. Pixels, features and"
-    ]
-    lines += ["activations are on the disk."]
+    lines.append(f"Memory grew by {grew:.0f} KiB a picture from the first row to the last.")
     return "\n".join(lines) + "\n"
 
 
