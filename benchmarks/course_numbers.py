@@ -10,11 +10,8 @@ rest on all of them. Writes `results/course_numbers.json` and `.md`.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +22,8 @@ import coverslip
 from coverslip.course import pictures
 from coverslip.course.trials import compare_on, repeat
 from coverslip.data.split import assign_folds
-from coverslip.devices import machine
 from coverslip.evidence import format_interval
-from measuring import heading
+from measuring import circumstances, heading, keep_results
 
 HERE = Path(__file__).parent
 SIZE = 48
@@ -111,9 +107,7 @@ def main() -> None:
         for run in contest.found["runs"]:
             rows[run["name"]][score] = run
     results = {
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("coverslip", "torch", "numpy")},
+        **circumstances("coverslip", "torch", "numpy"),
         "source": Path(given.source).name,
         "classes": len(found.names),
         "by": given.group or "each picture for itself",
@@ -123,9 +117,7 @@ def main() -> None:
         "networks": rows,
         "comparisons": {score: contest.found["comparisons"] for score, contest in contests.items()},
     }
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "course_numbers.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    (given.out / "course_numbers.md").write_text(page(results), encoding="utf-8")
+    keep_results(given.out / "course_numbers.json", results, page(results))
     print(page(results))
 
 

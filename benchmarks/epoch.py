@@ -12,14 +12,11 @@ import argparse
 import statistics
 import sys
 import tempfile
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from coverslip.data.scan import scan
-from coverslip.devices import machine
-from measuring import environment, heading, keep_results, peer_python, spread
+from measuring import circumstances, environment, heading, keep_results, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
@@ -91,8 +88,7 @@ def main() -> None:
     options = parser.parse_args()
     keras = peer_python("keras", HERE / "peer-keras.txt")
     pythons = {"fastai": peer_python("fastai", HERE / "peer-constraints.txt"), "keras": keras, "keras-cache": keras}
-    results: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine(), "sizes": {}}
-    results["versions"] = {name: version(name) for name in ("coverslip", "torch", "numpy")}
+    results = circumstances("coverslip", "torch", "numpy") | {"sizes": {}}
     with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
         work = Path(folder)
         results["pictures"] = choose_pictures(options.data, options.pictures, work)

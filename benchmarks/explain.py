@@ -14,16 +14,13 @@ import os
 import statistics
 import sys
 import tempfile
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from coverslip.devices import machine
 from explain_networks import CLASSES, LAYERS, SIZE
-from measuring import heading, keep_results, peer_python, spread
+from measuring import circumstances, heading, keep_results, peer_python, spread
 from workers import Worker, script
 
 HERE = Path(__file__).parent
@@ -160,9 +157,9 @@ def main() -> None:
     peer = Worker("pytorch-grad-cam", script(python, "peer_explain.py"), PYTHONPATH=path)
     file = options.out / "explain.json"
     results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"networks": {}}
-    results |= {"date": date.today().isoformat(), "machine": machine()}
     said = own.ask()
-    results["versions"] = {"coverslip": version("coverslip")} | said["versions"] | peer.ask()["versions"]
+    results |= circumstances("coverslip")
+    results["versions"] |= said["versions"] | peer.ask()["versions"]
     with tempfile.TemporaryDirectory() as folder:
         for network in options.networks:
             differences = compare(own, peer, network, Path(folder))

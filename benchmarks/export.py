@@ -16,8 +16,6 @@ import statistics
 import sys
 import tempfile
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +23,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from coverslip.api.exporting import export
-from coverslip.devices import machine
 from coverslip.explaining.subjects import run_table
 from coverslip.exporting.formats import formats
 from coverslip.exporting.pictures import evenly, rows_there
 from coverslip.runs import Run
-from measuring import heading, keep_results, measure, spread
+from measuring import circumstances, heading, keep_results, measure, spread
 
 HERE = Path(__file__).parent
 KINDS = (("onnx", ""), ("onnx", "int8"), ("openvino", ""), ("torch", ""))
@@ -44,9 +41,7 @@ def main() -> None:
     given = parser.parse_args()
     before = json.loads(given.out.read_text(encoding="utf-8"))["runs"] if given.out.is_file() else {}
     results = {
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("coverslip", "onnxruntime", "openvino", "torch", "pillow")},
+        **circumstances("coverslip", "onnxruntime", "openvino", "torch", "pillow"),
         "runs": before | {run.name: of_run(run, given.pictures) for run in given.runs},
     }
     keep_results(given.out, results, page(results))

@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +27,10 @@ import polars as pl
 
 from coverslip.data.cache import read_pixels
 from coverslip.data.scan import scan
-from coverslip.devices import cores, machine
+from coverslip.devices import cores
 from coverslip.evidence import classification_evidence, format_interval
 from coverslip.runs import Run
-from measuring import Measured, environment, keep_results, measure, peer_python, spread
+from measuring import Measured, circumstances, environment, keep_results, measure, peer_python, spread
 
 HERE = Path(__file__).parent
 PACKAGES = ("coverslip", "torch", "timm", "openvino", "numpy", "pillow", "scikit-learn")
@@ -307,9 +305,7 @@ def main() -> None:
         data = data.absolute()
         table = scan(data)
         results: dict[str, Any] = {
-            "date": date.today().isoformat(),
-            "machine": machine(),
-            "versions": {name: version(name) for name in PACKAGES},
+            **circumstances(*PACKAGES),
             "data": {"name": data.name, "pictures": len(table), "classes": len(table.classes)},
         }
         file = options.out / "first_model.json"

@@ -15,8 +15,6 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +24,9 @@ from PIL import Image
 from torch import nn
 
 from coverslip import api
-from coverslip.devices import machine
 from coverslip.errors import UserError
 from coverslip.reporting.methods import score_text
-from measuring import heading, keep_results, peer_python
+from measuring import circumstances, heading, keep_results, peer_python
 from peer_foreign import read
 from tomatoes import divide
 from workers import run_alone, script
@@ -148,13 +145,8 @@ def main() -> None:
             fill_in(models / name, each)
             found[name] = compared(models / name, pictures / "test", work)
             print(f"{name}: {found[name]['difference']:.1e}", flush=True)
-    results = {
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "versions": {each: version(each) for each in ("coverslip", "torch", "onnxruntime")} | answer["versions"],
-        "data": options.data.name,
-        "models": found,
-    }
+    results = circumstances("coverslip", "torch", "onnxruntime") | {"data": options.data.name, "models": found}
+    results["versions"] |= answer["versions"]
     keep_results(options.out / "foreign.json", results, page(results))
     print(page(results))
 

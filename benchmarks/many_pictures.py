@@ -14,8 +14,6 @@ import json
 import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +21,10 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from coverslip.data.scan import scan
-from coverslip.devices import cores, machine
+from coverslip.devices import cores
 from coverslip.runs import Run
 from first_model import HERE, PACKAGES
-from measuring import measure
+from measuring import circumstances, measure
 
 
 def multiply(data: Path, number: int, folder: Path) -> None:
@@ -69,9 +67,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="many-pictures-") as folder:
         runs = [run_once(options.data, number, Path(folder)) for number in (options.pictures // 10, options.pictures)]
     results = {
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "versions": {name: version(name) for name in PACKAGES},
+        **circumstances(*PACKAGES),
         "data": options.data.name,
         "runs": runs,
     }

@@ -14,11 +14,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 import psutil
+
+from coverslip.devices import machine
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,12 @@ def keep_results(file: Path, results: dict[str, Any], text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     file.with_suffix(".md").write_text(text, encoding="utf-8")
+
+
+def circumstances(*packages: str) -> dict[str, Any]:
+    """What results are worth: the day, the machine, and the versions of what was measured; see `heading`."""
+    versions = {name: version(name) for name in packages}
+    return {"date": date.today().isoformat(), "machine": machine(), "versions": versions}
 
 
 def heading(results: dict[str, Any]) -> str:

@@ -13,15 +13,12 @@ import argparse
 import json
 import sys
 import tempfile
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from coverslip import api
-from coverslip.devices import machine
 from coverslip.reporting.methods import score_text
-from measuring import environment, heading, keep_results, measure
+from measuring import circumstances, environment, heading, keep_results, measure
 from tomatoes import divide
 
 HERE = Path(__file__).parent
@@ -69,8 +66,7 @@ def main() -> None:
                 runs[name] = one(more, Path(home) / "data", work)
                 print(f"{name}: {score_text(runs[name]['accuracy'])}, {runs[name]['seconds']:.0f} s", flush=True)
             divisions.append({"pictures": counts, "runs": runs})
-    results = {"date": date.today().isoformat(), "machine": machine(), "data": options.data.name}
-    results |= {"versions": {name: version(name) for name in ("coverslip", "torch")}, "divisions": divisions}
+    results = circumstances("coverslip", "torch") | {"data": options.data.name, "divisions": divisions}
     keep_results(options.out / "other_leaves.json", results, page(results))
     print(page(results))
 

@@ -27,8 +27,6 @@ import sys
 import sysconfig
 import tempfile
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +36,11 @@ from coverslip import api
 from coverslip.data.decoding import PixelFormat, decode_all
 from coverslip.data.sources.loose import find_pictures
 from coverslip.data.sources.source import Files
-from coverslip.devices import machine
 from coverslip.inference.predictor import KEPT, Predictor
 from coverslip.progress import Stage, TerminalProgress
 from first_model import HERE, PACKAGES
 from many_pictures import multiply
-from measuring import heading, keep_results, own_bytes, spread
+from measuring import circumstances, heading, keep_results, own_bytes, spread
 
 WANTED = 0.85
 POOL = 512  # prepared pictures that the engine is given over and over
@@ -200,13 +197,7 @@ def main() -> None:
         killed = killed_and_resumed(run, folder, work / "killed.csv", work / "killed.log", number)
         killed["same"] = (work / "killed.csv").read_bytes() == (work / "0.csv").read_bytes()
         results |= {"killed": killed, "network": model.design.network}
-    results |= {
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "versions": {each: version(each) for each in PACKAGES},
-        "data": options.data.name,
-        "pictures": number,
-    }
+    results |= circumstances(*PACKAGES) | {"data": options.data.name, "pictures": number}
     keep_results(options.out / "predict_many.json", results, page(results))
     print(page(results))
 

@@ -25,7 +25,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
-from importlib.metadata import version
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,8 @@ from typing import Any
 import psutil
 
 import coverslip
-from coverslip.devices import machine
 from loads import Connection, Tally, many_clients, one_by_one, request
-from measuring import heading, own_bytes, peer_python, spread
+from measuring import circumstances, heading, own_bytes, peer_python, spread
 from serving_pictures import hostile_uploads, read_pictures
 from workers import run_alone, script, wait_until_idle
 
@@ -301,8 +299,7 @@ def main() -> None:
     options = parser.parse_args()
     file = options.out / "serving.json"
     results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    results |= {"date": date.today().isoformat(), "machine": machine(), "source": options.source.name}
-    results["versions"] = {name: version(name) for name in ("coverslip", "torch", "openvino", "fastapi", "uvicorn")}
+    results |= circumstances("coverslip", "torch", "openvino", "fastapi", "uvicorn") | {"source": options.source.name}
     files = read_pictures(options.source, options.pictures)
     with tempfile.TemporaryDirectory(prefix="serving-") as temporary:
         folder = Path(temporary)

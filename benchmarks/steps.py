@@ -11,13 +11,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from coverslip.devices import machine
-from measuring import heading, keep_results, peer_python, spread
+from measuring import circumstances, heading, keep_results, peer_python, spread
 from workers import Worker, script
 
 HERE = Path(__file__).parent
@@ -136,8 +133,8 @@ def main() -> None:
     found, about = measure_rounds(workers, options.rounds)
     for worker in workers.values():
         worker.close()
-    versions = {name: version(name) for name in ("coverslip", "torch", "numpy")} | about.pop("versions")
-    results = {"date": date.today().isoformat(), "machine": machine(), "versions": versions}
+    results = circumstances("coverslip", "torch", "numpy")
+    results["versions"] |= about.pop("versions")
     results |= about | {"pictures_per_second": found}
     keep_results(options.out / "steps.json", results, page(results))
     print(page(results))

@@ -12,13 +12,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from coverslip.devices import machine
-from measuring import heading, keep_results, peer_python, spread
+from measuring import circumstances, heading, keep_results, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
@@ -89,8 +86,8 @@ def main() -> None:
     commands = {"ours": script(sys.executable, "own_accuracy.py")}
     commands |= {called: script(pythons[name], "peer_accuracy.py", name) for name, called in PEERS.items()}
     runs, versions = measure(commands, [str(options.data), str(options.goal), str(options.limit)], options.rounds)
-    results: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine()}
-    results["versions"] = {name: version(name) for name in ("coverslip", "torch", "numpy")} | versions
+    results = circumstances("coverslip", "torch", "numpy")
+    results["versions"] |= versions
     results |= {"goal": options.goal, "limit": options.limit, "runs": runs}
     keep_results(options.out / "time_to_accuracy.json", results, page(results))
     print(page(results))

@@ -15,8 +15,6 @@ import json
 import statistics
 import sys
 import tempfile
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,7 @@ import numpy as np
 from coverslip.data.groups import group_table
 from coverslip.data.scan import scan
 from coverslip.data.split import assign_parts
-from coverslip.devices import machine
-from measuring import environment, heading, keep_results, peer_python, spread
+from measuring import circumstances, environment, heading, keep_results, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
@@ -111,13 +108,13 @@ def main() -> None:
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() and not options.again else {}
     if (before.get("size"), before.get("limit")) != (options.size, options.limit):
         before = {}
-    results: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine()}
+    results = circumstances("coverslip", "torch")
+    results["versions"] |= before.get("versions", {})
     wanted = [PEERS[name] for name in options.peers]
     kept = {called: rows for called, rows in before.get("peers", {}).items() if called in wanted}
     results |= {"size": options.size, "limit": options.limit, "peers": kept}
     results |= {"note": options.note} if options.note else {}
     results["others"] = {called: share for called, share in before.get("others", {}).items() if called in kept}
-    results["versions"] = {name: version(name) for name in ("coverslip", "torch")} | before.get("versions", {})
     keras, fastai = peer_python("keras", HERE / "peer-keras.txt"), peer_python("fastai", HERE / "peer-constraints.txt")
     pythons = {"keras": keras, "lightning": keras, "fastai": fastai}
     with tempfile.TemporaryDirectory(prefix="tomatoes-") as folder:

@@ -14,13 +14,10 @@ import json
 import statistics
 import sys
 import tempfile
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from coverslip.devices import machine
-from measuring import heading, peer_python, spread
+from measuring import circumstances, heading, peer_python, spread
 from workers import run_alone, script
 
 HERE = Path(__file__).parent
@@ -79,9 +76,8 @@ def main() -> None:
     options = parser.parse_args()
     tools = peer_python("tuning", HERE / "peer-tuning.txt") if set(options.peers) - {"optuna"} else Path(sys.executable)
     pythons = {"optuna": Path(sys.executable), "ray": tools, "keras-tuner": tools}
-    results: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine(), "source": options.source.name}
+    results = circumstances("coverslip", "torch", "numpy") | {"source": options.source.name}
     results |= {"trials": options.trials, "epochs": options.epochs}
-    results["versions"] = {name: version(name) for name in ("coverslip", "torch", "numpy")}
     source = [str(options.source), options.group, str(options.epochs)]
     with tempfile.TemporaryDirectory(prefix="tuning-") as folder:
         file = str(Path(folder) / "features.npz")

@@ -14,8 +14,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +31,8 @@ from coverslip.data.origin import Origin
 from coverslip.data.scan import scan
 from coverslip.data.sources.loose import pictures_of
 from coverslip.data.synthetic import write_leaves
-from coverslip.devices import machine
 from coverslip.progress import Stage
-from measuring import environment, keep_results, spread
+from measuring import circumstances, environment, keep_results, spread
 
 HERE = Path(__file__).parent
 PACKAGES = ("coverslip", "torch", "numpy", "pillow", "scipy")
@@ -281,8 +278,7 @@ def main() -> None:
     parser.add_argument("--leaves", type=int, default=50, help="leaves a class, of 20 classes")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
-    results: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine()}
-    results["versions"] = {name: version(name) for name in PACKAGES}
+    results = circumstances(*PACKAGES)
     torch.set_grad_enabled(False)
     with tempfile.TemporaryDirectory(prefix="twins-") as folder, environment(COVERSLIP_CACHE=f"{folder}/cache"):
         results["speed"] = search_speed(options.count)

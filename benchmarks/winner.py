@@ -12,7 +12,6 @@ epoch is given), and one that searches near what was best so far. One thread, wi
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -31,6 +30,7 @@ from coverslip.evidence.basis import proportion
 from coverslip.evidence.choosing import check_trials, mean_limits
 from coverslip.evidence.resampling import weight_blocks
 from coverslip.evidence.winner import compare_trials, winner
+from measuring import keep_results
 
 SIZE, CORRELATION, BASE, EPOCHS, STEEP = 4, 0.3, 1.2, 10, 2.0
 RESAMPLES, LEVEL = 400, 0.95
@@ -288,8 +288,7 @@ def main() -> None:
         "python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__,
     }  # fmt: skip
     results = {"made": made, "resamples": RESAMPLES, "cells": cells}
-    given.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
-    given.out.with_suffix(".md").write_text(text(results))
+    keep_results(given.out, results, text(results))
     print(text(results))
 
 
