@@ -33,12 +33,12 @@ def javascript(names, code):
         done = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
-    program_path = chromium_path()
+    browser = chromium_path()
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "page.html")
         page.write_text(f"<script>{program}\ndocument.title = encodeURIComponent(found)</script>", encoding="utf-8")
         options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/user", "--dump-dom"]
-        done = subprocess.run([program_path, *options, page.as_uri()], capture_output=True, text=True, check=True)
+        done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, check=True)
     return json.loads(unquote(re.search("<title>(.*)</title>", done.stdout)[1]))
 
 

@@ -7,9 +7,7 @@ from coverslip.course import explorables
 from coverslip.course.explorables.bundle import module, style
 from coverslip.course.explorables.pieces import PIECES
 
-from ..chromium import chromium_path
-
-playwright = pytest.importorskip("playwright.sync_api")
+from ..chromium import open_chromium
 
 # anywidget's way: the style into the head, the module from a blob, render({ model, el }) with a Backbone-like model
 LOAD = """async ({ code, css, values }) => {
@@ -36,11 +34,8 @@ LOAD = """async ({ code, css, values }) => {
 
 @pytest.fixture(scope="module")
 def browser():
-    program = chromium_path()
-    with playwright.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
+    with open_chromium() as found:
+        yield found
 
 
 @pytest.fixture

@@ -11,22 +11,18 @@ from contextlib import contextmanager
 
 import pytest
 
-from ..chromium import chromium_path
+from ..chromium import open_chromium
 
 PATIENCE = 60_000  # milliseconds; a busy machine starts JupyterLab slowly
 
 
 @pytest.fixture
 def page(tmp_path):
-    """A page of the system's Chromium; required where CI=true, else the test is left out where there is none."""
-    program = chromium_path()
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+    """A page of the system's Chromium."""
+    with open_chromium() as browser:
         page = browser.new_page(viewport={"width": 1200, "height": 1500})
         page.set_default_timeout(PATIENCE)
         yield page
-        browser.close()
 
 
 @pytest.fixture

@@ -4,28 +4,21 @@ import io
 from contextlib import contextmanager
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from ..chromium import chromium_path
+from ..chromium import open_chromium
 
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]  # fmt: skip
+FLAGS = (
+    "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
 DESKTOP, PHONE = {"width": 1180, "height": 900}, {"width": 390, "height": 844}
 PATIENCE = 30_000  # milliseconds: a busy machine is slow
 
 
-@contextmanager
 def chromium():
     """One browser for many tests: starting it takes a second or two."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    program = chromium_path()
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
+    return open_chromium(*FLAGS)
 
 
 @contextmanager
