@@ -212,9 +212,9 @@ def import_openvino() -> Any | None:
                 del sys.modules["openvino_telemetry"]
             else:
                 sys.modules["openvino_telemetry"] = before  # type: ignore[assignment]
-        # It looks NumPy up at its first array. Two threads whose first arrays come together can each hold what the
-        # other waits for (the interpreter's lock, and one of its own), for ever: one array now, and it is done.
-        _ = openvino.Tensor(np.zeros(1, np.float32)).data
     import openvino
 
+    # It looks NumPy up at its first array. Two threads whose first arrays come together can each hold what the other
+    # waits for (the interpreter's lock, and one of its own), for ever: one array now, and it is done.
+    _ = openvino.Tensor(np.zeros(1, np.float32)).data
     return openvino

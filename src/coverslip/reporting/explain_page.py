@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from PIL import Image
 
 from coverslip.reporting.explain_sections import review_section
 from coverslip.reporting.markup import fill
+from coverslip.reporting.thumbnails import data_address
 from coverslip.runs import Explained, read_object
 from coverslip.storage import write_text
 
@@ -124,4 +124,4 @@ def _address(file: Path) -> tuple[str, int]:
         small = small.resize((WIDEST, round(small.height * WIDEST / small.width)), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), width
+    return data_address(buffer.getvalue()), width

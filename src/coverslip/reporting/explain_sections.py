@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from coverslip.reporting.explain_numbers import heat_rows, trust_rows
-from coverslip.reporting.run_files import RunFiles, read_extra
-from coverslip.reporting.thumbnails import Thumbnails
+from coverslip.reporting.run_files import RunFiles
+from coverslip.reporting.thumbnails import Thumbnails, data_address
 from coverslip.reporting.wording import count_text, number_text
 from coverslip.runs import Explained
 
@@ -17,7 +16,7 @@ from coverslip.runs import Explained
 def looks_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
     """Three examples of each class and every confident mistake, with their maps; the command where nobody looked."""
     folder = Explained(files.run.explained_test_folder)
-    content = read_extra(files, folder.numbers_file)
+    content = files.run.known(folder.numbers_file)
     review = content.get("review")
     if not isinstance(review, dict):
         return {"missing": True, "trained_here": files.trained_here}
@@ -91,8 +90,7 @@ class _Pictures:
         data, why = "", "left out to keep this page small" if self.show else "no pictures in this page"
         if self.show and self.left > 0:
             try:
-                picture = (self.folder / str(entry.get("picture"))).read_bytes()
-                data = "data:image/jpeg;base64," + base64.b64encode(picture).decode("ascii")
+                data = data_address((self.folder / str(entry.get("picture"))).read_bytes())
             except OSError:
                 why = "the picture is no longer there"
             self.left -= len(data)

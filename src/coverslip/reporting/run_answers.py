@@ -17,7 +17,7 @@ from coverslip.reporting.methods import (
     sets_sentence,
     threshold_sentence,
 )
-from coverslip.reporting.run_files import RunFiles, as_number, read_extra
+from coverslip.reporting.run_files import RunFiles, as_number
 from coverslip.reporting.training_words import training_sentence
 from coverslip.reporting.wording import count_text, name_of_score, number_text
 
@@ -59,7 +59,7 @@ def tell_quality(files: RunFiles) -> str:
 
 def tell_size(files: RunFiles) -> str:
     """What the learning curve says of more data."""
-    says = (read_extra(files, files.run.learning_curve_file).get("fit") or {}).get("says")
+    says = (files.run.known(files.run.learning_curve_file).get("fit") or {}).get("says")
     return f"By the learning curve within the training part: {says}." if says else ""
 
 
@@ -121,7 +121,7 @@ def tell_imbalance(files: RunFiles) -> str:
 
 def tell_repeats(files: RunFiles) -> str:
     """Spread over folds and seeds."""
-    repeats, said = read_extra(files, files.run.repeats_file), []
+    repeats, said = files.run.known(files.run.repeats_file), []
     for key, what in (("folds", "folds"), ("seeds", "seeds")):
         scores = ((repeats.get(key) or {}).get("scores") or {}).get("accuracy") or []
         values = [value for value in scores if isinstance(value, int | float)]

@@ -123,12 +123,7 @@ def read_audit(folder: Path | str) -> RunFiles:
 
 def model_facts(files: RunFiles) -> dict[str, Any]:
     """What ``model/model.json`` holds; nothing where there is no model in the folder, as in an evaluation."""
-    return read_extra(files, files.run.model_file)
-
-
-def read_extra(files: RunFiles, path: Path) -> dict[str, Any]:
-    """One of the run's JSON files that may be missing; one that cannot be read counts as missing."""
-    return files.run.known(path)
+    return files.run.known(files.run.model_file)
 
 
 def settings_of(files: RunFiles, section: str) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Service:
             threads=max(instrument.at_once, cores()),
             at_once=instrument.at_once,
             on_its_way=lambda: self.gate.reading > 0,
-            # Each thread works on a core of its own; PyTorch's threads would only get into each other's way.
+            # The cores are shared among these threads; PyTorch's own would only get into their way.
             begin=partial(torch.set_num_threads, 1),
             answered=self.metrics.batches.observe,
         )

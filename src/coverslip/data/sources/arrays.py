@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -56,8 +57,7 @@ def scan_arrays(file: Path) -> ImageTable:
     """
     try:
         with np.load(file, allow_pickle=False) as content:
-            pictures_in = {name: stored_array(file, name) for name, _, _ in PAIRS if name in content}
-            data = {name: content[name] for name in content.files if pictures_in.get(name) is None}
+            data = {name: _read(file, content, name) for name in content.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{str(file)!r} cannot be opened: {error}", "save it with numpy.savez, without objects"
@@ -66,11 +66,9 @@ def scan_arrays(file: Path) -> ImageTable:
     arrays: dict[str, Pixels | StoredArray] = {}
     rows: list[tuple[str, str, str | None, str | None]] = []
     for x, y, part in PAIRS:
-        pictures = pictures_in.get(x)
-        pictures = data.get(x) if pictures is None else pictures
-        if pictures is None or y not in data:
+        if x not in data or y not in data:
             continue
-        labels = data[y].reshape(-1)
+        pictures, labels = data[x], data[y].reshape(-1)
         _check(file, x, y, pictures, labels)
         arrays[x] = pictures
         groups = data["groups"].reshape(-1) if part is None and "groups" in data else None
@@ -78,7 +76,7 @@ def scan_arrays(file: Path) -> ImageTable:
             group = None if groups is None else str(groups[number])
             rows.append((f"{x}/{number:05d}", _class_name(file, label, names), group, part))
     if not rows:
-        found = ", ".join(sorted({*data, *pictures_in})) or "nothing"
+        found = ", ".join(sorted(data)) or "nothing"
         raise UserError(f"{file.name!r} holds no pictures with labels (found: {found})", "name the arrays x and y")
     columns = list(zip(*rows, strict=True))
     frame = pl.DataFrame(
@@ -95,6 +93,12 @@ def scan_arrays(file: Path) -> ImageTable:
     classes = tuple(sorted(set(columns[1])))
     grouped_by = "array 'groups'" if frame["group"].null_count() < frame.height else None
     return ImageTable(frame, Arrays(file, arrays), file.stem, classes, grouped_by)
+
+
+def _read(file: Path, content: Any, name: str) -> Any:
+    """One array of an open ``.npz`` file: whole, unless it holds pictures and can stay in the file."""
+    stored = stored_array(file, name) if name in {x for x, _, _ in PAIRS} else None
+    return content[name] if stored is None else stored
 
 
 def _check(file: Path, x: str, y: str, pictures: Pixels | StoredArray, labels: Pixels) -> None:
