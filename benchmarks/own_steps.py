@@ -21,8 +21,9 @@ from coverslip.models.stages import Staged
 from coverslip.models.summary import summary
 from coverslip.training.batches import ArrayInputs
 from coverslip.training.callbacks import Callback
-from coverslip.training.job import prepare_job
+from coverslip.training.job import Job, prepare_job
 from coverslip.training.loop import train_network
+from coverslip.training.precision import choose_precision
 from coverslip.training.recipe import Recipe
 from coverslip.training.state import TrainState
 from peer_steps import BATCH, CLASSES, pictures
@@ -49,16 +50,21 @@ def network(name: str, size: int) -> Staged:
     return build_network(design, CLASSES)
 
 
+def job_of(name: str, count: int, size: int) -> Job:
+    """A training made ready, for whoever does without the loop."""
+    x, y = pictures(count, size)
+    inputs, recipe = ArrayInputs(x.transpose(0, 3, 1, 2)), Recipe(epochs=1, batch_size=BATCH, rate=1e-3)
+    return prepare_job(network(name, size), inputs, y, CLASSES, recipe, None, torch.device("cpu"))
+
+
 def epoch(how: str, name: str, count: int, size: int) -> float:
     """Seconds of one epoch, in float32, in bfloat16, or (``bare``) of a loop with nothing beside it."""
-    x, y = pictures(count, size)
-    inputs = ArrayInputs(x.transpose(0, 3, 1, 2))
-    recipe = Recipe(epochs=1, batch_size=BATCH, rate=1e-3, precision="float32" if how == "bare" else how)
     if how != "bare":
-        clock = Clock()
-        train_network(network(name, size), inputs, y, CLASSES, recipe, callbacks=[clock])
+        x, y = pictures(count, size)
+        recipe, clock = Recipe(epochs=1, batch_size=BATCH, rate=1e-3, precision=how), Clock()
+        train_network(network(name, size), ArrayInputs(x.transpose(0, 3, 1, 2)), y, CLASSES, recipe, callbacks=[clock])
         return clock.seconds
-    job = prepare_job(network(name, size), inputs, y, CLASSES, recipe, None, torch.device("cpu"))
+    job = job_of(name, count, size)
     network(name, size).train()
     job.precision = "float32"
     start = time.perf_counter()
@@ -99,9 +105,14 @@ def overhead() -> list[float]:
 
 
 def answer(how: str, **asked: Any) -> dict[str, Any]:
-    """See `peer_steps`; a question without a number of pictures is for the operations, an empty one for the peak."""
+    """See `peer_steps`; a question without a number of pictures is for the operations, an empty one for the peak.
+
+    Asked for ``chosen``, it says which precision ``auto`` takes for a network.
+    """
     if not asked:
         return {"versions": {}, "peak": {"float32": peak(torch.float32), "bfloat16": peak(torch.bfloat16)}}
+    if "chosen" in asked:
+        return {"chosen": choose_precision(job_of(asked["chosen"], 8 * BATCH, asked["size"]))[0]}
     if "overhead" in asked:
         return {"overhead": overhead()}
     if "count" not in asked:

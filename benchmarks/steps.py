@@ -69,6 +69,7 @@ def measure_rounds(workers: dict[str, Worker], rounds: int) -> tuple[dict[str, d
                 found[network][name].append(count / seconds)
         print(f"round {number + 1} of {rounds}", flush=True)
     about["overhead"] = ours.measure(overhead=True)["overhead"]
+    about["chosen"] = {network: ours.measure(chosen=network, size=SIZE)["chosen"] for network in NETWORKS}
     about["again"] = {name: worker.again for name, worker in workers.items()}
     return found, about
 
@@ -97,12 +98,14 @@ def page(results: dict[str, Any]) -> str:
     for name in found[NETWORKS[0]]:
         lines.append(f"| {name} | " + " | ".join(spread(found[each][name], 0) for each in NETWORKS) + " |")
     lines += ["", "Times as fast, round by round (the goal is against the best of Keras' three back ends):", ""]
-    lines += ["| network | best of Keras | goal | ours, float32 | ours, bfloat16 |", "| --- |" + " --- |" * 4]
+    heads = ("network", "best of Keras", "goal", "ours, float32", "ours, bfloat16", "as it comes: `auto` takes")
+    lines += [f"| {' | '.join(heads)} |", "| --- |" + " --- |" * (len(heads) - 1)]
     for network in NETWORKS:
         rates = found[network]
         best = max(BACKENDS, key=lambda name: statistics.median(rates[name]))
         mine = [spread(ratios(rates[f"ours, {kind}"], rates[best]), 2) for kind in ("float32", "bfloat16")]
-        lines.append(f"| {network} | {best} | {GOAL.get(network, 1.2)} | {' | '.join(mine)} |")
+        goal, chosen = GOAL.get(network, 1.2), results["chosen"][network]
+        lines.append(f"| {network} | {best} | {goal} | {' | '.join(mine)} | {chosen} |")
     lines += ["", "Our step beside the machine's best matrix product, and the share of it that our callbacks take:"]
     heads = ("float32, share of peak", "bfloat16, share of peak", "callbacks, of float32", "callbacks, of bfloat16")
     lines += ["", f"| network | {' | '.join(heads)} |", "| --- |" + " --- |" * 4]

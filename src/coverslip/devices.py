@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 KEEP_BYTES = 512 * 2**20
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def cores() -> int:
@@ -86,15 +87,27 @@ def machine() -> dict[str, object]:
     }
 
 
+def native_bfloat16() -> bool | None:
+    """Whether the processor multiplies bfloat16 itself, so that PyTorch need not widen it; None where nobody can tell.
+
+    Linux lists it among the processor's flags (x86) or features (ARM).
+    """
+    flags = _cpuinfo("flags") or _cpuinfo("Features")
+    return None if not flags else not BFLOAT16_FLAGS.isdisjoint(flags.split())
+
+
 def _processor() -> str:
+    # not Linux: the platform module's answer is the best there is
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(name: str) -> str:
+    """What Linux says under this name of the first core; empty where it says nothing."""
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
+            return next((line.partition(":")[2].strip() for line in file if line.startswith(name)), "")
     except OSError:
-        pass  # not Linux: the platform module's answer is the best there is
-    return platform.processor() or platform.machine()
+        return ""
 
 
 def _memory_gib() -> float | None:

@@ -454,6 +454,20 @@ def test_precision_is_measured_once_and_then_remembered(monkeypatch, tmp_path):
     assert [train(cnn(), auto).precision for _ in range(2)] == ["float32", "float32"] and len(timed) == 3
 
 
+@pytest.mark.parametrize(("native", "chosen"), [(True, "bfloat16"), (None, "float32"), (False, "float32")])
+def test_what_bfloat16_seems_to_save_on_a_processor_without_it_is_chance(monkeypatch, tmp_path, native, chosen):
+    from coverslip.training import precision
+
+    clock = iter(np.cumsum([0.0, 10.0, 0.0, 7.0] * 12))  # bfloat16 takes 7 seconds where float32 takes 10
+    monkeypatch.setenv("COVERSLIP_CACHE", str(tmp_path))
+    monkeypatch.setattr(precision, "native_bfloat16", lambda: native)
+    monkeypatch.setattr(precision, "perf_counter", lambda: next(clock))
+    notes = Notes()
+    found = train(cnn(), Recipe(epochs=1, precision="auto"), progress=notes)
+    assert found.precision == chosen and f"precision: {chosen}" in notes.lines[0]
+    assert ("has no bfloat16" in notes.lines[0]) == (native is False)
+
+
 def test_bfloat16_trains_too():
     found = train(cnn(), Recipe(epochs=3, rate=0.01, precision="bfloat16"))
     assert found.history["train_loss"][-1] < found.history["train_loss"][0]

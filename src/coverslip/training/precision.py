@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from coverslip.devices import machine
+from coverslip.devices import machine, native_bfloat16
 from coverslip.errors import UserError
 from coverslip.progress import Progress
 from coverslip.storage import building, digest, drop_entry, entry_folder, write_text
@@ -24,16 +24,22 @@ if TYPE_CHECKING:
     from coverslip.training.job import Job
 
 STEPS = 5  # timed of each, after one that is not
-WORTH = 0.6  # bfloat16 has to save two fifths (on a processor without it, up to 1.28 times as fast was seen)
+WORTH = 0.73  # of the time of a step in float32 that one in bfloat16 may take, to be worth its rounding
+UNSURE = 0.6  # where nobody can tell whether the processor has bfloat16: without it, up to 1.28 times as fast was seen
 KIND, FILE = "precision", "chosen.txt"
 
 
 def choose_precision(job: Job) -> tuple[str, str]:
     """Time forward and backward of the first steps in both; no weight is changed.
 
+    A processor that has no bfloat16 is not timed: what it seems to save there is chance.
+
     Returns:
         ``float32`` or ``bfloat16``, and a sentence that says what was measured.
     """
+    native = torch.cuda.is_bf16_supported() if job.device.type == "cuda" else native_bfloat16()
+    if native is False:
+        return "float32", "precision: float32 (this processor has no bfloat16)"
     buffers = {name: each.detach().clone() for name, each in job.network.named_buffers()}
     training_mode(job.network)
     times: dict[str, list[float]] = {"float32": [], "bfloat16": []}
@@ -48,7 +54,8 @@ def choose_precision(job: Job) -> tuple[str, str]:
     with torch.no_grad():
         for name, each in job.network.named_buffers():
             each.copy_(buffers[name])
-    chosen = "bfloat16" if seconds["bfloat16"] < WORTH * seconds["float32"] else "float32"
+    worth = WORTH if native else UNSURE
+    chosen = "bfloat16" if seconds["bfloat16"] < worth * seconds["float32"] else "float32"
     speed = seconds["float32"] / seconds["bfloat16"]
     return chosen, f"precision: {chosen} (a step in bfloat16 is {speed:.2f} times as fast here, best of {STEPS})"
 
