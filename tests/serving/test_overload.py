@@ -3,14 +3,16 @@
 import asyncio
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from coverslip.errors import UserError
 from coverslip.serving.gate import Gate
 from coverslip.serving.limits import Limits
 from coverslip.serving.refusals import Refused
-from coverslip.serving.service import Service
+from coverslip.serving.service import OneThread, Service
 from coverslip.serving.uploads import Upload
 
 
@@ -40,6 +42,21 @@ def slow(small_service):
     go.set()
     for each in made:
         each.close()
+
+
+def test_numpy_has_its_threads_back_whichever_of_two_servers_is_closed_first():
+    def threads():
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    with threadpool_limits(2, "blas"):
+        shared, first, second = OneThread(), ExitStack(), ExitStack()
+        for each in (first, second):
+            each.enter_context(shared)
+        assert threads() == {1}
+        first.close()
+        assert threads() == {1}
+        second.close()
+        assert threads() == {2}
 
 
 def test_a_full_queue_refuses_with_the_seconds_to_wait_and_answers_all_that_it_let_in(slow):
@@ -74,6 +91,13 @@ def test_over_http_a_full_server_says_retry_after_and_a_slow_one_503(slow, pictu
         full_then_late(slow, service, client, picture)
 
 
+def wait_until(true):
+    end = time.monotonic() + 10
+    while not true() and time.monotonic() < end:
+        time.sleep(0.005)
+    assert true()
+
+
 def full_then_late(slow, service, client, picture):
     found = []
 
@@ -82,7 +106,7 @@ def full_then_late(slow, service, client, picture):
 
     first = threading.Thread(target=ask)
     first.start()
-    time.sleep(0.15)
+    wait_until(lambda: service.gate.pictures == 1)
     ask()
     first.join()
     full, late = found
@@ -90,7 +114,7 @@ def full_then_late(slow, service, client, picture):
     assert late.status_code == 503 and "no answer within 0.4 s" in late.json()["error"]["problem"]
     assert late.headers["retry-after"]
     slow.go.set()
-    time.sleep(0.1)
+    wait_until(lambda: service.gate.pictures == 0)
     ask()
     assert found[-1].status_code == 200  # what was given up has left the queue
     service.stopping = True

@@ -131,7 +131,8 @@ class OpenVinoEngine:
                 if not free:
                     yield self._finish(busy, free)
                 request = free.pop()
-                request.start_async({0: self._filled(batch)})
+                _give(request, batch)
+                request.start_async()
                 busy.append((request, len(batch)))
             while busy:
                 yield self._finish(busy, free)
@@ -144,7 +145,8 @@ class OpenVinoEngine:
         request = self._compiled.create_infer_request()
 
         def call(batch: Images) -> npt.NDArray[np.float32]:
-            request.infer({0: self._filled(batch)})
+            _give(request, batch)
+            request.infer()
             result: npt.NDArray[np.float32] = request.get_output_tensor(0).data[: len(batch)].copy()
             return result
 
@@ -159,10 +161,13 @@ class OpenVinoEngine:
         free.append(request)
         return result
 
-    def _filled(self, batch: Images) -> Images:
-        """The compiled network has one batch size, so the last batch is filled up with zeros."""
-        lacking = self.batch - len(batch)
-        return np.concatenate([batch, np.zeros((lacking, *batch.shape[1:]), np.float32)]) if lacking else batch
+
+def _give(request: Any, batch: Images) -> None:
+    """Put pictures where a request reads them.
+
+    The compiled network has one batch size; of a smaller batch the other rows are computed too, and nobody reads them.
+    """
+    request.get_input_tensor(0).data[: len(batch)] = batch
 
 
 def _converted(openvino: Any, frozen: Frozen, shape: list[int]) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +34,32 @@ class Told:
     answer: Answer
 
 
+class OneThread:
+    """NumPy computes on one thread as long as any service is open, whichever of them is closed first.
+
+    A product of one picture's features is small, and NumPy's threads burn a core each waiting for the next one: with
+    them a picture takes twice its processor time.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._users = threading.Lock(), 0
+        self._limits: threadpool_limits | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._limits is None:
+                self._limits = threadpool_limits(1, "blas")
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._limits is not None and not self._users:
+                self._limits.restore_original_limits()
+                self._limits = None
+
+
+ONE_THREAD = OneThread()
 Outcome = Answer | BaseException
 """An answer; or a `Refused` that says why there is none, or what else went wrong."""
 
@@ -59,9 +87,8 @@ class Service:
         self.gate = Gate(limits)
         self.metrics = Metrics(lambda: self.gate.pictures, lambda: self.gate.bytes)
         self._mapper, self._keeper = mapper, keeper
-        # A product of one picture's features is small, and NumPy's threads burn a core each waiting for the next one:
-        # with them a picture takes twice its processor time.
-        self._numpy = threadpool_limits(1, "blas")
+        self._open = ExitStack()  # closed once, however often it is asked to
+        self._open.enter_context(ONE_THREAD)
         self._crew: Crew[Upload, Picture, Told] = Crew(
             instrument.prepare,
             partial(_answers, instrument),
@@ -112,7 +139,7 @@ class Service:
         """Answer all that was let in, then end."""
         self._crew.close()
         self._aside.shutdown(wait=True)
-        self._numpy.restore_original_limits()
+        self._open.close()
 
     def _tell(
         self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Told | BaseException], told: Told | BaseException
