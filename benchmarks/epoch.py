@@ -66,6 +66,7 @@ def page(results: dict[str, Any]) -> str:
         "brightness and contrast for all; ours also saturation and hue, fastai's own `aug_transforms()` also warps.",
         "Our first epoch includes scanning and decoding. A process beside which other programs took more than a tenth",
         "of a core was measured again. fastai trains on 98 % of the pictures; its seconds are divided by that share.",
+        "Keras without `.cache()` is keras.io's own example; what users get of ours is the faster precision (`auto`).",
     ]
     for size, found in results["sizes"].items():
         lines += ["", f"## {size} px", "", "| what | first epoch | later epochs | times ours, float32 | bfloat16 |"]
