@@ -22,7 +22,7 @@ def test_it_prints_what_the_check_found_and_what_to_do_next(coverslip, run, tmp_
 
 def test_it_names_the_nearest_and_what_is_missing(coverslip, run, tmp_path):
     coverslip("export", run.folder, "--format", "onxx").refused("no format is called 'onxx'", "did you mean 'onnx'")
-    coverslip("export", run.folder, "--quantize", "int9").refused("quantize='int9'", "did you mean 'int8'")
+    coverslip("export", run.folder, "--quantize", "int9").refused("--quantize int9 is not known", "did you mean 'int8'")
     coverslip("export", run.folder, "--format", "torch", "--quantize", "int8").refused("ONNX or OpenVINO")
     coverslip("export", tmp_path / "nowhere").refused("there is no run", "coverslip train")
     coverslip("export", tmp_path).refused("holds no trained model")

@@ -2,11 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from dataclasses import replace
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from coverslip import api
@@ -61,7 +65,36 @@ def test_the_script_gives_a_file_that_is_no_picture_a_line_and_goes_on(bare, onn
     alone = bare(packages, script)
     assert alone.returncode == 1 and alone.stdout == "" and "python use_model.py PICTURE..." in alone.stderr
     code = [line for line in script.read_text().splitlines() if line.strip()]
-    assert len(code) < 40  # all that a stranger has to read
+    assert len(code) < 50  # all that a stranger has to read
+
+
+def save_deep(folder):
+    """Pictures of 16 bits a channel, which Pillow clips or cuts: grey and color PNG, color TIFF."""
+    deep = np.full((20, 30, 3), 40_000, np.uint16)
+    (folder / "grey.png").write_bytes(imagecodecs.png_encode(deep[:, :, 0].copy()))
+    (folder / "color.png").write_bytes(imagecodecs.png_encode(deep))
+    tifffile.imwrite(folder / "color.tif", deep, photometric="rgb")
+    return [folder / name for name in ("grey.png", "color.png", "color.tif")]
+
+
+@pytest.mark.parametrize("form", ["onnx", "torch"])
+def test_the_script_refuses_16_bits_and_pictures_that_are_too_large(bare, tiny_run, onnx_folder, tmp_path, form):
+    deep = save_deep(tmp_path)
+    Image.new("1", (12_000, 9_000)).save(tmp_path / "large.png")
+    Image.new("RGB", (20, 30)).save(tmp_path / "plain.png")
+    named = [*deep, tmp_path / "large.png", tmp_path / "plain.png"]
+    if form == "onnx":
+        ran = bare(["onnxruntime", "numpy", "pillow"], onnx_folder / "use_model.py", *named)
+    else:
+        script = export(tiny_run.folder, tmp_path / "out", format=form) / "use_model.py"
+        ran = subprocess.run([sys.executable, script, *named], capture_output=True, text=True, check=False)
+    lines = ran.stdout.splitlines()
+    said = "cannot be read: it has 16 bits a channel, the model was trained on 8"
+    assert lines[:3] == [f"{file}: {said}" for file in deep]
+    assert lines[3].endswith("it has 12,000 x 9,000 pixels, more than 100 million")
+    assert "cannot be read" not in lines[4] and len(lines) == 5
+    assert "Warning" not in ran.stderr and ran.returncode == 1
+    assert api.predict(tiny_run.folder, deep)["error"].to_list() == [said.partition(": ")[2]] * 3
 
 
 def test_the_bare_environment_is_bare(bare, tmp_path):
@@ -218,8 +251,6 @@ def test_pictures_that_cannot_be_read(tiny_run, tmp_path):
 
 
 def test_a_missing_extra_is_named(tiny_run, tmp_path, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(UserError) as told:
         export(tiny_run.folder, tmp_path / "out")

@@ -1,5 +1,6 @@
 """What quantization costs is counted by the labels that the file gives, and said where it is much."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,8 @@ def test_a_file_that_falls_under_the_threshold_loses_what_the_threshold_is_there
     assert cost.sentences[0].startswith("accuracy 1.0000 in full precision, 0.5000 in int8: -0.5000")
     assert "sensitivity 1.0000 in full precision, 0.0000 in int8 (of 20)" in cost.sentences[1]
     assert "specificity 1.0000 in full precision, 1.0000 in int8 (of 20)" in cost.sentences[1]
-    assert cost.sentences[2].startswith("note: 50.0% of these pictures get another label")
+    assert cost.sentences[2].startswith("warning: 50.0% of these 40 pictures get another label")
+    assert "it costs -0.5000 in accuracy" in cost.sentences[2]
     assert cost.numbers["another_label"] == pytest.approx(0.5)
 
 
@@ -48,3 +50,19 @@ def test_a_file_that_names_all_the_same_warns_of_nothing():
     told, pictures = asked(np.arange(40) % 2, rust_of_file=0.29)
     cost = measure_cost(told, pictures, CLASSES)
     assert len(cost.sentences) == 1 and "+0.0000" in cost.sentences[0] and "made up" in cost.sentences[0]
+
+
+def test_without_labels_a_file_that_names_pictures_otherwise_is_warned_of_all_the_same():
+    told, pictures = asked(np.arange(40) % 2, rust_of_file=0.15)
+    cost = measure_cost(told, replace(pictures, labels=[None] * 40), CLASSES)
+    assert cost.sentences[0] == "what it costs could not be measured: no picture has a label"
+    assert cost.sentences[1].startswith("warning: 50.0% of these 40 pictures get another label")
+    assert "what that costs is not known" in cost.sentences[1] and len(cost.sentences) == 2
+    assert cost.numbers == {"pictures_from": "made up", "another_label": 0.5}
+    told, pictures = asked(np.arange(40) % 2, rust_of_file=0.29)
+    assert len(measure_cost(told, replace(pictures, labels=[None] * 40), CLASSES).sentences) == 1
+
+
+def test_why_fewer_pictures_are_used_than_there_are_is_said():
+    _, pictures = asked(np.arange(40) % 2, rust_of_file=0.15)
+    assert pictures.spread(10).about == "made up, 10 of 40" and pictures.spread(40).about == "made up"

@@ -179,6 +179,11 @@ def test_resume_where_nothing_was_begun_begins_and_where_all_is_done_refuses(cov
     coverslip(*resumed).refused("is there and finished", "another --out")
     coverslip(*resumed[:-1]).refused("exists already")
     assert Path("p.csv").read_bytes() == whole
+    fewer = sorted(pictures.rglob("*.jpg"))[:5]
+    other = coverslip("predict", small_run.folder, *fewer, "--out", "p.csv", "--resume")
+    other.refused("holds something else", "of its 37 rows the first 5 are of these 5 pictures", "another --out")
+    Path("p.csv").write_bytes(whole[:-10])  # such as standard output of a call that was killed
+    coverslip(*resumed).refused("holds something else", "36 rows the first 36 are of these 37 pictures")
     Path("p.csv").write_text("mine")  # no table of predictions: nothing is said of how far it came
     coverslip(*resumed).refused("exists already")
     assert Path("p.csv").read_text() == "mine"

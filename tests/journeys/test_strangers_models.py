@@ -69,11 +69,22 @@ def test_arrays_that_hold_objects_are_not_opened(coverslip, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_model_of_a_newer_program_and_a_field_that_makes_no_sense_are_named(refused, stranger):
+    model = json.loads(stranger.model_file.read_text())
+    stranger.model_file.write_text(json.dumps(model | {"bundle": 99}))
+    refused("a newer Coverslip wrote", "bundle 99", "update Coverslip")
+    stranger.model_file.write_text(json.dumps(model | {"temperature": "warm"}))
+    refused("'temperature' in model.json makes no sense")
+    del model["classes"]
+    stranger.model_file.write_text(json.dumps(model))
+    refused("model.json lacks 'classes'")
+
+
 @pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.9999])
 def test_truncated_weights(refused, stranger, share):
     data = stranger.weights_file.read_bytes()
     stranger.weights_file.write_bytes(data[: int(len(data) * share)])
-    refused("not a model of this program", "restore its files")
+    refused("not a model of this program: weights.safetensors cannot be read", "restore its files")
 
 
 @pytest.mark.parametrize(

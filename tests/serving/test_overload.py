@@ -81,6 +81,17 @@ def test_a_full_queue_refuses_with_the_seconds_to_wait_and_answers_all_that_it_l
     asyncio.run(load())
 
 
+def test_pictures_that_wait_for_maps_are_counted_once_and_weigh_more():
+    gate = Gate(Limits(queue=10))
+    gate.draw(3)
+    assert gate.pictures == 3 and gate.weight == 9
+    gate.enter(1)
+    with pytest.raises(Refused, match="more pictures wait"):
+        gate.enter(1)
+    gate.drawn(3)
+    assert gate.pictures == gate.weight == 1
+
+
 def test_over_http_a_full_server_says_retry_after_and_a_slow_one_503(slow, picture):
     from fastapi.testclient import TestClient
 

@@ -94,6 +94,17 @@ def test_a_picture_that_the_model_was_trained_on_is_no_test_of_it(page):
     drop(page, [leaf("same.jpg")])
     page.wait_for_selector("#strength")
     assert "The nearest is this very picture: the model was trained on it" in page.inner_text(".evidence")
+    near, box = (page.locator(each).bounding_box() for each in (".near", ".near + .note"))
+    assert box["y"] - near["y"] - near["height"] >= 8  # it does not touch what is above
+
+
+def test_no_line_of_a_list_of_classes_begins_with_its_comma(browser, fake):
+    with tab(browser, phone=True) as page:
+        page.goto(fake.address)
+        page.wait_for_selector("body.ready")
+        parts = page.locator("#classes .one")
+        assert parts.all_inner_texts() == [*(f"{name}," for name in CLASSES[:-1]), CLASSES[-1]]
+        assert parts.first.evaluate("each => getComputedStyle(each).display") == "inline-block"
 
 
 def test_what_the_model_is_and_how_it_was_tested_is_said_with_its_interval(page, fake):
@@ -439,3 +450,13 @@ def test_nothing_of_the_page_is_written_into_its_elements_or_asked_of_others():
         assert "innerHTML" not in content and "eval(" not in content and "localStorage" not in content, file.name
     page = (STATIC / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"\son\w+=|\sstyle=|<style|<script(?![^>]*src=)", page)
+
+
+def test_a_server_that_keeps_pictures_says_so_where_they_are_given_and_promises_nothing_else(browser, page):
+    assert page.is_hidden("#kept") and "this page keeps nothing" in page.inner_text("footer")
+    with Fake(model={**MODEL, "keeps": True}) as fake, tab(browser) as other:
+        other.goto(fake.address)
+        other.wait_for_selector("body.ready")
+        assert "keep the pictures that are sent to it" in other.inner_text("#intake")
+        footer = other.inner_text("footer")
+        assert "keeps nothing" not in footer and "keeps the pictures" in footer

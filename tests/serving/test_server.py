@@ -1,6 +1,7 @@
 """`coverslip serve` as a program: what the terminal says, ports, two servers, kill -9 under load, Ctrl+C."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -115,7 +116,7 @@ def test_wrong_words_are_refused_before_anything_is_loaded(coverslip, small_run,
     coverslip("serve", small_run.folder, "--host", "no.such.host.invalid").refused("there is no address")
     coverslip("serve", small_run.folder, "--host", "192.0.2.1", "--port", "0").refused("not an address of this machine")
     coverslip("serve", small_run.folder, "--host", "0.0.0.0", "--token", "short").refused("--token needs 16")
-    coverslip("serve", small_run.folder, "--pictures", "0").refused("pictures=0")
+    coverslip("serve", small_run.folder, "--pictures", "0").refused("--pictures")
 
 
 @pytest.mark.parametrize("missing", ["model/model.json", "model/weights.safetensors"])
@@ -162,13 +163,18 @@ def test_pictures_are_kept_and_examples_shown_only_where_asked(small_run, leaves
         files = [("files", ("../../leaf.jpg", leaf_files[0].read_bytes())), ("files", ("no.jpg", b"text"))]
         answer = client.post("/v1/predict", files=files).json()["pictures"][0]
         assert all(each["thumbnail"].startswith("data:image/jpeg;base64,") for each in answer["nearest"])
-        assert any("keeps the picture" in note for note in answer["notes"])
+        assert any("keeps the picture" in note for note in answer["notes"]) and model["keeps"]
+        client.post("/v1/predict", files=[("files", ("again.jpg", leaf_files[0].read_bytes()))])
     kept = sorted(path.suffix for path in keep.iterdir())
-    assert kept == [".jpg", ".json", ".txt"]
+    assert kept == [".jpg", ".json", ".json", ".txt"]
+    if os.name == "posix":
+        assert keep.stat().st_mode & 0o777 == 0o700
+        assert {path.stat().st_mode & 0o777 for path in keep.iterdir()} == {0o600}
     pictures = [path for path in keep.iterdir() if path.suffix == ".jpg"]
     assert pictures[0].read_bytes() == leaf_files[0].read_bytes() and re.fullmatch(r"[0-9a-f]{32}", pictures[0].stem)
-    said = json.loads(pictures[0].with_suffix(".json").read_text(encoding="utf-8"))
-    assert said["answer"]["file"] == "leaf.jpg" and said["answer"]["label"] == answer["label"]
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in keep.glob(f"{pictures[0].stem}-*.json")]
+    assert {each["answer"]["file"] for each in records} == {"leaf.jpg", "again.jpg"}  # a record for each question
+    assert {each["answer"]["label"] for each in records} == {answer["label"]}
 
     from PIL import Image
 

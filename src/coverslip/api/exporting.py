@@ -137,8 +137,9 @@ def _given(predictor: Predictor, paths: list[str | Path]) -> Material:
     names = [(table.root / path).parent.name for path in table.paths]
     table = table.with_columns(label=[name if name in predictor.task.classes else None for name in names])
 
-    def some_of(rows: range) -> Pictures:
-        return pictures_of_rows(table, rows, predictor.task.classes, "given")
+    def some_of(rows: range, about: str = "given") -> Pictures:
+        return pictures_of_rows(table, rows, predictor.task.classes, about)
 
     whole = range(len(table))
-    return Material(check=some_of(whole), ranges=some_of(whole[::2]), cost=some_of(whole[1::2]))
+    other = f"every second one of the {len(whole):,} given: the others set the ranges of values"
+    return Material(check=some_of(whole), ranges=some_of(whole[::2]), cost=some_of(whole[1::2], other))

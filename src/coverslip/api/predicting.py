@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +18,7 @@ from coverslip import __version__
 from coverslip.api.use import load
 from coverslip.data.files import is_picture
 from coverslip.data.image import Pixels
-from coverslip.data.sources.loose import KINDS, NO_PICTURE, LoosePictures, find_pictures
+from coverslip.data.sources.loose import KINDS, NO_PICTURE, LoosePictures, find_pictures, left_out_words
 from coverslip.data.sources.source import Files
 from coverslip.errors import StoppedError, UserError
 from coverslip.evidence.threshold import DEFAULT
@@ -75,6 +77,7 @@ def predict_in_parts(
     ...     print(rows.filter(~pl.col("familiar"))["path"].to_list())
     """
     found = find_pictures(paths, others=True)
+    _say_left_out(found, progress)
     return (rows for rows, _ in _rows(load(folder), found, _Stamping(found.root), progress))
 
 
@@ -101,11 +104,14 @@ def predict_to(
         UserError: as `growing`, `find_pictures` and `load`.
         StoppedError: Ctrl+C, with the way to go on.
     """
-    if isinstance(out, str | Path):
-        if resume:
-            _refuse_finished(Path(out))
+    if isinstance(out, str | Path) and not resume:
         refuse_existing(Path(out))
-    found, model = find_pictures(paths, others=True), load(folder)
+    found = find_pictures(paths, others=True)
+    if isinstance(out, str | Path):
+        _refuse_finished(Path(out), found.shown)
+        refuse_existing(Path(out))
+    model = load(folder)
+    _say_left_out(found, progress)
     for note in model.notes:
         progress.note(f"note: {note}")
     source, counts, unfamiliar = _Stamping(found.root), Counter[str | None](), 0
@@ -145,24 +151,48 @@ def _going_on(done: Callable[[], int], total: int, how: str) -> Iterator[None]:
         raise StoppedError(f"interrupted; {done():,} of {total:,} pictures are done", fix) from None
 
 
-def _refuse_finished(out: Path) -> None:
-    """A table that is whole has nothing left to go on with; which model and pictures it is of, it does not say.
+def _refuse_finished(out: Path, shown: Sequence[str]) -> None:
+    """A table of these very pictures has nothing left to go on with; which model it is of, it does not say.
 
     Raises:
-        UserError: it is there.
+        UserError: it is there; or a table of other pictures is, or a part of one that nothing is known of.
     """
     if not out.is_file() or GrowingFile(out).partial.exists():
         return
-    try:
-        with out.open("rb") as file:
-            finished = file.read(len(HEAD)) == HEAD
-    except OSError:
+    there = _paths_in(out)
+    if there is None:
         return
-    if finished:
+    if there == list(shown):
         raise UserError(
             f"{str(out)!r} is there and finished: nothing is left to go on with",
             "use it as it is; to predict again, choose another --out, or remove it first",
         )
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(there, shown, strict=False)))
+    raise UserError(
+        f"{str(out)!r} is there and holds something else: of its {len(there):,} rows the first {same:,} are of these "
+        f"{len(shown):,} pictures, and it was not left by a 'predict --out' that was interrupted",
+        "choose another --out, or remove it first",
+    )
+
+
+def _paths_in(out: Path) -> list[str] | None:
+    """The pictures in a whole table of predictions, in order; None where it is something else."""
+    try:
+        with out.open("rb") as file:
+            if file.read(len(HEAD)) != HEAD:
+                return None
+        paths: list[str] = pl.read_csv(out, columns=["path"], infer_schema=False)["path"].to_list()
+        with out.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return paths if file.read() == b"\n" else paths[:-1]  # the last row is cut short
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+
+
+def _say_left_out(found: LoosePictures, progress: Progress) -> None:
+    words = left_out_words(found.left_out)
+    if words:
+        progress.note(f"note: {words}")
 
 
 def _predicted(model: Predictor, counts: Counter[str | None], unfamiliar: int) -> Predicted:

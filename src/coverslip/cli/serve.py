@@ -30,11 +30,11 @@ def serve(
     ] = None,
     keep: Annotated[Path | None, typer.Option(help="Folder in which pictures and answers are kept.")] = None,
     maps: Annotated[bool, typer.Option(help="Draw maps of where the network looks, on request.")] = True,
-    pictures: Annotated[int, typer.Option(help="Most pictures of one request.")] = 64,
-    megabytes: Annotated[int, typer.Option(help="Most megabytes of one request.")] = 64,
-    megapixels: Annotated[int, typer.Option(help="Most million pixels of one picture.")] = 50,
-    queue: Annotated[int, typer.Option(help="Most pictures that wait at once.")] = 256,
-    seconds: Annotated[float, typer.Option(help="Longest time of one request.")] = 30.0,
+    pictures: Annotated[int, typer.Option(min=1, max=10_000, help="Most pictures of one request.")] = 64,
+    megabytes: Annotated[int, typer.Option(min=1, max=1000, help="Most megabytes of one request.")] = 64,
+    megapixels: Annotated[int, typer.Option(min=1, max=100, help="Most million pixels of one picture.")] = 50,
+    queue: Annotated[int, typer.Option(min=1, max=10_000, help="Most pictures that wait at once.")] = 256,
+    seconds: Annotated[float, typer.Option(min=0.05, max=3600, help="Longest time of one request.")] = 30.0,
     log: Annotated[bool, typer.Option(help="One line a request, without anything that was in it.")] = False,
 ) -> None:
     """Answer pictures on a web page and over HTTP, until Ctrl+C. Never trains; keeps nothing unless asked."""

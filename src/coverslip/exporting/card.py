@@ -110,6 +110,7 @@ def licence(predictor: Predictor) -> dict[str, str]:
     entry = network_entry(predictor.design.network)
     scratch = predictor.about.get("from_scratch") or entry.load is None
     weights = "trained from scratch, no pretrained weights" if scratch else f"{entry.licence}: {entry.origin}"
+    weights = "those of the user's own network" if predictor.about.get("own") else weights
     return {"weights": weights, "program": "Apache-2.0", "pictures": "as those of the training pictures"}
 
 

@@ -170,9 +170,10 @@ def ask_both(
             "name others: --pictures FOLDER",
         )
     file, model = np.concatenate(said), np.concatenate(meant)
+    unread = len(pictures) - len(numbers)
     parity = Parity(
         pictures=len(numbers),
-        about=pictures.about,
+        about=f"{pictures.about}; {unread:,} more cannot be read" if unread else pictures.about,
         grey=grey,
         grey_share=apart / samples,
         network=network,

@@ -73,13 +73,14 @@ class Pictures:
                 continue
 
     def spread(self, most: int) -> Pictures:
-        """At most so many, evenly from the whole."""
+        """At most so many, evenly from the whole; where they are fewer, ``about`` says of how many."""
         numbers = evenly(range(len(self)), most)
         return replace(
             self,
             paths=[self.paths[each] for each in numbers],
             labels=[self.labels[each] for each in numbers] if self.labels else (),
             groups=None if self.groups is None else [self.groups[each] for each in numbers],
+            about=self.about if len(numbers) == len(self) else f"{self.about}, {len(numbers):,} of {len(self):,}",
         )
 
 

@@ -40,7 +40,7 @@ class Cost:
 
     Attributes:
         sentences: in plain words, with the interval.
-        numbers: the same for ``model.json``; empty where it could not be measured.
+        numbers: the same for ``model.json``; without labels only how many get another one.
     """
 
     sentences: list[str]
@@ -88,13 +88,16 @@ def measure_cost(
 
     Args:
         asked: what both said of the pictures.
-        pictures: with their labels; those without a label are left out.
+        pictures: with their labels; those without a label tell only whether the file names them otherwise.
         classes: of the model.
         threshold: of two classes; then sensitivity and specificity are told too.
     """
+    moved = float((asked.file_labels != asked.model_labels).mean())
+    about = {"pictures_from": pictures.about, "another_label": moved}
     known = [place for place, number in enumerate(asked.numbers) if _label(pictures, number) is not None]
     if not known:
-        return Cost(["what it costs could not be measured: no picture has a label"], {})
+        unknown = "what it costs could not be measured: no picture has a label"
+        return Cost([unknown, *_warning(moved, len(asked.numbers), "what that costs is not known")], about)
     numbers = [asked.numbers[place] for place in known]
     labels = np.array([_label(pictures, number) for number in numbers], np.int64)
     groups = None
@@ -118,13 +121,18 @@ def measure_cost(
         )
         sides = ((SENSITIVITY, full.sensitivity, less.sensitivity), (SPECIFICITY, full.specificity, less.specificity))
         sentences.append(", ".join(_side(*side) for side in sides))
-    moved = float((predicted[FULL] != predicted[INT8]).mean())
-    if moved > 1 - LEAST_SAME:
-        sentences.append(
-            f"note: {moved:.1%} of these pictures get another label than the model gives them. It is a model of its "
-            "own: test it before it is used, coverslip evaluate THIS_FOLDER PICTURES"
-        )
-    return Cost(sentences, {"pictures_from": pictures.about, "another_label": moved, **pair})
+    sentences += _warning(moved, len(asked.numbers), f"it costs {values[1] - values[0]:+.4f} in accuracy")
+    return Cost(sentences, {**about, **pair})
+
+
+def _warning(moved: float, pictures: int, cost: str) -> list[str]:
+    """A file that names more than a few pictures otherwise is not the model that was tested."""
+    if moved <= 1 - LEAST_SAME:
+        return []
+    return [
+        f"warning: {moved:.1%} of these {pictures:,} pictures get another label than the model gives them, and {cost}. "
+        "It is a model of its own: test it before it is used, coverslip evaluate THIS_FOLDER PICTURES"
+    ]
 
 
 def _side(name: str, full: Score, less: Score) -> str:

@@ -52,7 +52,7 @@ def choose(format: str, quantize: str) -> Format:
     """
     chosen = formats()[format]
     if quantize and quantize not in KINDS:
-        raise UserError(f"quantize={quantize!r} is not known", nearest(quantize, KINDS))
+        raise UserError(f"--quantize {quantize} is not known", nearest(quantize, KINDS))
     if quantize and format == "torch":
         raise UserError("--quantize int8 needs ONNX or OpenVINO", "use --format onnx")
     return chosen

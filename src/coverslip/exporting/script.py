@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coverslip.data.image import MAX_PIXELS
 from coverslip.data.inputs import InputSpec
 from coverslip.exporting.formats import Format
 
@@ -21,10 +22,23 @@ OPEN = {
     ),
 }
 
+OPENED = '''\
+def opened(path):
+    """The picture of a file, upright, and the bits of a channel, which Pillow cuts to 8 in silence."""
+    image = Image.open(path)
+    if image.width * image.height > MOST:
+        raise ValueError(f"it has {image.width:,} x {image.height:,} pixels, more than {MOST // 10**6} million")
+    bits = max(getattr(image, "tag_v2", {}).get(258, [8]))  # a TIFF's BitsPerSample
+    bits = Path(path).read_bytes()[24] if image.format == "PNG" else bits  # in its header
+    return ImageOps.exif_transpose(image), max(bits, 16 if image.mode[0] in "IF" else 8)
+'''
+
 COLOR = '''\
 def read(path):
     """Decoded pixels, uint8 (height, width, 3): upright, transparency over white."""
-    image = ImageOps.exif_transpose(Image.open(path))
+    image, bits = opened(path)
+    if bits > 8:
+        raise ValueError(f"it has {bits} bits a channel, the model was trained on 8")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return np.array(image.convert("RGB"))
@@ -33,9 +47,11 @@ def read(path):
 GREY = '''\
 def read(path):
     """Decoded pixels, uint8 (height, width, 1): upright, transparency over white."""
-    image = ImageOps.exif_transpose(Image.open(path))
+    image, bits = opened(path)
+    if bits > 8:
+        raise ValueError(f"it has {bits} bits a channel, the model was trained on 8")
     if image.mode not in ("1", "L", "LA"):
-        raise ValueError("it is not grey with 8 bits, as the model's pictures are")
+        raise ValueError("it is not grey, as the model's pictures are")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return np.array(image.convert("L"))[:, :, None]
@@ -44,7 +60,10 @@ def read(path):
 ANY = '''\
 def read(path):
     """Decoded pixels, DEPTH (height, width, CHANNELS), from a grey picture or a NumPy file of just that."""
-    pixels = np.load(path) if path.endswith(".npy") else np.array(ImageOps.exif_transpose(Image.open(path)))
+    image, bits = (np.load(path), 0) if path.endswith(".npy") else opened(path)
+    pixels = np.array(image)
+    if bits > 8 and pixels.dtype == np.uint8:
+        raise ValueError("Pillow would cut its 16 bits to 8: give it as a NumPy file (.npy)")
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     pixels = pixels.astype(np.uint16) * 257 if (pixels.dtype.name, "DEPTH") == ("uint8", "uint16") else pixels
     if (pixels.dtype.name, pixels.shape[2:]) != ("DEPTH", (CHANNELS,)):
@@ -57,11 +76,15 @@ WHOLE = '''\
 
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 IMPORT
 from PIL import Image, ImageOps
+
+warnings.simplefilter("ignore")  # advice of libraries to developers
+Image.MAX_IMAGE_PIXELS, MOST = None, MILLIONS * 10**6  # pixels of a picture; the limit is ours, said in `opened`
 
 if len(sys.argv) < 2:
     sys.exit(__doc__)
@@ -99,13 +122,14 @@ def script(format_: Format, spec: InputSpec) -> str:
     read = COLOR if eight and spec.channels == 3 else GREY if eight and spec.channels == 1 else ANY
     library, opened, run = OPEN[format_.name]
     parts = {
-        "READ": read.rstrip() + "\n",
+        "READ": f"{OPENED}\n\n{read.rstrip()}\n",
         "PACKAGES": format_.packages,
         "IMPORT": library,
         "OPEN": opened,
         "RUN": run,
         "CHANNELS": str(spec.channels),
         "DEPTH": spec.depth,
+        "MILLIONS": str(MAX_PIXELS // 10**6),
     }
     text = WHOLE
     for name, part in parts.items():

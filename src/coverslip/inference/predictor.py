@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.design import Design
 from coverslip.models.freeze import frozen_part
+from coverslip.models.stages import FROZEN
 from coverslip.progress import SILENT, Progress, Stage
 from coverslip.runs import ForeignRun, Run
 from coverslip.storage import digest, writing
@@ -32,7 +33,8 @@ from coverslip.tasks.classification import Classification
 BUNDLE = 2  # of model.json; raised when an older program could not read a newer bundle
 PART = 256  # pictures that are answered together: bounds memory, and what a killed `predict` has to do again
 KEPT = 10_000  # pictures; the features of more would push what training needs out of the cache
-FROZEN, TRUST, HEAD_WEIGHT, HEAD_BIAS, SEEN = "frozen.", "trust.", "head.weight", "head.bias", "seen"
+TRUST, HEAD_WEIGHT, HEAD_BIAS, SEEN = "trust.", "head.weight", "head.bias", "seen"
+Read = TypeVar("Read")
 TRUSTED = {"set": pl.String, "familiar": pl.Boolean, "nearest": pl.String}
 
 
@@ -225,42 +227,79 @@ class Predictor:
 
             return load_foreign(run)
         content = run.read_json(run.model_file)
-        wrong = UserError(
-            f"{str(run.model_folder)!r} is not a model of this program", "train again, or restore its files"
+        bundle = content.get("bundle")
+        if isinstance(bundle, int) and bundle > BUNDLE:
+            raise UserError(
+                f"a newer Coverslip wrote {str(run.model_file)!r}: a bundle {bundle}, and this one reads {BUNDLE}",
+                "update Coverslip, or train again with this one",
+            )
+
+        def wrong(why: str) -> UserError:
+            problem = f"{str(run.model_folder)!r} is not a model of this program: {why}"
+            return UserError(problem, "train again, or restore its files")
+
+        def field(name: str, read: Callable[[Any], Read]) -> Read:
+            try:
+                return read(content[name])
+            except KeyError as error:
+                where = run.model_file.name if error.args[0] == name else f"{name!r} in {run.model_file.name}"
+                raise wrong(f"{where} lacks {error.args[0]!r}") from error
+            except (TypeError, ValueError, AttributeError) as error:
+                raise wrong(f"{name!r} in {run.model_file.name} makes no sense") from error
+
+        if bundle != BUNDLE:
+            raise wrong(f"'bundle' in {run.model_file.name} is {bundle!r}, not {BUNDLE}")
+        apart = f"{run.weights_file.name} does not belong to {run.model_file.name}"
+        spec = field("input", lambda found: from_mapping(InputSpec, found, "input"))
+        classes, temperature = field("classes", _class_names), field("temperature", _temperature)
+        design = field("design", lambda found: from_mapping(Design, found, "design"))
+        made_of = field("weights", str)
+        limit = (
+            field("threshold", lambda found: Threshold.from_json(found, classes)) if "threshold" in content else None
         )
-        if content.get("bundle") != BUNDLE:
-            raise wrong
         try:
-            spec = from_mapping(InputSpec, content["input"], "input")
-            if not isinstance(content["classes"], list):
-                raise TypeError("classes")
-            classes, temperature = tuple(map(str, content["classes"])), float(content["temperature"])
-            design = from_mapping(Design, content["design"], "design")
             tensors = load_file(run.weights_file)
+        except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
+            raise wrong(f"{run.weights_file.name} cannot be read") from error
+        try:
             weights = {name.removeprefix(FROZEN): each for name, each in tensors.items() if name.startswith(FROZEN)}
             frozen = frozen_part(design, weights)
-            if frozen.key != content["weights"]:
-                raise wrong
+            if frozen.key != made_of:
+                raise wrong(apart)
             weight, bias = tensors[HEAD_WEIGHT].numpy(), tensors[HEAD_BIAS].numpy()
             arrays = {
                 name.removeprefix(TRUST): each.numpy() for name, each in tensors.items() if name.startswith(TRUST)
             }
             trust = Trust.from_bundle(content["trust"], arrays, len(classes)) if "trust" in content else NO_TRUST
             seen = frozenset(row.tobytes().hex() for row in tensors[SEEN].numpy()) if SEEN in tensors else frozenset()
-            threshold = Threshold.from_json(content["threshold"], classes) if "threshold" in content else None
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
-            raise wrong from error
-        numbers = np.isfinite(weight).all() and np.isfinite(bias).all() and 0 < temperature < np.inf
-        if not numbers or len(set(classes)) < len(classes):
-            raise wrong
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise wrong(apart) from error
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise wrong(f"{run.weights_file.name} holds what is no number")
         if weight.ndim != 2 or len(weight) != len(classes) or bias.shape != (len(classes),):
-            raise wrong
+            raise wrong(apart)
         if (design.channels, design.size) != (spec.channels, spec.size):
-            raise wrong
+            raise wrong(f"'design' and 'input' in {run.model_file.name} differ in channels or size")
         known = {"bundle", "network", "design", "classes", "temperature", "input", "weights", "trust", "threshold"}
         about = {key: value for key, value in content.items() if key not in known}
-        task = Classification(classes, temperature, threshold)
+        task = Classification(classes, temperature, limit)
         return cls(design, FeatureExtractor(frozen, spec), weight, bias, task, about, seen, trust)
+
+
+def _class_names(found: Any) -> tuple[str, ...]:
+    """Of ``model.json``."""
+    names = tuple(map(str, found))
+    if not isinstance(found, list) or len(set(names)) < len(names):
+        raise ValueError("classes")
+    return names
+
+
+def _temperature(found: Any) -> float:
+    """Of ``model.json``."""
+    temperature = float(found)
+    if not 0 < temperature < np.inf:
+        raise ValueError("temperature")
+    return temperature
 
 
 def _together(chunks: Iterator[Chunk]) -> Iterator[Chunk]:

@@ -11,6 +11,7 @@ from coverslip.errors import UserError
 from coverslip.registry import nearest
 
 CLASSIFIER = "classifier"
+FROZEN = "frozen."  # in a bundle, before the names of the tensors of all before the classifier
 
 
 class Staged(nn.Sequential):

@@ -83,10 +83,7 @@ class Instrument:
             spec = self.predictor.spec
             decoded, row = decode_one(upload.data, self._form, spec.size, spec.fit)
         except UnreadableError as error:
-            text = str(error)
-            raise (
-                Refused(413, text, "save it smaller") if text.startswith("too large") else unreadable(text)
-            ) from error
+            raise _refusal(str(error)) from error
         return Picture(upload.name, row, decoded.width, decoded.height, notes_of(decoded.pages, row))
 
     def answers(self) -> Callable[[Sequence[Picture]], list[Answer]]:
@@ -153,6 +150,16 @@ def open_engines(predictor: Predictor) -> dict[int, Engine]:
         return {together.batch: together}
     alone = open_engine(predictor.extractor.frozen, predictor.spec, "openvino", 1)
     return {1: alone, together.batch: together}
+
+
+def _refusal(said: str) -> Refused:
+    """What the decoder says, as a problem and its fix: it names some fixes itself."""
+    problem, _, fix = said.partition("; ")
+    if problem.startswith("too large"):
+        return Refused(413, problem, fix or "save it smaller")
+    if "16 bits a channel" in problem:
+        return unreadable(problem, "convert it to 8 bits a channel")
+    return unreadable(problem, fix) if fix else unreadable(problem)
 
 
 def failed(name: str, why: str) -> Answer:

@@ -32,7 +32,7 @@ from coverslip.serving.schemas import (
 )
 from coverslip.serving.service import Outcome, Service
 from coverslip.serving.tables import to_csv
-from coverslip.serving.uploads import Form, as_flag, boundary_of, read_form, too_long
+from coverslip.serving.uploads import FIELDS, Form, as_flag, boundary_of, read_form, too_long
 
 Choice = Literal["true", "false"]
 FAR_TOO_LONG = 256 * 2**20  # bytes of a refused body that ends the connection; of others the rest is read and dropped
@@ -132,6 +132,9 @@ def _add_questions(app: FastAPI, service: Service) -> None:
     ) -> Response:
         if service.stopping:
             raise stopping()
+        for name in request.query_params:
+            if name not in FIELDS:
+                raise unreadable(f"there is no parameter {name[:60]!r}", nearest(name[:60], FIELDS))
         service.gate.check()
         held = 0
 
@@ -147,6 +150,8 @@ def _add_questions(app: FastAPI, service: Service) -> None:
                 said = as_flag(form.fields.get("explain"), "explain"), _format_of(form)
                 wanted = said[0] if explain is None else explain == "true"
                 kind = format or said[1] or ("csv" if "text/csv" in accept else "json")
+                if wanted and kind == "csv":
+                    raise unreadable("a table holds no maps", "leave out explain=true, or ask for format=json")
                 outcomes = await service.answer(form.files, wanted)
         except TimeoutError as error:
             raise late(service.limits.seconds) from error

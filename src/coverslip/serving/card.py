@@ -26,6 +26,7 @@ def model_card(
     *,
     maps: bool,
     examples: bool,
+    keeps: bool = False,
     warnings: list[str],
 ) -> Model:
     """What ``GET /v1/model`` says; a run of which parts are missing is served, and says what is missing.
@@ -37,6 +38,7 @@ def model_card(
         test: see `coverslip.serving.tested.test_of`.
         maps: whether there are maps.
         examples: whether there are thumbnails.
+        keeps: whether pictures are kept.
         warnings: what else its users should know.
     """
     audit = run.known(run.audit_file)
@@ -68,6 +70,7 @@ def model_card(
         familiarity=trust.familiarity is not None,
         maps=maps,
         examples=examples,
+        keeps=keeps,
         limits=Bounds(bytes=limits.bytes, pictures=limits.pictures, pixels=limits.pixels),
         licence=str(about.get("licence") or about.get("origin") or "not known"),
         program=f"coverslip {__version__}",

@@ -10,28 +10,35 @@ from coverslip.serving.limits import Limits
 from coverslip.serving.refusals import busy
 
 PACE = 0.05  # how fast the estimate of seconds a picture follows what is measured
-MAP_COST = 4  # a picture with its map takes the place of so many
+MAP_COST = 4  # a picture with its map is the work of so many; one of these is done when the map begins
 
 
 class Gate:
     """Counts what is inside; lives on the event loop alone, so it needs no lock.
 
     Attributes:
-        pictures: let in and not answered yet (one with a map counts as several).
+        pictures: let in and not answered yet, or without the map that was asked for.
+        drawing: how many of them wait for their map alone.
         bytes: of bodies that are being read or wait.
         reading: requests whose body is being read, so that their pictures are about to come.
         seconds: a picture takes, about, when many come.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.pictures, self.bytes, self.reading = limits, 0, 0, 0
+        self.limits, self.bytes, self.reading = limits, 0, 0
+        self.pictures, self.drawing = 0, 0
         self.seconds = 0.02
         self._left = time.monotonic()
 
     @property
+    def weight(self) -> int:
+        """Pictures that the same work would be without maps: what is compared with the limit."""
+        return self.pictures + (MAP_COST - 2) * self.drawing
+
+    @property
     def wait(self) -> int:
         """Whole seconds until what is inside now is answered, 1 to 60."""
-        return max(1, min(60, round(self.pictures * self.seconds + 0.5)))
+        return max(1, min(60, round(self.weight * self.seconds + 0.5)))
 
     def check(self) -> None:
         """Refuse before anything is read.
@@ -39,7 +46,7 @@ class Gate:
         Raises:
             Refused: 429.
         """
-        if self.pictures >= self.limits.queue or self.bytes >= self.limits.uploads:
+        if self.weight >= self.limits.queue or self.bytes >= self.limits.uploads:
             raise busy(self.wait)
 
     def hold(self, size: int) -> None:
@@ -62,7 +69,7 @@ class Gate:
         Raises:
             Refused: 429.
         """
-        if self.pictures and self.pictures + cost > self.limits.queue:
+        if self.pictures and self.weight + cost > self.limits.queue:
             raise busy(self.wait)
         if not self.pictures:
             self._left = time.monotonic()
@@ -74,6 +81,16 @@ class Gate:
         self.seconds += PACE * ((now - self._left) / cost - self.seconds)
         self._left = now
         self.pictures -= cost
+
+    def draw(self, count: int) -> None:
+        """Pictures that were answered wait for their maps."""
+        self.pictures += count
+        self.drawing += count
+
+    def drawn(self, count: int) -> None:
+        """Their maps are there, or nobody wants them any more."""
+        self.pictures -= count
+        self.drawing -= count
 
     @contextmanager
     def arriving(self) -> Iterator[None]:

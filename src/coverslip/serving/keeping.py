@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,28 +13,36 @@ from coverslip.errors import UserError
 from coverslip.serving.kinds import SUFFIXES, name_of
 from coverslip.serving.schemas import Answer
 from coverslip.serving.uploads import Upload
-from coverslip.storage import ensure_folder, need_disk, write_text, writing
+from coverslip.storage import ensure_folder, need_disk, writing
+
+README = "README.txt"
+OWN_FOLDER, OWN_FILE = 0o700, 0o600  # nobody but the owner: who sent a picture did not send it to all of this machine
 
 
 class Keeper:
     """Keeps pictures and answers in a folder.
 
-    Each picture is ``CONTENT.jpg`` (or its own kind), named by its content, and ``CONTENT.json`` is the last answer
-    about it. The name that its sender gave is inside, and never a path.
+    Each picture is ``CONTENT.jpg`` (or its own kind), named by its content and kept once; each question about it leaves
+    ``CONTENT-TIME-NUMBER.json`` with its answer. The name that its sender gave is inside, and never a path. All of it
+    can be read by the owner of the process only.
 
     Args:
-        folder: made where it is not there.
+        folder: made where it is not there; one that is there keeps its permissions.
 
     Raises:
         UserError: it cannot be made or written to.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = ensure_folder(folder.absolute())
+        self.folder = folder.absolute()
         try:
-            write_text(
-                self.folder / "README.txt", "Pictures that were sent to 'coverslip serve --keep', and answers.\n"
-            )
+            if not self.folder.is_dir():
+                ensure_folder(self.folder.parent)
+                self.folder.mkdir(OWN_FOLDER)
+            if not (self.folder / README).exists():
+                _write(self.folder / README, b"Pictures that were sent to 'coverslip serve --keep', and answers.\n")
+            elif not os.access(self.folder, os.W_OK):
+                raise PermissionError(13, "Permission denied")
         except OSError as error:
             raise UserError(f"cannot write to {str(folder)!r}: {error.strerror}", "choose another --keep") from error
 
@@ -43,11 +53,19 @@ class Keeper:
             need_disk(self.folder, len(upload.data), "a picture")
             picture = self.folder / f"{name}{SUFFIXES[name_of(upload.data)]}"
             if not picture.exists():
-                with writing(picture) as temporary:
-                    temporary.write_bytes(upload.data)
+                _write(picture, upload.data)
             said = answer.model_copy(update={"map": None, "nearest": []}).model_dump_json(by_alias=True, indent=1)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            write_text(self.folder / f"{name}.json", f'{{"when": "{now}", "answer": {said}}}\n')
+            now = datetime.now(UTC)
+            record = self.folder / f"{name}-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.json"
+            when = now.isoformat(timespec="seconds")
+            _write(record, f'{{"when": "{when}", "answer": {said}}}\n'.encode())
         except (OSError, UserError) as error:
             return error.problem if isinstance(error, UserError) else str(error.strerror)
         return ""
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A file for the owner's eyes, whole or not at all."""
+    with writing(path) as temporary:
+        temporary.touch(OWN_FILE)  # before anything is in it
+        temporary.write_bytes(data)

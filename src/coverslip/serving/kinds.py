@@ -37,6 +37,7 @@ OTHERS = (  # what people send by mistake, in words
     (b"\x89HDF", "an HDF5 file"),
     (b"\0\0\0\x0cjP", "a JPEG 2000"),
 )
+DRAWN = ("a GIF", "PostScript", "a Photoshop file", "a JPEG 2000", "an SVG drawing")  # pictures all the same
 TEXTS = ((b"<svg", "an SVG drawing"), (b"<!doctype html", "a web page"), (b"<html", "a web page"), (b"<?xml", "XML"))
 
 
@@ -68,7 +69,7 @@ def kind_of(data: bytes, most_pixels: int) -> Kind:
         Refused: 415, 413, or 422 for a header that makes no sense.
     """
     if not data:
-        raise unreadable("the file is empty", "send it again; if it stays empty, it was never saved")
+        raise unreadable("the file is empty", "send it again (if it stays empty, it was never saved)")
     name = name_of(data)
     try:
         kind = HEADERS[name](data)
@@ -115,7 +116,8 @@ def name_of(data: bytes) -> str:
         raise no_picture(
             "it is a video" if head[8:10] in (b"is", b"mp", b"qt", b"M4") else "it is not a picture we read"
         )
-    raise no_picture(f"it is {_something_else(data)}, not a picture, whatever its name says")
+    what = _something_else(data)
+    raise no_picture(f"it is {what}, which is not read here" if what in DRAWN else f"it is {what}, not a picture")
 
 
 def _something_else(data: bytes) -> str:

@@ -32,7 +32,7 @@ def no_picture(problem: str) -> Refused:
     return Refused(415, problem, "send JPEG, PNG, TIFF, BMP, WebP or HEIC")
 
 
-def unreadable(problem: str, fix: str = "open it in a picture viewer; save it anew, or take another") -> Refused:
+def unreadable(problem: str, fix: str = "open it in a picture viewer and save it anew, or take another") -> Refused:
     """422: it says that it is a picture, but none can be made of it."""
     return Refused(422, problem, fix)
 

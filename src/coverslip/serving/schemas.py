@@ -16,7 +16,7 @@ class Shape(BaseModel):
 class Problem(Shape):
     """What is wrong, and how to mend it."""
 
-    problem: str = Field(examples=["it is text, not a picture, whatever its name says"])
+    problem: str = Field(examples=["it is text, not a picture"])
     fix: str = Field(examples=["send JPEG, PNG, TIFF, BMP, WebP or HEIC"])
 
 
@@ -104,6 +104,7 @@ class Model(Shape):
     familiarity: bool = Field(description="whether it tells pictures that are unlike any it was trained on")
     maps: bool = Field(description="whether explain=true gives a map")
     examples: bool = Field(description="whether the nearest training pictures come with thumbnails")
+    keeps: bool = Field(default=False, description="whether those who run this server keep the pictures and answers")
     limits: Bounds
     licence: str
     program: str

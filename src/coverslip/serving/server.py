@@ -119,6 +119,7 @@ def open_service(run: Run, wishes: Wishes, progress: Progress = SILENT) -> Servi
         test_of(predictor, run, wishes.tested),
         maps=mapper is not None,
         examples=bool(thumbnails) and labels is not None,
+        keeps=keeper is not None,
         warnings=warnings,
     )
     return Service(instrument, card, wishes.limits, mapper, keeper)

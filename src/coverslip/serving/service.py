@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from coverslip.devices import cores
 from coverslip.serving.answers import Instrument, Picture
 from coverslip.serving.crew import Crew, Ticket
-from coverslip.serving.gate import MAP_COST, Gate
+from coverslip.serving.gate import Gate
 from coverslip.serving.keeping import Keeper
 from coverslip.serving.limits import Limits
 from coverslip.serving.maps import Mapper
@@ -154,20 +154,17 @@ class Service:
         _quietly(loop, set_result)
 
     async def _explain(self, loop: asyncio.AbstractEventLoop, told: list[Told]) -> None:
-        mapper, cost = self._mapper, (MAP_COST - 1) * len(told)
+        mapper, count = self._mapper, len(told)
         assert mapper is not None
-        self.gate.pictures += cost
+        self.gate.draw(count)
         good = [each for each in told if each.answer.label is not None]
         drawing: Future[list[HeatMap]] = self._aside.submit(
             mapper.draw, [each.picture for each in good], [str(each.answer.label) for each in good]
         )
-        drawing.add_done_callback(lambda _: _quietly(loop, self._leave_maps, cost))
+        drawing.add_done_callback(lambda _: _quietly(loop, self.gate.drawn, count))
         maps = await asyncio.wrap_future(drawing)  # cancelled with us, where it has not begun
         for each, heat in zip(good, maps, strict=True):
             each.answer.map = heat
-
-    def _leave_maps(self, cost: int) -> None:
-        self.gate.pictures -= cost
 
     def _keep(self, pairs: list[tuple[Upload, Outcome]]) -> None:
         assert self._keeper is not None

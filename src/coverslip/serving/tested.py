@@ -20,7 +20,7 @@ def test_of(predictor: Predictor, run: Run, evaluation: str | Path | None = None
         evaluation: a folder that ``coverslip evaluate`` wrote of it, which then counts instead of the run's own test.
 
     Raises:
-        UserError: the evaluation is not there, or of another model.
+        UserError: the evaluation is not there, of another model, or of pictures that this one was trained on.
     """
     if evaluation is not None:
         return _evaluated(predictor, Run(evaluation))
@@ -38,6 +38,12 @@ def _evaluated(predictor: Predictor, there: Run) -> dict[str, Any]:
         raise UserError(
             f"what {folder!r} holds was not measured with this model, as it is now",
             "evaluate this one: coverslip evaluate MODEL FOLDER, and name what that wrote",
+        )
+    seen, pictures = found.get("seen"), found.get("images")
+    if isinstance(seen, int) and seen > 0:
+        raise UserError(
+            f"{seen:,} of the {pictures:,} pictures of {folder!r} trained this model, so its scores flatter it",
+            "evaluate it on others: coverslip evaluate MODEL FOLDER, or leave --tested out",
         )
     return found
 

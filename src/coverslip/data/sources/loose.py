@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,7 @@ from coverslip.data.table import READ, SCHEMA, ImageTable
 from coverslip.errors import UserError
 
 NO_PICTURE = "no picture by its name"
+NO_KIND, MOST_KINDS = "without extension", 6
 KINDS = "JPEG, PNG, TIFF, BMP, WebP or HEIC"
 
 
@@ -26,11 +28,13 @@ class LoosePictures:
         root: the folder that holds them all.
         paths: of each below it, with ``/``.
         shown: of each as the user would write it: as given, or below the folder that was given.
+        left_out: of the files in folders that are no pictures by their names, how many have each extension.
     """
 
     root: Path
     paths: list[str]
     shown: list[str]
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
 def find_pictures(paths: Sequence[str | Path], *, others: bool = False) -> LoosePictures:
@@ -46,10 +50,14 @@ def find_pictures(paths: Sequence[str | Path], *, others: bool = False) -> Loose
     """
     found: dict[str, None] = {}  # in order, each once
     strange: list[Path] = []
+    passed: set[str] = set()
     for path in map(Path, paths):
         if path.is_dir():
             home = path.absolute().as_posix().rstrip("/") + "/"
-            found.update((home + name, None) for name in sorted(name for name, ours in walk_names(path) if ours))
+            ours = []
+            for name, picture in walk_names(path):
+                ours.append(name) if picture else passed.add(home + name)
+            found.update((home + name, None) for name in sorted(ours))
         elif not path.exists():
             raise UserError(f"there is no {str(path)!r}", "check the path")
         else:
@@ -58,13 +66,37 @@ def find_pictures(paths: Sequence[str | Path], *, others: bool = False) -> Loose
             strange += [] if is_picture(path.name) else [path]
     if strange and not (others and any(is_picture(name.rpartition("/")[2]) for name in found)):
         raise UserError(f"{str(strange[0])!r} is {NO_PICTURE}", f"give {KINDS} files")
+    left_out = _extensions(passed - found.keys())
     if not found:
+        only = f" ({left_out_words(left_out)})" if left_out else ""
         raise UserError(
-            f"no picture in {', '.join(repr(str(path)) for path in paths)}", "name files, or a folder of them"
+            f"no picture in {', '.join(repr(str(path)) for path in paths)}{only}",
+            f"name {KINDS} files, or a folder of them",
         )
     root = _common_folder(found)
     skip = len(root.as_posix().rstrip("/")) + 1
-    return LoosePictures(root, [name[skip:] for name in found], as_given(list(found), paths))
+    return LoosePictures(root, [name[skip:] for name in found], as_given(list(found), paths), left_out)
+
+
+def left_out_words(left_out: Counter[str]) -> str:
+    """How many files of folders were left out by their names; empty where none was.
+
+    >>> left_out_words(Counter({".gif": 1, ".txt": 2}))
+    '3 files are no pictures by their names and were left out: .txt 2, .gif 1'
+    """
+    total, kinds = left_out.total(), sorted(left_out, key=lambda each: (-left_out[each], each))
+    if not total:
+        return ""
+    some = ", ".join(f"{each} {left_out[each]:,}" for each in kinds[:MOST_KINDS])
+    more = ", ..." if len(kinds) > MOST_KINDS else ""
+    said = "file is no picture by its name and was" if total == 1 else "files are no pictures by their names and were"
+    return f"{total:,} {said} left out: {some}{more}"
+
+
+def _extensions(paths: set[str]) -> Counter[str]:
+    """How many have each; files that start with a dot are a system's own."""
+    names = [path.rpartition("/")[2] for path in paths]
+    return Counter(os.path.splitext(name)[1].lower() or NO_KIND for name in names if name[0] != ".")  # noqa: PTH122
 
 
 def pictures_of(paths: Sequence[str | Path]) -> ImageTable:

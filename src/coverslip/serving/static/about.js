@@ -11,6 +11,10 @@ export function showModel(model, withToken) {
   const what = classes <= 3 ? ["Names a picture ", ...either(model.classes), ". "] : ["Names a picture as one of ", make("a", { href: "#classes" }, `${count(classes)} classes`), ". "];
   fill(find("lead"), what, tested(model));
   find("about").hidden = false;
+  find("kept").hidden = !model.keeps;
+  find("promise").textContent = model.keeps
+    ? "This server keeps the pictures that are sent to it, and the answers. The page asks no other computer for anything."
+    : "Pictures and answers stay in this window until it is closed: this page keeps nothing and asks no other computer for anything.";
   fill(find("facts"), warnings(model), ruler(model.score), facts(model), cannot(model), byHand(withToken));
 }
 
@@ -44,7 +48,7 @@ function ruler(score) {
       tick.style.left = `${100 * Number(at)}%`;
       return tick;
     })),
-    make("figcaption", {}, `The range ${interval(score)} is a ${level} % interval: another draw of such test pictures could well have given any number in it.`));
+    make("figcaption", {}, `The range ${interval(score)} is a ${level} % interval: by so many test pictures, the true share could well be any number in it.`));
 }
 
 function warnings(model) {
@@ -55,7 +59,7 @@ function warnings(model) {
 function facts(model) {
   const { threshold, limits } = model;
   const rows = [
-    ["Classes", make("span", { id: "classes" }, model.classes.map((name, at) => [at ? ", " : null, breakable(name)]))],
+    ["Classes", make("span", { id: "classes" }, model.classes.map((name, at) => [at ? " " : null, make("span", { class: "one" }, breakable(name), at < model.classes.length - 1 ? "," : null)]))],
     ["Network", model.network],
     ["Trained on", model.trained_on?.pictures > 0 && [sample(model.trained_on), model.trained_on.name ? [" of ", breakable(model.trained_on.name)] : null]],
     ["Tested on", model.tested_on ? sample(model.tested_on) : "nothing that was kept"],
