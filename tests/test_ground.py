@@ -88,6 +88,8 @@ def test_run_folders_are_numbered(tmp_path):
     second = new_run_folder("my leaves, 2024", tmp_path)
     assert first.name.startswith("my-leaves-2024-") and first.name.endswith("-1") and second.name.endswith("-2")
     assert next_free(tmp_path / "x") == tmp_path / "x"
+    (tmp_path / "rates.png").write_bytes(b"mine")
+    assert next_free(tmp_path / "rates.png").name == "rates-2.png"
 
 
 def test_not_a_number_is_never_written_as_json(tmp_path):

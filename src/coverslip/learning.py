@@ -30,6 +30,7 @@ from coverslip.inspection import fitted_spec, open_extractor
 from coverslip.models.catalog import network_entry
 from coverslip.models.design import Design
 from coverslip.models.freeze import frozen_part
+from coverslip.models.own import OWN
 from coverslip.progress import Progress
 from coverslip.runs import Run
 from coverslip.settings import Experiment, design_of, fits_exactly, is_pretrained, starting_weights, trained_from
@@ -294,9 +295,11 @@ def _about_part(
     def count(rows: list[int]) -> dict[str, int]:
         return {"pictures": len(rows), "groups": len(set(table.groups(rows)))}
 
+    own = plan.model.network.startswith(OWN)
     return {
         "stage": trained_from(plan),
-        "from_scratch": not is_pretrained(plan),
+        "from_scratch": not is_pretrained(plan) and not own,
+        "own": own,
         "epochs": part.trained.history.height,
         "best_epoch": part.trained.best_epoch,
         "stopped": part.trained.stopped,

@@ -57,7 +57,9 @@ class _LineStage(Stage):
         now = time.monotonic()
         if now - self.last >= self.every and 0 < self.done < self.total:
             left = (now - self.start) / self.done * (self.total - self.done)
-            print(f"{self.name}: {self.done:,} of {self.total:,}, about {left:.0f} s left", file=self.out, flush=True)
+            # the first step tells nothing of the others
+            said = f", about {left:.0f} s left" if self.done > units else ""
+            print(f"{self.name}: {self.done:,} of {self.total:,}{said}", file=self.out, flush=True)
             self.last = now
 
     def close(self) -> None:

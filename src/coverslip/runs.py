@@ -119,6 +119,11 @@ class Run:
         """
         return read_object(path, self.folder, "train again, or name another run", "train again, or restore the file")
 
+    def __repr__(self) -> str:
+        """What a notebook shows: where it is, and how good."""
+        accuracy = ((self.known(self.test_file).get("scores") or {}).get("accuracy") or {}).get("value")
+        return f"Run({str(self.folder)!r}{'' if accuracy is None else f', accuracy {accuracy:.3f}'})"
+
     def known(self, path: Path) -> dict[str, Any]:
         """Like `read_json`; empty where the file is not there or is not JSON."""
         try:
@@ -340,16 +345,17 @@ def need_free(folder: Path) -> None:
 
 
 def next_free(folder: Path) -> Path:
-    """The folder itself if nothing is there, else the same name with the next number behind it.
+    """The folder itself if nothing is there, else the same name with the next number; a file keeps its ending.
 
     >>> next_free(Path("surely-not-there-3")).name
     'surely-not-there-3'
     """
-    match = re.fullmatch(r"(.*)-(\d+)", folder.name)
-    stem, number = (match[1], int(match[2])) if match else (folder.name, 1)
+    name, ending = (folder.stem, folder.suffix) if folder.is_file() else (folder.name, "")
+    match = re.fullmatch(r"(.*)-(\d+)", name)
+    stem, number = (match[1], int(match[2])) if match else (name, 1)
     while folder.exists():
         number += 1
-        folder = folder.with_name(f"{stem}-{number}")
+        folder = folder.with_name(f"{stem}-{number}{ending}")
     return folder
 
 

@@ -235,6 +235,7 @@ HEAD_EPOCHS, HEAD_RATE = 20, 3e-3  # of a head that the loop trains
 TAIL_EPOCHS, TAIL_RATE = 6, 5e-4
 SCRATCH_EPOCHS = 25
 TAIL_MIXING = Augmentation(cutmix=0.3)
+ALL_OF_IT = "use --depth all (in Python model_depth='all')"
 
 
 def settled(plan: Experiment) -> Experiment:
@@ -244,6 +245,8 @@ def settled(plan: Experiment) -> Experiment:
         UserError: a network, stage or option that does not exist, or a depth that needs pretrained weights.
     """
     model, entry = plan.model, network_entry(plan.model.network)
+    if model.weights and not Path(model.weights).is_file():
+        raise UserError(f"there is no weights file {model.weights!r}", "check the path")
     check_options(entry, design_of(plan, 3))
     pretrained = is_pretrained(plan)
     depth = model.depth or ("head" if pretrained else "all")
@@ -251,13 +254,11 @@ def settled(plan: Experiment) -> Experiment:
         return replace(plan, model=replace(model, depth=depth))
     depth = "all" if depth == "auto" else depth
     if depth == "head" and not pretrained:
-        raise UserError(
-            f"{model.network!r} has no pretrained weights, so a head would stand on chance", "use --depth all"
-        )
+        raise UserError(f"{_without_weights(plan)}, so a head would stand on chance", ALL_OF_IT)
     first = trained_from(plan, depth)
     depth = "all" if first in _first_stages(plan) else depth
     if depth not in ("all", "head") and not pretrained:
-        raise UserError(f"{model.network!r} has no pretrained weights to freeze before {first!r}", "use --depth all")
+        raise UserError(f"{_without_weights(plan)}, so there is nothing to freeze before {first!r}", ALL_OF_IT)
     looped = depth == "head" and plan.training.solver == "loop"
     if (depth != "head" or looped) and (plan.repeats.folds or plan.repeats.seeds or plan.repeats.learning_curve):
         raise UserError(
@@ -278,6 +279,11 @@ def settled(plan: Experiment) -> Experiment:
     suits = PRESETS["light"] if whole else Augmentation() if head else TAIL_MIXING
     augment = suits if plan.augment is None else plan.augment
     return replace(plan, model=replace(model, depth=depth, views=views), recipe=recipe, augment=augment)
+
+
+def _without_weights(plan: Experiment) -> str:
+    name = repr(plan.model.network)
+    return f"{name} has no pretrained weights" if plan.model.pretrained else f"{name} is to start from chance"
 
 
 def check_threshold(plan: Experiment, classes: tuple[str, ...]) -> None:

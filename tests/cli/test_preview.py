@@ -18,7 +18,9 @@ def test_a_sheet_is_written_and_says_what_to_do_next(paint, tmp_path, capsys):
     preview(folder, out=tmp_path / "sheet.png", size=32, settings=["rotate=30", "flip=false"])
     said = capsys.readouterr().out
     assert "sheet.png (light, changed: rotate 30, shift 0.06" in said
-    assert f"coverslip train {folder}" in said
+    assert (
+        f"coverslip train {folder} --depth all --augment light --set augment.rotate=30 --set augment.flip=false" in said
+    )
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.width > 6 * 150 and image.height > 4 * 150  # seven pictures across, two of each class
 

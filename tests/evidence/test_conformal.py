@@ -109,6 +109,12 @@ def test_the_evidence_counts_each_group_once():
     assert json.dumps(found, allow_nan=False)
 
 
+def test_a_set_holds_no_more_classes_than_there_are():
+    members = np.array([[True, True, True]] * 6 + [[True, False, False]])
+    found = set_evidence(np.zeros(7, int), members, None)["size"]
+    assert found["value"] == pytest.approx(19 / 7) and found["low"] < 19 / 7 and found["high"] == 3
+
+
 def test_under_five_groups_coverage_has_no_interval():
     found = set_evidence(np.zeros(4, int), np.ones((4, 2), bool), None)
     assert found["coverage"]["value"] == 1 and found["coverage"]["reason"].startswith("4 pictures are too few")

@@ -110,6 +110,8 @@ def test_a_distance_that_chance_enlarges_is_brought_back():
     assert unbiased_limits(0.09, drawn, np.zeros(501), width)[0] == pytest.approx(0.042)
     assert unbiased_limits(0.09, drawn, drawn, width)[0] == 0  # chance alone gives as much
     assert unbiased_limits(0.0, np.zeros(50), np.zeros(50), width) is None
+    much = np.linspace(0, 0.3, 601)  # eight pictures: 0.001 is luck, and no promise that it is under 0.001
+    assert unbiased_limits(0.001, much, much, width) == (0.0, pytest.approx(0.2925 - 0.149, abs=1e-3))
 
 
 def test_bca_of_a_mean_is_near_the_t_interval():

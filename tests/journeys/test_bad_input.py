@@ -293,8 +293,13 @@ def test_a_file_that_is_no_picture_gets_a_row_among_pictures_that_were_named(cov
     assert rows["path"].to_list() == [str(path) for path in named]
     assert rows["predicted"].is_null().to_list() == [False, True, True, False]
     assert [error and "no picture by its name" in error for error in rows["error"]] == [None, True, True, None]
-    problem, _ = coverslip("predict", small_run.folder, tmp_path).refused("no picture in")
+    problem, _ = coverslip("predict", small_run.folder, tmp_path).refused("no picture in", "left out: .txt 2")
     assert "notes.txt" not in problem  # in a folder it is passed over
+    shutil.copy(first, tmp_path)
+    for name in ("a.gif", ".hidden", "b.GIF"):
+        (tmp_path / name).write_text("x")
+    said = coverslip("predict", small_run.folder, tmp_path).done()
+    assert "note: 5 files are no pictures by their names and were left out: .gif 2, .txt 2, .csv 1" in said.err
 
 
 def test_where_every_picture_counts_a_file_that_is_none_is_refused_even_among_others(leaves, tmp_path):
@@ -369,7 +374,9 @@ def test_a_refused_command_leaves_the_folder_free_for_the_mended_one(coverslip, 
 def test_resuming_what_cannot_be_resumed(coverslip, small_run, leaves, tmp_path):
     coverslip("train", "--resume", small_run.folder).refused("is finished")
     coverslip("train", "--resume", tmp_path / "nowhere").refused("no experiment.toml", "train anew")
-    coverslip("train", leaves, "--resume", small_run.folder).refused("--resume goes on with the settings of its run")
+    coverslip("train", leaves, "--resume", small_run.folder).refused("--resume goes on with the settings")
+    for other in (("--rate", "0.1"), ("--model", "linear"), ("--fix",), ("--set", "recipe.epochs=2")):
+        coverslip("train", "--resume", small_run.folder, *other).refused("--resume goes on", f"leave {other[0]} out")
 
 
 def test_a_run_that_is_none(coverslip, leaves, tmp_path):

@@ -27,6 +27,9 @@ COURSE = ("--model", "cnn", "--set", "input.size=32", "--epochs", "2")
         (("--depth", "head", "--find-rate"), ["head", "no learning rate"]),
         (("--model", "vit_tiny_patch16_22"), ["vit_tiny_patch16_22", "vit_tiny_patch16_224"]),
         (("--augment", "wild"), ["wild", "strong"]),
+        (("--rate", "0.1", "--augment", "light"), ["--rate and --augment would change nothing", "--depth tail"]),
+        ((*COURSE, "--from-scratch", "--depth", "head"), ["'cnn' is to start from chance"]),
+        ((*COURSE, "--set", "model.weights=nowhere.pth"), ["no weights file 'nowhere.pth'"]),
     ],
 )
 def test_a_training_that_cannot_work(coverslip, leaves, tmp_path, options, words):
@@ -45,7 +48,15 @@ def test_weights_that_fit_in_part(coverslip, leaves, tmp_path):
     state[f"{name}_old"] = state.pop(name)
     torch.save(state, tmp_path / "weights.pth")
     said = coverslip(
-        "train", leaves, "--out", tmp_path / "run", *COURSE, "--set", f"model.weights={tmp_path / 'weights.pth'}"
+        "train",
+        leaves,
+        "--out",
+        tmp_path / "run",
+        *COURSE,
+        "--depth",
+        "all",
+        "--set",
+        f"model.weights={tmp_path / 'weights.pth'}",
     )
     said.refused("weights.pth", name)
 
@@ -57,7 +68,15 @@ def test_weights_that_would_run_code(coverslip, leaves, tmp_path):
 
     torch.save({"layer": Harmful()}, tmp_path / "weights.pth")
     said = coverslip(
-        "train", leaves, "--out", tmp_path / "run", *COURSE, "--set", f"model.weights={tmp_path / 'weights.pth'}"
+        "train",
+        leaves,
+        "--out",
+        tmp_path / "run",
+        *COURSE,
+        "--depth",
+        "all",
+        "--set",
+        f"model.weights={tmp_path / 'weights.pth'}",
     )
     said.refused("weights.pth")
     assert not (tmp_path / "harm").exists()

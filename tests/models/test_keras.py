@@ -63,7 +63,16 @@ for ending, units, classes in (("softmax", 3, 3), ("layer", 3, 3), (None, 3, 3),
         next(twin.parameters()).zero_()
         assert not torch.equal(twin(images), network(images)), "a copy shares nothing, and runs on its own weights"
     assert len(moved) == len({each.data_ptr() for each in network.parameters()}) and "000_kernel" in moved
-print(summary(network, (3, 16, 16)))
+rows = summary(network, (3, 16, 16))
+kinds = ["Conv2D", "BatchNormalization", "ReLU", "Flatten", "Dropout", "Dense"]
+assert [each.kind for each in rows.layers] == kinds, rows.layers
+assert rows.layers[0].parameters == 3 * 3 * 3 * 4 + 4 and rows.layers[0].shape == (14, 14, 4)
+try:
+    summary(network, (16, 16, 3))
+except UserError as error:
+    assert "the Keras model takes" in error.problem, error
+else:
+    raise AssertionError("height, width and channels in the wrong order were taken")
 for bad in (keras.Sequential([keras.layers.Dense(2)]), keras.Sequential([keras.Input((7,)), keras.layers.Dense(2)])):
     try:
         as_module(bad)
@@ -85,7 +94,7 @@ def test_a_keras_model_gives_the_same_probabilities_and_learns():
 def test_a_module_stays_as_it_is_and_anything_else_is_refused():
     network = nn.Linear(2, 2)
     assert as_module(network) is network
-    with pytest.raises(UserError, match="a str is not a network"):
+    with pytest.raises(UserError, match="'resnet18' is a network's name"):
         as_module("resnet18")
     with pytest.raises(UserError, match="a Tensor is not a network"):
         as_module(torch.zeros(2))

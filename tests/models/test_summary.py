@@ -77,3 +77,5 @@ def test_it_leaves_the_network_as_it_was_and_shows_in_a_notebook():
 def test_an_input_that_does_not_fit_is_refused():
     with pytest.raises(UserError, match="cannot take an input of 1 x 8 x 8"):
         summary(nn.Conv2d(3, 2, 3), (1, 8, 8))
+    with pytest.raises(UserError, match="64 is not the shape of one input"):
+        summary(nn.Conv2d(3, 2, 3), 64)

@@ -162,6 +162,11 @@ def test_weights_of_another_training_are_read_whatever_its_classes_were(tmp_path
         save_file(state, path)
     found = file_weights(design, path)
     assert found and all(torch.equal(found[name], state[name]) for name in found)
+    bundle = {f"frozen.{name}": each for name, each in state.items() if not name.startswith("classifier")}
+    save_file(
+        {**bundle, "head.weight": torch.zeros(9, 128), "trust.center": torch.zeros(4)}, tmp_path / "run.safetensors"
+    )
+    assert file_weights(design, tmp_path / "run.safetensors").keys() == found.keys()
     with pytest.raises(UserError, match=r"block4\.0.weight is missing"):
         file_weights(Design(network="cnn-full", size=(16, 16), filters=(32, 64, 128, 8)), path)
 

@@ -195,6 +195,16 @@ def test_suspect_labels_are_ranked_and_only_test_pictures_are_shown_unless_asked
     assert "data:image" not in section_html(report(run, thumbnails=False), "labels")
 
 
+def test_a_weak_model_is_no_judge_of_labels(run: Path) -> None:
+    said = []
+    for right in (0.55, 0.95):
+        test = json.loads((run / "test.json").read_text("utf-8"))
+        test["scores"]["accuracy"]["value"] = right
+        (run / "test.json").write_text(json.dumps(test), encoding="utf-8")
+        said.append("doubts many labels that are right" in write_report(run).read_text("utf-8"))
+    assert said == [True, False]
+
+
 def test_a_run_without_a_suspect_label_says_so(run: Path) -> None:
     write_rows(run / "label_errors.csv", [row | {"suspect": "false"} for row in read_rows(run / "label_errors.csv")])
     assert "none has a label that looks wrong" in section(report(run), "labels")

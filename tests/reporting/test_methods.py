@@ -77,6 +77,14 @@ def test_what_the_files_do_not_say_is_left_to_be_filled_in_and_never_made_up(run
     assert "None" not in text(run) and run_card(read_run(run)) == []
 
 
+def test_a_network_of_ones_own_is_not_said_to_have_started_from_chance(run: Path) -> None:
+    about = {"network": "own:Sequential", "depth": "all", "from_scratch": False, "own": True, "origin": "mine"}
+    (run / "model" / "model.json").write_text(json.dumps(MODEL | about), encoding="utf-8")
+    said = text(run)
+    assert "one of the user's own (own:Sequential), trained from the weights it came with" in said
+    assert "random weights" not in said
+
+
 def test_a_test_part_scored_before_is_told_in_the_methods(run: Path) -> None:
     assert "scored" not in text(run)
     change(run, ledger=[{"run": "a"}, {"run": "b"}, {"run": "c"}])

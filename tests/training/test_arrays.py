@@ -206,6 +206,9 @@ def test_on_a_terminal_the_line_grows_in_place_and_an_old_one_is_asked_for_no_ch
         ({"augment": "lite"}, "did you mean 'light'"),
         ({"validation_split": 1.0}, "validation_split=1.0"),
         ({"validation_split": -0.1}, "validation_split=-0.1"),
+        ({"validation_split": "a fifth"}, "validation_split='a fifth'"),
+        ({"optimizer": torch.optim.Adam}, "the optimizer is a type, not a name"),
+        ({"class_weights": {0: 1.0, 7: 2.0}}, "class_weights weighs 7, which is no class"),
         ({"groups": ["a"] * 80}, "1 group cannot be divided"),
         ({"groups": ["a"]}, "80 pictures and 1 groups"),
         ({"classes": ["dark", "bright", "none"]}, "3"),
@@ -223,7 +226,7 @@ def test_settings_that_do_not_fit_are_refused(squares, options, words):
         (nn.Sequential(nn.Flatten(), nn.Linear(192, 1)), "end it with 2 outputs"),
         (nn.Conv2d(3, 2, 3), "scores of shape"),
         (nn.Sequential(nn.Flatten(), nn.Linear(192, 2), nn.Softmax(dim=1)), "leave the last softmax away"),
-        ("resnet18", "torch.nn.Module"),
+        ("resnet18", "model_network='resnet18'.*torch.nn.Module"),
     ],
 )
 def test_a_network_that_answers_something_else_is_refused(squares, network, words):
@@ -233,6 +236,31 @@ def test_a_network_that_answers_something_else_is_refused(squares, network, word
     ):
         with pytest.raises(UserError, match=words):
             call()
+
+
+def test_labels_beyond_the_outputs_are_the_labels_fault(squares):
+    with pytest.raises(UserError, match="y goes up to 8, and the network has 2 outputs: 0 to 1"):
+        evaluate_arrays(linear(), squares[0], squares[1] + 7)
+
+
+def test_one_class_teaches_nothing(squares):
+    with pytest.raises(UserError, match="all pictures are of one class, '0'"):
+        fit_arrays(linear(), squares[0], squares[1] * 0, epochs=1, verbose=0)
+
+
+def test_weights_by_class_are_those_of_a_list(squares):
+    found = [
+        fit_arrays(linear(), *squares[:2], epochs=1, verbose=0, class_weights=weights).frame.drop("seconds")
+        for weights in ({1: 5}, {"1": 5.0}, [1.0, 5.0])
+    ]
+    assert found[0].equals(found[1]) and found[0].equals(found[2])
+
+
+def test_a_loss_that_grew_beyond_guessing_is_told(squares, capsys):
+    fit_arrays(linear(), *squares[:2], epochs=1, lr=1e4, optimizer="sgd")
+    assert "where guessing has 0.69: the learning rate is too high; try 1000" in capsys.readouterr().out
+    fit_arrays(linear(), *squares[:2], epochs=1)
+    assert "guessing" not in capsys.readouterr().out
 
 
 def test_a_class_without_a_picture_never_shifts_the_others(squares):

@@ -69,6 +69,12 @@ def test_the_steepest_fall_is_suggested_whatever_the_noise():
         assert -2.9 < np.log10(suggest_rate(rates, falls + noise)) < -2.1
 
 
+def test_a_fall_while_the_first_scores_shrink_is_not_taken_for_learning():
+    place = np.log10(np.geomspace(1e-6, 10, 100))
+    shrinks, learns, breaks = (height / (1 + np.exp((place - at) * 6)) for height, at in ((1, -5), (0.4, -3), (-9, 0)))
+    assert -3.4 < np.log10(suggest_rate(10**place, 10 + shrinks + learns + breaks)) < -2.6
+
+
 @pytest.mark.parametrize("bad", [{"low": 0.0}, {"low": 1.0, "high": 0.1}, {"high": float("inf")}, {"steps": 3}])
 def test_a_range_that_is_none_is_refused(bad):
     with pytest.raises(UserError, match="are no test"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from coverslip.data.augment import augmentation
 from coverslip.errors import UserError
 from coverslip.experiment import read_plan
 from coverslip.runs import Run
-from coverslip.settings import Experiment
+from coverslip.settings import DataConfig, Experiment
 
 
 def plan(source: str | Path, *, settings: Sequence[str] = (), augment: str | None = None, **options: Any) -> Experiment:
@@ -31,12 +32,31 @@ def plan(source: str | Path, *, settings: Sequence[str] = (), augment: str | Non
     mapping: dict[str, Any] = {"data": {"source": str(source)}}
     if path.suffix.lower() == ".toml":
         mapping = to_mapping(read_plan(path))  # refuses unknown keys before anything else is added
-    given = [(key.partition("_"), value) for key, value in options.items() if value is not None]
+    given = [(_setting(key).partition("_"), value) for key, value in options.items() if value is not None]
     if augment is not None:
         mapping["augment"] = to_mapping(augmentation(augment))
     for (section, _, key), value in given:
         mapping.setdefault(section, {})[key] = value
     return from_mapping(Experiment, override(mapping, list(settings)), "experiment")
+
+
+def _setting(name: str) -> str:
+    """The name as it is, if it says section and key.
+
+    Raises:
+        UserError: it says the key alone, as those of ``fit`` do.
+    """
+    sections = {each.name for each in fields(Experiment)}
+    if name.partition("_")[0] in sections:
+        return name
+    whole = [f"{each.name}_{name}" for each in fields(Experiment) if name in _keys(each.name)]
+    fix = f"say {' or '.join(whole)}" if whole else "a setting is named section_key, such as recipe_epochs"
+    raise UserError(f"there is no setting {name!r}", fix)
+
+
+def _keys(section: str) -> set[str]:
+    made = getattr(Experiment(data=DataConfig(source="")), section)
+    return {each.name for each in fields(made)} if is_dataclass(made) else set()
 
 
 def unfinished(folder: str | Path) -> Experiment:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -24,24 +23,25 @@ def preview(
         list[str] | None, typer.Option("--set", help="One strength, such as rotate=30 or flip=false.")
     ] = None,
 ) -> None:
-    """A sheet of what the network will see in training: pictures as prepared, and their changed versions."""
+    """What a network that is trained whole (--depth all) sees: pictures as prepared, and their changed versions."""
     from coverslip.config import override
     from coverslip.data.augment import augmentation
     from coverslip.data.augment.sheet import preview_figure
     from coverslip.data.scan import scan
     from coverslip.models.catalog import DEFAULT_NETWORK, network_entry
     from coverslip.progress import TerminalProgress
+    from coverslip.runs import next_free
     from coverslip.storage import writing
 
-    if out.exists():
-        raise UserError(f"{str(out)!r} exists already", f"use --out {quoted(next_free(out))}")
-    if out.suffix.lower() != ".png":
-        raise UserError(f"{str(out)!r} is no name of a PNG file", f"use --out {quoted(out.with_suffix('.png'))}")
     for each in settings or []:
         if "=" not in each:
             raise UserError(f"--set {each!r} is not key=value", "for example --set rotate=30")
     changes = override({}, [f"augment.{each}" for each in settings or []]).get("augment", {})
     how = augmentation(augment, changes)
+    if out.exists():
+        raise UserError(f"{str(out)!r} exists already", f"use --out {quoted(next_free(out))}")
+    if out.suffix.lower() != ".png":
+        raise UserError(f"{str(out)!r} is no name of a PNG file", f"use --out {quoted(out.with_suffix('.png'))}")
     table = scan(source, classes=1)
     sides = network_entry(DEFAULT_NETWORK).size if size is None else (size, size)
     title = f"{augment}, changed" if changes else augment
@@ -51,10 +51,6 @@ def preview(
         figure.savefig(temporary, format="png", dpi="figure")
     typer.echo(f"written: {out} ({title}: {how.describe()})")
     typer.echo("look:    can you still tell the classes apart? --set KEY=VALUE changes one strength, such as hue=0")
-    typer.echo(f"next:    coverslip train {quoted(source)}")
-
-
-def next_free(path: Path) -> Path:
-    """``preview.png`` -> ``preview-2.png``, or the first number whose name is free."""
-    names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
-    return next(name for name in names if not name.exists())
+    changed = "".join(f" --set augment.{each}" for each in settings or [])
+    typer.echo(f"next:    coverslip train {quoted(source)} --depth all --augment {augment}{changed}")
+    typer.echo("         (a head and a tail see each picture mirrored and turned instead, which can be computed once)")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coverslip.cli.options import Accept, Drop, Fix, Group, Settings, Site, Verify
+from coverslip.cli.options import Accept, Drop, Fix, Group, Settings, Site, Verify, refuse_beside_resume
 from coverslip.cli.terminal import print_result, quoted
-from coverslip.errors import UserError
+from coverslip.errors import StoppedError, UserError
+
+if TYPE_CHECKING:
+    from coverslip.settings import Experiment
 
 
 def train(
+    context: typer.Context,
     source: Annotated[
         Path | None, typer.Argument(help="Folder of class folders, table (CSV, Parquet), .npz, or an experiment.toml.")
     ] = None,
@@ -80,9 +86,9 @@ def train(
 
     progress = TerminalProgress()
     if resume is not None:
-        if source is not None:
-            raise UserError("--resume goes on with the settings of its run", f"leave {str(source)!r} out")
-        run = api.train(api.unfinished(resume), resume, resume=True, verify=verify, progress=progress)
+        refuse_beside_resume(context, "verify")
+        with _kept(resume):
+            run = api.train(api.unfinished(resume), resume, resume=True, verify=verify, progress=progress)
     elif source is None:
         raise UserError("no pictures were named", "coverslip train FOLDER, or 'coverslip demo' to see it work first")
     else:
@@ -112,13 +118,15 @@ def train(
             repeats_learning_curve=learning_curve or None,
             bundle_examples=with_examples or None,
         )
+        _refuse_idle(plan, {"--epochs": epochs, "--rate": rate, "--augment": augment})
         if dry_run:
             _print_dry_run(forecast.dry_run(plan, progress=progress))
             return
         if find_rate:
             _print_rates(*api.find_rate(plan, out, progress=progress))
             return
-        run = api.train(plan, out, verify=verify, progress=progress)
+        with _kept(out):
+            run = api.train(plan, out, verify=verify, progress=progress)
     following = f"coverslip predict {quoted(run.folder)} PICTURES --out predictions.csv"
     about = run.read_json(run.model_file)
     if about.get("depth") == "head" and source is not None:
@@ -129,6 +137,30 @@ def train(
         typer.echo(f"deeper   coverslip train {again} --depth tail: some minutes, often several points")
     warning = str(run.read_json(run.ledger_file)["warning"])
     print_result(run.read_json(run.test_file), run.report_file, following, [warning] if warning else [])
+
+
+def _refuse_idle(plan: Experiment, given: dict[str, object]) -> None:
+    """A head that is fitted to its end has no epochs: whoever asks for some means another depth."""
+    from coverslip.settings import fits_exactly, settled
+
+    idle = [name for name, value in given.items() if value is not None]
+    if idle and (known := settled(plan)).model.depth != "auto" and fits_exactly(known):
+        raise UserError(
+            f"{' and '.join(idle)} would change nothing: a head on frozen features is fitted to its end, in one step",
+            f"leave {'it' if len(idle) == 1 else 'them'} out, or add --depth tail (or all)",
+        )
+
+
+@contextmanager
+def _kept(folder: Path | None) -> Iterator[None]:
+    """Ctrl+C says how to go on with this run, where its folder was named."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder is None or not folder.is_dir():
+            raise
+        fix = f"go on with it: coverslip train --resume {quoted(folder)}"
+        raise StoppedError("interrupted; what was computed so far is kept", fix) from None
 
 
 def _print_rates(suggestion: float, figure: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coverslip.cli.options import Accept, Drop, Fix, Group, Settings
+from coverslip.cli.options import Accept, Drop, Fix, Group, Settings, refuse_beside_resume
 from coverslip.cli.terminal import quoted
 from coverslip.errors import StoppedError, UserError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def tune(
+    context: typer.Context,
     source: Annotated[
         Path | None, typer.Argument(help="Folder of class folders, table (CSV, Parquet), .npz, or an experiment.toml.")
     ] = None,
@@ -63,8 +64,7 @@ def tune(
 
     progress = TerminalProgress()
     if resume is not None:
-        if source is not None:
-            raise UserError("--resume goes on with the settings of its study", f"leave {str(source)!r} out")
+        refuse_beside_resume(context, "trials", "minutes", "shared")
         with _kept(resume):
             _print(api.resume_study(resume, trials=trials, minutes=minutes, shared=shared, progress=progress))
         return

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -219,12 +220,14 @@ def set_evidence(labels: Labels, members: BoolArray, groups: Labels | None, *, l
     codes = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
     held, number = inside[np.arange(len(truth)), truth], inside.sum(axis=1)
 
+    mean_limits = partial(_mean_limits, most=inside.shape[1])
+
     def of(mine: BoolArray) -> dict[str, Any]:
         counts = np.bincount(codes[mine])
         about = counts > 0
         basis = Basis(int(mine.sum()), int(about.sum()), level, groups is not None)
         scores = {}
-        for name, what, limits in (("coverage", held, _binomial_limits), ("size", number, _mean_limits)):
+        for name, what, limits in (("coverage", held, _binomial_limits), ("size", number, mean_limits)):
             each = np.bincount(codes[mine], weights=what[mine])[about] / counts[about]
             method = "Clopper-Pearson on groups" if name == "coverage" else "Student's t over groups"
             method = method if basis.grouped else method.replace("groups", "pictures")
@@ -249,6 +252,7 @@ def _binomial_limits(shares: FloatArray, level: float) -> Limits:
     return low, high
 
 
-def _mean_limits(values: FloatArray, level: float) -> Limits | None:
-    half = quantile(level, len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return (max(0.0, float(values.mean()) - half), float(values.mean()) + half) if half > 0 else None
+def _mean_limits(values: FloatArray, level: float, most: int) -> Limits | None:
+    """Student's limits of the mean of values from 0 to ``most``."""
+    half, mean = quantile(level, len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values)), values.mean()
+    return (max(0.0, float(mean) - half), min(float(most), float(mean) + half)) if half > 0 else None

@@ -223,8 +223,8 @@ def unbiased_limits(value: float, resampled: FloatArray, by_chance: FloatArray, 
     """Bootstrap interval of a distance (0 or more) that chance alone makes larger, as the calibration error.
 
     The resamples lie over ``value`` by about as much as it lies over the truth, so both excesses are taken off. The
-    upper limit is never under ``value``, and the lower is 0 where chance alone gives as much. None where all
-    resamples are equal.
+    upper limit is never under ``value``. Where chance alone gives as much as ``value``, which may then be small by
+    luck, the lower limit is 0 and only one excess is taken off the upper. None where all resamples are equal.
 
     Args:
         value: of the data, 0 or more.
@@ -243,10 +243,10 @@ def unbiased_limits(value: float, resampled: FloatArray, by_chance: FloatArray, 
         return None
     excess = float(resampled.mean()) - value
     tail = float(stats.norm.cdf(-width))
-    low, high = (float(limit) - 2 * excess for limit in np.quantile(resampled, (tail, 1 - tail)))
+    least, most = (float(limit) for limit in np.quantile(resampled, (tail, 1 - tail)))
     if value <= np.quantile(by_chance, 1 - tail):
-        low = 0.0
-    return max(0.0, low), max(high, value)
+        return 0.0, max(most - excess, value)
+    return max(0.0, least - 2 * excess), max(most - 2 * excess, value)
 
 
 def spread_limits(value: float, moves: FloatArray, largest: float, worth: float, level: float, most: float) -> Limits:

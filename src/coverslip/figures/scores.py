@@ -75,7 +75,7 @@ def _draw_rows(ax: Axes, rows: Sequence[ScoreRow], scale: tuple[float, float]) -
     start, end = scale
     ticks = [start + (end - start) * part / 4 for part in range(5)]
     ax.set(xlim=scale, ylim=(len(rows) - 0.5, -0.5), yticks=[])
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x", color=LINE)
     number, interval = (end + (end - start) * by for by in (0.09, 0.09 + 0.24))

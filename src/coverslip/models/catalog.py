@@ -17,7 +17,7 @@ from torch import Tensor
 from coverslip.errors import UserError
 from coverslip.models.design import DEFAULT_NETWORK, Design
 from coverslip.models.pretrained import adapt_first_layer, fit_weights, read_weights
-from coverslip.models.stages import CLASSIFIER, Staged
+from coverslip.models.stages import CLASSIFIER, FROZEN, Staged
 from coverslip.registry import Registry, nearest
 from coverslip.storage import building, digest, drop_entry, entry_folder, locked
 
@@ -179,13 +179,16 @@ def pretrained_weights(design: Design) -> dict[str, Tensor]:
 
 
 def file_weights(design: Design, path: Path) -> dict[str, Tensor]:
-    """The same from a file of the user's: a state dict of this network, ours or its library's, with any classifier.
+    """The same from a file of the user's: a state dict of this network, ours or its library's, with any classifier; or
+    the ``weights.safetensors`` of a run.
 
     Raises:
         UserError: the file is missing or broken, or fits in part only; what does not fit is listed.
     """
     entry = network_entry(design.network)
     given = read_weights(path)
+    if any(name.startswith(FROZEN) for name in given):  # a run's own model: its head and what it trusts are not wanted
+        given = {name.removeprefix(FROZEN): each for name, each in given.items() if name.startswith(FROZEN)}
     wrong: UserError | None = None
     for channels in dict.fromkeys((design.channels, 3 if entry.first else design.channels)):
         network = build_network(replace(design, channels=channels), 1)

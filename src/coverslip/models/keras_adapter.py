@@ -61,7 +61,12 @@ class KerasModule(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """float32 (N, C, H, W) -> scores (N, K)."""
-        given: Tensor = self.model(images.permute(0, 2, 3, 1) if self.turned else images, training=self.training)
+        turned = images.permute(0, 2, 3, 1) if self.turned else images
+        wanted = self.model.input_shape[1:]
+        if any(side not in (None, own) for side, own in zip(wanted, turned.shape[1:], strict=True)):
+            # A model that begins by flattening would take the wrong order without a word.
+            raise ValueError(f"the Keras model takes {wanted}, not {tuple(turned.shape[1:])}")
+        given: Tensor = self.model(turned, training=self.training)
         if self.ending == "softmax":
             return given.clamp_min(SMALLEST).log()
         if self.ending == "sigmoid" and given.ndim == 2 and given.shape[1] == 1:
@@ -81,9 +86,10 @@ def as_module(network: object) -> nn.Module:
         return KerasModule(network)
     if isinstance(network, nn.Module):
         return network
-    raise UserError(
-        f"a {type(network).__name__} is not a network", "give a torch.nn.Module, a Keras model, or a network's name"
-    )
+    if isinstance(network, str):
+        fix = f"coverslip.train(FOLDER, model_network={network!r}), or give a torch.nn.Module or a Keras model here"
+        raise UserError(f"{network!r} is a network's name, not a network", fix)
+    raise UserError(f"a {type(network).__name__} is not a network", "give a torch.nn.Module or a Keras model")
 
 
 def _ending(model: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -11,6 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from coverslip.errors import UserError
+from coverslip.models.keras_adapter import KerasModule
 from coverslip.models.trial import output_shape, shape_text
 
 OWN_WEIGHTS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.MultiheadAttention)
@@ -122,16 +124,31 @@ def summary(network: nn.Module, shape: tuple[int, ...]) -> Summary:
     <BLANKLINE>
     74 parameters, 176 multiply-adds for an input of 1 x 4 x 4
     """
+    if not isinstance(shape, Sequence) or not all(isinstance(side, int) and side > 0 for side in shape):
+        raise UserError(
+            f"{shape!r} is not the shape of one input", "for example (3, 224, 224): channels, height, width"
+        )
     layers: list[Layer] = []
     with FlopCounterMode(display=False) as counter, _watched(network, shape, counter, layers):
         output_shape(network, shape)
     parameters = list(network.parameters())
     return Summary(
-        tuple(layers),
+        _keras_layers(network) or tuple(layers),
         tuple(shape),
         sum(each.numel() for each in parameters),
         sum(each.numel() for each in parameters if each.requires_grad),
         counter.get_total_flops() // 2,
+    )
+
+
+def _keras_layers(network: nn.Module) -> tuple[Layer, ...]:
+    """The rows of a Keras model, whose layers PyTorch does not see run."""
+    if not isinstance(network, KerasModule):
+        return ()
+    return tuple(
+        Layer(each.name, type(each).__name__, tuple(each.output.shape[1:]), each.count_params(), 0, None)
+        for each in network.model.layers
+        if type(each).__name__ != "InputLayer"
     )
 
 

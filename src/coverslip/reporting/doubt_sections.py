@@ -13,6 +13,7 @@ from coverslip.reporting.wording import count_text, number_text, score_context, 
 SIDE = 160  # pixels of the longer side: to be judged at a glance, beside a name
 MOST_UNFAMILIAR = 16
 FIRST_SUSPECTS, MOST_SUSPECTS = 16, 64
+WEAK = 0.8  # accuracy under which a model is no judge of labels
 
 
 def familiarity_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
@@ -86,6 +87,7 @@ def labels_section(files: RunFiles, thumbnails: Thumbnails, *, training_pictures
         for rank, row in enumerate(rows[:MOST_SUSPECTS], 1)
     ]
     looked_at = len(files.label_errors)
+    right = ((files.test.get("scores") or {}).get("accuracy") or {}).get("value")
     return {
         "file": files.run.label_errors_file.name,
         "count": len(rows),
@@ -95,6 +97,7 @@ def labels_section(files: RunFiles, thumbnails: Thumbnails, *, training_pictures
         "first": suspects[:FIRST_SUSPECTS],
         "rest": suspects[FIRST_SUSPECTS:],
         "left_out": len(rows) - len(suspects),
+        "weak": number_text(right, 2) if right is not None and right < WEAK else "",
         "named_only": not training_pictures and any(row.get("part") != "test" for row in rows),
     }
 

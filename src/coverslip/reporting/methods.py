@@ -93,6 +93,8 @@ def network_sentence(files: RunFiles) -> str:
         return ""
     if not files.trained_here:
         return f"The network was {name}."
+    if model.get("own"):
+        return f"The network was one of the user's own ({name}), trained from the weights it came with."
     if model.get("from_scratch"):
         return f"The network was {name}, trained from random weights."
     origin = model.get("origin") or NO_SOURCE

@@ -60,7 +60,7 @@ def place_of(files: RunFiles) -> Place:
     if path in ("", HERE):
         return Place(HERE, "Called in the run’s own folder, the one that this page is in.")
     where = "Called from where this page was written. If the run’s folder was moved since, go into it and write a "
-    return Place(path, where + "point (.) for its path.")
+    return Place(path, where + "dot (.) for its path.")
 
 
 def source_text(files: RunFiles) -> str:

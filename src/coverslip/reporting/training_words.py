@@ -94,9 +94,10 @@ def _head_sentence(files: RunFiles) -> str:
     )
     if isinstance(strengths, list) and strengths and isinstance(folds, int):
         chosen = f"; {model['strength']:g} was chosen" if isinstance(model.get("strength"), int | float) else ""
+        held = "groups" if files.grouped else "pictures"
         text += (
             f" The penalty was the one of {len(strengths)} ({min(strengths):g} to {max(strengths):g}) with the "
-            f"smallest log loss on held-out groups in {folds}-fold cross-fitting within the training part{chosen}."
+            f"smallest log loss on held-out {held} in {folds}-fold cross-fitting within the training part{chosen}."
         )
     if isinstance(model.get("temperature"), int | float):
         text += (
@@ -230,6 +231,9 @@ def stopping_sentence(files: RunFiles) -> str:
     on, text = choosing_part(files), ""
     if patience and isinstance(asked, int) and epochs < asked:
         text = f"Of {asked} epochs {epochs} were run: the {what} on {on} had not become {better} "
+        text += f"for {count_text(patience, 'epoch')}. "
+    elif patience:
+        text = f"Training would have ended early had the {what} on {on} not become {better} "
         text += f"for {count_text(patience, 'epoch')}. "
     if not kept:
         return f"{text}The weights after epoch {epochs}, the last, are the model."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from coverslip.registry import nearest
 from coverslip.tasks.classification import Classification
 from coverslip.training.array_data import Part, read_groups, read_labels, read_pictures
 from coverslip.training.batches import ArrayInputs
-from coverslip.training.checks import check_answer
+from coverslip.training.checks import check_answer, explain_grown
 from coverslip.training.epoch_lines import EpochLines
 from coverslip.training.held_out import number_groups
 from coverslip.training.loop import train_network
@@ -92,9 +92,13 @@ def fit_arrays(
     """
     module = as_module(network)
     how = augmentation(augment) if isinstance(augment, str) else augment
+    weights = recipe.pop("class_weights", ())
     plan = _recipe(recipe, epochs=epochs, rate=lr, batch_size=batch_size, optimizer=optimizer, seed=seed)
     inputs, said = read_pictures(x, layout, how, seed)
     labels, names = _read_answers(module, inputs, y, classes)
+    plan = dataclasses.replace(plan, class_weights=_weights_of(weights, names))
+    if len(set(labels.tolist())) < 2:
+        raise UserError(f"all pictures are of one class, {names[int(labels[0])]!r}", "add pictures of another class")
     parts = hold_out(labels, read_groups(groups, len(inputs)), validation_split, seed)
     rows, held = np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)
     lines = EpochLines() if verbose else None
@@ -124,6 +128,8 @@ def fit_arrays(
     )
     if lines is not None and len(held) and plan.keep_best:
         lines.note(f"the network has the weights of epoch {history.best_epoch}, the one with the best {plan.monitor}")
+    if lines is not None and (grown := explain_grown(trained.history, len(names), plan)):
+        lines.note(grown)
     return history
 
 
@@ -176,6 +182,9 @@ def evaluate_arrays(
 
 def _recipe(given: dict[str, Any], **named: Any) -> Recipe:
     known = {each.name for each in dataclasses.fields(Recipe)} - set(named)
+    if not isinstance(named["optimizer"], str):
+        said = f"the optimizer is a {type(named['optimizer']).__name__}, not a name"
+        raise UserError(said, "say optimizer='adam', 'adamw' or 'sgd', and lr=...")
     for name in given:
         if name not in known:
             fix = "say lr=..." if name in ("rate", "learning_rate") else nearest(name, known)
@@ -184,10 +193,27 @@ def _recipe(given: dict[str, Any], **named: Any) -> Recipe:
     return Recipe(**{**defaults, **named, **given})
 
 
+def _weights_of(given: Any, names: tuple[str, ...]) -> tuple[float, ...]:
+    """One a class; or some by number or name, as Keras' ``class_weight`` has them, and 1 for the others.
+
+    >>> _weights_of({1: 5, "rust": 2}, ("healthy", "scab", "rust"))
+    (1.0, 5.0, 2.0)
+    """
+    if not isinstance(given, Mapping):
+        return tuple(given)
+    places: dict[Any, int] = {name: place for place, name in enumerate(names)} | {n: n for n in range(len(names))}
+    for each in given:
+        if each not in places:
+            fix = f"number them 0 to {len(names) - 1}, or use their names"
+            raise UserError(f"class_weights weighs {each!r}, which is no class", fix)
+    chosen = {places[each]: float(weight) for each, weight in given.items()}
+    return tuple(chosen.get(place, 1.0) for place in range(len(names)))
+
+
 def hold_out(labels: IntArray, groups: list[str] | None, share: float, seed: int) -> IntArray:
     """0 for a picture to learn from, 1 for one that is held out: every class by its share, groups whole."""
-    if not 0 <= share < 1:
-        raise UserError(f"validation_split={share} is not from 0 to below 1", "0.2 is usual; 0 holds out nothing")
+    if not isinstance(share, int | float) or not 0 <= share < 1:
+        raise UserError(f"validation_split={share!r} is not from 0 to below 1", "0.2 is usual; 0 holds out nothing")
     if share == 0:
         return np.zeros(len(labels), np.int64)
     units = [f"{row:09d}" for row in range(len(labels))] if groups is None else groups
@@ -203,6 +229,12 @@ def _read_answers(
     """Class numbers and names, one name for each output of the network."""
     labels, names = read_labels(y, len(inputs), classes)
     outputs = _outputs(network, inputs)
+    numbered = names == tuple(str(number) for number in range(len(names)))
+    if classes is None and outputs is not None and numbered and 1 < outputs < len(names):
+        raise UserError(
+            f"y goes up to {len(names) - 1}, and the network has {outputs} outputs: 0 to {outputs - 1}",
+            "count classes from 0, or give the network an output for each",
+        )
     if classes is not None or outputs is None or outputs <= len(names):
         return labels, names  # where the number is wrong `check_answer` says so
     if set(names) <= {str(number) for number in range(outputs)}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -14,6 +15,8 @@ from coverslip.training.batches import Inputs, IntArray
 from coverslip.training.recipe import Recipe
 from coverslip.training.scoring import arranged, convolves, evaluating
 from coverslip.training.state import BrokenLoss
+
+GROWN = 10  # times the loss of guessing
 
 
 def check_labels(inputs: Inputs, labels: IntArray, classes: int, what: str) -> IntArray:
@@ -104,6 +107,16 @@ def training_mode(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, _BatchNorm) and is_frozen(module):
             module.eval()
+
+
+def explain_grown(history: pl.DataFrame, classes: int, recipe: Recipe) -> str:
+    """What to say where the loss is still a number, and far above that of guessing; nothing where it is not."""
+    last = float(history["train_loss"][-1]) if history.height else 0.0
+    guessing = math.log(max(classes, 2))
+    if last < GROWN * guessing:
+        return ""
+    lower = f"; try {recipe.rate / 10:g}" if recipe.rate else ""
+    return f"the loss ended at {last:.3g}, where guessing has {guessing:.2f}: the learning rate is too high{lower}"
 
 
 def explain_broken(broken: BrokenLoss, inputs: Tensor, recipe: Recipe, precision: str) -> UserError:

@@ -17,7 +17,7 @@ from coverslip.progress import SILENT, Progress
 from coverslip.training.batches import Inputs, IntArray
 from coverslip.training.callbacks import Callback, History, Moments, Saving, Showing, StopAtNan, Stopping
 from coverslip.training.chance import number_at, own_chance, seed_all
-from coverslip.training.checks import check_validation, explain_broken, training_mode
+from coverslip.training.checks import check_validation, explain_broken, explain_grown, training_mode
 from coverslip.training.interrupt import waiting_interrupt
 from coverslip.training.job import prepare_job
 from coverslip.training.precision import decide_precision
@@ -135,5 +135,8 @@ def train_network(
         finally:
             moments.fit_end(state)
     best = state.put_best()
+    grown = explain_grown(state.frame(), classes, recipe)
+    if grown:
+        progress.note(grown)
     why = state.stopped or f"all {state.epochs} epochs are done"
     return Trained(network.eval(), state.frame(), best, why, job.precision)

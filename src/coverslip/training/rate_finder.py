@@ -28,6 +28,7 @@ LOW, HIGH, STEPS = 1e-6, 10.0, 100
 AROUND = 7  # steps on either side that a smooth loss and a slope are made of
 BROKEN = 2.0  # times the loss of the first steps: there is nothing more to see
 LEAST = 10  # steps to see anything in
+FAR = 100  # times smaller than the rate of the smallest loss: too small to be a peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,9 @@ def smooth_losses(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def suggest_rate(rates: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]) -> float:
     """The rate at which the loss falls fastest before its smallest value, by straight lines through 15 steps each.
 
+    Rates under a hundredth of that of the smallest loss are not looked at: a network whose first scores are far too
+    large loses most of its loss there, while the last layer shrinks them, and nothing has been learned.
+
     Args:
         rates: (n,), growing by a constant factor, n at least 10.
         losses: (n,), at each.
@@ -139,4 +143,6 @@ def suggest_rate(rates: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]
     across = np.arange(wide) - (wide - 1) / 2
     end = max(int(smooth_losses(losses).argmin()) + 1, wide)
     slopes = np.convolve(losses[:end], across[::-1], mode="valid")  # times a constant
-    return float(rates[int(slopes.argmin()) + wide // 2])
+    centers = rates[wide // 2 :][: len(slopes)]
+    slopes[centers < rates[end - 1] / FAR] = np.inf
+    return float(centers[int(slopes.argmin())])
