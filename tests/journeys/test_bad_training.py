@@ -39,7 +39,14 @@ def test_a_training_that_cannot_work(coverslip, leaves, tmp_path, options, words
     assert not (tmp_path / "run").exists(), "the mended command must find the folder free"
 
 
-def test_weights_that_fit_in_part(coverslip, leaves, tmp_path):
+@pytest.fixture
+def start_from(coverslip, leaves, tmp_path):
+    """A training of the whole network that starts from a file of weights."""
+    command = ("train", leaves, "--out", tmp_path / "run", *COURSE, "--depth", "all")
+    return lambda weights: coverslip(*command, "--set", f"model.weights={weights}")
+
+
+def test_weights_that_fit_in_part(start_from, tmp_path):
     from coverslip.models.catalog import build_network
     from coverslip.models.design import Design
 
@@ -47,38 +54,16 @@ def test_weights_that_fit_in_part(coverslip, leaves, tmp_path):
     name = next(iter(state))
     state[f"{name}_old"] = state.pop(name)
     torch.save(state, tmp_path / "weights.pth")
-    said = coverslip(
-        "train",
-        leaves,
-        "--out",
-        tmp_path / "run",
-        *COURSE,
-        "--depth",
-        "all",
-        "--set",
-        f"model.weights={tmp_path / 'weights.pth'}",
-    )
-    said.refused("weights.pth", name)
+    start_from(tmp_path / "weights.pth").refused("weights.pth", name)
 
 
-def test_weights_that_would_run_code(coverslip, leaves, tmp_path):
+def test_weights_that_would_run_code(start_from, tmp_path):
     class Harmful:
         def __reduce__(self):
             return (tmp_path.joinpath("harm").mkdir, ())
 
     torch.save({"layer": Harmful()}, tmp_path / "weights.pth")
-    said = coverslip(
-        "train",
-        leaves,
-        "--out",
-        tmp_path / "run",
-        *COURSE,
-        "--depth",
-        "all",
-        "--set",
-        f"model.weights={tmp_path / 'weights.pth'}",
-    )
-    said.refused("weights.pth")
+    start_from(tmp_path / "weights.pth").refused("weights.pth")
     assert not (tmp_path / "harm").exists()
 
 
