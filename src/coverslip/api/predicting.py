@@ -107,7 +107,7 @@ def predict_to(
     if isinstance(out, str | Path) and not resume:
         refuse_existing(Path(out))
     found = find_pictures(paths, others=True)
-    if isinstance(out, str | Path):
+    if isinstance(out, str | Path) and resume:
         _refuse_finished(Path(out), found.shown)
         refuse_existing(Path(out))
     model = load(folder)

@@ -135,8 +135,9 @@ def train_network(
         finally:
             moments.fit_end(state)
     best = state.put_best()
-    grown = explain_grown(state.frame(), classes, recipe)
+    history = state.frame()
+    grown = explain_grown(history, classes, recipe)
     if grown:
         progress.note(grown)
     why = state.stopped or f"all {state.epochs} epochs are done"
-    return Trained(network.eval(), state.frame(), best, why, job.precision)
+    return Trained(network.eval(), history, best, why, job.precision)
