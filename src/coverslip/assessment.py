@@ -26,6 +26,7 @@ from coverslip.progress import Progress
 from coverslip.runs import Run
 from coverslip.settings import Experiment, ThresholdConfig
 from coverslip.storage import digest
+from coverslip.tables import write_csv
 from coverslip.tasks.classification import Classification
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -51,7 +52,7 @@ def open_test(
     labels, groups = part["label"].to_list(), part["group"].to_list()
     predictions = predictor.task.decode(probabilities, part["path"].to_list(), labels, groups, [None] * len(rows))
     predictions = predictor.with_trust(predictions, features, probabilities)
-    predictions.write_csv(folder.predictions_file, float_precision=6)
+    write_csv(predictions, folder.predictions_file, decimals=6)
     # In a file of its own: the result of a run must not depend on what was run before.
     folder.write_json(folder.ledger_file, {"scorings": ledger, "warning": flattery(ledger)})
     return assess(predictor, table, rows, predictions), probabilities
@@ -153,12 +154,13 @@ def write_label_errors(table: ImageTable, rows: list[int], probabilities: Floats
     """
     ranked = rank_label_errors(np.asarray(table.labels(rows)), probabilities, table.group_codes(rows))
     part = table.frame[[rows[each] for each in ranked.rows]]
-    part.select("path", "label").with_columns(
+    suspects = part.select("path", "label").with_columns(
         pl.Series("suggested", [table.classes[each] for each in ranked.suggested]),
         pl.Series("score", ranked.score),
         pl.Series("suspect", ranked.suspect),
         part["split"].alias("part"),
-    ).write_csv(folder.label_errors_file, float_precision=6)
+    )
+    write_csv(suspects, folder.label_errors_file, decimals=6)
 
 
 def _settings(plan: Experiment) -> str:

@@ -16,8 +16,10 @@ from coverslip.data.groups import join_groups
 from coverslip.errors import UserError
 from coverslip.evidence.compare import compare
 from coverslip.evidence.draws import SCORES
+from coverslip.paths import expand
 from coverslip.registry import nearest
 from coverslip.runs import Run
+from coverslip.tables import read_csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def _predictions(run: Run) -> pl.DataFrame:
     if not run.predictions_file.is_file() or not run.test_file.is_file():
         raise UserError(f"{str(run.folder)!r} has no test result", "compare runs that are finished")
     try:
-        frame = pl.read_csv(run.predictions_file, infer_schema=False)
+        frame = read_csv(run.predictions_file, text=True)
         shown = [name for name in frame.columns if name.startswith("p:")]
         known = ("path", "label", "group", "predicted", "error")
         frame = frame.with_columns(pl.col(shown).cast(pl.Float64)).select(*known, *shown)
@@ -179,7 +181,7 @@ def _predictions(run: Run) -> pl.DataFrame:
 
 def _names(folders: Sequence[str | Path]) -> list[str]:
     """The folders' own names, or as much of their paths as tells them apart."""
-    paths = [Path(folder).resolve() for folder in folders]
+    paths = [expand(folder).resolve() for folder in folders]
     for depth in range(1, max(len(path.parts) for path in paths) + 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(names)) == len(set(paths)):
@@ -206,7 +208,7 @@ def _trained_on_test(runs: dict[str, Run], kept: set[str]) -> list[str]:
     notes = []
     for name, run in runs.items():
         if run.table_file.is_file():
-            table = pl.read_csv(run.table_file, infer_schema=False)
+            table = read_csv(run.table_file, text=True)
             seen = table.filter(pl.col("path").is_in(kept) & (pl.col("split") == "train")).height
             if seen:
                 notes.append(f"{name} was trained on {seen:,} of these pictures: its score flatters it.")

@@ -27,10 +27,12 @@ from coverslip.inspection import appraise, divide, found_text, inspect, open_ext
 from coverslip.learning import forget_checkpoints, learn, prepare_part
 from coverslip.models.catalog import network_entry
 from coverslip.models.folding import fold_batch_norm
+from coverslip.paths import HOME
 from coverslip.progress import SILENT, EventLog, Progress
 from coverslip.runs import Run
 from coverslip.settings import Experiment, check_threshold, input_size, settled
 from coverslip.storage import evict, write_text
+from coverslip.tables import write_csv
 from coverslip.training.part import new_network
 from coverslip.training.rate_finder import RateTest, find_rate
 from coverslip.training.repeats import cross_validate, learning_curve, repeat_seeds
@@ -71,9 +73,9 @@ def run(plan: Experiment, folder: Run, *, verify: bool = False, progress: Progre
     predictor.save(folder)
     if plan.bundle.examples:
         _keep_examples(table, pixels, predictor, folder, log)
-    learned.history.write_csv(folder.history_file)
+    write_csv(learned.history, folder.history_file)
     if learned.strengths is not None:
-        learned.strengths.write_csv(folder.strengths_file)
+        write_csv(learned.strengths, folder.strengths_file)
     forget_checkpoints(folder)
 
     _repeat(plan, table, pixels, predictor.extractor, learned.strength, folder, log)
@@ -105,6 +107,7 @@ def test_rates(plan: Experiment, progress: Progress = SILENT) -> RateTest:
 def write_plan(plan: Experiment, file: Path) -> None:
     """Write a plan as TOML, with the source as seen from the file's folder."""
     source = relative_root(Path(plan.data.source).absolute(), file.parent.absolute())
+    source = f"./{source}" if source.startswith(HOME) else source
     write_text(file, to_toml(replace(plan, data=replace(plan.data, source=source))))
 
 

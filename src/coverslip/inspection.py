@@ -36,6 +36,7 @@ from coverslip.settings import (
     starting_weights,
 )
 from coverslip.storage import digest
+from coverslip.tables import write_csv
 
 
 def inspect(plan: Experiment, table: ImageTable, pixels: PixelCache, log: Progress) -> Audit:
@@ -131,7 +132,7 @@ def write_audit(plan: Experiment, audit: Audit, folder: Run) -> None:
     source = relative_root(Path(plan.data.source).absolute(), folder.folder.absolute())
     facts["given"] = {"source": source, "group": plan.data.group, "site": plan.data.site}
     folder.write_json(folder.audit_file, facts | audit.to_json())
-    table.frame.write_csv(folder.table_file)
+    write_csv(table.frame, folder.table_file)
     if any(each.decision in ("fixed", "dropped") for each in audit.findings) and isinstance(table.source, Files):
         write_corrected(table, folder.corrected_file, root)
 

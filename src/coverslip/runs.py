@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.errors import UserError
+from coverslip.paths import expand
 from coverslip.storage import ensure_folder, write_text
 
 
@@ -20,7 +21,7 @@ class Run:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+        self.folder = expand(folder)
         self.experiment_file = self.folder / "experiment.toml"
         self.table_file = self.folder / "table.csv"
         self.audit_file = self.folder / "audit.json"
@@ -189,7 +190,7 @@ class Explained:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+        self.folder = expand(folder)
         self.numbers_file = self.folder / "explain.json"
         self.page_file = self.folder / "explain.html"
         self.clusters_file = self.folder / "clusters.csv"
@@ -202,8 +203,9 @@ class Explained:
         Raises:
             UserError: something is there already.
         """
-        need_free(Path(folder))
-        return cls(folder)
+        explained = cls(folder)
+        need_free(explained.folder)
+        return explained
 
     def figure_file(self, name: str) -> Path:
         """Where a figure lies."""
@@ -244,7 +246,7 @@ class Study:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+        self.folder = expand(folder)
         self.experiment_file = self.folder / "experiment.toml"
         self.space_file = self.folder / "space.toml"
         self.database_file = self.folder / "study.db"

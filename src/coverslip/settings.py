@@ -24,6 +24,7 @@ from coverslip.models.catalog import (
 from coverslip.models.design import Design
 from coverslip.models.freeze import stage_at
 from coverslip.models.stages import CLASSIFIER
+from coverslip.paths import expand_text
 from coverslip.registry import nearest
 from coverslip.training.heads import STRENGTHS
 from coverslip.training.recipe import Recipe
@@ -42,6 +43,9 @@ class DataConfig:
     source: str  # folder, table or .npz; in a TOML file relative to that file
     group: str = ""  # a column, a regular expression on the path, "parent", "shots:K", "burst:SECONDS", or nothing
     site: str = ""  # hospital, camera, batch: named as a group is, or nothing
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", expand_text(self.source))
 
     @property
     def options(self) -> dict[str, object]:
@@ -114,6 +118,7 @@ class ModelConfig:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", expand_text(self.weights))
         if not 0 <= self.views <= VIEWS:
             raise UserError(f"views={self.views} is not in 0..{VIEWS}", "0 is what suits the depth")
         if not 0 < self.minutes < 1e6:

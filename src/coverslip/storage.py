@@ -22,6 +22,7 @@ import xxhash
 from filelock import FileLock, Timeout
 
 from coverslip.errors import UserError
+from coverslip.paths import expand
 
 KINDS = ("pixels", "features", "engines", "weights", "index", "precision")
 SPARE_BYTES = 256 * 2**20  # never fill a disk to the last byte
@@ -72,7 +73,7 @@ def cache_folder() -> Path:
     """The user's cache folder for Coverslip; the environment variable ``COVERSLIP_CACHE`` overrides it."""
     override = os.environ.get("COVERSLIP_CACHE")
     if override:
-        return Path(override).expanduser().absolute()
+        return expand(override).absolute()
     from platformdirs import user_cache_path
 
     return user_cache_path("coverslip")

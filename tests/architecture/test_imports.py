@@ -23,6 +23,8 @@ FLOORS = [
         "devices",
         "progress",
         "storage",
+        "paths",
+        "tables",
         "ledger",
         "__init__",
     },

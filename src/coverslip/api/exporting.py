@@ -15,6 +15,7 @@ from coverslip.exporting.pictures import MOST, Pictures, evenly, pictures_of_row
 from coverslip.exporting.recipe import Material, choose, export_model
 from coverslip.inference.predictor import Predictor
 from coverslip.models.own import add_own
+from coverslip.paths import expand
 from coverslip.progress import SILENT, Progress
 from coverslip.reporting.methods import score_text
 from coverslip.reporting.run_card import run_card
@@ -67,7 +68,7 @@ def export(
     if network is not None:
         add_own(network)
     predictor = Predictor.load(run)
-    there = next_free(run.folder / FOLDER / "-".join(filter(None, (format, quantize)))) if out is None else Path(out)
+    there = next_free(run.folder / FOLDER / "-".join(filter(None, (format, quantize)))) if out is None else expand(out)
     given = [pictures] if isinstance(pictures, str | Path) else list(pictures)
     material = _given(predictor, given) if given else _own(predictor, run)
     sentences = export_model(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coverslip.models.own import add_own
+from coverslip.paths import expand
 from coverslip.progress import SILENT, Progress
 from coverslip.reporting.run_page import write_report
 from coverslip.runs import Explained, Run
@@ -79,7 +80,7 @@ def explain(
         filters=filters,
         test=test,
         trust=trust,
-        masks=None if masks is None else Path(masks),
+        masks=None if masks is None else expand(masks),
         progress=progress,
     )
     if there is not None:

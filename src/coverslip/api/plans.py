@@ -12,6 +12,7 @@ from coverslip.config import from_mapping, override, to_mapping
 from coverslip.data.augment import augmentation
 from coverslip.errors import UserError
 from coverslip.experiment import read_plan
+from coverslip.paths import expand
 from coverslip.runs import Run
 from coverslip.settings import DataConfig, Experiment
 
@@ -28,8 +29,8 @@ def plan(source: str | Path, *, settings: Sequence[str] = (), augment: str | Non
     Raises:
         UserError: a setting that does not exist, or a value that it cannot take.
     """
-    path = Path(source)
-    mapping: dict[str, Any] = {"data": {"source": str(source)}}
+    path = expand(source)
+    mapping: dict[str, Any] = {"data": {"source": str(path)}}
     if path.suffix.lower() == ".toml":
         mapping = to_mapping(read_plan(path))  # refuses unknown keys before anything else is added
     given = [(_setting(key).partition("_"), value) for key, value in options.items() if value is not None]

@@ -25,9 +25,11 @@ from coverslip.evidence.threshold import DEFAULT
 from coverslip.inference import predictor
 from coverslip.inference.growing import GrowingFile, growing, refuse_existing
 from coverslip.inference.predictor import Predictor
+from coverslip.paths import expand
 from coverslip.progress import SILENT, Progress
 from coverslip.runs import Run
 from coverslip.storage import digest, digest_of_files
+from coverslip.tables import csv_text, read_csv
 
 DECIMALS = 6
 HEAD = b"path,label,group,predicted,confidence,"  # how every table of predictions begins
@@ -104,18 +106,19 @@ def predict_to(
         UserError: as `growing`, `find_pictures` and `load`.
         StoppedError: Ctrl+C, with the way to go on.
     """
-    if isinstance(out, str | Path) and not resume:
-        refuse_existing(Path(out))
+    out = expand(out) if isinstance(out, str | Path) else out
+    if isinstance(out, Path) and not resume:
+        refuse_existing(out)
     found = find_pictures(paths, others=True)
-    if isinstance(out, str | Path) and resume:
-        _refuse_finished(Path(out), found.shown)
-        refuse_existing(Path(out))
+    if isinstance(out, Path) and resume:
+        _refuse_finished(out, found.shown)
+        refuse_existing(out)
     model = load(folder)
     _say_left_out(found, progress)
     for note in model.notes:
         progress.note(f"note: {note}")
     source, counts, unfamiliar = _Stamping(found.root), Counter[str | None](), 0
-    if not isinstance(out, str | Path):
+    if not isinstance(out, Path):
         with _going_on(counts.total, len(found.paths), "with --out FILE, --resume goes on where it was stopped"):
             for rows, _ in _rows(model, found, source, progress):
                 out.write(_csv(rows, header=not counts.total()))
@@ -126,7 +129,7 @@ def predict_to(
     run = Run.open(folder)
     key = digest(digest_of_files(run.model_file, run.weights_file), model.extractor.weights)
     made_by = {"model": key, "version of coverslip": __version__}
-    with growing(Path(out), made_by, resume=resume) as file:
+    with growing(out, made_by, resume=resume) as file:
         if resume:
             _go_on(file, found, source, progress)
         with _going_on(lambda: file.rows, len(found.paths), "run the same command with --resume to go on"):
@@ -181,7 +184,7 @@ def _paths_in(out: Path) -> list[str] | None:
         with out.open("rb") as file:
             if file.read(len(HEAD)) != HEAD:
                 return None
-        paths: list[str] = pl.read_csv(out, columns=["path"], infer_schema=False)["path"].to_list()
+        paths: list[str] = read_csv(out, columns=["path"], text=True)["path"].to_list()
         with out.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             return paths if file.read() == b"\n" else paths[:-1]  # the last row is cut short
@@ -242,7 +245,7 @@ def _go_on(file: GrowingFile, found: LoosePictures, source: Files, progress: Pro
 
 
 def _csv(rows: pl.DataFrame, *, header: bool) -> str:
-    return rows.write_csv(float_precision=DECIMALS, include_header=header)
+    return csv_text(rows, decimals=DECIMALS, header=header)
 
 
 class _Stamping(Files):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from coverslip.api.plans import plan
 from coverslip.data.scan import scan
 from coverslip.errors import UserError, optional
+from coverslip.paths import expand
 from coverslip.progress import SILENT, Progress
 from coverslip.runs import Study, claim_run_folder
 from coverslip.settings import Experiment
@@ -74,7 +75,7 @@ def tune(
     )
     varied = None
     if space is not None:
-        varied = space_from(space) if isinstance(space, Mapping) else read_space(Path(space))
+        varied = space_from(space) if isinstance(space, Mapping) else read_space(expand(space))
     study = Study.create(out or study_folder(settings))
     try:
         return run_study(settings, study, wish, varied, minutes=minutes, shared=shared, progress=progress)

@@ -18,6 +18,7 @@ from coverslip.experiment import run, test_rates
 from coverslip.figures.rates import rates_figure
 from coverslip.inspection import audit_pictures, write_audit
 from coverslip.models.own import add_own
+from coverslip.paths import expand
 from coverslip.progress import SILENT, Progress
 from coverslip.reporting.audit_page import write_audit_page
 from coverslip.reporting.run_page import write_report
@@ -120,7 +121,7 @@ def find_rate(
         UserError: the figure is there already, or a head is to be trained, which has no learning rate.
     """
     settings = settled(source if isinstance(source, Experiment) else plan(source, **options))
-    path = Path(out or "rates.png")
+    path = expand(out or "rates.png")
     if path.exists():
         raise UserError(f"{str(path)!r} exists already", f"give another --out, such as {next_free(path).name!r}")
     if settings.model.depth == "auto" or fits_exactly(settings):

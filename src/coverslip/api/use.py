@@ -19,6 +19,7 @@ from coverslip.errors import UserError
 from coverslip.experiment import environment, write_plan
 from coverslip.inference.predictor import Predictor
 from coverslip.models.own import add_own
+from coverslip.paths import expand
 from coverslip.progress import SILENT, EventLog, Progress
 from coverslip.registry import nearest
 from coverslip.reporting.answers import read_answers, template
@@ -28,6 +29,7 @@ from coverslip.reporting.run_page import write_report
 from coverslip.runs import Run, claim_run_folder
 from coverslip.settings import DataConfig, Experiment, ModelConfig
 from coverslip.storage import write_text
+from coverslip.tables import write_csv
 
 
 def load(folder: str | Path, *, network: object | None = None) -> Predictor:
@@ -105,9 +107,9 @@ def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, grou
         log.note(f"note: {note}")
     plan = Experiment(data=DataConfig(source=source, group=group), model=ModelConfig(network=model.design.network))
     write_plan(plan, there.experiment_file)
-    table.frame.write_csv(there.table_file)
+    write_csv(table.frame, there.table_file)
     predictions = predictions.with_columns(table.frame["group"])
-    predictions.write_csv(there.predictions_file, float_precision=6)
+    write_csv(predictions, there.predictions_file, decimals=6)
     root = relative_root(table.root, there.folder.absolute())
     there.write_json(there.audit_file, summarize(table, facts, [], model.spec.size, model.spec.fit, root))
     there.write_json(there.environment_file, environment(log, model.extractor, None))
@@ -174,7 +176,7 @@ def report(folder: str | Path, answers: str | Path | None = None) -> Path:
     if not there.folder.is_dir():
         raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
     if answers is not None:
-        given = Path(answers)
+        given = expand(answers)
         if not given.exists():
             write_text(given, template(read_run(there.folder)))
             raise UserError(

@@ -16,6 +16,7 @@ from coverslip.data.split import move_to_one_part, straddling
 from coverslip.data.table import READ, ImageTable
 from coverslip.errors import UserError
 from coverslip.storage import writing
+from coverslip.tables import write_csv
 
 
 def drop_found(table: ImageTable, findings: Sequence[Finding]) -> ImageTable:
@@ -61,7 +62,7 @@ def write_corrected(table: ImageTable, path: Path, root: str) -> None:
     kept = table.frame.filter(pl.col("status") == READ).drop("status")
     paths = kept["path"] if root == "." else pl.Series([_below(root, each) for each in kept["path"]], dtype=pl.String)
     with writing(path) as part:
-        kept.with_columns(paths.alias("path")).write_csv(part)
+        write_csv(kept.with_columns(paths.alias("path")), part)
 
 
 def _below(root: str, path: str) -> str:

@@ -27,6 +27,7 @@ from coverslip.cli import (
     train,
     tune,
 )
+from coverslip.cli.options import with_expanded_paths
 from coverslip.cli.terminal import say_error
 from coverslip.errors import BlockedError, StoppedError, UserError
 
@@ -72,7 +73,7 @@ for module in (
     course,
 ):
     name = module.__name__.rpartition(".")[2]
-    app.command(name)(getattr(module, name))
+    app.command(name)(with_expanded_paths(getattr(module, name)))
 
 
 def _version(wanted: bool) -> None:

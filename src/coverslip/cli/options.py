@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 from coverslip.errors import UserError
+from coverslip.paths import expand
 
 Group = Annotated[
     str | None,
@@ -22,6 +26,31 @@ Fix = Annotated[
 ]
 Verify = Annotated[bool, typer.Option("--verify", help="Read every file again before trusting the cache.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as model.views=3.")]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def with_expanded_paths(command: Command) -> Command:
+    """Return the command with every argument and option that is a path parsed by `coverslip.paths.expand`."""
+    hints = get_type_hints(command, include_extras=True)
+    for hint in hints.values():
+        for about in getattr(hint, "__metadata__", ()):
+            if isinstance(about, ArgumentInfo | OptionInfo) and _is_path(get_args(hint)[0]):
+                about.parser = _path
+    command.__annotations__ = hints  # as text they would be read again, without the parser
+    return command
+
+
+def _is_path(kind: Any) -> bool:
+    """Whether a type is a path, perhaps none, or several of them."""
+    return kind is Path or any(_is_path(each) for each in get_args(kind))
+
+
+def _path(text: str) -> Path:
+    return expand(text)
+
+
+_path.__name__ = "path"  # what the help shows in the place of a value
 
 
 def refuse_beside_resume(context: typer.Context, *allowed: str) -> None:

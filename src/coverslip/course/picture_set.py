@@ -21,6 +21,7 @@ from coverslip.data.synthetic.picture import SIZES, need_number
 from coverslip.data.synthetic.specimen import class_names
 from coverslip.data.table import ImageTable
 from coverslip.errors import UserError
+from coverslip.paths import expand
 from coverslip.progress import SILENT, Progress
 from coverslip.seeds import generator
 from coverslip.storage import building, digest, entry_folder, locked
@@ -136,7 +137,7 @@ def pictures(
     if folder is None:
         home = _render(look, classes, leaves, shots, size, seed, shortcut, duplicates, progress)
         return _read(scan(home / "leaves.csv"), home, size, True, progress)
-    source = Path(folder).expanduser()
+    source = expand(folder)
     table = _fewer(scan(source, group), classes, most, seed)
     return _read(table, source, size, False, progress)
 

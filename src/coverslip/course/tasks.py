@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.errors import UserError
+from coverslip.paths import expand
 from coverslip.registry import nearest
 
 FOLDER = "COVERSLIP_COURSE"  # an environment variable: another folder of lessons, for who writes them
@@ -39,7 +40,7 @@ class Task:
 
 def course_folder() -> Path:
     """Where the notebooks and checks of the course lie."""
-    return Path(os.environ.get(FOLDER) or Path(__file__).with_name("lessons"))
+    return expand(os.environ.get(FOLDER) or Path(__file__).with_name("lessons"))
 
 
 def task_file(number: str) -> str:

@@ -31,6 +31,7 @@ from coverslip.storage import (
     size_text,
     write_text,
 )
+from coverslip.tables import read_parquet, write_parquet
 
 PIXELS_FILE, FACTS_FILE, ABOUT_FILE = "pixels.npy", "facts.parquet", "about.json"
 LAYOUT = 2  # raised whenever the same settings give other pixels or facts
@@ -140,7 +141,7 @@ def _decode_in(
                 facts += chunk.facts
                 for fact in chunk.facts:
                     content.update(str(fact["file_hash"]).encode())
-        pl.DataFrame(facts, schema=FACTS).write_parquet(draft.folder / FACTS_FILE)
+        write_parquet(pl.DataFrame(facts, schema=FACTS), draft.folder / FACTS_FILE)
         about = {"name": table.name, "pictures": len(table), "size": list(size), "channels": form.channels}
         (draft.folder / ABOUT_FILE).write_text(json.dumps(about), encoding="utf-8")
         draft.key = digest("pixels", settings, form, table.paths, content.hexdigest())
@@ -169,7 +170,7 @@ def _cached(key: str, pictures: int) -> PixelCache | None:
 
 def _open(folder: Path) -> PixelCache:
     pixels = np.load(folder / PIXELS_FILE, mmap_mode="r", allow_pickle=False)
-    return PixelCache(pixels, pl.read_parquet(folder / FACTS_FILE), decoded=0)
+    return PixelCache(pixels, read_parquet(folder / FACTS_FILE), decoded=0)
 
 
 def _quick_key(table: ImageTable, settings: object) -> str:

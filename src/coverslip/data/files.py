@@ -58,6 +58,7 @@ def walk_names(folder: Path) -> Iterator[tuple[str, bool]]:
         UserError: a folder cannot be read.
     """
     seen: set[str] = set()
+    checked = False
     skip = len(os.path.join(folder, ""))  # noqa: PTH118
     for home, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(home)
@@ -69,6 +70,9 @@ def walk_names(folder: Path) -> Iterator[tuple[str, bool]]:
         above = os.path.join(home, "")[skip:].replace(os.sep, "/")  # noqa: PTH118
         for name in sorted(names):
             picture, path = is_picture(name), above + name
+            if picture and not checked:
+                need_text(folder.absolute())
+                checked = True
             if picture and not path.isascii():
                 need_text(folder / path)
             yield path, picture

@@ -11,6 +11,7 @@ from coverslip.data.sources.folder import scan_folder
 from coverslip.data.sources.table_file import TABLE_EXTENSIONS, is_labeled_table, read_frame, scan_table
 from coverslip.data.table import ImageTable
 from coverslip.errors import UserError
+from coverslip.paths import expand
 
 
 def scan(source: str | Path, group: str = "", classes: int = 2) -> ImageTable:
@@ -27,7 +28,7 @@ def scan(source: str | Path, group: str = "", classes: int = 2) -> ImageTable:
     Raises:
         UserError: nothing there, no picture, too few classes, a column or pattern that fits nothing.
     """
-    path = Path(source)
+    path = expand(source)
     if not path.exists():
         raise UserError(f"there is no {str(source)!r}", "check the path; 'coverslip demo' runs without any pictures")
     need_text(path.absolute())

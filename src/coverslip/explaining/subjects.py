@@ -26,6 +26,7 @@ from coverslip.explaining.areas import Areas, find_masks
 from coverslip.inference.predictor import Predictor
 from coverslip.progress import SILENT, Progress
 from coverslip.runs import Run
+from coverslip.tables import read_csv
 
 MOST = 64  # pictures that are named one by one
 TOGETHER = 32  # pictures that go through the network at once
@@ -184,7 +185,7 @@ def run_table(run: Run) -> ImageTable:
     if not run.table_file.is_file():
         raise UserError(f"{str(run.folder)!r} has no {run.table_file.name}", fix)
     try:
-        frame = pl.read_csv(run.table_file, infer_schema=False)
+        frame = read_csv(run.table_file, text=True)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"{str(run.table_file)!r} cannot be read: {first}", fix) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 import xxhash
 
 from coverslip.errors import UserError
+from coverslip.paths import expand
 from coverslip.serving.kinds import SUFFIXES, name_of
 from coverslip.serving.schemas import Answer
 from coverslip.serving.uploads import Upload
@@ -34,7 +35,7 @@ class Keeper:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
+        self.folder = expand(folder).absolute()
         try:
             if not self.folder.is_dir():
                 ensure_folder(self.folder.parent)

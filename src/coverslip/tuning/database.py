@@ -87,7 +87,10 @@ class Database:
         # No waiting for the disk at each transaction; what a power cut may cost is the last seconds, not the file.
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = NORMAL")
-        self.storage = optuna.storages.RDBStorage(_address(self.path))
+        # In an address, "?" would end the path and braces would be filled in; so it is opened here, by its exact path.
+        path = self.path.absolute()
+        opened = {"creator": lambda: sqlite3.connect(path, check_same_thread=False)}
+        self.storage = optuna.storages.RDBStorage("sqlite:///study.db", opened)
         study = optuna.create_study(storage=self.storage, study_name=name, load_if_exists=True)
         self.attributes: dict[str, Any] = study.user_attrs
         self.id = self.storage.get_study_id_from_name(name)
@@ -130,13 +133,6 @@ def locked(path: Path) -> UserError:
     """Another program has the file."""
     fix = "close what has it open (a database browser?), then go on with --resume"
     return UserError(f"{str(path)!r} is locked by another program", fix)
-
-
-def _address(path: Path) -> str:
-    from sqlalchemy.engine import URL
-
-    # RDBStorage takes braces for a place to fill in
-    return URL.create("sqlite", database=str(path)).render_as_string().replace("{", "{{").replace("}", "}}")
 
 
 def _rows(study: int, trial: FrozenTrial) -> list[list[tuple[Any, ...]]]:

@@ -15,6 +15,7 @@ from coverslip.experiment import read_plan
 from coverslip.runs import Study
 from coverslip.settings import Experiment
 from coverslip.storage import writing
+from coverslip.tables import read_csv
 from coverslip.tuning.batch import Outcome
 
 
@@ -68,12 +69,12 @@ class Tuned:
     @property
     def trials(self) -> pl.DataFrame:
         """A row a trial."""
-        return pl.read_csv(self.study.trials_file, infer_schema_length=None)
+        return read_csv(self.study.trials_file)
 
     @property
     def curves(self) -> pl.DataFrame:
         """A row an epoch of a trial."""
-        return pl.read_csv(self.study.curves_file, infer_schema_length=None)
+        return read_csv(self.study.curves_file)
 
     @property
     def best_experiment(self) -> Experiment:

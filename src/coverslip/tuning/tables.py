@@ -10,6 +10,7 @@ import polars as pl
 
 from coverslip.runs import Study
 from coverslip.storage import writing
+from coverslip.tables import write_csv
 from coverslip.tuning.keys import Plain
 
 STATES = ("running", "finished", "pruned", "failed")
@@ -109,7 +110,7 @@ def write_tables(study: Study, trials: Sequence[Trial], keys: Sequence[str]) -> 
     """Write both tables of a study, each whole or not at all; returns the rows of the trials."""
     frame = trials_frame(trials, keys)
     with writing(study.curves_file) as temporary:
-        curves_frame(trials).write_csv(temporary)
+        write_csv(curves_frame(trials), temporary)
     with writing(study.trials_file) as temporary:
-        frame.write_csv(temporary)
+        write_csv(frame, temporary)
     return frame

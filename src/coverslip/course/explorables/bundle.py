@@ -13,6 +13,7 @@ from pathlib import Path
 from coverslip.course.explorables.options import Piece
 from coverslip.course.explorables.pieces import PIECES
 from coverslip.errors import UserError
+from coverslip.paths import expand
 from coverslip.storage import write_text
 
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z_]+\.js)";\n', re.MULTILINE)
@@ -88,7 +89,7 @@ def write_pages(folder: str | Path) -> list[Path]:
     Raises:
         UserError: there is a file of that name, or the folder cannot be written to.
     """
-    to = Path(folder)
+    to = expand(folder)
     texts = pages()
     try:
         to.mkdir(parents=True, exist_ok=True)

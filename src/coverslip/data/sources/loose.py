@@ -14,6 +14,7 @@ from coverslip.data.files import is_picture, need_text, walk_names
 from coverslip.data.sources.source import Files
 from coverslip.data.table import READ, SCHEMA, ImageTable
 from coverslip.errors import UserError
+from coverslip.paths import expand
 
 NO_PICTURE = "no picture by its name"
 NO_KIND, MOST_KINDS = "without extension", 6
@@ -51,7 +52,8 @@ def find_pictures(paths: Sequence[str | Path], *, others: bool = False) -> Loose
     found: dict[str, None] = {}  # in order, each once
     strange: list[Path] = []
     passed: set[str] = set()
-    for path in map(Path, paths):
+    given = [expand(path) for path in paths]
+    for path in given:
         if path.is_dir():
             home = path.absolute().as_posix().rstrip("/") + "/"
             ours = []
@@ -61,7 +63,7 @@ def find_pictures(paths: Sequence[str | Path], *, others: bool = False) -> Loose
         elif not path.exists():
             raise UserError(f"there is no {str(path)!r}", "check the path")
         else:
-            need_text(path)
+            need_text(path.absolute())
             found[path.absolute().as_posix()] = None
             strange += [] if is_picture(path.name) else [path]
     if strange and not (others and any(is_picture(name.rpartition("/")[2]) for name in found)):
@@ -70,12 +72,12 @@ def find_pictures(paths: Sequence[str | Path], *, others: bool = False) -> Loose
     if not found:
         only = f" ({left_out_words(left_out)})" if left_out else ""
         raise UserError(
-            f"no picture in {', '.join(repr(str(path)) for path in paths)}{only}",
+            f"no picture in {', '.join(repr(str(path)) for path in given)}{only}",
             f"name {KINDS} files, or a folder of them",
         )
     root = _common_folder(found)
     skip = len(root.as_posix().rstrip("/")) + 1
-    return LoosePictures(root, [name[skip:] for name in found], as_given(list(found), paths), left_out)
+    return LoosePictures(root, [name[skip:] for name in found], as_given(list(found), given), left_out)
 
 
 def left_out_words(left_out: Counter[str]) -> str:
@@ -112,7 +114,7 @@ def pictures_of(paths: Sequence[str | Path]) -> ImageTable:
 
 def as_given(paths: Sequence[str | Path], given: Sequence[str | Path]) -> list[str]:
     """Absolute paths as the user would write them: as given, or below the folder that was given."""
-    written = {Path(each).absolute().as_posix(): str(Path(each)) for each in reversed(given)}
+    written = {each.absolute().as_posix(): str(each) for each in map(expand, reversed(given))}
     folders: dict[str, str] = {}  # how each is written: a hundred thousand files lie in few
     shown: list[str] = []
     for path in paths:

@@ -13,6 +13,7 @@ from coverslip.data.table import READ, SCHEMA, ImageTable
 from coverslip.errors import UserError
 from coverslip.registry import nearest
 from coverslip.runs import Run
+from coverslip.tables import read_csv, read_parquet
 
 TABLE_EXTENSIONS = (".csv", ".parquet")
 
@@ -25,7 +26,7 @@ def read_frame(path: Path) -> pl.DataFrame:
     """
     try:
         # A comma inside quotes is part of a name; every column is text, so that a group 007 stays 007.
-        frame = pl.read_parquet(path) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False)
+        frame = read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path, text=True)
         frame = frame.with_columns(pl.all().cast(pl.String))
     except OSError as error:
         raise UserError(f"cannot read {str(path)!r}: {error.strerror or error}", "check the path") from error

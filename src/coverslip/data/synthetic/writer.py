@@ -17,6 +17,7 @@ from coverslip.data.synthetic.picture import SIZES, need_number
 from coverslip.data.synthetic.picture import shots as shots_of
 from coverslip.data.synthetic.specimen import DEFAULT_CLASSES, Specimen, class_names
 from coverslip.errors import UserError
+from coverslip.paths import expand
 from coverslip.progress import SILENT, Progress, Stage
 
 QUALITY = 92  # of the JPEGs, as a camera writes them
@@ -168,7 +169,7 @@ def write_leaves(
         duplicates: how many copies of pictures to plant under other names.
         progress: told of every picture.
     """
-    out = Path(out)
+    out = expand(out)
     names = class_names(look, DEFAULT_CLASSES.get(look) if classes is None else classes)
     need_number("leaves", leaves, 1)
     need_number("shots", shots, 1)
