@@ -24,6 +24,7 @@ from coverslip.data.cache import read_pixels
 from coverslip.data.scan import scan
 from coverslip.data.synthetic import write_leaves
 from coverslip.errors import UserError
+from coverslip.evidence.recalibration import fit_temperature
 from coverslip.inspection import divide, inspect
 from coverslip.learning import halves, prepare_part
 from coverslip.progress import SILENT, Progress
@@ -119,6 +120,20 @@ def test_halves_of_validation_have_whole_groups_and_their_own_jobs(tmp_path):
     assert models[0]["temperature"] == models[1]["temperature"]
     trusted = [name for name in first if name.startswith("trust")]
     assert any(not np.array_equal(first[name], second[name]) for name in trusted)
+
+
+def test_the_temperature_is_fitted_to_the_choose_half_by_the_function_that_heads_use(tmp_path):
+    leaves = write_leaves(tmp_path / "leaves", classes=2, leaves=16, shots=2, size=32)
+    plan = settled(api.plan(leaves, **COURSE))
+    table, _ = divided(plan)
+    choose, _ = halves(table, table.rows("validation"), plan.split.seed)
+    run = api.train(leaves, tmp_path / "run", **COURSE)
+    temperature = json.loads(run.model_file.read_text())["temperature"]
+    said = api.predict(run.folder, [table.root / table.paths[row] for row in choose])
+    probabilities = said.select([f"p:{name}" for name in table.classes]).to_numpy()
+    logits = temperature * np.log(probabilities)  # up to a constant of each image
+    expected = fit_temperature(logits, np.asarray(table.labels(choose)), table.groups(choose))
+    assert temperature != 1 and temperature == pytest.approx(expected, rel=1e-2)
 
 
 @pytest.mark.parametrize("network", ["linear", "mlp", "cnn", "cnn-full"])

@@ -223,7 +223,7 @@ def _calibrated(
     held = extractor.extract(pixels.pixels, choose + calibrate, keys, 1, log, "features of validation")
     if choose:
         scores = predictor.scores(held[: len(choose)])
-        temperature = fit_temperature(scores, _labels(table, choose))
+        temperature = fit_temperature(scores, _labels(table, choose), table.groups(choose))
         predictor = replace(predictor, task=Classification(table.classes, temperature))
     probabilities = predictor.probabilities(held)
     some = train if len(train) <= MOST_ROWS else train[:: -(-len(train) // MOST_ROWS)]

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy import optimize
+from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
 from coverslip.errors import UserError
@@ -16,7 +17,7 @@ from coverslip.evidence.calibration import (
     expected_calibration_error,
     reliability,
 )
-from coverslip.evidence.recalibration import correct_priors, fit_temperature
+from coverslip.evidence.recalibration import PRIOR_WEIGHT, correct_priors, fit_temperature
 
 
 def scored(images=1200, classes=4, seed=0):
@@ -34,34 +35,105 @@ def test_the_temperature_that_spoilt_the_scores_is_found_again():
     assert fit_temperature(scores / 2, labels) == pytest.approx(0.5, rel=0.05)
 
 
-def test_where_all_are_right_the_temperature_stays_short_of_its_bound():
+@pytest.mark.parametrize("classes", [2, 3, 15])
+@pytest.mark.parametrize("margin", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("images", [24, 60, 200, 1000])
+def test_separable_logits_do_not_become_certain(images, margin, classes):
+    """A fit without a prior gives 0.05 and a probability above 1 - 1e-7 in each of these cases."""
+    labels = np.arange(images) % classes
+    logits = margin * np.eye(classes)[labels]
+    temperature = fit_temperature(logits, labels)
+    unsure = 1 - softmax(logits / temperature, axis=1).max()
+    assert margin / 12 < temperature < 1
+    assert 0.05 / images < unsure < 2 / images or (images == 24 and unsure < 0.3)
+
+
+def test_logits_beyond_all_precision_do_not_overflow():
     labels = np.arange(30) % 3
-    found = fit_temperature(np.eye(3)[labels] * 4.0, labels)
-    assert 0.1 < found < 1
-    assert fit_temperature(np.eye(3)[labels] * 1000.0, labels) <= 20  # nothing overflows
-    assert fit_temperature(np.eye(3)[(labels + 1) % 3] * 1000.0, labels) == pytest.approx(20, rel=0.01)
+    assert fit_temperature(np.eye(3)[labels] * 1000.0, labels) == pytest.approx(1, rel=0.01)  # nothing to be said
+    assert 10 < fit_temperature(np.eye(3)[(labels + 1) % 3] * 1000.0, labels) <= 20
+    assert fit_temperature(np.zeros((30, 3)), labels) == pytest.approx(1, rel=0.01)
 
 
-def test_a_picture_of_weight_two_counts_as_two_pictures():
-    scores, labels = scored(300)
-    twice = np.concatenate([np.arange(300), np.arange(100)])
-    weights = np.where(np.arange(300) < 100, 2.0, 1.0)
-    assert fit_temperature(scores, labels, weights) == pytest.approx(
-        fit_temperature(scores[twice], labels[twice]), rel=0.01
+@pytest.mark.parametrize("images", [10, 24, 200])
+@pytest.mark.parametrize("factor", [0.02, 0.3, 1.0, 3.0, 40.0])
+def test_the_temperature_is_the_optimum_of_its_formula(images, factor):
+    logits, labels = scored(images, seed=3)
+    logits *= factor
+    groups = [row // 2 for row in range(images)]
+
+    def objective(log):
+        data = -log_softmax(logits / np.exp(log), axis=1)[np.arange(images), labels].mean()
+        return data + PRIOR_WEIGHT * log**2 / (2 * (images / 2))
+
+    grid = np.linspace(np.log(0.05), np.log(20), 2001)
+    start = min(grid, key=objective)
+    best = optimize.brent(objective, brack=(start - 0.01, start + 0.01))
+    expected = np.exp(np.clip(best, np.log(0.05), np.log(20)))
+    assert fit_temperature(logits, labels, groups) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("truth", [0.4, 1.0, 2.5])
+def test_the_estimate_tends_to_the_truth_as_images_are_added(truth):
+    errors = []
+    for images in (30, 300, 3000, 30_000):
+        drawn = [scored(images, seed=seed) for seed in range(5)]
+        errors.append(np.mean([abs(np.log(fit_temperature(z * truth, y) / truth)) for z, y in drawn]))
+    assert errors[-1] < 0.02 and errors[-1] < errors[1] < errors[0]
+
+
+def test_few_images_stay_near_1_and_the_prior_fades():
+    """The prior's pull is its weight divided by the number of images, so copies of the same images weaken it."""
+    logits, labels = scored(40)
+    found = [fit_temperature(np.tile(logits * 3, (times, 1)), np.tile(labels, times)) for times in (1, 10, 1000)]
+    assert 1 < found[0] < found[1] < found[2]
+    assert found[2] - found[1] < (found[1] - found[0])
+
+
+def test_images_of_one_group_count_once_for_the_prior():
+    logits, labels = scored(40)
+    each = fit_temperature(logits * 3, labels)
+    copied = fit_temperature(np.repeat(logits * 3, 5, axis=0), np.repeat(labels, 5), np.repeat(np.arange(40), 5))
+    assert copied == pytest.approx(each, rel=1e-3)
+    assert fit_temperature(logits * 3, labels, [str(row) for row in range(40)]) == pytest.approx(each)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("images", [24, 60, 200])
+def test_new_images_are_scored_better_than_without_the_prior_or_without_a_fit(images, factor):
+    new, truth = scored(5000, seed=1)
+    grid = np.linspace(np.log(0.05), np.log(20), 121)
+    losses = [log_loss(truth, softmax(new * factor / np.exp(log), axis=1)) for log in grid]
+    drawn = [scored(images, seed=seed) for seed in range(2, 82)]
+    ours, bare = (
+        np.mean([np.interp(np.log(fit(logits * factor, labels)), grid, losses) for logits, labels in drawn])
+        for fit in (fit_temperature, _without_prior)
     )
+    assert ours < bare + 1e-3
+    # Where 1 is the truth, a fit of one number to n images costs about 1 / (2 n).
+    assert ours < np.interp(0, grid, losses) + (1 / images if factor == 1 else 0)
 
 
-def test_infinite_scores_are_the_users_to_mend():
+def _without_prior(logits, labels):
+    found = optimize.minimize_scalar(
+        lambda log: -log_softmax(logits / np.exp(log), axis=1)[np.arange(len(labels)), labels].mean(),
+        bounds=(np.log(0.05), np.log(20)),
+        method="bounded",
+    )
+    return np.exp(found.x)
+
+
+def test_infinite_logits_are_the_users_to_mend():
     scores, labels = scored(20)
     scores[3, 1] = np.inf
     scores[5, 0] = np.nan
-    with pytest.raises(UserError, match="2 of 20 pictures"):
+    with pytest.raises(UserError, match="2 of 20 images"):
         fit_temperature(scores, labels)
     for wrong in (labels[:5], labels + 4):
         with pytest.raises(ValueError):
             fit_temperature(scored(20)[0], wrong)
-    with pytest.raises(ValueError, match="weights"):
-        fit_temperature(scored(20)[0], labels, np.zeros(20))
+    with pytest.raises(ValueError, match="groups"):
+        fit_temperature(scored(20)[0], labels, ["a", "b"])
 
 
 def test_another_prevalence_moves_the_odds_by_its_ratio():

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from scipy.special import softmax
 
-from coverslip.training import heads
-from coverslip.training.heads import fit_head, fit_temperature
+from coverslip import learning
+from coverslip.evidence.recalibration import fit_temperature
+from coverslip.training import heads, repeats
+from coverslip.training.heads import fit_head
 
 
 def pictures(groups=40, shots=3, classes=3, width=20, noise=1.0, seed=0):
@@ -63,13 +66,22 @@ def test_a_constant_feature_does_no_harm():
     assert np.isfinite(fit_head(features, labels, groups, 3).weight).all()
 
 
-@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
-def test_the_temperature_undoes_scores_that_are_too_sure(factor):
+def test_the_temperature_is_that_of_the_one_function_on_the_cross_fitted_logits():
+    features, labels, groups = pictures()
+    head = fit_head(features, labels, groups, 3)
+    assert head.temperature == fit_temperature(head.held, np.asarray(labels), groups)
+    assert heads.fit_temperature is repeats.fit_temperature is learning.fit_temperature is fit_temperature
+
+
+@pytest.mark.parametrize("groups", [24, 60, 300])
+def test_classes_far_apart_do_not_make_a_head_certain(groups):
     rng = np.random.default_rng(0)
-    scores = rng.normal(size=(20_000, 3)) * 2
-    powers = np.exp(scores)
-    labels = (rng.random(20_000)[:, None] > np.cumsum(powers / powers.sum(1, keepdims=True), 1)).sum(1)
-    assert fit_temperature(scores * factor, labels) == pytest.approx(factor, rel=0.05)
+    labels = np.arange(groups) % 3
+    features = (np.eye(3, 20)[labels] * 20 + rng.normal(size=(groups, 20))).astype(np.float16)
+    head = fit_head(features, labels.tolist(), [str(row) for row in range(groups)], 3)
+    assert (head.held.argmax(1) == labels).all()
+    assert head.temperature > 0.2
+    assert softmax(head.held.astype(np.float64) / head.temperature, axis=1).max() < 0.999999
 
 
 def test_held_out_scores_come_from_heads_that_never_saw_the_leaf():

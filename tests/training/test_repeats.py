@@ -64,9 +64,11 @@ def test_a_folds_temperature_is_not_fitted_on_the_fold_itself(monkeypatch):
     features, labels, groups = pictures()
     fold = assign_folds(np.array(labels), groups, 3, 0)
     given = []
-    monkeypatch.setattr(repeats, "fit_temperature", lambda scores, truth: given.append(truth.tolist()) or 1.0)
+    monkeypatch.setattr(repeats, "fit_temperature", lambda scores, *of: given.append(of) or 1.0)
     cross_validate(features, labels, groups, 3, folds=3, strength=1e-2)
-    assert given == [np.array(labels)[fold != number].tolist() for number in range(3)]
+    assert [truth.tolist() for truth, _ in given] == [np.array(labels)[fold != number].tolist() for number in range(3)]
+    inside = [{group for group, own in zip(groups, fold, strict=True) if own != number} for number in range(3)]
+    assert [len(set(own)) for _, own in given] == [len(each) for each in inside]
 
 
 def test_a_class_that_one_group_holds_is_wrong_in_its_fold_and_nothing_breaks():

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from coverslip.data.split import assign_parts
+from coverslip.evidence.recalibration import fit_temperature
 from coverslip.progress import SILENT, Progress
 from coverslip.training.stack import Lanes, fit_lanes
 
@@ -22,7 +22,6 @@ FOLDS = 5
 DIRECTIONS = 512  # principal directions that a head sees at most; the others hold about 2 % of the variance
 CROSS_STEPS, FINAL_STEPS = 40, 120
 CROSS_ROWS = 16_000  # above, cross-fitting sees one view of each picture, and a sample of groups chooses the strength
-TEMPERATURES = (0.05, 20.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def fit_head(
     The features are centered and turned to their principal directions, each scaled by the fourth root of its inverse
     variance: halfway between as they come, where few directions rule, and whitened, where noise does. The strength is
     the one with the smallest log loss on held-out groups of the training part (all strengths and folds in one stack),
-    and the temperature the one that suits those held-out scores best. The validation part is only watched.
+    and the temperature is fitted to those held-out logits (`fit_temperature`). The validation part is only watched.
 
     Above `CROSS_ROWS` rows, cross-fitting sees the first view only; above as many pictures, the strength is chosen on
     a sample of whole groups, and one more pass with that strength gives the held-out scores of all pictures.
@@ -117,7 +116,8 @@ def fit_head(
     schema = {name: pl.Int64 if name == "step" else pl.Float64 for name in columns}
     weight, bias = basis.turn_back(lanes.weight[0], lanes.bias[0])
     history = pl.DataFrame(rows, schema=schema).select(columns)
-    return Head(weight, bias, fit_temperature(held, np.asarray(labels)), strength, history, table, held)
+    temperature = fit_temperature(held, np.asarray(labels), groups)
+    return Head(weight, bias, temperature, strength, history, table, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,19 +161,6 @@ class Basis:
         """A head (R, K), (K,) on turned features -> the same head (K, D), (K,) on the features as they come."""
         full = self.matrix @ weight
         return full.T.contiguous().numpy(), (bias - self.center @ full).numpy()
-
-
-def fit_temperature(scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
-    """The temperature that gives held-out scores (N, K) the smallest log loss.
-
-    Reference: Guo et al., On calibration of modern neural networks, ICML 2017.
-    """
-    held, truth = torch.from_numpy(np.asarray(scores, np.float64)), torch.from_numpy(np.asarray(labels, np.int64))
-    bounds = tuple(np.log(TEMPERATURES))
-    found = minimize_scalar(
-        lambda log: float(cross_entropy(held / np.exp(log), truth)), bounds=bounds, method="bounded"
-    )
-    return float(np.exp(found.x))
 
 
 def _principal(covariance: Tensor) -> tuple[Tensor, Tensor]:

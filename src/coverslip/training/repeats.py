@@ -17,10 +17,10 @@ from scipy.stats import chi2
 from coverslip.data.split import FRACTIONS, assign_folds, assign_parts
 from coverslip.errors import UserError
 from coverslip.evidence.learning_curve import fit_curve
+from coverslip.evidence.recalibration import fit_temperature
 from coverslip.evidence.repeats import fold_interval, seeds_beside_pictures
 from coverslip.progress import SILENT, Progress
 from coverslip.seeds import generator
-from coverslip.training.heads import fit_temperature
 from coverslip.training.held_out import growing_shares, held_out_scores, number_groups, own_scores, three_scores
 
 HELD = FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1])  # as much as the validation part is of train and validation
@@ -68,7 +68,7 @@ def cross_validate(
     Raises:
         UserError: fewer than two folds, or fewer groups than folds.
     """
-    truth = np.asarray(labels, np.int64)
+    truth, codes = np.asarray(labels, np.int64), number_groups(groups)
     fold = assign_folds(truth, groups, folds, seed)
     held = fold[:, None] == np.arange(folds)
     scores = np.empty((len(truth), classes), np.float32)
@@ -77,7 +77,8 @@ def cross_validate(
         scores[fold == number] = each
     logs = np.empty((len(truth), classes))
     for number in range(folds):
-        temperature = fit_temperature(scores[fold != number], truth[fold != number])
+        others = fold != number
+        temperature = fit_temperature(scores[others], truth[others], codes[others].tolist())
         logs[fold == number] = log_softmax(scores[fold == number].astype(np.float64) / temperature, axis=1)
     each_fold = [three_scores(truth[rows], logs[rows]) for rows in held.T]
     by_score = {name: [one[name] for one in each_fold] for name in each_fold[0]}
