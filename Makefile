@@ -1,5 +1,5 @@
 # On a machine with Python, make and git:
-#   make demo      set up, run the whole path on built-in pictures, say where the report is
+#   make demo      set up, run the whole path on built-in images, say where the report is
 #   make test      set up, check format, types and every test
 #   make lessons   set up, go through every lesson of the course as a learner would, and write the slides
 # They share one environment, .venv (VENV=... names another), and skip what is installed already.

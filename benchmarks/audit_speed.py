@@ -1,7 +1,7 @@
 """What the audit finds and how long it takes, beside CleanVision on the same folder in the same run.
 
 A folder is copied and spoilt in known ways (copies, a label conflict, a truncated file, dark, blank and blurred
-pictures). Both programs look at it, each from a cold start and with nothing cached, n times.
+images). Both programs look at it, each from a cold start and with nothing cached, n times.
 
     python benchmarks/audit_speed.py ../shared/data/plantvillage
 """
@@ -21,28 +21,26 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from coverslip.devices import machine
+from coverslip.core.devices import machine
 from measuring import environment, keep_results, measure, peer_python, spread
 
 HERE = Path(__file__).parent
 EACH = 12  # planted of every kind
 
-Picture = Image.Image
-COPIES: dict[str, Callable[[Picture], Picture]] = {
-    "saved again": lambda picture: picture,
-    "half the size": lambda picture: picture.resize(
-        (picture.width // 2, picture.height // 2), Image.Resampling.LANCZOS
-    ),
-    "mirrored": lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-    "quarter turn": lambda picture: picture.transpose(Image.Transpose.ROTATE_90),
-    "cropped by 5 %": lambda picture: picture.crop(
-        tuple(round(side * picture.width) for side in (0.025, 0.025, 0.975, 0.975))
+Opened = Image.Image
+COPIES: dict[str, Callable[[Opened], Opened]] = {
+    "saved again": lambda image: image,
+    "half the size": lambda image: image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS),
+    "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "quarter turn": lambda image: image.transpose(Image.Transpose.ROTATE_90),
+    "cropped by 5 %": lambda image: image.crop(
+        tuple(round(side * image.width) for side in (0.025, 0.025, 0.975, 0.975))
     ),  # type: ignore[arg-type]
 }
-SPOILT: dict[str, Callable[[Picture], Picture]] = {
-    "dark": lambda picture: Image.eval(picture, lambda value: value // 16),
-    "blank": lambda picture: Image.new("RGB", picture.size, (120, 130, 110)),
-    "blurry": lambda picture: picture.filter(ImageFilter.GaussianBlur(12)),
+SPOILT: dict[str, Callable[[Opened], Opened]] = {
+    "dark": lambda image: Image.eval(image, lambda value: value // 16),
+    "blank": lambda image: Image.new("RGB", image.size, (120, 130, 110)),
+    "blurry": lambda image: image.filter(ImageFilter.GaussianBlur(12)),
 }
 
 
@@ -114,11 +112,11 @@ def measured_audit(command: list[str], work: Path, cache: Path) -> float:
 
 def inside(work: Path, folder: Path) -> dict[str, float]:
     """Within one process: the decoding pass, and what the audit adds to it."""
-    from coverslip.api import plan
+    from coverslip.api import configure
+    from coverslip.core.progress import SILENT
     from coverslip.data.cache import read_pixels
     from coverslip.data.scan import scan
-    from coverslip.inspection import inspect
-    from coverslip.progress import SILENT
+    from coverslip.pipeline.prepare import run_audit
 
     with environment(COVERSLIP_CACHE=str(work / "cache-inside")):
         table = scan(folder)
@@ -126,15 +124,15 @@ def inside(work: Path, folder: Path) -> dict[str, float]:
         pixels = read_pixels(table, (224, 224))
         decoding = time.perf_counter() - start
         start = time.perf_counter()
-        inspect(plan(folder), table, pixels, SILENT)
+        run_audit(configure(folder), table, pixels, SILENT)
         auditing = time.perf_counter() - start
     return {"decoding": decoding, "audit after it": auditing}
 
 
 def found_by_us(audit: dict[str, Any], planted: dict[str, list[list[str]]]) -> dict[str, str]:
-    pairs = [set(each) for finding in audit["findings"] for each in finding["pictures"] if len(each) > 1]
+    pairs = [set(each) for finding in audit["findings"] for each in finding["images"] if len(each) > 1]
     single = {
-        name: {path for each in audit["findings"] if each["name"] == name for row in each["pictures"] for path in row}
+        name: {path for each in audit["findings"] if each["name"] == name for row in each["images"] for path in row}
         for name in ("dark", "blank", "blurry", "unreadable")
     }
     single["truncated"] = single["unreadable"]
@@ -197,7 +195,7 @@ def main() -> None:
     content = {
         "machine": machine(),
         "folder": options.folder.name,
-        "pictures": audit["pictures"],
+        "images": audit["images"],
         "planted": kinds,
         "coverslip": {name: [each[name] for each in ours] for name in ours[0]},
         "within a process": {name: [each[name] for each in steps] for name in steps[0]},
@@ -213,7 +211,7 @@ def main() -> None:
 def as_text(content: dict[str, Any]) -> str:
     about = content["machine"]
     lines = [
-        f"# The audit of {content['pictures']:,} pictures of `{content['folder']}`, {EACH} of each kind planted",
+        f"# The audit of {content['images']:,} images of `{content['folder']}`, {EACH} of each kind planted",
         "",
         f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB; whole processes, nothing cached.",
         "",

@@ -2,7 +2,7 @@
 
 python benchmarks/conformal.py [--splits 200]
 
-Each split divides a pool of pictures into a part that calibrates and a part that is tested, class by class, groups
+Each split divides a pool of images into a part that calibrates and a part that is tested, class by class, groups
 whole. The promise: mean coverage within [target, target + 1 / (n + 1)], give or take 2 standard errors of the mean,
 with n groups that calibrate; and from split to split a spread as the beta-binomial distribution predicts.
 """
@@ -28,22 +28,22 @@ TARGET = 0.9
 
 @dataclass(frozen=True)
 class Scenario:
-    """A pool of pictures: how many groups of each class, how many of them calibrate, and how hard it is."""
+    """A pool of images: how many groups of each class, how many of them calibrate, and how hard it is."""
 
     name: str
     groups: tuple[int, ...]  # of each class
     calibrate: tuple[int, ...]
-    shots: int = 1  # pictures a group
+    shots: int = 1  # images a group
     signal: float = 1.5  # how far apart the classes lie
-    shared: float = 0.0  # share of the variance that the pictures of a group have in common
+    shared: float = 0.0  # share of the variance that the images of a group have in common
 
 
 SCENARIOS = (
     Scenario("four equal classes", (200, 200, 200, 200), (100, 100, 100, 100)),
     Scenario("unequal classes", (400, 160, 80, 40), (200, 80, 40, 9)),
     Scenario("an accurate model", (200, 200, 200, 200), (100, 100, 100, 100), signal=3.5),
-    Scenario("leaves of 6 pictures", (120, 120, 120), (60, 60, 60), shots=6, shared=0.3),
-    Scenario("leaves of 6 equal pictures", (120, 120, 120), (60, 60, 60), shots=6, shared=1.0),
+    Scenario("leaves of 6 images", (120, 120, 120), (60, 60, 60), shots=6, shared=0.3),
+    Scenario("leaves of 6 equal images", (120, 120, 120), (60, 60, 60), shots=6, shared=1.0),
 )
 
 
@@ -111,7 +111,7 @@ def measure(scenario: Scenario, splits: int, seed: int) -> dict[str, Any]:
     rows.insert(0, row("all", overall, sum(scenario.calibrate), sum(tested), width, spread, scenario))
     return {
         "scenario": scenario.name,
-        "pictures": len(labels),
+        "images": len(labels),
         "accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
         "rows": rows,
         "size": float(np.mean(sizes)),
@@ -130,7 +130,7 @@ def row(
     # where a standard deviation from this many splits lies in 99.8 % of cases: there are some twenty rows to judge
     within = np.sqrt(scipy.stats.chi2.ppf([0.001, 0.999], splits - 1) / (splits - 1)) * spread
     deviation = float(coverage.std(ddof=1))
-    # pictures of one leaf average out, so that the spread may be smaller than that of as many single pictures
+    # images of one leaf average out, so that the spread may be smaller than that of as many single images
     spread_ok = deviation <= within[1] if 0 < scenario.shared < 1 else within[0] <= deviation <= within[1]
     return {
         "what": name, "calibrate": calibrate, "test": tested, "mean": float(coverage.mean()), "low": low,
@@ -160,7 +160,7 @@ def text(found: list[dict[str, Any]], splits: int) -> str:
             )
     lines += [
         "",
-        "In brackets: where a standard deviation from so many splits lies in 99.8 % of cases. Where the pictures of a",
+        "In brackets: where a standard deviation from so many splits lies in 99.8 % of cases. Where the images of a",
         "leaf differ, they average out, and the spread may be smaller than predicted.",
         "",
         "| scores | accuracy | mean size | empty before filling | coverage after filling |",

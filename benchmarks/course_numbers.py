@@ -3,7 +3,7 @@
     python benchmarks/course_numbers.py ../shared/data/plantvillage --group shots:3
 
 The networks and the training are those of lesson 3, on all classes of the folder at 48 pixels, in folds of whole
-groups: every picture is named once, by a network that saw none of its group, and the differences, paired over groups,
+groups: every image is named once, by a network that saw none of its group, and the differences, paired over groups,
 rest on all of them. Writes `results/course_numbers.json` and `.md`.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from torch import nn
 
 import coverslip
-from coverslip.course import pictures
+from coverslip.course import images
 from coverslip.course.trials import compare_on, repeat
 from coverslip.data.split import assign_folds
 from coverslip.evidence import format_interval
@@ -27,7 +27,7 @@ from measuring import circumstances, heading, keep_results
 
 HERE = Path(__file__).parent
 SIZE = 48
-SCORES = ("accuracy", "balanced_accuracy")  # a third of the pictures are of one class: the second counts all alike
+SCORES = ("accuracy", "balanced_accuracy")  # a third of the images are of one class: the second counts all alike
 LESSON = {"epochs": 16, "lr": 2e-3, "schedule": "one-cycle"}  # as in lessons/03_convolutions.py
 
 
@@ -60,9 +60,9 @@ def page(results: dict[str, Any]) -> str:
         "",
         heading(results),
         "",
-        f"{results['source']}, {results['classes']} classes, {SIZE} pixels: {results['images']:,} pictures of",
+        f"{results['source']}, {results['classes']} classes, {SIZE} pixels: {results['images']:,} images of",
         f"{results['groups']:,} groups ({results['by']}). The networks and the training of lesson 3,",
-        f"in {results['folds']} folds of whole groups: every picture is named once, by a network that saw none",
+        f"in {results['folds']} folds of whole groups: every image is named once, by a network that saw none",
         "of its group. 95 % intervals over groups.",
         "",
         "| network | parameters | accuracy | balanced accuracy | seconds a training |",
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     given = parser.parse_args()
-    found = pictures(given.source, classes=1000, size=SIZE, group=given.group, most=100_000)
+    found = images(given.source, classes=1000, size=SIZE, group=given.group, most=100_000)
     folds = assign_folds(found.y, found.groups, given.folds, 0)
     answers: dict[str, Any] = {}
     rows: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def main() -> None:
         **circumstances("coverslip", "torch", "numpy"),
         "source": Path(given.source).name,
         "classes": len(found.names),
-        "by": given.group or "each picture for itself",
+        "by": given.group or "each image for itself",
         "folds": given.folds,
         "images": len(found),
         "groups": len(set(found.groups)),

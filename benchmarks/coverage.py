@@ -1,8 +1,8 @@
-"""How often a 95 % interval holds the truth, where pictures come in groups.
+"""How often a 95 % interval holds the truth, where images come in groups.
 
 python benchmarks/coverage.py [--tries 1000] [--slow-tries 400] [--workers 2] [--scores accuracy macro_f1 macro_auroc]
 
-Simulated test parts with 6 pictures a group, a correlation of 0.3 within a group, 8 to 120 groups, and a true score of
+Simulated test sets with 6 images a group, a correlation of 0.3 within a group, 8 to 120 groups, and a true score of
 0.8, 0.9 or 0.97. Beside the interval that Coverslip gives stand the one that ignores groups and the plain percentile
 bootstrap over groups.
 """
@@ -38,11 +38,11 @@ NEEDED = {15: 0.90, 30: 0.93, 60: 0.93, 120: 0.93}  # groups -> coverage
 
 
 def simulate(score: str, groups: int, truth: float, chance: np.random.Generator) -> tuple[Any, Any, Any, float]:
-    """Labels, probabilities and groups of one test part, and the true score.
+    """Labels, probabilities and groups of one test set, and the true score.
 
     Two classes; every group is of one class. For accuracy and F1 the share of a group that is right is drawn from a
-    beta distribution, which gives its pictures the correlation. For AUROC a normal score has a part that the group
-    shares; the truth is over pairs of pictures of different groups.
+    beta distribution, which gives its images the correlation. For AUROC a normal score has a part that the group
+    shares; the truth is over pairs of images of different groups.
     """
     of_group = np.repeat(np.arange(groups), SIZE)
     labels = of_group % 2
@@ -66,7 +66,7 @@ def simulate(score: str, groups: int, truth: float, chance: np.random.Generator)
 def limits(
     score: str, method: str, data: tuple[Any, Any, Any], resamples: int, seed: int
 ) -> tuple[float, float] | None:
-    """The interval of one simulated test part; None where none is given."""
+    """The interval of one simulated test set; None where none is given."""
     labels, rows, groups = data
     part = check_part(labels, rows, None if method == "ungrouped" else groups, ["healthy", "diseased"])
     scored = PartScores(part, [score])
@@ -86,7 +86,7 @@ def limits(
 
 def cell(score: str, groups: int, truth: float, method: str, tries: int, resamples: int) -> dict[str, Any]:
     """Coverage in one setting; a part without an interval does not count as covered, and its share is told."""
-    # the same test parts for every method
+    # the same test sets for every method
     chance = np.random.default_rng([groups, round(truth * 100), list(SCORES).index(score)])
     held, missed_low, missed_high, none, widths = 0, 0, 0, 0, []
     for number in range(tries):
@@ -117,7 +117,7 @@ def text(results: dict[str, Any]) -> str:
         f"Measured on {made['date']}. Python {made['python']}, NumPy {made['numpy']}, SciPy {made['scipy']}; "
         f"{made['seconds']:.0f} s with {made['workers']} processes.",
         "",
-        f"Share of simulated test parts whose {LEVEL:.0%} interval held the true score: {SIZE} pictures a group, "
+        f"Share of simulated test sets whose {LEVEL:.0%} interval held the true score: {SIZE} images a group, "
         f"correlation {CORRELATION} within a group, two classes. ± is one Monte Carlo standard error; then the mean "
         f"width. Resampled intervals from {results['resamples']} resamples. Coverslip should reach 0.93 from 30 "
         "groups on and 0.90 with 15; fewer groups are reported.",

@@ -1,7 +1,7 @@
 """How deep to train: seconds and accuracy of a head, a tail and the whole network, on one split, from a cold start.
 
 Each depth is a whole process with a cache of its own, so that nothing one of them computed serves another. All test the
-same pictures; runs are compared paired, over groups.
+same images; runs are compared paired, over groups.
 
     python benchmarks/depth.py ../shared/data/plantvillage --group shots:3
     python benchmarks/depth.py ../shared/data/beans_field
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.api import compare
-from coverslip.devices import machine
+from coverslip.core.devices import machine
 from measuring import keep_results, measure
 
 HERE = Path(__file__).parent
@@ -73,7 +73,7 @@ def main() -> None:
         print(json.dumps(runs, indent=1))  # an hour of work must not hang on what follows
         found = compare([work / each["depth"] for each in runs])
     about = (
-        f"{runs[0]['accuracy']['images']} test pictures of {runs[0]['accuracy']['groups']} groups "
+        f"{runs[0]['accuracy']['images']} test images of {runs[0]['accuracy']['groups']} groups "
         f"(--group {options.group or 'not given'}), one run a depth; "
         f"{machine()['processor']}, {machine()['cores']} cores."
     )

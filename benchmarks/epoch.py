@@ -2,7 +2,7 @@
 
     python benchmarks/epoch.py ../shared/data/plantvillage
 
-The same small network for all, batches of 32, 1,000 pictures. Each process trains a few epochs; the first (which fills
+The same small network for all, batches of 32, 1,000 images. Each process trains a few epochs; the first (which fills
 caches) is told apart. Writes `results/epoch.json` and `.md`.
 """
 
@@ -25,8 +25,8 @@ PEERS = {"fastai": "fastai", "keras": "Keras, TensorFlow", "keras-cache": "Keras
 OURS = {"float32": "ours, float32", "bfloat16": "ours, bfloat16"}
 
 
-def choose_pictures(source: Path, count: int, target: Path) -> int:
-    """Links to pictures that are spread evenly over a folder."""
+def choose_images(source: Path, count: int, target: Path) -> int:
+    """Links to images that are spread evenly over a folder."""
     table = scan(source)
     step = max(1, len(table) // count)
     chosen = [path for path in table.paths[::step] if path.lower().endswith((".jpg", ".jpeg"))][:count]
@@ -61,11 +61,11 @@ def page(results: dict[str, Any]) -> str:
         "",
         heading(results),
         "",
-        f"{results['pictures']:,} pictures of 256 x 256 pixels, batches of 32, three blocks of convolutions and 128",
+        f"{results['images']:,} images of 256 x 256 pixels, batches of 32, three blocks of convolutions and 128",
         "dense units, Adam, no validation. Seconds as median [least, most]. Flips, turns of 10 degrees, shifts, zoom,",
         "brightness and contrast for all; ours also saturation and hue, fastai's own `aug_transforms()` also warps.",
         "Our first epoch includes scanning and decoding. A process beside which other programs took more than a tenth",
-        "of a core was measured again. fastai trains on 98 % of the pictures; its seconds are divided by that share.",
+        "of a core was measured again. fastai trains on 98 % of the images; its seconds are divided by that share.",
         "Keras without `.cache()` is keras.io's own example; what users get of ours is the faster precision (`auto`).",
     ]
     for size, found in results["sizes"].items():
@@ -82,7 +82,7 @@ def page(results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of class folders")
-    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=4, help="of each process; the first is told apart")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=HERE / "results")
@@ -92,7 +92,7 @@ def main() -> None:
     results = circumstances("coverslip", "torch", "numpy") | {"sizes": {}}
     with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
         work = Path(folder)
-        results["pictures"] = choose_pictures(options.data, options.pictures, work)
+        results["images"] = choose_images(options.data, options.images, work)
         commands = {called: script(sys.executable, "own_epoch.py", name, work) for name, called in OURS.items()}
         commands |= {called: script(pythons[name], "peer_epoch.py", name, work) for name, called in PEERS.items()}
         for size in SIZES:

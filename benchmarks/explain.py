@@ -2,7 +2,7 @@
 
     python benchmarks/explain.py [NETWORK ...] [--rounds 5]
 
-Both work on the same network, picture and layers, each in its own process, asked in turn. Writes
+Both work on the same network, image and layers, each in its own process, asked in turn. Writes
 `results/explain.json` and `.md`; results of other networks in the file are kept.
 """
 
@@ -26,7 +26,7 @@ from workers import Worker, script
 HERE = Path(__file__).parent
 WAYS = {
     "map": "a map a call, as documented",
-    "layer": "a layer a call, the picture repeated for every class",
+    "layer": "a layer a call, the image repeated for every class",
     "call": "one call, the layers' maps taken from its inside",
 }
 PAIRS = (
@@ -42,7 +42,7 @@ def compare(own: Worker, peer: Worker, network: str, folder: Path) -> dict[str, 
     """The largest difference of any number of any map from theirs, by method.
 
     ``grid`` is on the layer's own grid, as a share of the layer's largest (a map that is cut away at 0 almost
-    everywhere is small beside its own rounding); ``drawn`` after stretching each map to the picture and from 0 to 1.
+    everywhere is small beside its own rounding); ``drawn`` after stretching each map to the image and from 0 to 1.
     """
     found = {}
     for mine, theirs in PAIRS:
@@ -94,8 +94,8 @@ def page(results: dict[str, Any]) -> str:
         "",
         heading(results),
         "",
-        f"One picture of {SIZE} x {SIZE}, {CLASSES} classes, 4 layers: {4 * CLASSES} maps by Grad-CAM, brought to the "
-        "picture's size. Seconds as median [least, most]; all were asked in turn in each round, after a warm-up.",
+        f"One image of {SIZE} x {SIZE}, {CLASSES} classes, 4 layers: {4 * CLASSES} maps by Grad-CAM, brought to the "
+        "image's size. Seconds as median [least, most]; all were asked in turn in each round, after a warm-up.",
         "",
         f"| seconds | {' | '.join(results['networks'])} |",
         "| --- |" + " --- |" * len(results["networks"]),
@@ -123,7 +123,7 @@ def page(results: dict[str, Any]) -> str:
     lines += [
         "",
         "The largest difference of any number of any of the 60 maps: on the layer's own grid, as a share of that "
-        "layer's largest; and after stretching each map to the picture and from 0 to 1, as pytorch-grad-cam does.",
+        "layer's largest; and after stretching each map to the image and from 0 to 1, as pytorch-grad-cam does.",
         "",
         f"| method | {' | '.join(results['networks'])} |",
         "| --- |" + " --- |" * len(results["networks"]),

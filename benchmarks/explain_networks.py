@@ -1,4 +1,4 @@
-"""The networks and the picture of `explain.py`, the same in every process, whatever environment it runs in."""
+"""The networks and the image of `explain.py`, the same in every process, whatever environment it runs in."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from coverslip.models.catalog import build_network, network_entry, pretrained_weights
+from coverslip.models.catalog import build_network, network_entry
 from coverslip.models.design import Design
 from coverslip.models.stages import CLASSIFIER, Staged
 from coverslip.models.taps import Tap, find_taps
+from coverslip.models.weights import pretrained_weights
 
 CLASSES, SIZE = 15, 224
 LAYERS = {
@@ -30,7 +31,7 @@ def network_of(name: str) -> tuple[Staged, list[Tap]]:
     return network.eval(), [taps[layer] for layer in LAYERS[name]]
 
 
-def picture() -> Tensor:
+def image() -> Tensor:
     """Soft noise: float32 (1, 3, 224, 224)."""
     coarse = torch.randn(1, 3, 14, 14, generator=torch.Generator().manual_seed(0))
     return functional.interpolate(coarse, size=(SIZE, SIZE), mode="bicubic")

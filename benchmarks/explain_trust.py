@@ -25,24 +25,24 @@ from typing import Any
 import numpy as np
 import torch
 
+from coverslip.core.devices import machine
 from coverslip.data.inputs import InputSpec, fit_batch
 from coverslip.data.synthetic.camera import photograph
+from coverslip.data.synthetic.image import background_name, ground, shots
 from coverslip.data.synthetic.leaf import grow
-from coverslip.data.synthetic.picture import background_name, ground, shots
 from coverslip.data.synthetic.specimen import Specimen
-from coverslip.devices import machine
 from coverslip.evidence.intervals import format_interval
-from coverslip.heatmaps.cam import CAMS, DEFAULT_CAM, cam_grid, cam_taps
-from coverslip.heatmaps.deletion import delete_and_insert
-from coverslip.heatmaps.gradients import GRADIENTS, gradient_map
-from coverslip.heatmaps.occlusion import occlusion
-from coverslip.heatmaps.placement import point
-from coverslip.heatmaps.randomization import ALIKE, Explain, randomize
-from coverslip.heatmaps.scores import mean_score, place_heat, plain_mean
-from coverslip.heatmaps.similarity import flat
-from coverslip.heatmaps.trust import about_background
-from coverslip.models.catalog import DEFAULT_NETWORK, build_network, network_entry
-from coverslip.models.design import Design
+from coverslip.explaining.maps.cam import CAMS, DEFAULT_CAM, cam_grid, cam_taps
+from coverslip.explaining.maps.deletion import delete_and_insert
+from coverslip.explaining.maps.gradients import GRADIENTS, gradient_map
+from coverslip.explaining.maps.occlusion import occlusion
+from coverslip.explaining.maps.placement import point
+from coverslip.explaining.maps.randomization import ALIKE, Explain, randomize
+from coverslip.explaining.maps.scores import mean_score, place_heat, plain_mean
+from coverslip.explaining.maps.similarity import flat
+from coverslip.explaining.maps.trust import about_background
+from coverslip.models.catalog import build_network, network_entry
+from coverslip.models.design import DEFAULT_NETWORK, Design
 from coverslip.training.arrays import fit_arrays
 from measuring import keep_results
 
@@ -51,30 +51,30 @@ CLASSES = ("healthy", "early_blight", "bacterial_spot", "late_blight", "powdery_
 SIZE, FILTERS = 128, (16, 32, 64)
 SMALL = 0.20  # lesions that cover less of the leaf than this
 TRAIN, TEST = 0, 1  # seeds of the leaves
-ASKED = 36  # pictures for what takes many passes
+ASKED = 36  # images for what takes many passes
 DRAWS = 3
 SLOW = (
     "occlusion",
     "integrated-gradients",
     "smooth-grad",
-)  # many passes a map: asked of a quarter of the pictures, once
+)  # many passes a map: asked of a quarter of the images, once
 NETWORKS, KINDS = ("cnn-full", "cnn"), ("lesions", "both", "background")
 HEADLINE = f"{DEFAULT_CAM}, block {len(FILTERS)}"
 WANTED = {"pointing": 0.85, "off": 0.60}
 POINTING = (
-    "{asked} test pictures of {leaves} leaves with lesions that cover less than {small} % of the leaf, asked about "
+    "{asked} test images of {leaves} leaves with lesions that cover less than {small} % of the leaf, asked about "
     "their true class, right or wrong. A hit: the hottest place lies in a lesion or within 3 % of the side; exact: "
-    "in it. By chance: the share of the picture where it would be a hit. Trained on {learned} pictures of other leaves."
+    "in it. By chance: the share of the image where it would be a hit. Trained on {learned} images of other leaves."
 )
 SHORTCUT = (
-    'Grad-CAM at the last layer, all test pictures, the true class. "lesions": the background tells nothing; "both": '
+    'Grad-CAM at the last layer, all test images, the true class. "lesions": the background tells nothing; "both": '
     'lesions and background tell the class; "background": nothing else does, all leaves are healthy.'
 )
 SANITY = (
     "Structural similarity (and rank correlation) of maps to those of the same network with its weights in random "
-    "order: first the last part alone, then one part more at each step, at last all. Means over pictures with 95 % "
+    "order: first the last part alone, then one part more at each step, at last all. Means over images with 95 % "
     "intervals over leaves. In bold: 0.5 or more at some step. Slow methods (many passes a map) took two steps, the "
-    "last part and all, and a quarter of the pictures. Guided backpropagation, Grad-CAM++ and LayerCAM let positive "
+    "last part and all, and a quarter of the images. Guided backpropagation, Grad-CAM++ and LayerCAM let positive "
     "gradients through only: what they draw depends little on the weights that tell one class from another."
 )
 FAITH = (
@@ -85,7 +85,7 @@ FAITH = (
 
 @dataclass(frozen=True)
 class Leaves:
-    """N rendered pictures."""
+    """N rendered images."""
 
     x: Any  # uint8 (N, S, S, 3)
     masks: Any  # uint8 (N, S, S): 0 background, 1 leaf, 2 lesion
@@ -108,20 +108,20 @@ class Leaves:
 
 def render(kind: str, leaves: int, seed: int) -> Leaves:
     """Two photographs of each of so many leaves a class."""
-    pictures, labels, numbers = [], [], []
+    images, labels, numbers = [], [], []
     for label, condition in enumerate(CLASSES):
         for number in range(leaves):
             one = Specimen("leaf", f"tomato_{condition}", number, seed, SIZE)
             taken = on_its_ground(one, label * leaves + number) if kind == "background" else with_masks(one, kind)
-            pictures += taken
+            images += taken
             labels += [label] * len(taken)
             numbers += [label * leaves + number] * len(taken)
-    x, masks = (np.stack(each) for each in zip(*pictures, strict=True))
+    x, masks = (np.stack(each) for each in zip(*images, strict=True))
     return Leaves(x, masks, np.array(labels), np.array(numbers))
 
 
 def with_masks(one: Specimen, kind: str) -> list[tuple[Any, Any]]:
-    return [(picture.image, picture.mask) for picture in shots(one, range(2), shortcut=kind == "both")]
+    return [(image.image, image.mask) for image in shots(one, range(2), shortcut=kind == "both")]
 
 
 def on_its_ground(one: Specimen, number: int) -> list[tuple[Any, Any]]:
@@ -232,12 +232,12 @@ def faith(network: torch.nn.Module, data: Leaves) -> dict[str, Any]:
 
 
 def asked(data: Leaves, rows: Any, most: int = ASKED) -> Leaves:
-    """At most so many of these pictures, spread over the classes."""
+    """At most so many of these images, spread over the classes."""
     return data.some(rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)])
 
 
 def pretrained(data: Leaves) -> tuple[torch.nn.Module, torch.Tensor, list[int]]:
-    """The default network with its ImageNet weights, these pictures prepared for it, and what it calls them."""
+    """The default network with its ImageNet weights, these images prepared for it, and what it calls them."""
     entry = network_entry(DEFAULT_NETWORK)
     assert entry.load is not None
     network = entry.load(Design()).eval()
@@ -251,7 +251,7 @@ def as_text(result: dict[str, Any]) -> str:
     """The tables in Markdown."""
     host, seeds = result["machine"], result["seeds"]
     lines = ["# Can the heat maps be trusted?", "", *result["goals"], ""]
-    lines += ["## Do they find the lesions?", "", POINTING.format(**result["pictures"], small=round(100 * SMALL)), ""]
+    lines += ["## Do they find the lesions?", "", POINTING.format(**result["images"], small=round(100 * SMALL)), ""]
     for name in NETWORKS:
         runs = [result["runs"][f"{name}, lesions, seed {seed}"] for seed in seeds]
         lines += [
@@ -362,7 +362,7 @@ def main() -> None:
         "date": date.today().isoformat(),
         "machine": machine(),
         "seeds": seeds,
-        "pictures": {
+        "images": {
             "learned": len(learned["lesions"].y),
             "tested": len(tested["lesions"].y),
             "asked": len(small.y),

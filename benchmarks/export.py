@@ -1,10 +1,10 @@
-"""Exported files beside the program: how far apart their answers are, and milliseconds a picture.
+"""Exported files beside the program: how far apart their answers are, and milliseconds an image.
 
-    python benchmarks/export.py RUN [RUN ...] [--pictures 200]
+    python benchmarks/export.py RUN [RUN ...] [--images 200]
 
-Each run is exported as ONNX, OpenVINO, TorchScript and int8, which checks it on its own pictures. Then test pictures
+Each run is exported as ONNX, OpenVINO, TorchScript and int8, which checks it on its own images. Then test images
 are named by each file, in one process that reads them with Pillow one after another, and by `coverslip predict`, a
-process with a cache of its own: what all pictures take longer than one, by picture. Writes `results/export.json` and
+process with a cache of its own: what all images take longer than one, by image. Writes `results/export.json` and
 `.md`; results of other runs in the file are kept.
 """
 
@@ -23,10 +23,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from coverslip.api.exporting import export
+from coverslip.core.runs import Run
 from coverslip.explaining.subjects import run_table
 from coverslip.exporting.formats import formats
-from coverslip.exporting.pictures import evenly, rows_there
-from coverslip.runs import Run
+from coverslip.exporting.images import evenly, rows_there
 from measuring import circumstances, heading, keep_results, measure, spread
 
 HERE = Path(__file__).parent
@@ -36,13 +36,13 @@ KINDS = (("onnx", ""), ("onnx", "int8"), ("openvino", ""), ("torch", ""))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "export.json")
     given = parser.parse_args()
     before = json.loads(given.out.read_text(encoding="utf-8"))["runs"] if given.out.is_file() else {}
     results = {
         **circumstances("coverslip", "onnxruntime", "openvino", "torch", "pillow"),
-        "runs": before | {run.name: of_run(run, given.pictures) for run in given.runs},
+        "runs": before | {run.name: of_run(run, given.images) for run in given.runs},
     }
     keep_results(given.out, results, page(results))
     print(given.out.with_suffix(".md").read_text(encoding="utf-8"))
@@ -65,11 +65,11 @@ def of_run(run: Path, most: int) -> dict[str, Any]:
                 times.append((time.perf_counter() - start) * 1000)
             files[f"{format_} {quantize}".strip()] = {"bytes": size, "ms": times[5:], "check": card["check"]}
         predict = [predicting(run, paths, Path(home) / f"cache{number}") for number in range(3)]
-    return {"pictures": len(paths), "files": files, "predict": predict}
+    return {"images": len(paths), "files": files, "predict": predict}
 
 
 def predicting(run: Path, paths: list[Path], cache: Path) -> float:
-    """Milliseconds a picture of the whole process, beyond what one picture takes."""
+    """Milliseconds an image of the whole process, beyond what one image takes."""
     seconds = []
     for number, some in enumerate((paths[:1], paths)):
         out = cache.with_name(f"{cache.name}-{number}.csv")
@@ -81,8 +81,8 @@ def predicting(run: Path, paths: list[Path], cache: Path) -> float:
 def page(results: dict[str, Any]) -> str:
     lines = ["# Exported files", "", heading(results), "", *(__doc__ or "").split("\n\n")[2].strip().splitlines()]
     for name, found in results["runs"].items():
-        lines += ["", f"## {name}, {found['pictures']} test pictures timed", ""]
-        lines += ["| | MB | ms a picture | resize, grey levels | network | end to end | same label |"]
+        lines += ["", f"## {name}, {found['images']} test images timed", ""]
+        lines += ["| | MB | ms an image | resize, grey levels | network | end to end | same label |"]
         lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
         for kind, each in found["files"].items():
             check = each["check"]

@@ -1,4 +1,4 @@
-"""A first model from a folder of pictures: seconds, memory and accuracy, beside fastai and beside the bare engines.
+"""A first model from a folder of images: seconds, memory and accuracy, beside fastai and beside the bare engines.
 
     python benchmarks/first_model.py ../shared/data/plantvillage
 
@@ -25,16 +25,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from coverslip.core.devices import cores
+from coverslip.core.runs import Run
 from coverslip.data.cache import read_pixels
 from coverslip.data.scan import scan
-from coverslip.devices import cores
 from coverslip.evidence import classification_evidence, format_interval
-from coverslip.runs import Run
 from measuring import Measured, circumstances, environment, keep_results, measure, peer_python, spread
 
 HERE = Path(__file__).parent
 PACKAGES = ("coverslip", "torch", "timm", "openvino", "numpy", "pillow", "scikit-learn")
-BOUNDS = {"first run": 60.0, "second run": 15.0}  # seconds on 3,000 pictures and two cores, from the design
+BOUNDS = {"first run": 60.0, "second run": 15.0}  # seconds on 3,000 images and two cores, from the design
 SIZE = (224, 224)
 
 
@@ -91,7 +91,7 @@ def accuracy_of(rows: pl.DataFrame, labels: np.ndarray, probabilities: np.ndarra
 def features_of_run(folder: Path, cache: Path) -> tuple[np.ndarray, pl.DataFrame]:
     """What the run's head was given and tested on: float32 (N, D), and the rows they belong to.
 
-    Every training picture comes once for each view, every test picture once; columns path, label, group, split.
+    Every training image comes once for each view, every test image once; columns path, label, group, split.
     """
     from coverslip.api import load, plan
 
@@ -165,20 +165,22 @@ def decode_ratio(data: Path, work: Path, repeats: int) -> dict[str, Any]:
     return compared(len(table), ours, theirs, repeats)
 
 
-def engine_ratio(data: Path, work: Path, repeats: int, pictures: int = 1024) -> dict[str, Any]:
+def engine_ratio(data: Path, work: Path, repeats: int, images: int = 1024) -> dict[str, Any]:
     """Our frozen pass (prepare, run, keep) against OpenVINO's own throughput on one prepared batch over and over."""
     import torch
 
     from coverslip.data.inputs import InputSpec
     from coverslip.inference.engine import CPU_BATCH
     from coverslip.inference.features import FeatureExtractor
-    from coverslip.models.catalog import DEFAULT_NETWORK, network_entry, pretrained
+    from coverslip.models.catalog import network_entry
+    from coverslip.models.design import DEFAULT_NETWORK
+    from coverslip.models.weights import pretrained
 
     entry = network_entry(DEFAULT_NETWORK)
     spec = InputSpec(size=entry.size, mean=(entry.mean,) * 3, std=(entry.std,) * 3)
     with fresh_cache(work):
         cached = read_pixels(scan(data), entry.size)
-        rows, keys = range(min(pictures, len(cached.pixels))), cached.facts["row_hash"].to_list()
+        rows, keys = range(min(images, len(cached.pixels))), cached.facts["row_hash"].to_list()
         network = pretrained(DEFAULT_NETWORK, 3)
         opened = FeatureExtractor(network, spec, "openvino")
         opened.extract(cached.pixels, rows[:CPU_BATCH], keys)  # the engine is opened before the clock starts
@@ -207,7 +209,7 @@ def engine_ratio(data: Path, work: Path, repeats: int, pictures: int = 1024) -> 
 
 
 def compared(number: int, ours: Callable[[], None], theirs: Callable[[], None], repeats: int) -> dict[str, Any]:
-    """Pictures a second of both, in turn, after one round that is not counted; ratios are of neighbors in time."""
+    """Images a second of both, in turn, after one round that is not counted; ratios are of neighbors in time."""
     rates: dict[str, list[float]] = {"ours": [], "theirs": []}
     for repeat in range(repeats + 1):
         for name, call in (("ours", ours), ("theirs", theirs)):
@@ -227,7 +229,7 @@ def fresh_cache(work: Path) -> Iterator[None]:
 
 
 def subset(data: Path, number: int, folder: Path) -> Path:
-    """A copy of about ``number`` pictures, as many of each class; for trying this script out."""
+    """A copy of about ``number`` images, as many of each class; for trying this script out."""
     table = scan(data)
     for name in table.classes:
         for path in table.frame.filter(pl.col("label") == name)["path"][: -(-number // len(table.classes))]:
@@ -242,7 +244,7 @@ def page(results: dict[str, Any]) -> str:
     lines = [
         "# A first model",
         "",
-        f"Measured on {results['date']}: {about['name']}, {about['pictures']:,} pictures, {about['classes']} classes.",
+        f"Measured on {results['date']}: {about['name']}, {about['images']:,} images, {about['classes']} classes.",
         f"Machine: {host['processor']}, {host['cores']} cores, {host['memory_gib']} GiB, {host['system']}, "
         f"Python {host['python']}.",
         "Versions: " + ", ".join(f"{name} {number}" for name, number in results["versions"].items()) + ".",
@@ -269,7 +271,7 @@ def page(results: dict[str, Any]) -> str:
     if base := results.get("baseline"):
         accuracy = format_interval(base["accuracy"], counts=True)
         lines.append(f"| logistic regression on our features (fit only) | {base['seconds']:.1f} | | {accuracy} |")
-        lines += ["", f"Of the test pictures {base['only_ours_right']} are right only with our head, "]
+        lines += ["", f"Of the test images {base['only_ours_right']} are right only with our head, "]
         lines[-1] += f"{base['only_theirs_right']} only with the logistic regression."
     if {"ours", "peer"} <= results.keys():
         peer_time = statistics.median(results["peer"]["seconds"])
@@ -281,7 +283,7 @@ def page(results: dict[str, Any]) -> str:
     for key, name in (("decode", "decoding, against Pillow alone"), ("engine", "frozen pass, against OpenVINO alone")):
         if each := results.get(key):
             parts = (spread(each["ours"], 0), spread(each["theirs"], 0), spread(each["ratio"], 2))
-            lines.append(f"| {name} ({each['number']:,} pictures) | {' | '.join(parts)} |")
+            lines.append(f"| {name} ({each['number']:,} images) | {' | '.join(parts)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -291,7 +293,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer-epochs", type=int, default=2)
     parser.add_argument("--peer-repeats", type=int, default=1, help="each takes a quarter of an hour on two cores")
-    parser.add_argument("--pictures", type=int, default=0, help="only about so many, to try the script")
+    parser.add_argument("--images", type=int, default=0, help="only about so many, to try the script")
     parser.add_argument("--skip-peer", action="store_true")
     parser.add_argument("--peer-only", action="store_true", help="keep the other results that are there")
     parser.add_argument("--ratios-only", action="store_true", help="only decoding and engine; likewise")
@@ -301,12 +303,12 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="first-model-") as folder:
         work = Path(folder)
-        data = subset(options.data, options.pictures, work / options.data.name) if options.pictures else options.data
+        data = subset(options.data, options.images, work / options.data.name) if options.images else options.data
         data = data.absolute()
         table = scan(data)
         results: dict[str, Any] = {
             **circumstances(*PACKAGES),
-            "data": {"name": data.name, "pictures": len(table), "classes": len(table.classes)},
+            "data": {"name": data.name, "images": len(table), "classes": len(table.classes)},
         }
         file = options.out / "first_model.json"
         if file.exists() and (options.peer_only or options.ratios_only):

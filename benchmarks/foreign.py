@@ -1,10 +1,10 @@
-"""Models that other programs exported: does Coverslip say of each picture what the program itself says?
+"""Models that other programs exported: does Coverslip say of each image what the program itself says?
 
     python benchmarks/foreign.py ../shared/data/plantvillage
 
-Keras, TensorFlow, PyTorch (both exporters) and scikit-learn each learn four classes of pictures of 64 px and write
+Keras, TensorFlow, PyTorch (both exporters) and scikit-learn each learn four classes of images of 64 px and write
 an ONNX file by their own means. Each file is evaluated by Coverslip, which knows only what a person fills into its
-``model.json``; the probabilities are compared with the program's own, and one picture is explained by occlusion.
+``model.json``; the probabilities are compared with the program's own, and one image is explained by occlusion.
 Writes `results/foreign.json` and `.md`.
 """
 
@@ -24,7 +24,7 @@ from PIL import Image
 from torch import nn
 
 from coverslip import api
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.reporting.methods import score_text
 from measuring import circumstances, heading, keep_results, peer_python
 from peer_foreign import read
@@ -37,8 +37,8 @@ SIZE = 64
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def write_pictures(source: Path, links: Path, out: Path) -> None:
-    """Pictures of the very size that the models take, so that nothing is resized later; leaves whole."""
+def write_images(source: Path, links: Path, out: Path) -> None:
+    """Images of the very size that the models take, so that nothing is resized later; leaves whole."""
     divide(source, links, CLASSES)
     for path in sorted(links.glob("*/*/*")):
         there = (out / path.relative_to(links)).with_suffix(".png")
@@ -88,20 +88,20 @@ def fill_in(folder: Path, told: dict[str, Any]) -> None:
 
 
 def compared(folder: Path, test: Path, work: Path) -> dict[str, Any]:
-    """Coverslip's answers beside the program's own, and its accuracy; occlusion is drawn of one picture."""
+    """Coverslip's answers beside the program's own, and its accuracy; occlusion is drawn of one image."""
     classes = json.loads((folder / "model.json").read_text(encoding="utf-8"))["classes"]
     paths = [path for name in classes for path in sorted((test / name).iterdir())]
     said = api.predict(folder, paths).select([f"p:{name}" for name in classes]).to_numpy()
     own = np.load(folder / "own.npy")
-    pictures = work / f"{folder.name} pictures"
+    images = work / f"{folder.name} images"
     for path in paths:
-        (pictures / path.parent.name).mkdir(parents=True, exist_ok=True)
-        (pictures / path.parent.name / path.name).symlink_to(path)
-    run = api.evaluate(folder, pictures, work / f"{folder.name} scored", group="shots:3")
+        (images / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (images / path.parent.name / path.name).symlink_to(path)
+    run = api.evaluate(folder, images, work / f"{folder.name} scored", group="shots:3")
     accuracy = json.loads(run.test_file.read_text(encoding="utf-8"))["scores"]["accuracy"]
     api.explain(folder, [paths[0]], work / f"{folder.name} explained")
     return {
-        "pictures": len(paths),
+        "images": len(paths),
         "difference": float(np.abs(said - own).max()),
         "same": float((said.argmax(1) == own.argmax(1)).mean()),
         "accuracy": accuracy,
@@ -111,12 +111,12 @@ def compared(folder: Path, test: Path, work: Path) -> dict[str, Any]:
 def page(results: dict[str, Any]) -> str:
     lines = ["# Models that other programs exported", "", heading(results), ""]
     lines += [f"Four classes of {results['data']}, {SIZE} px (`shots:3`), two for the sigmoid. Largest difference of a"]
-    lines += ["probability, and the share of pictures with the same label, beside what the program itself says of the"]
+    lines += ["probability, and the share of images with the same label, beside what the program itself says of the"]
     lines += ["same pixels. Accuracy as `coverslip evaluate` gives it. Occlusion was drawn of each.", ""]
-    lines += ["| from | pictures | largest difference | same label | accuracy |", "| --- | --- | --- | --- | --- |"]
+    lines += ["| from | images | largest difference | same label | accuracy |", "| --- | --- | --- | --- | --- |"]
     for name, found in results["models"].items():
         accuracy = score_text(found["accuracy"])
-        lines.append(f"| {name} | {found['pictures']} | {found['difference']:.1e} | {found['same']:.1%} | {accuracy} |")
+        lines.append(f"| {name} | {found['images']} | {found['difference']:.1e} | {found['same']:.1%} | {accuracy} |")
     return "\n".join(lines) + "\n"
 
 
@@ -129,11 +129,11 @@ def main() -> None:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="foreign-") as home:
         work = Path(home)
-        pictures, models = work / "data", work / "models"
-        write_pictures(options.data, work / "links", pictures)
-        answer = run_alone("peers", script(python, "peer_foreign.py", pictures, models), again=False)
+        images, models = work / "data", work / "models"
+        write_images(options.data, work / "links", images)
+        answer = run_alone("peers", script(python, "peer_foreign.py", images, models), again=False)
         told: dict[str, dict[str, Any]] = answer["told"]
-        (x, y), (test, _) = read(pictures / "train"), read(pictures / "test")
+        (x, y), (test, _) = read(images / "train"), read(images / "test")
         makers: dict[str, Callable[[Path], dict[str, Any]]] = {
             "PyTorch, torch.onnx.export": lambda out: from_torch(x, y, test, out, True),
             "PyTorch, the exporter before": lambda out: from_torch(x, y, test, out, False),
@@ -143,7 +143,7 @@ def main() -> None:
             told[name] = make(models / name)
         for name, each in told.items():
             fill_in(models / name, each)
-            found[name] = compared(models / name, pictures / "test", work)
+            found[name] = compared(models / name, images / "test", work)
             print(f"{name}: {found[name]['difference']:.1e}", flush=True)
     results = circumstances("coverslip", "torch", "onnxruntime") | {"data": options.data.name, "models": found}
     results["versions"] |= answer["versions"]

@@ -44,7 +44,7 @@ RENAMED: dict[str, str] = {}
 EXPECTED: dict[str, str] = {}
 
 LEAVES = ["leaves", "leaves", "--classes", "3", "--leaves", "14", "--shots", "2", "--size", "64", "--duplicates", "2"]
-IMAGES = "leaves/pictures"  # where the command above, of the old checkout, writes class folders
+IMAGES = "leaves/images"  # where the command above, of the old checkout, writes class folders
 TWO_CLASSES = ("tomato_early_blight", "tomato_healthy")
 GROUP = ["--group", r"[a-z_]+_leaf\d+"]
 

@@ -1,4 +1,4 @@
-"""Does the cost grow as the pictures do? Depth tail on 1, 2, 4, 8 and 16 thousand pictures: seconds, and peak memory.
+"""Does the cost grow as the images do? Depth tail on 1, 2, 4, 8 and 16 thousand images: seconds, and peak memory.
 
 python benchmarks/growth.py ../shared/data/cifar10/cifar10.npz
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from coverslip.devices import machine
+from coverslip.core.devices import machine
 from measuring import keep_results, measure
 
 HERE = Path(__file__).parent
@@ -22,22 +22,22 @@ COUNTS = (1000, 2000, 4000, 8000, 16_000)
 
 
 def page(result: dict[str, Any]) -> str:
-    """The results for people, and by how much memory grew with each picture."""
+    """The results for people, and by how much memory grew with each image."""
     rows = result["rows"]
     lines = [
-        "# Cost and pictures",
+        "# Cost and images",
         "",
-        "| pictures | seconds, all in all | of which training | peak memory of its own |",
+        "| images | seconds, all in all | of which training | peak memory of its own |",
     ]
     lines += ["| --- | --- | --- | --- |"]
     for row in rows:
         training = row["stages"]["training"]
-        each = f"{training:.1f} ({1000 * training / row['pictures']:.1f} ms a picture)"
-        lines.append(f"| {row['pictures']:,} | {row['seconds']:.0f} | {each} | {row['peak_mib']:.0f} MiB |")
+        each = f"{training:.1f} ({1000 * training / row['images']:.1f} ms an image)"
+        lines.append(f"| {row['images']:,} | {row['seconds']:.0f} | {each} | {row['peak_mib']:.0f} MiB |")
     first, last = rows[0], rows[-1]
-    grew = (last["peak_mib"] - first["peak_mib"]) * 1024 / (last["pictures"] - first["pictures"])
+    grew = (last["peak_mib"] - first["peak_mib"]) * 1024 / (last["images"] - first["images"])
     lines += ["", result["about"], ""]
-    lines.append(f"Memory grew by {grew:.0f} KiB a picture from the first row to the last.")
+    lines.append(f"Memory grew by {grew:.0f} KiB an image from the first row to the last.")
     return "\n".join(lines) + "\n"
 
 
@@ -48,22 +48,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
     with np.load(options.source) as arrays:
-        pictures, labels = arrays["x_train"], arrays["y_train"]
+        images, labels = arrays["x_train"], arrays["y_train"]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for count in COUNTS:
-            np.savez(work / f"{count}.npz", x=pictures[:count], y=labels[:count])
+            np.savez(work / f"{count}.npz", x=images[:count], y=labels[:count])
             command = [sys.executable, "-m", "coverslip", "train", str(work / f"{count}.npz"), "--depth", "tail"]
             command += ["--epochs", str(options.epochs), "--set", f"input.size={options.size}"]
-            command += ["--out", str(work / str(count)), "--set", "recipe.precision=float32"]
+            command += ["--out", str(work / str(count)), "--set", "training.precision=float32"]
             for finding in ("copy-leak", "label-conflict"):
                 command += ["--accept", finding]
             measured = measure(command, work / "log", work / f"cache-{count}")
             stages = json.loads((work / str(count) / "environment.json").read_text(encoding="utf-8"))["seconds"]
-            rows.append(
-                {"pictures": count, "seconds": measured.seconds, "peak_mib": measured.peak_mib, "stages": stages}
-            )
+            rows.append({"images": count, "seconds": measured.seconds, "peak_mib": measured.peak_mib, "stages": stages})
     about = (
         f"Depth tail, {options.epochs} epochs, {options.size} px, {options.source.name}, "
         f"a cache of its own each, one run each; "

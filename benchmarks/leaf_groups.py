@@ -1,10 +1,10 @@
-"""Which photographs show one leaf? Shot numbers alone, and cut by what the pictures look like, beside the known leaves.
+"""Which photographs show one leaf? Shot numbers alone, and cut by what the images look like, beside the known leaves.
 
     python benchmarks/leaf_groups.py ../shared/data
 
 writes `results/leaf_groups.json`, `.md` and `.svg`. The leaf of 240 pepper photographs of PlantVillage is published.
 The choices behind the refined groups were made on these photographs; the built-in leaves, numbered without any hole,
-were only looked at afterwards. Scores are over pairs of pictures: precision is the share of joined pairs that show one
+were only looked at afterwards. Scores are over pairs of images: precision is the share of joined pairs that show one
 leaf, recall the share of pairs of one leaf that are joined.
 """
 
@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from coverslip.core.devices import machine
 from coverslip.data.cache import read_pixels
 from coverslip.data.proposals import GAPS, WIDE_GAP
 from coverslip.data.scan import scan
 from coverslip.data.shots import refine_groups, shot_runs
 from coverslip.data.synthetic import write_leaves
 from coverslip.data.table import ImageTable
-from coverslip.devices import machine
 from measuring import keep_results
 
 HERE = Path(__file__).parent
@@ -46,7 +46,7 @@ far fewer than 0.9 of the pairs: it does not replace a known leaf, and what is p
 
 
 def scores(found: Sequence[str | None], true: Sequence[str]) -> dict[str, Any]:
-    """Pairwise precision and recall; a picture without a group is alone.
+    """Pairwise precision and recall; an image without a group is alone.
 
     >>> scores(["a", "a", "a", None], ["x", "x", "y", "y"])["precision"]
     0.3333333333333333
@@ -69,7 +69,7 @@ def scores(found: Sequence[str | None], true: Sequence[str]) -> dict[str, Any]:
 
 
 def by_class(table: ImageTable, found: Sequence[str | None], leaves: Sequence[str | None]) -> dict[str, Any]:
-    """Scores of all pictures whose leaf is known, and of those of each class."""
+    """Scores of all images whose leaf is known, and of those of each class."""
     known = [row for row, leaf in enumerate(leaves) if leaf is not None]
     labels = table.frame["label"].to_list()
     parts = {"all": known} | {name: [row for row in known if labels[row] == name] for name in table.classes}
@@ -79,10 +79,12 @@ def by_class(table: ImageTable, found: Sequence[str | None], leaves: Sequence[st
 
 
 def witnesses(table: ImageTable) -> dict[str, np.ndarray]:
-    """What pictures look like: (N, D) color histograms, and the frozen network's features, mean over some views."""
+    """What images look like: (N, D) color histograms, and the frozen network's features, mean over some views."""
     from coverslip.data.inputs import InputSpec
     from coverslip.inference.features import FeatureExtractor
-    from coverslip.models.catalog import DEFAULT_NETWORK, network_entry, pretrained
+    from coverslip.models.catalog import network_entry
+    from coverslip.models.design import DEFAULT_NETWORK
+    from coverslip.models.weights import pretrained
 
     entry = network_entry(DEFAULT_NETWORK)
     cached = read_pixels(table, entry.size)
@@ -92,7 +94,7 @@ def witnesses(table: ImageTable) -> dict[str, np.ndarray]:
     keys = cached.facts["row_hash"].to_list()
     features = extractor.extract(cached.pixels, range(len(table)), keys, max(VIEWS)).astype(np.float32)
     views = features.reshape(max(VIEWS), len(table), -1)
-    eighths = [(picture // 32).reshape(-1, channels) @ (64, 8, 1) for picture in np.asarray(cached.pixels)[..., :3]]
+    eighths = [(image // 32).reshape(-1, channels) @ (64, 8, 1) for image in np.asarray(cached.pixels)[..., :3]]
     colors = np.sqrt([np.bincount(each, minlength=512) / len(each) for each in eighths])
     return {"color histogram": colors} | {f"network, {n} view{'s' * (n > 1)}": views[:n].mean(0) for n in VIEWS}
 
@@ -101,7 +103,7 @@ def measure(table: ImageTable, leaves: Sequence[str | None]) -> dict[str, Any]:
     """Scores of numbers alone at each gap, and of the widest runs cut by each witness."""
     rows = range(len(table))
     return {
-        "pictures": sum(leaf is not None for leaf in leaves),
+        "images": sum(leaf is not None for leaf in leaves),
         "leaves": len({leaf for leaf in leaves if leaf is not None}),
         "numbers": {gap: by_class(table, shot_runs(table, gap), leaves) for gap in GAPS_SHOWN},
         "refined": {
@@ -112,7 +114,7 @@ def measure(table: ImageTable, leaves: Sequence[str | None]) -> dict[str, Any]:
 
 
 def peppers(data: Path) -> tuple[ImageTable, list[str | None]]:
-    """The pepper classes of PlantVillage, and the leaf of each picture where it is known."""
+    """The pepper classes of PlantVillage, and the leaf of each image where it is known."""
     rows = pl.read_csv(data / "plantvillage_pepper_leaf_groups.csv")
     table = scan(data / "plantvillage")
     frame = table.frame.filter(pl.col("label").is_in(rows["file"].str.split("/").list.first().unique().to_list()))
@@ -165,7 +167,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
         axes.set(
             xlim=(0.25, 1.03), ylim=(0, 1), xlabel="recall of pairs of one leaf", ylabel="precision of joined pairs"
         )
-        axes.set_title(f"{found['pictures']} pepper photographs of {found['leaves']} leaves", fontsize=9)
+        axes.set_title(f"{found['images']} pepper photographs of {found['leaves']} leaves", fontsize=9)
         axes.legend(loc="lower left", frameon=False, fontsize=8)
         figure.savefig(path, metadata={"Date": None})
 
@@ -182,9 +184,7 @@ def as_text(result: dict[str, Any]) -> str:
         found = result[key]
         same = next(iter(found["numbers"].values()))["all"]["same"]
         classes = [name for name in next(iter(found["numbers"].values())) if name != "all"]
-        lines.append(
-            f"## {title}\n\n{found['pictures']} pictures of {found['leaves']} leaves; {same} pairs of one leaf.\n"
-        )
+        lines.append(f"## {title}\n\n{found['images']} images of {found['leaves']} leaves; {same} pairs of one leaf.\n")
         lines.append("| groups by | precision | recall | joined pairs | groups | largest | each class |")
         lines.append("| --- | --- | --- | --- | --- | --- | --- |")
         named = [(f"numbers at most {gap} apart", each) for gap, each in found["numbers"].items()]

@@ -1,4 +1,4 @@
-"""How long `coverslip leaves` takes: 600 pictures of 256 px, rendered and written.
+"""How long `coverslip leaves` takes: 600 images of 256 px, rendered and written.
 
 python benchmarks/leaves_speed.py [runs]
 """
@@ -19,7 +19,7 @@ import scipy
 
 from coverslip.data.synthetic import write_leaves
 
-PICTURES = 600
+IMAGES = 600
 
 
 def processor() -> str:
@@ -41,7 +41,7 @@ def main() -> None:
         times = [seconds(Path(folder) / str(run)) for run in range(runs)]
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     spread = f"{min(times):.1f} to {max(times):.1f}, n={runs}"
-    print(f"{PICTURES} pictures of 256 px: {statistics.median(times):.1f} s ({spread})")
+    print(f"{IMAGES} images of 256 px: {statistics.median(times):.1f} s ({spread})")
     print(f"{os.cpu_count()} x {processor()}, load {load:.1f}")
     libraries = f"numpy {numpy.__version__}, scipy {scipy.__version__}, Pillow {PIL.__version__}"
     print(f"Python {platform.python_version()}, {libraries}")

@@ -22,18 +22,18 @@ class Tally:
     Attributes:
         seconds: of every request that was answered, by its status.
         lost: requests without an answer: the connection ended, or nothing came in time.
-        pictures: in requests that were answered with 200.
+        images: in requests that were answered with 200.
     """
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     lost: int = 0
-    pictures: int = 0
+    images: int = 0
     first_words: dict[int, str] = field(default_factory=dict)
 
-    def note(self, status: int, seconds: float, pictures: int, body: bytes) -> None:
+    def note(self, status: int, seconds: float, images: int, body: bytes) -> None:
         self.seconds.setdefault(status, []).append(seconds)
         self.first_words.setdefault(status, body[:200].decode("utf-8", "replace"))
-        self.pictures += pictures if status == 200 else 0
+        self.images += images if status == 200 else 0
 
     @property
     def counts(self) -> dict[int, int]:
@@ -149,14 +149,14 @@ async def many_clients(port: int, clients: int, seconds: float, choose: Callable
         port: of the server.
         clients: how many.
         seconds: for how long; what is under way then is waited for.
-        choose: the next request, and the number of pictures in it.
+        choose: the next request, and the number of images in it.
     """
     tally, end = Tally(), time.perf_counter() + seconds
 
     async def client() -> None:
         connection = Connection(port)
         while time.perf_counter() < end:
-            sent, pictures = choose()
+            sent, images = choose()
             start = time.perf_counter()
             try:
                 async with asyncio.timeout(PATIENCE):
@@ -166,7 +166,7 @@ async def many_clients(port: int, clients: int, seconds: float, choose: Callable
                 connection.close()
                 await asyncio.sleep(0.05)
                 continue
-            tally.note(status, time.perf_counter() - start, pictures, body)
+            tally.note(status, time.perf_counter() - start, images, body)
             if status in (429, 503):
                 await asyncio.sleep(0.05)
         connection.close()

@@ -22,7 +22,7 @@ from typing import Any
 import platformdirs
 import psutil
 
-from coverslip.devices import machine
+from coverslip.core.devices import machine
 
 
 @dataclass(frozen=True)

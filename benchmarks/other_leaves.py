@@ -45,7 +45,7 @@ def page(results: dict[str, Any]) -> str:
     for division in results["divisions"]:
         for name, found in division["runs"].items():
             wanted, score = WANTED[name] or "", found["accuracy"]
-            aside = f"{score['images']:,} pictures of {score['groups']:,} leaves"
+            aside = f"{score['images']:,} images of {score['groups']:,} leaves"
             lines.append(f"| {name} | {aside} | {score_text(score)} | {wanted} | {found['seconds']:.0f} |")
     return "\n".join(lines) + "\n"
 
@@ -65,7 +65,7 @@ def main() -> None:
                 work.mkdir()
                 runs[name] = one(more, Path(home) / "data", work)
                 print(f"{name}: {score_text(runs[name]['accuracy'])}, {runs[name]['seconds']:.0f} s", flush=True)
-            divisions.append({"pictures": counts, "runs": runs})
+            divisions.append({"images": counts, "runs": runs})
     results = circumstances("coverslip", "torch") | {"data": options.data.name, "divisions": divisions}
     keep_results(options.out / "other_leaves.json", results, page(results))
     print(page(results))

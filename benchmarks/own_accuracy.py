@@ -18,19 +18,19 @@ from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.training.batches import ArrayInputs, IntArray
 from coverslip.training.callbacks import Callback
+from coverslip.training.config import TrainingConfig
 from coverslip.training.loop import train_network
-from coverslip.training.recipe import Recipe
 from coverslip.training.state import TrainState
 from peer_loops import Clock
 
-RECIPE = Recipe(epochs=3, batch_size=128, rate=4e-3, precision="auto")
+RECIPE = TrainingConfig(epochs=3, batch_size=128, lr=4e-3, precision="auto")
 
 
 class Centered:
-    """Pictures on the scale -1 to 1, as the peers have them."""
+    """Images on the scale -1 to 1, as the peers have them."""
 
-    def __init__(self, pictures: np.ndarray) -> None:
-        self.inputs = ArrayInputs(pictures.transpose(0, 3, 1, 2))
+    def __init__(self, images: np.ndarray) -> None:
+        self.inputs = ArrayInputs(images.transpose(0, 3, 1, 2))
 
     def __len__(self) -> int:
         return len(self.inputs)

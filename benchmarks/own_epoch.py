@@ -15,9 +15,9 @@ from coverslip.data.scan import scan
 from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.training.callbacks import Callback
+from coverslip.training.config import TrainingConfig
+from coverslip.training.images import ImageInputs
 from coverslip.training.loop import train_network
-from coverslip.training.pictures import PictureInputs
-from coverslip.training.recipe import Recipe
 from coverslip.training.state import TrainState
 
 
@@ -42,10 +42,10 @@ def main() -> None:
     ready = time.perf_counter() - start
     rows, gray = list(range(len(table))), (0.5, 0.5, 0.5)
     spec = InputSpec(size=(size, size), mean=gray, std=gray)
-    inputs = PictureInputs(pixels.pixels, rows, spec, PRESETS["light"])
+    inputs = ImageInputs(pixels.pixels, rows, spec, PRESETS["light"])
     torch.manual_seed(0)
     network = build_network(Design(network="cnn", size=(size, size)), len(table.classes))
-    recipe = Recipe(epochs=epochs, batch_size=32, precision=precision)
+    recipe = TrainingConfig(epochs=epochs, batch_size=32, precision=precision)
     train_network(network, inputs, table.labels(rows), len(table.classes), recipe, callbacks=[clock])
     clock.seconds[0] += ready  # scanning and decoding belong to the first epoch
     print("answer " + json.dumps({"seconds": clock.seconds, "versions": {}}))

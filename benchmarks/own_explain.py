@@ -1,6 +1,6 @@
 """Our maps of 15 classes at 4 layers; `explain.py` starts this and asks.
 
-The answer is the seconds for maps at the picture's size; with ``file``, the maps on the layers' own grids go there.
+The answer is the seconds for maps at the image's size; with ``file``, the maps on the layers' own grids go there.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coverslip.heatmaps.cam import CAMS, cam_grid
-from coverslip.heatmaps.heatmap import resize_maps
-from explain_networks import CLASSES, SIZE, network_of, picture
+from coverslip.explaining.maps.cam import CAMS, cam_grid
+from coverslip.explaining.maps.heatmap import resize_maps
+from explain_networks import CLASSES, SIZE, network_of, sample_image
 from workers import serve
 
 THEIRS = 1e-6  # what pytorch-grad-cam adds to the denominator
@@ -37,7 +37,7 @@ def answer(network: str = "", method: str = "grad-cam", file: str = "", way: str
     if not network:
         return {"versions": {"torch": torch.__version__}, "threads": torch.get_num_threads()}
     module, taps = build(network)
-    image = picture()
+    image = sample_image()
     start, busy = time.perf_counter(), time.process_time()
     maps = cam_grid(module, image, range(CLASSES), method=method, taps=taps)
     drawn = [resize_maps(each, (SIZE, SIZE)) for each in maps]

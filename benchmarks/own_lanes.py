@@ -13,13 +13,13 @@ from torch import nn
 from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.training.batches import ArrayInputs
+from coverslip.training.config import TrainingConfig
 from coverslip.training.lanes import Stack
 from coverslip.training.loop import train_network
-from coverslip.training.recipe import Recipe
 from workers import serve
 
 EPOCHS, FEATURES = 3, 1280
-# kind: classes, training pictures, side in pixels (0: features of a frozen network), the network's settings
+# kind: classes, training images, side in pixels (0: features of a frozen network), the network's settings
 KINDS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
     "head": (15, 2000, 0, {}),
     "mlp-16": (10, 640, 64, {"network": "mlp", "hidden": (16,)}),
@@ -30,7 +30,7 @@ KINDS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
 
 
 @cache
-def pictures(kind: str) -> tuple[np.ndarray, np.ndarray]:
+def images(kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Noise, the lightest of which tells the class a little; a fifth more than is trained on, for validation."""
     classes, count, side, _ = KINDS[kind]
     rng = np.random.default_rng(0)
@@ -60,11 +60,11 @@ def answer(kind: str, lanes: int, how: str, seeds: str) -> dict[str, Any]:
         seeds: ``same`` or ``own``: whether lanes see the same batches.
     """
     classes, count, _, _ = KINDS[kind]
-    x, y = pictures(kind)
+    x, y = images(kind)
     validation = ArrayInputs(x[count:]), y[count:]
     inputs = ArrayInputs(x[:count])
     plans = [
-        Recipe(epochs=EPOCHS, batch_size=32, rate=1e-3 * 1.05**lane, seed=0 if seeds == "same" else lane)
+        TrainingConfig(epochs=EPOCHS, batch_size=32, lr=1e-3 * 1.05**lane, seed=0 if seeds == "same" else lane)
         for lane in range(lanes)
     ]
     networks = [network(kind, lane) for lane in range(lanes)]

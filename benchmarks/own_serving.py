@@ -1,6 +1,6 @@
-"""What the engine can do without a server: pictures a second, decoded from memory and inferred, on all cores.
+"""What the engine can do without a server: images a second, decoded from memory and inferred, on all cores.
 
-own_serving.py RUN FOLDER PICTURES SECONDS
+own_serving.py RUN FOLDER IMAGES SECONDS
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from coverslip import api
+from coverslip.core.devices import cores
 from coverslip.data.decoding import PixelFormat, decode_one
-from coverslip.devices import cores
-from serving_pictures import read_pictures
+from serving_images import read_images
 
-TOGETHER = 16  # pictures of one task of the decoder
+TOGETHER = 16  # images of one task of the decoder
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     predictor = api.load(run)
     spec, engine = predictor.spec, predictor.extractor.engine
     form = PixelFormat(spec.channels, spec.depth)
-    files = [data for _, data in read_pictures(folder, count)]
+    files = [data for _, data in read_images(folder, count)]
 
     def decoded(some: list[bytes]) -> np.ndarray:
         return spec.prepare(np.stack([decode_one(data, form, spec.size, spec.fit)[1] for data in some]))

@@ -21,12 +21,12 @@ from coverslip.models.stages import Staged
 from coverslip.models.summary import summary
 from coverslip.training.batches import ArrayInputs
 from coverslip.training.callbacks import Callback
+from coverslip.training.config import TrainingConfig
 from coverslip.training.job import Job, prepare_job
 from coverslip.training.loop import train_network
 from coverslip.training.precision import choose_precision
-from coverslip.training.recipe import Recipe
 from coverslip.training.state import TrainState
-from peer_steps import BATCH, CLASSES, pictures
+from peer_steps import BATCH, CLASSES, images
 from workers import serve
 
 MATRIX, TIMES = 2048, 7
@@ -52,16 +52,16 @@ def network(name: str, size: int) -> Staged:
 
 def job_of(name: str, count: int, size: int) -> Job:
     """A training made ready, for whoever does without the loop."""
-    x, y = pictures(count, size)
-    inputs, recipe = ArrayInputs(x.transpose(0, 3, 1, 2)), Recipe(epochs=1, batch_size=BATCH, rate=1e-3)
+    x, y = images(count, size)
+    inputs, recipe = ArrayInputs(x.transpose(0, 3, 1, 2)), TrainingConfig(epochs=1, batch_size=BATCH, lr=1e-3)
     return prepare_job(network(name, size), inputs, y, CLASSES, recipe, None, torch.device("cpu"))
 
 
 def epoch(how: str, name: str, count: int, size: int) -> float:
     """Seconds of one epoch, in float32, in bfloat16, or (``bare``) of a loop with nothing beside it."""
     if how != "bare":
-        x, y = pictures(count, size)
-        recipe, clock = Recipe(epochs=1, batch_size=BATCH, rate=1e-3, precision=how), Clock()
+        x, y = images(count, size)
+        recipe, clock = TrainingConfig(epochs=1, batch_size=BATCH, lr=1e-3, precision=how), Clock()
         train_network(network(name, size), ArrayInputs(x.transpose(0, 3, 1, 2)), y, CLASSES, recipe, callbacks=[clock])
         return clock.seconds
     job = job_of(name, count, size)
@@ -75,9 +75,9 @@ def epoch(how: str, name: str, count: int, size: int) -> float:
 
 
 def work_of(name: str, size: int) -> float:
-    """Floating point operations that a picture takes in a step: forward, and twice as many for the gradients.
+    """Floating point operations that an image takes in a step: forward, and twice as many for the gradients.
 
-    What stands in the first layer counts once less, since nobody asks for a gradient of the pictures.
+    What stands in the first layer counts once less, since nobody asks for a gradient of the images.
     """
     made = summary(network(name, size), (3, size, size))
     first = next(layer.multiply_adds for layer in made.layers if layer.multiply_adds)
@@ -105,7 +105,7 @@ def overhead() -> list[float]:
 
 
 def answer(how: str, **asked: Any) -> dict[str, Any]:
-    """See `peer_steps`; a question without a number of pictures is for the operations, an empty one for the peak.
+    """See `peer_steps`; a question without a number of images is for the operations, an empty one for the peak.
 
     Asked for ``chosen``, it says which precision ``auto`` takes for a network.
     """

@@ -2,7 +2,7 @@
 
     python own_tomatoes.py FOLDER SIZE GOAL SECONDS SEED
 
-prints (seconds since training began, accuracy on the test pictures) at the end of each epoch; scanning and decoding the
+prints (seconds since training began, accuracy on the test images) at the end of each epoch; scanning and decoding the
 folder are counted. A cycle that ends below the goal is followed by one of twice the epochs, from the beginning.
 """
 
@@ -22,13 +22,13 @@ from coverslip.data.scan import scan
 from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.training.batches import IntArray
+from coverslip.training.config import TrainingConfig
+from coverslip.training.images import ImageInputs
 from coverslip.training.loop import train_network
-from coverslip.training.pictures import PictureInputs
-from coverslip.training.recipe import Recipe
 from own_accuracy import Watch
 
-RECIPE = Recipe(epochs=45, batch_size=32, rate=2e-3, precision="bfloat16", keep_best=False)
-# No turn by a few degrees, no zoom: what is interpolated is blurred, the test pictures are not, and at 96 pixels that
+RECIPE = TrainingConfig(epochs=45, batch_size=32, lr=2e-3, precision="bfloat16", keep_best=False)
+# No turn by a few degrees, no zoom: what is interpolated is blurred, the test images are not, and at 96 pixels that
 # costs more than it brings. Cutmix moves pixels as they are.
 TURNED = Augmentation(flip=True, flip_vertical=True, turns=True, brightness=0.1, contrast=0.1)
 MIXED = Augmentation(cutmix=1.0)
@@ -47,8 +47,8 @@ def main() -> None:
     (pixels, labels, classes), (held, truth, others) = read(folder / "train", size), read(folder / "test", size)
     assert classes == others
     spec = InputSpec(size=(size, size), mean=(0.5,) * 3, std=(0.5,) * 3)
-    inputs = PictureInputs(pixels.pixels, list(range(len(labels))), spec, TURNED, seed)
-    test = PictureInputs(held.pixels, list(range(len(truth))), spec)
+    inputs = ImageInputs(pixels.pixels, list(range(len(labels))), spec, TURNED, seed)
+    test = ImageInputs(held.pixels, list(range(len(truth))), spec)
     recipe = replace(RECIPE, seed=seed)
     while not watch.over:
         torch.manual_seed(seed)

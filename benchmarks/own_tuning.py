@@ -4,7 +4,7 @@
     python own_tuning.py search SOURCE GROUP EPOCHS TRIALS SEED   (seconds since the search began, validation log loss)
     python own_tuning.py memory SOURCE GROUP EPOCHS TRIALS        (trials over, anonymous MiB)
 
-The pictures are read and their features are cached before the clock starts, for all.
+The images are read and their features are cached before the clock starts, for all.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import polars as pl
 import psutil
 import torch
 
-from coverslip.api import plan as make_plan
-from coverslip.runs import Study
-from coverslip.settings import Experiment
+from coverslip.api import configure
+from coverslip.core.runs import Study
+from coverslip.pipeline.config import RunConfig
 from coverslip.tuning.batch import Batch
 from coverslip.tuning.desk import Desk
 from coverslip.tuning.search import search
@@ -32,16 +32,16 @@ from coverslip.tuning.space import default_space
 from coverslip.tuning.study import trainable
 
 
-def open_desk(source: str, group: str, epochs: int, seed: int) -> tuple[Desk, Experiment]:
+def open_desk(source: str, group: str, epochs: int, seed: int) -> tuple[Desk, RunConfig]:
     """The data, and the default trial."""
-    plan = make_plan(source, data_group=group, training_seed=seed, recipe_epochs=epochs)
+    plan = configure(source, data_group=group, training_seed=seed, training_epochs=epochs)
     plan = trainable(plan)
-    plan = replace(plan, recipe=replace(plan.recipe, precision="float32"))
+    plan = replace(plan, recipe=replace(plan.training, precision="float32"))
     return Desk(plan), plan
 
 
-def write_features(desk: Desk, plan: Experiment, file: Path) -> None:
-    """Views of the training pictures, and the choose half."""
+def write_features(desk: Desk, plan: RunConfig, file: Path) -> None:
+    """Views of the training images, and the choose half."""
     ready, cpu = desk.start(plan).ready, torch.device("cpu")
     rows = np.arange(len(ready.train), dtype=np.int64)
     views = [ready.inputs.take(rows, epoch, cpu).numpy() for epoch in range(plan.model.views)]
@@ -49,7 +49,7 @@ def write_features(desk: Desk, plan: Experiment, file: Path) -> None:
     np.savez(file, x=np.stack(views), y=desk.labels(ready.train), held=held, truth=desk.labels(ready.choose))
 
 
-def run(desk: Desk, plan: Experiment, trials: int, memory: bool) -> list[tuple[float, float]]:
+def run(desk: Desk, plan: RunConfig, trials: int, memory: bool) -> list[tuple[float, float]]:
     """Search, and note what every epoch said, or how much memory is taken as trials end."""
     rows: list[tuple[float, float]] = []
     process = psutil.Process()
@@ -64,7 +64,7 @@ def run(desk: Desk, plan: Experiment, trials: int, memory: bool) -> list[tuple[f
                     rows.extend((now, each.validation_loss) for each in reports if not each.broken)
                 return reports
 
-        def open_batch(plans: dict[int, Experiment]) -> Batch:
+        def open_batch(plans: dict[int, RunConfig]) -> Batch:
             return Watched(desk, plans, study.checkpoints_folder)
 
         def ended(batch: Any) -> None:

@@ -1,4 +1,4 @@
-"""A peer learns CIFAR-10 from scratch until it tells enough of the test pictures; `time_to_accuracy.py` starts this.
+"""A peer learns CIFAR-10 from scratch until it tells enough of the test images; `time_to_accuracy.py` starts this.
 
     python peer_accuracy.py keras | lightning | fastai FILE.npz GOAL SECONDS SEED
 

@@ -3,7 +3,7 @@
     python peer_epoch.py fastai | keras | keras-cache FOLDER SIZE EPOCHS
 
 prints the seconds of every epoch, without validation. ``keras`` reads the files anew in every epoch, as keras.io's
-"Image classification from scratch"; ``keras-cache`` keeps the decoded pictures, as TensorFlow's "Image classification".
+"Image classification from scratch"; ``keras-cache`` keeps the decoded images, as TensorFlow's "Image classification".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The same maps by pytorch-grad-cam; `explain.py` starts this in the peer's environment and asks.
 
-Three ways: as its documentation shows (a map a call); a layer a call with the picture repeated for every class; and
+Three ways: as its documentation shows (a map a call); a layer a call with the image repeated for every class; and
 everything in one call, whose maps of single layers are taken from its inside, since it gives their average.
 """
 
@@ -16,7 +16,7 @@ import torch
 from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, LayerCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from explain_networks import CLASSES, network_of, picture
+from explain_networks import CLASSES, network_of, sample_image
 from workers import serve
 
 METHODS = {"grad-cam": GradCAM, "grad-cam++": GradCAMPlusPlus, "layer-cam": LayerCAM}
@@ -32,7 +32,7 @@ def answer(network: str = "", method: str = "grad-cam", way: str = "call", file:
     module, taps = build(network)
     layers = [module.get_submodule(tap.module) for tap in taps]
     reshape = None if taps[0].tokens is None else taps[0].to_grid
-    kind, image = METHODS[method], picture()
+    kind, image = METHODS[method], sample_image()
     kept: list[np.ndarray] = []
     start, busy = time.perf_counter(), time.process_time()
     if way == "map":

@@ -1,6 +1,6 @@
 """fastai's own quick way to a classifier, on a given split: `first_model.py` starts this in an environment of its own.
 
-The network and its weights, the size and scale of the pictures and the split are those of Coverslip; all else is
+The network and its weights, the size and scale of the images and the split are those of Coverslip; all else is
 fastai's default (its head, batch size, workers, one epoch frozen and then `fine_tune`'s epochs of everything).
 """
 

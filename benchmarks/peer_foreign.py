@@ -2,8 +2,8 @@
 
     python peer_foreign.py FOLDER OUT
 
-``FOLDER`` has ``train`` and ``test`` with a folder a class in each, of pictures of one size. Writes ``NAME/model.onnx``
-and ``NAME/own.npy`` (what the framework itself says of the test pictures, in order of their names) to ``OUT``, and
+``FOLDER`` has ``train`` and ``test`` with a folder a class in each, of images of one size. Writes ``NAME/model.onnx``
+and ``NAME/own.npy`` (what the framework itself says of the test images, in order of their names) to ``OUT``, and
 prints what each file takes and gives.
 """
 
@@ -27,7 +27,7 @@ Told = dict[str, Any]
 
 
 def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 (N, H, W, 3) and labels, in the order of the names."""
+    """Images uint8 (N, H, W, 3) and labels, in the order of the names."""
     classes = sorted(each.name for each in folder.iterdir())
     files = [(path, number) for number, name in enumerate(classes) for path in sorted((folder / name).iterdir())]
     return np.stack([np.asarray(Image.open(path)) for path, _ in files]), np.array([number for _, number in files])

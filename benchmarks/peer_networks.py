@@ -35,7 +35,7 @@ def torch_network(name: str, size: int, classes: int) -> Any:
 
 
 def keras_network(name: str, size: int, classes: int, before: Any = None) -> Any:
-    """Of Keras, compiled with Adam at its default rate; ``before`` is a layer that prepares the pictures."""
+    """Of Keras, compiled with Adam at its default rate; ``before`` is a layer that prepares the images."""
     import keras
     from keras import layers
 

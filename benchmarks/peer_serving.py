@@ -16,7 +16,7 @@ from torchvision.transforms import v2 as transforms
 
 
 def load(run: str) -> tuple[Any, Any, list[str]]:
-    """The network in one piece, what brings a picture into it, and the classes."""
+    """The network in one piece, what brings an image into it, and the classes."""
     from coverslip import api
     from coverslip.inference.whole import whole_network
 

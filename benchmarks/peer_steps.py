@@ -2,7 +2,7 @@
 
     python peer_steps.py keras | torch | lightning [POLICY]
 
-A question names a network and how many pictures an epoch has; the answer is the seconds of one epoch of batches of 32.
+A question names a network and how many images an epoch has; the answer is the seconds of one epoch of batches of 32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from workers import serve
 BATCH, CLASSES = 32, 10
 
 
-def pictures(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+def images(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Noise: float32 (N, H, W, C), 0 to 1, and its labels."""
     chance = np.random.default_rng(0)
     return chance.random((count, size, size, 3), np.float32), chance.integers(0, CLASSES, count)
@@ -51,7 +51,7 @@ class Keras:
                 self.seconds = time.perf_counter() - self.start
 
         clock = Clock()
-        x, y = pictures(count, size)
+        x, y = images(count, size)
         self.network(name, size, CLASSES).fit(x, y, batch_size=BATCH, epochs=1, verbose=0, callbacks=[clock])
         return float(clock.seconds)
 
@@ -135,11 +135,11 @@ class Lightning:
 
 
 def torch_loader(count: int, size: int) -> Any:
-    """Batches of pictures (N, C, H, W), as PyTorch's documentation has them."""
+    """Batches of images (N, C, H, W), as PyTorch's documentation has them."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
-    x, y = pictures(count, size)
+    x, y = images(count, size)
     data = TensorDataset(torch.from_numpy(x.transpose(0, 3, 1, 2)).contiguous(), torch.from_numpy(y))
     return DataLoader(data, batch_size=BATCH, shuffle=True)
 

@@ -3,7 +3,7 @@
     python peer_tomatoes.py keras | fastai | lightning FOLDER SIZE SECONDS SEED
 
 ``FOLDER`` holds ``train`` and ``test``, with a folder a class in each. Prints (seconds since training began, accuracy
-on the test pictures) at the end of each epoch. All have the network ``cnn-norm`` of `peer_networks`.
+on the test images) at the end of each epoch. All have the network ``cnn-norm`` of `peer_networks`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""`coverslip predict` on very many pictures: speed beside its slower stage alone, memory over time, killed and resumed.
+"""`coverslip predict` on very many images: speed beside its slower stage alone, memory over time, killed and resumed.
 
-    python benchmarks/predict_many.py ../shared/data/plantvillage --pictures 20000
+    python benchmarks/predict_many.py ../shared/data/plantvillage --images 20000
 
-trains a head on the data, makes a folder of that many *different* pictures (each picture of the data turned, cut and
+trains a head on the data, makes a folder of that many *different* images (each image of the data turned, cut and
 relit at random: copies of one content would be answered from the cache of features), and measures on them, in turns:
 
 * the decoding stage alone, on all cores;
-* the inference stage alone: the engine on pictures that are prepared already, over and over;
+* the inference stage alone: the engine on images that are prepared already, over and over;
 * the whole command in a process of its own, with its memory over time, and once more with `kill -9` in the middle and
   `--resume`, whose file must have the same bytes.
 
@@ -33,23 +33,23 @@ from typing import Any
 import numpy as np
 
 from coverslip import api
+from coverslip.core.progress import Stage, TerminalProgress
 from coverslip.data.decoding import PixelFormat, decode_all
-from coverslip.data.sources.loose import find_pictures
+from coverslip.data.sources.loose import find_images
 from coverslip.data.sources.source import Files
 from coverslip.inference.predictor import KEPT, Predictor
-from coverslip.progress import Stage, TerminalProgress
 from first_model import HERE, PACKAGES
-from many_pictures import multiply
+from many_images import multiply
 from measuring import circumstances, heading, keep_results, own_bytes, spread
 
 WANTED = 0.85
-POOL = 512  # prepared pictures that the engine is given over and over
+POOL = 512  # prepared images that the engine is given over and over
 FLAT = 0.05
 
 
 def decoding_alone(model: Predictor, folder: Path) -> float:
-    """Pictures a second."""
-    found, spec = find_pictures([folder]), model.spec
+    """Images a second."""
+    found, spec = find_images([folder]), model.spec
     form, start = PixelFormat(spec.channels, spec.depth), time.perf_counter()
     for _ in decode_all(Files(found.root), found.paths, form, spec.size, spec.fit, Stage(), widen=False, looks=False):
         pass
@@ -57,8 +57,8 @@ def decoding_alone(model: Predictor, folder: Path) -> float:
 
 
 def inference_alone(model: Predictor, folder: Path, number: int) -> float:
-    """Pictures a second, without preparing them."""
-    found, spec, engine = find_pictures([folder]), model.spec, model.extractor.engine
+    """Images a second, without preparing them."""
+    found, spec, engine = find_images([folder]), model.spec, model.extractor.engine
     form = PixelFormat(spec.channels, spec.depth)
     chunks = decode_all(Files(found.root), found.paths[:POOL], form, spec.size, spec.fit, Stage(), widen=False)
     prepared = spec.prepare(np.concatenate([chunk.pixels for chunk in chunks]))
@@ -88,7 +88,7 @@ def whole_command(run: Path, folder: Path, out: Path, log: Path) -> dict[str, An
     said = log.read_text(encoding="utf-8")
     if process.returncode != 0:
         sys.exit(said[-3000:])
-    stage = re.search(r"predicting: [\d,]+ pictures in ([\d.]+) s", said)
+    stage = re.search(r"predicting: [\d,]+ images in ([\d.]+) s", said)
     assert stage is not None
     return {"seconds": seconds, "stage_seconds": float(stage[1]), "memory_mib": memory}
 
@@ -127,7 +127,7 @@ def growth(memory: list[tuple[float, float]]) -> tuple[float, float, float]:
 
 
 def page(results: dict[str, Any]) -> str:
-    number, runs = results["pictures"], results["whole"]
+    number, runs = results["images"], results["whole"]
     decoding, inference = (statistics.median(results[name]) for name in ("decoding", "inference"))
     slower = min(decoding, inference)
     stage = [number / each["stage_seconds"] for each in runs]
@@ -135,7 +135,7 @@ def page(results: dict[str, Any]) -> str:
     early, late, grew = growth(runs[-1]["memory_mib"])
     killed = results["killed"]
     kept = "kept" if number <= KEPT else "not kept"
-    slowest = [("from the first picture to the last", stage), ("from the start of the process to its end", process)]
+    slowest = [("from the first image to the last", stage), ("from the start of the process to its end", process)]
     rows = [
         f"| `coverslip predict`, {what} | {spread(each)} | {spread([one / slower for one in each], 2)} |"
         for what, each in slowest
@@ -143,16 +143,16 @@ def page(results: dict[str, Any]) -> str:
     best = 1 / (1 / decoding + 1 / inference) / slower
     most = max(mib for _, mib in runs[-1]["memory_mib"])
     rest = f"{number - killed['rows_before']:,} more in {killed['resumed_seconds']:.0f} s"
-    return f"""# Predicting very many pictures
+    return f"""# Predicting very many images
 
 {heading(results)}
-{number:,} different pictures made of {results["data"]}, a head on {results["network"]}; their features were {kept} in
-the cache. Pictures a second:
+{number:,} different images made of {results["data"]}, a head on {results["network"]}; their features were {kept} in
+the cache. Images a second:
 
 | what | a second | of the slower stage |
 | --- | --- | --- |
 | decoding alone, all cores | {spread(results["decoding"])} | |
-| inference alone, all cores, prepared pictures | {spread(results["inference"])} | |
+| inference alone, all cores, prepared images | {spread(results["inference"])} | |
 {chr(10).join(rows)}
 
 Wanted: {WANTED}. On a CPU both stages want all cores; if each did its work and nothing else, {best:.2f} could be had.
@@ -168,24 +168,24 @@ The file has the same bytes as that of an undisturbed call: {killed["same"]}.
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of class folders to train on and to multiply")
-    parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
     options = parser.parse_args()
-    number = options.pictures
+    number = options.images
     results: dict[str, Any] = {"decoding": [], "inference": [], "whole": []}
     with tempfile.TemporaryDirectory(prefix="predict-many-") as name:
         work = Path(name)
         os.environ["COVERSLIP_CACHE"] = str(work / "cache")
         run = api.train(options.data, work / "run", progress=TerminalProgress()).folder
-        folder = work / "pictures"
+        folder = work / "images"
         multiply(options.data, number, folder)
-        print(f"{number:,} pictures made", flush=True)
+        print(f"{number:,} images made", flush=True)
         model = api.load(run)
         for repeat in range(options.repeats):
             results["decoding"].append(decoding_alone(model, folder))
             results["inference"].append(inference_alone(model, folder, number))
-            shutil.rmtree(work / "cache" / "features", ignore_errors=True)  # up to KEPT pictures are kept there
+            shutil.rmtree(work / "cache" / "features", ignore_errors=True)  # up to KEPT images are kept there
             results["whole"].append(whole_command(run, folder, work / f"{repeat}.csv", work / f"{repeat}.log"))
             last = results["whole"][-1]
             print(
@@ -197,7 +197,7 @@ def main() -> None:
         killed = killed_and_resumed(run, folder, work / "killed.csv", work / "killed.log", number)
         killed["same"] = (work / "killed.csv").read_bytes() == (work / "0.csv").read_bytes()
         results |= {"killed": killed, "network": model.design.network}
-    results |= circumstances(*PACKAGES) | {"data": options.data.name, "pictures": number}
+    results |= circumstances(*PACKAGES) | {"data": options.data.name, "images": number}
     keep_results(options.out / "predict_many.json", results, page(results))
     print(page(results))
 

@@ -1,4 +1,4 @@
-"""None, batch norm, dropout, L2: the same small network from scratch four times, compared on the same test pictures.
+"""None, batch norm, dropout, L2: the same small network from scratch four times, compared on the same test images.
 
 python benchmarks/regularization.py ../shared/data/oral_histology
 """
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from coverslip.api import compare
-from coverslip.devices import machine
+from coverslip.core.devices import machine
 from measuring import environment, keep_results, measure
 
 HERE = Path(__file__).parent
@@ -20,7 +20,7 @@ KINDS = {
     "none": [],
     "batch norm": ["model.batch_norm=true"],
     "dropout": ["model.dropout=0.5"],
-    "L2": ["recipe.l2=0.001"],
+    "L2": ["training.l2=0.001"],
 }
 
 
@@ -37,7 +37,12 @@ def main() -> None:
             for kind, settings in KINDS.items():
                 command = [sys.executable, "-m", "coverslip", "train", str(options.source), "--model", "cnn", "--fix"]
                 command += ["--out", str(work / kind), "--augment", "none", "--epochs", str(options.epochs)]
-                for each in (f"input.size={options.size}", "recipe.weight_decay=0", "recipe.smoothing=0", *settings):
+                for each in (
+                    f"input.size={options.size}",
+                    "training.weight_decay=0",
+                    "training.label_smoothing=0",
+                    *settings,
+                ):
                     command += ["--set", each]
                 seconds = measure(command, work / f"{kind}.log").seconds
                 test = json.loads((work / kind / "test.json").read_text(encoding="utf-8"))
@@ -68,10 +73,10 @@ def main() -> None:
         lines.append(
             f"| {row['kind']} | {accuracy} | {loss} | {row['best_epoch']} of {options.epochs} | {row['seconds']:.0f} |"
         )
-    pictures = rows[0]["accuracy"]["images"]
+    images = rows[0]["accuracy"]["images"]
     about = (
         f"`cnn` at {options.size} px from scratch on {options.source.name} (`--fix`), no augmentation, "
-        f"{pictures} test pictures, one run each, seed 0; {machine()['processor']}, {machine()['cores']} cores."
+        f"{images} test images, one run each, seed 0; {machine()['processor']}, {machine()['cores']} cores."
     )
     lines += ["", *(f"* {each}" for each in told), "", about, ""]
     text = "\n".join(lines)

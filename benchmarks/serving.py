@@ -34,7 +34,7 @@ import psutil
 import coverslip
 from loads import Connection, Tally, many_clients, one_by_one, request
 from measuring import circumstances, heading, own_bytes, peer_python, spread
-from serving_pictures import hostile_uploads, read_pictures
+from serving_images import hostile_uploads, read_images
 from workers import run_alone, script, wait_until_idle
 
 HERE = Path(__file__).parent
@@ -98,7 +98,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def latency(port: int, name: str, files: list[tuple[str, bytes]], count: int) -> list[float]:
-    """Milliseconds of single pictures, one after the other, while nothing else asks."""
+    """Milliseconds of single images, one after the other, while nothing else asks."""
     path, field = PATHS[name]
     requests = [request([each], path, field) for each in files]
     asyncio.run(one_by_one(port, islice(cycle(requests), 30)))
@@ -109,7 +109,7 @@ def latency(port: int, name: str, files: list[tuple[str, bytes]], count: int) ->
 
 
 def throughput(pid: int, port: int, name: str, files: list[tuple[str, bytes]], seconds: float) -> tuple[Tally, float]:
-    """Sixteen clients, a picture a request; and the server's milliseconds of processor time for each."""
+    """Sixteen clients, an image a request; and the server's milliseconds of processor time for each."""
     path, field = PATHS[name]
     requests = cycle([(request([each], path, field), 1) for each in files])
     asyncio.run(many_clients(port, CLIENTS, 2.0, lambda: next(requests)))
@@ -125,7 +125,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def mixed_load(files: list[tuple[str, bytes]], seed: int) -> Callable[[], tuple[bytes, int]]:
-    """Requests of one and of many pictures, some with maps, some as CSV; one in twenty is hostile."""
+    """Requests of one and of many images, some with maps, some as CSV; one in twenty is hostile."""
     chance, hostile = random.Random(seed), hostile_uploads()
     paths = ["/v1/predict"] * 8 + ["/v1/predict?format=csv", "/v1/predict?explain=true"]
     good = [(request([each], path), 1) for each in files[:40] for path in paths]
@@ -152,16 +152,16 @@ async def soak(pid: int, port: int, files: list[tuple[str, bytes]], minutes: flo
     watcher = asyncio.create_task(watch())
     tally = await many_clients(port, CLIENTS, 60 * minutes, mixed_load(files, 0))
     watcher.cancel()
-    settled = [mib for at, mib in memory if at > SETTLED * 60 * minutes]
-    third = max(len(settled) // 3, 1)
-    early, late = statistics.median(settled[:third]), statistics.median(settled[-third:])
+    resolve_config = [mib for at, mib in memory if at > SETTLED * 60 * minutes]
+    third = max(len(resolve_config) // 3, 1)
+    early, late = statistics.median(resolve_config[:third]), statistics.median(resolve_config[-third:])
     return {
         "date": date.today().isoformat(),
         "minutes": minutes,
         "statuses": {str(status): count for status, count in tally.counts.items()},
         "words": {str(status): words for status, words in tally.first_words.items()},
         "lost": tally.lost,
-        "pictures": tally.pictures,
+        "images": tally.images,
         "seconds_p99": percentile(tally.seconds.get(200, [0.0]), 0.99),
         "memory": [(round(at), round(mib, 1)) for at, mib in memory[:: max(1, len(memory) // 200)]],
         "early_mib": early,
@@ -175,9 +175,9 @@ def in_turn(
 ) -> dict[str, Any]:
     """The engine alone and every server, round by round."""
     own = Path(sys.executable)
-    found: dict[str, Any] = {"engine": [], "servers": {name: [] for name in options.servers}, "pictures": len(files)}
+    found: dict[str, Any] = {"engine": [], "servers": {name: [] for name in options.servers}, "images": len(files)}
     for number in range(options.rounds):
-        command = script(own, "own_serving.py", run, options.source, options.pictures, options.seconds)
+        command = script(own, "own_serving.py", run, options.source, options.images, options.seconds)
         alone = run_alone("the engine", command, again=not options.now)
         found["engine"].append(alone["rate"])
         print(f"round {number + 1}, the engine: {alone['rate']:.1f}/s, {alone['processor_ms']:.1f} ms each", flush=True)
@@ -202,11 +202,11 @@ def agreement(run: Path, port: int, files: list[tuple[str, bytes]], folder: Path
     """The largest difference of any probability from those of ``coverslip predict``."""
     from coverslip import api
 
-    pictures = folder / "pictures"
-    pictures.mkdir()
+    images = folder / "images"
+    images.mkdir()
     for name, data in files:
-        (pictures / name).write_bytes(data)
-    table = api.predict(run, [pictures])
+        (images / name).write_bytes(data)
+    table = api.predict(run, [images])
     said = {Path(path).name: row for path, row in zip(table["path"], table.iter_rows(named=True), strict=True)}
     worst = 0.0
 
@@ -216,7 +216,7 @@ def agreement(run: Path, port: int, files: list[tuple[str, bytes]], folder: Path
         for start in range(0, len(files), 16):
             status, body = await connection.ask(request(files[start : start + 16], "/v1/predict"))
             assert status == 200, body
-            for each in json.loads(body)["pictures"]:
+            for each in json.loads(body)["images"]:
                 row = said[each["file"]]
                 assert row["predicted"] == each["label"] and row["familiar"] == each["familiar"], (row, each)
                 worst = max(worst, *(abs(row[f"p:{name}"] - p) for name, p in each["probabilities"].items()))
@@ -232,11 +232,11 @@ def page(results: dict[str, Any]) -> str:
     if "engine" in results:
         engine = statistics.median(results["engine"])
         lines += [
-            f"EfficientNet-Lite0 at 224 pixels on {results['pictures']} JPEGs of 256 pixels from {results['source']}.",
+            f"EfficientNet-Lite0 at 224 pixels on {results['images']} JPEGs of 256 pixels from {results['source']}.",
             "Server and clients share the cores, over the loopback; all take turns, and each round starts every server",
             "anew. Median [least, most] of the rounds.",
             "",
-            "| what | latency p50, ms | p99, ms | pictures a second, 16 clients | of the engine alone |",
+            "| what | latency p50, ms | p99, ms | images a second, 16 clients | of the engine alone |",
             "| --- | --- | --- | --- | --- |",
             f"| the engine alone: decode and infer, no server | | | {spread(results['engine'])} | |",
         ]
@@ -257,8 +257,8 @@ def page(results: dict[str, Any]) -> str:
         lines += ["", f"Coverslip answers {', '.join(times)}." if times else ""]
         lines += [
             f"The largest difference of any probability from `coverslip predict`: {results['difference']:.1e} "
-            f"({results['compared']} pictures).",
-            f"The engine alone: {engine:.0f} pictures a second.",
+            f"({results['compared']} images).",
+            f"The engine alone: {engine:.0f} images a second.",
         ]
     if "soak" in results:
         found = results["soak"]
@@ -268,10 +268,10 @@ def page(results: dict[str, Any]) -> str:
             "",
             "## Soak",
             "",
-            f"{found['date']}, {CLIENTS} clients for {found['minutes']:g} minutes: single pictures, eight at once,",
+            f"{found['date']}, {CLIENTS} clients for {found['minutes']:g} minutes: single images, eight at once,",
             f"CSV, maps, and {HOSTILE:.0%} hostile (bombs, truncated, archives, pages and pickles under the name of",
-            "a picture, paths, broken forms).",
-            f"{found['pictures']:,} pictures answered. Statuses: {said}. Requests without an answer: {found['lost']}.",
+            "an image, paths, broken forms).",
+            f"{found['images']:,} images answered. Statuses: {said}. Requests without an answer: {found['lost']}.",
             f"The slowest of 100 took {found['seconds_p99']:.2f} s. Anonymous memory:",
             f"{found['early_mib']:.0f} MiB early, {found['late_mib']:.0f} MiB late ({change:+.1f} %), at most",
             f"{found['peak_mib']:.0f} MiB.",
@@ -291,7 +291,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=500, help="for the latency")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load")
     parser.add_argument("--minutes", type=float, default=0.0, help="of the soak")
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--servers", nargs="*", default=list(SERVERS))
     parser.add_argument("--soak-only", action="store_true")
     parser.add_argument("--now", action="store_true", help="do not wait until the machine is idle")
@@ -300,7 +300,7 @@ def main() -> None:
     file = options.out / "serving.json"
     results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     results |= circumstances("coverslip", "torch", "openvino", "fastapi", "uvicorn") | {"source": options.source.name}
-    files = read_pictures(options.source, options.pictures)
+    files = read_images(options.source, options.images)
     with tempfile.TemporaryDirectory(prefix="serving-") as temporary:
         folder = Path(temporary)
         run = options.run or trained(options.source, folder)

@@ -2,7 +2,7 @@
 
     python benchmarks/steps.py
 
-Batches of 32 pictures of 64 x 64; every peer in its own process, all asked in turn, `--rounds` times after a warm-up.
+Batches of 32 images of 64 x 64; every peer in its own process, all asked in turn, `--rounds` times after a warm-up.
 Writes `results/steps.json` and `.md`.
 """
 
@@ -45,7 +45,7 @@ def start_workers() -> dict[str, Worker]:
 
 
 def measure_rounds(workers: dict[str, Worker], rounds: int) -> tuple[dict[str, dict[str, list[float]]], dict[str, Any]]:
-    """Pictures a second of every worker on every network, a number a round; and what our first worker says beside."""
+    """Images a second of every worker on every network, a number a round; and what our first worker says beside."""
     counts: dict[tuple[str, str], int] = {}
     about: dict[str, Any] = {"versions": {}, "peak": {"float32": [], "bfloat16": []}, "work": {}}
     for name, worker in workers.items():
@@ -81,18 +81,18 @@ def ratios(mine: list[float], theirs: list[float]) -> list[float]:
 
 def page(results: dict[str, Any]) -> str:
     """The results for people."""
-    found = results["pictures_per_second"]
+    found = results["images_per_second"]
     lines = [
         "# Steps of training on arrays in memory",
         "",
         heading(results),
         "",
-        f"Batches of {BATCH} pictures of {SIZE} x {SIZE}, Adam. Pictures a second in an epoch of about {SECONDS} s, as",
+        f"Batches of {BATCH} images of {SIZE} x {SIZE}, Adam. Images a second in an epoch of about {SECONDS} s, as",
         "median [least, most]; all were asked in turn in each round, after a warm-up. An epoch in which other",
         "programs took more than a tenth of a core was measured again. Keras' `mixed_bfloat16` is not its default; it",
         "stands here because our `bfloat16` does.",
         "",
-        "| pictures a second | " + " | ".join(NETWORKS) + " |",
+        "| images a second | " + " | ".join(NETWORKS) + " |",
         "| --- |" + " --- |" * len(NETWORKS),
     ]
     for name in found[NETWORKS[0]]:
@@ -138,7 +138,7 @@ def main() -> None:
         worker.close()
     results = circumstances("coverslip", "torch", "numpy")
     results["versions"] |= about.pop("versions")
-    results |= about | {"pictures_per_second": found}
+    results |= about | {"images_per_second": found}
     keep_results(options.out / "steps.json", results, page(results))
     print(page(results))
 

@@ -1,4 +1,4 @@
-"""Compare the temperature of two versions of Coverslip on test parts, and the weight of its prior by simulation.
+"""Compare the temperature of two versions of Coverslip on test sets, and the weight of its prior by simulation.
 
     python benchmarks/temperature.py ../shared/data --before PATH_OF_OLD_CHECKOUT
 
@@ -87,7 +87,7 @@ def measure_sides(data: Path, names: list[str], sides: dict[str, Path], seeds: i
         if name in RENDERED:
             command = [sys.executable, "-m", "coverslip", "leaves", str(work / name), *RENDERED[name]]
             measure(command, work / "log")
-            source = work / name / "pictures"
+            source = work / name / "images"
         found[name] = {side: [] for side in sides}
         for seed, (side, checkout) in itertools.product(range(seeds), sides.items()):
             with tempfile.TemporaryDirectory(dir=work) as own, environment(PYTHONPATH=str(checkout / "src")):
@@ -155,7 +155,7 @@ def page(results: dict[str, Any]) -> str:
         lines += [
             f"## A head with default settings, {results['seeds']} seeds of the split",
             "",
-            "Median [least, most] over the seeds, on the test part; the asked coverage of the sets is 0.90. The same",
+            "Median [least, most] over the seeds, on the test set; the asked coverage of the sets is 0.90. The same",
             "images, splits and settings on both sides (`--fix`; `--group` where named).",
             "",
             f"| data | test images | version | {' | '.join(SCORES)} |",

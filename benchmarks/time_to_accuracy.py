@@ -2,7 +2,7 @@
 
     python benchmarks/time_to_accuracy.py ../shared/data/cifar10/cifar10.npz
 
-20,000 pictures to learn from, 4,000 to be tested on, the same small network with batch norm for all. Counted is from
+20,000 images to learn from, 4,000 to be tested on, the same small network with batch norm for all. Counted is from
 the beginning of training to the end of the first epoch at which the accuracy is reached, scoring included. Writes
 `results/time_to_accuracy.json` and `.md`.
 """
@@ -47,13 +47,13 @@ def page(results: dict[str, Any]) -> str:
         "",
         heading(results),
         "",
-        "20,000 pictures to learn from, 4,000 to be tested on; three blocks of convolutions with batch norm and 128",
+        "20,000 images to learn from, 4,000 to be tested on; three blocks of convolutions with batch norm and 128",
         "dense units for all. Median [least, most] of runs with different seeds, taking turns; scoring after each",
         f"epoch is counted. Ours: {RECIPE}. The peers have what their",
         "documentation shows: Adam at 0.001, batches of 32 (Keras) or 64; fastai's `fit_one_cycle(5)`, once more where",
         f"that was not enough. Each had at most {results['limit']:.0f} s; a training beside which other programs took",
         "more than a tenth of a core was run again. The recipe of ours was chosen by looking at",
-        "these test pictures, as a benchmark of time to an accuracy does; the accuracy is no estimate for others.",
+        "these test images, as a benchmark of time to an accuracy does; the accuracy is no estimate for others.",
         "",
         "| what | reached | seconds | epochs | accuracy then | times ours |",
         "| --- |" + " --- |" * 5,

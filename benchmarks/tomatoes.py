@@ -2,8 +2,8 @@
 
     python benchmarks/tomatoes.py ../shared/data/plantvillage
 
-The pictures are divided by leaves (``shots:3``), the same for all; the same small network with batch norm for all. Each
-peer trains for fifteen minutes, and the best accuracy that any epoch of any of them had on the test pictures is the
+The images are divided by leaves (``shots:3``), the same for all; the same small network with batch norm for all. Each
+peer trains for fifteen minutes, and the best accuracy that any epoch of any of them had on the test images is the
 goal. Then Coverslip trains until it is reached. Writes `results/tomatoes.json` and `.md`; peers that stand there with
 the same settings are not run again, unless ``--again``.
 """
@@ -31,7 +31,7 @@ PEERS = {"keras": "Keras, TensorFlow", "fastai": "fastai, fit_one_cycle", "light
 
 
 def divide(source: Path, target: Path, only: str | tuple[str, ...] = "Tomato", seed: int = 0) -> dict[str, int]:
-    """Links to pictures as ``train/CLASS`` and ``test/CLASS``, leaves whole; how many are in each part.
+    """Links to images as ``train/CLASS`` and ``test/CLASS``, leaves whole; how many are in each part.
 
     Args:
         source: plantvillage.
@@ -60,11 +60,11 @@ def page(results: dict[str, Any]) -> str:
         "",
         heading(results),
         "",
-        f"{results['pictures']['train']:,} pictures to learn from, {results['pictures']['test']:,} of other leaves to",
+        f"{results['images']['train']:,} images to learn from, {results['images']['test']:,} of other leaves to",
         f"be tested on (`--group shots:3`), {results['size']} px; three blocks of convolutions with batch norm and",
         "128 dense units for all. Counted from the beginning of training (ours: of scanning the folder), scoring after",
         "each epoch included. Each peer as its documentation shows, one run. The best epoch is chosen by looking at",
-        "the test pictures, for the peers and for us, as a benchmark of time to an accuracy does; it is no estimate of",
+        "the test images, for the peers and for us, as a benchmark of time to an accuracy does; it is no estimate of",
         "others. Other programs took, on average, "
         + ", ".join(f"{share:.2f}" for share in results["others"].values())
         + " cores beside the peers (in their order).",
@@ -85,7 +85,7 @@ def page(results: dict[str, Any]) -> str:
     lines += [
         "",
         "Ours trains 45 epochs with flips, quarter turns and cutmix, in bfloat16; where that is not enough, 90 from",
-        "the beginning. This recipe was chosen by looking at these test pictures, too.",
+        "the beginning. This recipe was chosen by looking at these test images, too.",
     ]
     if "note" in results:
         lines += ["", f"Note: {results['note']}."]
@@ -118,7 +118,7 @@ def main() -> None:
     keras, fastai = peer_python("keras", HERE / "peer-keras.txt"), peer_python("fastai", HERE / "peer-constraints.txt")
     pythons = {"keras": keras, "lightning": keras, "fastai": fastai}
     with tempfile.TemporaryDirectory(prefix="tomatoes-") as folder:
-        results["pictures"] = divide(options.data, Path(folder))
+        results["images"] = divide(options.data, Path(folder))
         tail = [folder, str(options.size)]
         for name, called in PEERS.items():
             if called in results["peers"] or called not in wanted:
@@ -129,7 +129,7 @@ def main() -> None:
             results["versions"] |= answer["versions"]
             path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")  # a quarter of an hour's work
             print(f"{called}: best {max(row[1] for row in answer['epochs']):.3f}", flush=True)
-        # Less than a picture less: 454 of 470 are not the same number in 32 bits and in 64.
+        # Less than an image less: 454 of 470 are not the same number in 32 bits and in 64.
         results["goal"] = max(row[1] for rows in results["peers"].values() for row in rows) - 1e-4
         results["ours"] = []
         for seed in range(options.rounds):

@@ -41,7 +41,7 @@ def page(results: dict[str, Any]) -> str:
         "",
         f"{results['source']}, {results['trials']} trials (KerasTuner: as many as its Hyperband makes) of up to",
         f"{results['epochs']} epochs. Median [least, most] of runs with other seeds, taking turns. The goal is",
-        f"{goal:.3f}, the lowest validation log loss that every search came to in every run. Reading pictures and",
+        f"{goal:.3f}, the lowest validation log loss that every search came to in every run. Reading images and",
         "computing features is not counted, nor is the start of Ray's processes before the first trial is asked for.",
         "Other programs took at most "
         f"{max(each for of in results['others'].values() for each in of):.2f} cores beside any run.",

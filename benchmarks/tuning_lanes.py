@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from coverslip.devices import machine
+from coverslip.core.devices import machine
 from measuring import keep_results, spread
 from own_lanes import KINDS
 from workers import Worker, script
@@ -22,11 +22,11 @@ from workers import Worker, script
 HERE = Path(__file__).parent
 LANES = {"head": 32, "mlp-16": 32, "mlp-128-128": 32, "cnn-8-16": 32, "cnn-32-64-128": 8}
 WHAT = {
-    "head": "linear head, 1,280 features, 15 classes, 2,000 pictures",
-    "mlp-16": "mlp, 64 px x 3 - 16 - 10, 640 pictures",
-    "mlp-128-128": "mlp, 64 px x 3 - 128 - 128 - 10, 640 pictures",
-    "cnn-8-16": "cnn-full, 32 px, filters 8 and 16, 320 pictures",
-    "cnn-32-64-128": "cnn-full, 64 px, filters 32, 64 and 128, 128 pictures",
+    "head": "linear head, 1,280 features, 15 classes, 2,000 images",
+    "mlp-16": "mlp, 64 px x 3 - 16 - 10, 640 images",
+    "mlp-128-128": "mlp, 64 px x 3 - 128 - 128 - 10, 640 images",
+    "cnn-8-16": "cnn-full, 32 px, filters 8 and 16, 320 images",
+    "cnn-32-64-128": "cnn-full, 64 px, filters 32, 64 and 128, 128 images",
 }
 SEEDS = {"same": "the same batches", "own": "batches of its own in each lane"}
 

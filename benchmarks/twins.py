@@ -24,14 +24,14 @@ from PIL import Image
 from coverslip.auditing.alignment import turned
 from coverslip.auditing.fingerprints import closest_pairs, fingerprints
 from coverslip.auditing.twins import CLOSEST, LEAST, find_twins
+from coverslip.core.progress import Stage
 from coverslip.data import decoding
 from coverslip.data.cache import PixelCache, read_pixels
 from coverslip.data.decoding import decode_all, guess_format
 from coverslip.data.origin import Origin
 from coverslip.data.scan import scan
-from coverslip.data.sources.loose import pictures_of
+from coverslip.data.sources.loose import images_of
 from coverslip.data.synthetic import write_leaves
-from coverslip.progress import Stage
 from measuring import circumstances, environment, keep_results, spread
 
 HERE = Path(__file__).parent
@@ -98,8 +98,8 @@ def found(folder: Path, side: int = 224) -> tuple[list[str], PixelCache, set[fro
 
 
 def planted_copies(work: Path, name: str, each: int, **leaves: Any) -> dict[str, Any]:
-    """False alarms on clean pictures; then recall of each kind, and precision."""
-    folder = write_leaves(work / name, shots=1, **leaves).parent / "pictures"
+    """False alarms on clean images; then recall of each kind, and precision."""
+    folder = write_leaves(work / name, shots=1, **leaves).parent / "images"
     _, _, false = found(folder)
     planted = plant(folder, each)
     paths, cache, pairs = found(folder)
@@ -148,7 +148,7 @@ def _hashes(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def search_speed(count: int) -> list[dict[str, Any]]:
-    """Different pictures; then the worst: all alike but for noise, and twenty scenes over and over."""
+    """Different images; then the worst: all alike but for noise, and twenty scenes over and over."""
     rng = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.fftfreq(32)[None])
     frequency[0, 0] = 1
@@ -204,7 +204,7 @@ def decoding_share(data: Path, repeats: int = 5) -> dict[str, Any]:
         find_twins(cache.facts, cache.pixels)
         search.append(time.perf_counter() - start)
     share = statistics.median(times["with"]) / statistics.median(times["without"]) - 1
-    return {"pictures": len(table), "cpu_seconds": times, "share": share, "find_twins_seconds": search}
+    return {"images": len(table), "cpu_seconds": times, "share": share, "find_twins_seconds": search}
 
 
 def real_folders(data: Path) -> list[dict[str, Any]]:
@@ -212,12 +212,12 @@ def real_folders(data: Path) -> list[dict[str, Any]]:
     for name in REAL:
         if not (data / name).exists():
             continue
-        table = pictures_of([data / name]) if name.endswith("images") else scan(data / name)
+        table = images_of([data / name]) if name.endswith("images") else scan(data / name)
         side = 32 if name.startswith("cifar10") else 224
         cache = read_pixels(table, (side, side))
         start = time.perf_counter()
         twins = find_twins(cache.facts, cache.pixels)
-        row = {"data": name, "pictures": len(table), "seconds": time.perf_counter() - start, "exact": len(twins.exact)}
+        row = {"data": name, "images": len(table), "seconds": time.perf_counter() - start, "exact": len(twins.exact)}
         row |= {"near": len(twins.near), "sets": len(twins.sets), "chains": [len(each) for each in twins.chains]}
         row["examples"] = [[table.paths[one], table.paths[other], like] for one, other, like in twins.near[:5]]
         rows.append(row)
@@ -241,14 +241,14 @@ def report(results: dict[str, Any]) -> str:
     cells = [f"{each['right'] / max(each['found'], 1):.3f} ({each['found']})" for each in sets]
     lines.append(f"| **precision** (pairs called twins) | {' | '.join(cells)} |")
     cells = [f"{each['false_on_clean']} of {each['clean']}" for each in sets]
-    lines += [f"| **false pairs on clean pictures** | {' | '.join(cells)} |", ""]
+    lines += [f"| **false pairs on clean images** | {' | '.join(cells)} |", ""]
     lines += ["## The search for candidates", ""]
-    lines += ["| set | search | candidates a picture | recall but crops | recall of crops |", "| --- |" + " --- |" * 4]
+    lines += ["| set | search | candidates an image | recall but crops | recall of crops |", "| --- |" + " --- |" * 4]
     for each in sets:
         for row in each["searches"]:
             figures = f"{row['candidates']:.2f} | {row['recall']:.3f} | {row['recall_crops']:.3f}"
             lines.append(f"| {each['set']} | {row['search']} | {figures} |")
-    lines += ["", "| case | pictures | seconds | candidates kept | more memory at the peak |", "| --- |" + " --- |" * 4]
+    lines += ["", "| case | images | seconds | candidates kept | more memory at the peak |", "| --- |" + " --- |" * 4]
     for row in results["speed"]:
         memory = f"{row['more_peak_mib']:.0f} MiB"
         lines.append(f"| {row['case']} | {row['n']:,} | {row['seconds']:.1f} | {row['pairs']:,} | {memory} |")
@@ -257,16 +257,16 @@ def report(results: dict[str, Any]) -> str:
         times = {name: spread(values, 2) for name, values in part["cpu_seconds"].items()}
         lines += ["", "## Cost", ""]
         lines.append(
-            f"Decoding pass of plantvillage, {part['pictures']:,} pictures, processor seconds: {times['with']} with"
+            f"Decoding pass of plantvillage, {part['images']:,} images, processor seconds: {times['with']} with"
         )
         lines.append(f"the new facts, {times['without']} without: {part['share']:+.1%}. Then `find_twins`, seconds:")
         lines.append(f"{spread(part['find_twins_seconds'], 2)}.")
     if results["real"]:
-        lines += ["", "## Real data", "", "| data | pictures | exact sets | near pairs | chains | seconds |"]
+        lines += ["", "## Real data", "", "| data | images | exact sets | near pairs | chains | seconds |"]
         lines.append("| --- |" + " --- |" * 5)
         for row in results["real"]:
             figures = f"{row['exact']} | {row['near']} | {len(row['chains'])} | {row['seconds']:.2f}"
-            lines.append(f"| {row['data']} | {row['pictures']:,} | {figures} |")
+            lines.append(f"| {row['data']} | {row['images']:,} | {figures} |")
     return "\n".join(lines) + "\n"
 
 

@@ -2,10 +2,10 @@
 
 python benchmarks/winner.py [--tries 250]
 
-Simulated studies whose truth is known: trials that differ little or much, on pictures in groups. The best is chosen by
-its log loss, as a study does it. Beside the corrected score stand the plain one with the interval of a test part (as if
+Simulated studies whose truth is known: trials that differ little or much, on images in groups. The best is chosen by
+its log loss, as a study does it. Beside the corrected score stand the plain one with the interval of a test set (as if
 nothing had been chosen), and the percentiles of the left-out scores (BBC-CV as published). Further kinds of study show
-what the correction cannot see: one in which the pictures choose each trial's epoch too (which it does see where every
+what the correction cannot see: one in which the images choose each trial's epoch too (which it does see where every
 epoch is given), and one that searches near what was best so far. One thread, within two minutes.
 """
 
@@ -60,7 +60,7 @@ def settings() -> list[Setting]:
 def study(one: Setting, chance: np.random.Generator) -> tuple[Any, Any, Any, Any, Any]:
     """Losses (T, M), right (T, M), groups (M,), true mean margins (T,) and trial numbers (T,); 0 is the default.
 
-    A picture's margin is normal with variance 1: a part that all trials share (hard pictures), a part of the trial's
+    An image's margin is normal with variance 1: a part that all trials share (hard images), a part of the trial's
     own, and in both a part that the group shares. It is right above 0, and its loss is the softplus of -2 times it.
     """
     of_group = np.repeat(np.arange(one.groups), one.size)
@@ -93,7 +93,7 @@ def study(one: Setting, chance: np.random.Generator) -> tuple[Any, Any, Any, Any
 def _searched(one: Setting, hard: Any, noise: Any, chance: np.random.Generator) -> tuple[Any, Any]:
     """A third of the trials anywhere, the others near the best so far; trials near one another err alike.
 
-    Three hyperparameters, each 0 to 1. The own part of a trial is a smooth random function of them for every picture
+    Three hyperparameters, each 0 to 1. The own part of a trial is a smooth random function of them for every image
     (256 random Fourier features, length scale 0.3), so that luck, once found, can be followed.
     """
     features = 256
@@ -195,9 +195,9 @@ def text(results: dict[str, Any]) -> str:
         f"{made['seconds']:.0f} s of one core. {cells[0]['tries']} simulated studies a row, {RESAMPLES} resamples; ± "
         "is one Monte Carlo standard error.",
         "",
-        f"Each study has {SIZE} pictures a group (correlation {CORRELATION} within a group) and is won by the trial of "
+        f"Each study has {SIZE} images a group (correlation {CORRELATION} within a group) and is won by the trial of "
         "the lowest log loss. *Apart*: the trials are all equally good, differ by up to about two points of accuracy, "
-        "or by up to ten and more. *Shared*: the part of a picture's margin that is the same in all trials.",
+        "or by up to ten and more. *Shared*: the part of an image's margin that is the same in all trials.",
         "",
         "## Accuracy of the winner",
         "",
@@ -240,7 +240,7 @@ def _about(one: dict[str, Any]) -> str:
     kind = {"plain": "", "epochs": ", epochs chosen too", "every": ", every epoch given", "search": ", searched"}[
         one["kind"]
     ]
-    groups = f"{one['groups']} pictures" if one["size"] == 1 else one["groups"]
+    groups = f"{one['groups']} images" if one["size"] == 1 else one["groups"]
     return f"{one['trials']}{kind} | {groups} | {one['apart']} | {one['shared']}"
 
 
@@ -264,7 +264,7 @@ def _summary(cells: list[dict[str, Any]]) -> list[str]:
         f"in {span(plain, 'loss_holds', '.2f')}: with few groups a skewed score shows too little of its spread."
     ]
     kinds = {
-        "epochs": "Where the same pictures chose each trial's epoch too",
+        "epochs": "Where the same images chose each trial's epoch too",
         "every": "Where they did, and every epoch is given",
         "search": "Where the search went where it was best so far",
     }

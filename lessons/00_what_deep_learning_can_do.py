@@ -11,7 +11,7 @@
 # written down a result that you can defend. You need no mathematics beyond school, and no program but this one.
 #
 # Most of the time today goes into one question: *how do I know that it works?* A network that is right on the
-# pictures it was shown is easy to have. One that is right on tomorrow's pictures, and whose score you can put your
+# images it was shown is easy to have. One that is right on tomorrow's images, and whose score you can put your
 # name to, takes some care. That care is what the day is about.
 # %% [markdown]
 # ## This page is a notebook
@@ -87,19 +87,19 @@ def judge(discs: int):
 # %% [markdown] teacher
 # The first lesson is for those who have never programmed. Do it together, on the projector, cell by cell, and let
 # them say what they expect before each Shift + Enter. Keep the discussion of *what deep learning can do* to the
-# learners' own pictures: ask two or three of them what they would like a computer to see for them, and come back to
+# learners' own images: ask two or three of them what they would like a computer to see for them, and come back to
 # these examples during the day.
 # %% [markdown]
 # ## What it can do
 #
-# A network of today can do four kinds of work with pictures:
+# A network of today can do four kinds of work with images:
 #
 # | | for example |
 # | --- | --- |
-# | **name** what a picture shows | healthy or early blight; normal epithelium or carcinoma |
+# | **name** what an image shows | healthy or early blight; normal epithelium or carcinoma |
 # | **find** where something is | the lesions on a leaf, the mitoses on a slide |
 # | **measure** it | the diseased share of a leaf's area, the size of nuclei |
-# | **compare** pictures | has this field been seen before? is this slide stained like the others? |
+# | **compare** images | has this field been seen before? is this slide stained like the others? |
 #
 # It does so by example, not by rule: nobody writes down what blight looks like. And it knows *only* its examples. A
 # network that saw healthy leaves on grey paper and diseased ones on soil may have learned to tell paper from soil,
@@ -107,9 +107,9 @@ def judge(discs: int):
 #
 # Today is about the first kind, naming. It is the simplest, and whatever goes wrong there goes wrong everywhere.
 # %% [markdown]
-# ## The pictures
+# ## The images
 #
-# The course brings its own pictures: leaves that the program *draws* by formula, veins, spots, light, background and
+# The course brings its own images: leaves that the program *draws* by formula, veins, spots, light, background and
 # all. That way everybody has the same ones, without a connection, and we know the truth about each. The first time it
 # takes some seconds to draw them.
 #
@@ -119,12 +119,12 @@ def judge(discs: int):
 import math
 
 from coverslip import figures
-from coverslip.course import check, pictures
+from coverslip.course import check, images
 from coverslip.course.hierarchy import hierarchy_figure
 from coverslip.course.seeing import average_figure, cut_figure, luck_figure, numbers_figure, share_right
 
-folder = None  # your own pictures: put the path of a folder here
-leaves = pictures(folder, leaves=100)
+folder = None  # your own images: put the path of a folder here
+leaves = images(folder, leaves=100)
 leaves
 # %% [markdown] slide
 # A network learns from examples, and it knows only its examples.
@@ -132,37 +132,37 @@ leaves
 figures.examples(leaves.x, leaves.y, leaves.names, most=12)
 # %% [markdown]
 # Each built-in leaf was photographed twice: the second time turned, and in another light. (The first and the third
-# picture above show one and the same leaf.) Two photographs of one leaf are **not** two independent leaves, and we
-# shall keep that in mind all day: the leaf is the *group*. So "400 pictures of 200 groups" means 200 leaves.
+# image above show one and the same leaf.) Two photographs of one leaf are **not** two independent leaves, and we
+# shall keep that in mind all day: the leaf is the *group*. So "400 images of 200 groups" means 200 leaves.
 #
-# ## A picture is a block of numbers
+# ## An image is a block of numbers
 #
 # Inside the computer there is no leaf. There are pixels, and a pixel is three numbers: how much red, how much green,
-# how much blue, each from 0 (none) to 255 (all there is). Here is a small window of one picture, 8 pixels wide and 8
+# how much blue, each from 0 (none) to 255 (all there is). Here is a small window of one image, 8 pixels wide and 8
 # high (the orange square in it), as the network gets to see it.
 # %% [markdown] slide
-# A picture is a block of numbers with three directions: row, column, color. A tensor of third order.
+# An image is a block of numbers with three directions: row, column, color. A tensor of third order.
 # %%
 middle = leaves.size // 2
 numbers_figure(leaves.x[0], row=middle, column=middle)
 # %% [markdown]
-# One number is a *scalar*. A row of numbers is a *vector*, a table of rows and columns a *matrix*. A picture is one
+# One number is a *scalar*. A row of numbers is a *vector*, a table of rows and columns a *matrix*. An image is one
 # table more: rows, columns, **and** colors. Such a block with three directions is called a **tensor of third order**.
 # It is nothing but numbers in a box, and every number has an address: its row, its column, its color.
 # %%
 leaves.x[0].shape  # rows, columns, colors
 # %% [markdown]
-# All pictures together are a block with one direction more: picture, row, column, color.
+# All images together are a block with one direction more: image, row, column, color.
 # %%
 leaves.x.shape
 # %% [markdown]
 # An address goes into square brackets, from the outside to the inside, and **counting begins at 0**: the first
-# picture is number 0; red is 0, green is 1, blue is 2. The red value in the upper left corner of the first picture
+# image is number 0; red is 0, green is 1, blue is 2. The red value in the upper left corner of the first image
 # (`np.uint8` in front of it only says what kind of number it is, a whole one from 0 to 255):
 # %%
 leaves.x[0, 0, 0, 0]
 # %% [markdown] task="0.2"
-# **Task 0.2** Read off one number: in the **first** picture, the **green** value of the pixel in **row 10, column
+# **Task 0.2** Read off one number: in the **first** image, the **green** value of the pixel in **row 10, column
 # 20** (counted from 0, as Python does).
 # %% task="0.2"
 green = ...
@@ -176,28 +176,28 @@ check("0.2", green, leaves)
 # %% wrong="0.2" says="blue"
 green = leaves.x[0, 10, 20, 2]
 check("0.2", green, leaves)
-# %% wrong="0.2" says="second picture"
+# %% wrong="0.2" says="second image"
 green = leaves.x[1, 10, 20, 1]
 check("0.2", green, leaves)
 # %% check="0.2"
-from coverslip.course.picture_set import Pictures
+from coverslip.course.image_set import Images
 
 HINTS = (
-    "Four numbers go into the brackets: picture, row, column, color. The first picture is 0.",
+    "Four numbers go into the brackets: image, row, column, color. The first image is 0.",
     "leaves.x[0, 10, 20, ...]: red is 0, green is 1, blue is 2.",
 )
 
 
-def judge(green: int, leaves: Pictures):
-    """The green value of the pixel in row 10, column 20 of the first picture."""
+def judge(green: int, leaves: Images):
+    """The green value of the pixel in row 10, column 20 of the first image."""
     x = leaves.x
     if green == int(x[0, 10, 20, 1]):
-        return Passed(f"{green} it is. Every number of every picture has such an address.")
+        return Passed(f"{green} it is. Every number of every image has such an address.")
     slips = {
         (0, 20, 10, 1): "That is row 20, column 10: the row comes first, then the column.",
         (0, 10, 20, 2): "That is the blue value. Counting begins at 0: red 0, green 1, blue 2.",
         (0, 10, 20, 0): "That is the red value: red is 0, green is 1.",
-        (1, 10, 20, 1): "That is the second picture; the first one is number 0.",
+        (1, 10, 20, 1): "That is the second image; the first one is number 0.",
         (0, 9, 19, 1): "That is row 9, column 19. Rows and columns are counted from 0 here, too, so row 10 is just 10.",
     }
     for address, word in slips.items():
@@ -207,14 +207,14 @@ def judge(green: int, leaves: Pictures):
 
 
 # %% [markdown] teacher="0.2"
-# **What it is for.** Rows before columns, counting from 0, and that a picture is really numbers. The same three slips
+# **What it is for.** Rows before columns, counting from 0, and that an image is really numbers. The same three slips
 # return in every lesson, so it pays to make them here.
 #
 # **Typical answers.** Row and column exchanged (people think x, y). `[..., 2]` for green (counting from 1). If
 # somebody's value happens to be equal in two places and the check passes by luck: let it.
 # %% [markdown] task="0.3"
-# **Task 0.3** Networks that come from the internet often want pictures of 224 × 224 pixels. How many numbers is one
-# such picture in color?
+# **Task 0.3** Networks that come from the internet often want images of 224 × 224 pixels. How many numbers is one
+# such image in color?
 # %% task="0.3"
 numbers = ...
 check("0.3", numbers)
@@ -232,16 +232,16 @@ HINTS = ("Rows times columns gives the pixels; each pixel is three numbers.", "2
 
 
 def judge(numbers: int):
-    """The count of numbers in a color picture of 224 x 224 pixels."""
+    """The count of numbers in a color image of 224 x 224 pixels."""
     if numbers == 224 * 224:
         return "That counts the pixels: one number each, as if there were one color only."
     if numbers == 224 * 3:
-        return "That is one side of the picture. A picture has 224 rows of 224 pixels."
+        return "That is one side of the image. An image has 224 rows of 224 pixels."
     if numbers == 224 + 224 + 3:
         return "The three sizes of a box are multiplied, not added."
     if numbers != 150_528:
         return f"{numbers:,} it is not."
-    return Passed("150,528 numbers, for a picture the size of a stamp. Networks are large because pictures are.")
+    return Passed("150,528 numbers, for an image the size of a stamp. Networks are large because images are.")
 
 
 # %% [markdown] teacher="0.3"
@@ -260,44 +260,44 @@ train, test = leaves.split()
 print("train:", train)
 print("test: ", test)
 # %% [markdown]
-# Here are the average of all training pictures and the average of each class. Nothing was learned, each pixel is
+# Here are the average of all training images and the average of each class. Nothing was learned, each pixel is
 # simply the mean of that pixel. Look at the middle, where the leaves are: do the classes differ there?
 # %%
 average_figure(train.x, train.y, train.names)
 
 
 # %% [markdown]
-# On the built-in leaves, blight makes the middle a little browner: more red, less green. So we boil every picture
+# On the built-in leaves, blight makes the middle a little browner: more red, less green. So we boil every image
 # down to **one number**: how much more red than green there is in its middle. The cell below does that with a
 # **function**: `def` gives a piece of code a name, and `return` says what comes out of it.
 # %%
 def redness(x):
     side = x.shape[1]
-    inner = x[:, side // 3 : -side // 3, side // 3 : -side // 3].astype(float)  # the middle third, of all pictures
-    return (inner[..., 0] - inner[..., 1]).mean(axis=(1, 2))  # red minus green, the mean of each picture
+    inner = x[:, side // 3 : -side // 3, side // 3 : -side // 3].astype(float)  # the middle third, of all images
+    return (inner[..., 0] - inner[..., 1]).mean(axis=(1, 2))  # red minus green, the mean of each image
 
 
 red = redness(train.x)
 sign = 1 if red[train.y == 0].mean() > red[train.y == 1].mean() else -1
-red = sign * red  # so that the first class lies to the right, also on your own pictures
+red = sign * red  # so that the first class lies to the right, also on your own images
 cut_figure(red, train.y, train.names, cut=0)
 
 
 # %% [markdown]
-# Each dot is a picture, each row a class; how far to the right a dot lies is the number of its picture. Our learner
+# Each dot is an image, each row a class; how far to the right a dot lies is the number of its image. Our learner
 # has one knob, the **cut** (the black line): from there on to the right it says the first class, left of it the
 # second. It stands at 0 for a start, as much red as green: on the built-in leaves not a good place. The share of
-# pictures that it names rightly is its **accuracy**:
+# images that it names rightly is its **accuracy**:
 # %%
 def accuracy(cut):
-    says_first = red >= cut  # a yes or no for every picture
+    says_first = red >= cut  # a yes or no for every image
     is_first = train.y == 0  # likewise: what is true
-    return (says_first == is_first).mean()  # the share of pictures where the two agree
+    return (says_first == is_first).mean()  # the share of images where the two agree
 
 
 accuracy(0)
 # %% [markdown] task="0.4"
-# **Task 0.4** Turn the knob: find a cut with the highest accuracy you can get on the training pictures. Try values by
+# **Task 0.4** Turn the knob: find a cut with the highest accuracy you can get on the training images. Try values by
 # hand: the button **+** above makes a new cell, and `accuracy(-10)` in it says how good a cut at -10 is. Or let
 # Python try many. (Within a hundredth of the best is good enough.)
 # %% task="0.4"
@@ -305,7 +305,7 @@ cut = ...
 # accuracy(cut) tells how good it is, once the dots are a number
 check("0.4", cut, red, train)
 # %% solution="0.4"
-cut = max(red, key=accuracy)  # try each picture's own number as the cut, keep the best
+cut = max(red, key=accuracy)  # try each image's own number as the cut, keep the best
 print(accuracy(cut))
 check("0.4", cut, red, train)
 # %% wrong="0.4" says="there are better cuts"
@@ -315,17 +315,17 @@ check("0.4", cut, red, train)
 cut = max(accuracy(each) for each in red)
 check("0.4", cut, red, train)
 # %% check="0.4"
-from coverslip.course.picture_set import Pictures
+from coverslip.course.image_set import Images
 
 HINTS = (
     "Look at the figure: move the line to where most of the first class is to its right and most of the second to "
     "its left.",
-    "max(red, key=accuracy) tries the number of every picture as a cut and gives back the best one.",
+    "max(red, key=accuracy) tries the number of every image as a cut and gives back the best one.",
 )
 
 
-def judge(cut: float, red, train: Pictures):
-    """A cut whose accuracy on the training pictures is within 0.01 of the best there is."""
+def judge(cut: float, red, train: Images):
+    """A cut whose accuracy on the training images is within 0.01 of the best there is."""
     first = train.y == 0
 
     def share(at):
@@ -342,9 +342,7 @@ def judge(cut: float, red, train: Pictures):
             f"{cut:.3f}: that is an accuracy, not a cut. The cut is the place on the line under the figure where it "
             "is reached."
         )
-    return (
-        f"A cut at {cut:.1f} is right for {share(cut):.3f} of the pictures; there are better cuts (up to {best:.3f})."
-    )
+    return f"A cut at {cut:.1f} is right for {share(cut):.3f} of the images; there are better cuts (up to {best:.3f})."
 
 
 # %% [markdown] teacher="0.4"
@@ -353,7 +351,7 @@ def judge(cut: float, red, train: Pictures):
 # (nobody can try all combinations: one needs to know in which direction to turn, lesson 2).
 #
 # **Typical answers.** The mean (near enough on the built-in leaves); the accuracy in place of the cut. On their own
-# pictures redness may tell nothing: then 0.6 is the best there is, and that is a finding too.
+# images redness may tell nothing: then 0.6 is the best there is, and that is a finding too.
 # %% [markdown]
 # How good is it on the leaves that we put aside? This is the only honest number, and it comes with an **interval**:
 # the range of true accuracies that such a small test does not rule out.
@@ -366,16 +364,16 @@ print("on other leaves:        ", share_right(right_on_test, test.groups))
 # %% [markdown]
 # That is all there is to a learner:
 #
-# * a **rule with knobs** that turns a picture into an answer (here: one number, one cut);
+# * a **rule with knobs** that turns an image into an answer (here: one number, one cut);
 # * a **measure of how wrong** it is on examples;
 # * a way to **turn the knobs** so that it gets less wrong;
-# * and pictures that were **put aside**, to find out whether it learned something or only learned them by heart.
+# * and images that were **put aside**, to find out whether it learned something or only learned them by heart.
 #
 # A neural network is such a rule. It has a hundred thousand knobs, or a hundred million, which are called
-# **weights**; and it finds out by itself what to measure in a picture, where we had to think of redness.
+# **weights**; and it finds out by itself what to measure in an image, where we had to think of redness.
 # %% [markdown] slide
 # A learner is a rule with knobs, a measure of how wrong it is, and a way to turn the knobs. The score is taken on
-# pictures put aside.
+# images put aside.
 # %% [markdown]
 # ## How wrong? The loss
 #
@@ -387,7 +385,7 @@ print("on other leaves:        ", share_right(right_on_test, test.groups))
 # $$ \text{loss} = -\ln(\text{probability given to the true class}) $$
 #
 # All certainty on the truth: loss 0. A coin toss between two classes: 0.69. Quite sure of the wrong thing: a large
-# number. To be *confidently wrong* is what costs most. The loss of a whole set of pictures is the mean over all of
+# number. To be *confidently wrong* is what costs most. The loss of a whole set of images is the mean over all of
 # them.
 # %%
 for probability in (1.0, 0.9, 0.5, 0.1, 0.01):
@@ -395,7 +393,7 @@ for probability in (1.0, 0.9, 0.5, 0.1, 0.01):
     print(f"probability of the truth {probability:4.2f}   loss {math.log(1 / probability):.3f}")
 # %% [markdown] task="0.5"
 # **Task 0.5** A network looks at a leaf and says: healthy 0.2, early blight 0.8. It **is** early blight. What is the
-# loss of this picture? (`math.log` is the natural logarithm.)
+# loss of this image? (`math.log` is the natural logarithm.)
 # %% task="0.5"
 loss = ...
 check("0.5", loss)
@@ -450,7 +448,7 @@ def judge(loss: float):
 # %% [markdown]
 # ## How sure is a number?
 #
-# Somebody tells you that a network is right on 90 % of pictures. Your first question should be: *of how many?*
+# Somebody tells you that a network is right on 90 % of images. Your first question should be: *of how many?*
 #
 # The dots below all are 90 % right answers. The bars are the 95 % **intervals**: all true accuracies that could well
 # have led to this count.
@@ -462,10 +460,10 @@ luck_figure(0.9)
 # Nine right answers of ten say very little: the bar goes down to 0.55, so a network that is hardly better than a coin
 # toss can be that lucky. Nine hundred of a thousand say much.
 #
-# These intervals are for pictures that have nothing to do with each other. Four photographs of one leaf are not four
+# These intervals are for images that have nothing to do with each other. Four photographs of one leaf are not four
 # independent answers, so a set of leaves photographed several times has a *wider* interval than its number of
-# pictures suggests. The program takes care of that wherever it knows the groups: that is what you saw above,
-# *"pictures of ... groups"*.
+# images suggests. The program takes care of that wherever it knows the groups: that is what you saw above,
+# *"images of ... groups"*.
 #
 # Every score on which this course builds a conclusion has such a bracket. If one has not, do not believe it.
 # %% [markdown] task="0.6"
@@ -512,7 +510,7 @@ def judge(lower_end):
 # **What it is for.** Intervals from the first hour. It is the number they will tell at home. Ask: how many right
 # answers in a row would you want? (With 60 of 60 the lower end is 0.94, with 100 of 100 0.96.)
 #
-# **Misconception.** "The interval is where 95 % of the pictures lie." No: it is about the one true accuracy, and how
+# **Misconception.** "The interval is where 95 % of the images lie." No: it is about the one true accuracy, and how
 # far ten slides can mislead about it.
 # %% [markdown]
 # ## Why "deep"?
@@ -522,7 +520,7 @@ def judge(lower_end):
 # measurements of what the layer before it measured. What they measure is not told; it comes out of the training.
 #
 # The figure shows a network that was trained on a million photographs of a thousand things. Each square is an *ideal
-# image*: the picture that one single measurement of the network, a **filter**, answers most strongly. (How these are
+# image*: the image that one single measurement of the network, a **filter**, answers most strongly. (How these are
 # made you will see in the next lesson.)
 # %% [markdown] slide
 # Early layers answer to colors and fine lines, later ones to patterns of patterns. Nobody told them to: it pays.
@@ -536,8 +534,8 @@ hierarchy_figure()
 # %% [markdown]
 # ## What you have now
 #
-# * A picture is a block of numbers; a network is a rule with many knobs, the weights.
-# * Training turns the knobs so that the loss on the training pictures gets small.
-# * What counts is the score on pictures put aside, whole leaves at a time, **with its interval**.
+# * An image is a block of numbers; a network is a rule with many knobs, the weights.
+# * Training turns the knobs so that the loss on the training images gets small.
+# * What counts is the score on images put aside, whole leaves at a time, **with its interval**.
 #
 # In the next lesson the knobs turn by themselves.

@@ -17,33 +17,33 @@ from torch import nn
 
 import coverslip
 from coverslip import figures
-from coverslip.course import check, pictures
+from coverslip.course import check, images
 from coverslip.course.centering import Center
 from coverslip.course.looking import ideal_of
 from coverslip.course.seeing import average_figure
 
-folder = None  # your own pictures: put the path of a folder here
-leaves = pictures(folder, leaves=100)
+folder = None  # your own images: put the path of a folder here
+leaves = images(folder, leaves=100)
 train, test = leaves.split()  # whole leaves: no leaf is in both
 print("train:", train)
 print("test: ", test)
 # %%
 figures.examples(train.x, train.y, train.names, most=12)
 # %% [markdown]
-# ## From picture to score
+# ## From image to score
 #
-# The simplest network does this: it lays all numbers of a picture into one long row (**flatten**), and for each class
+# The simplest network does this: it lays all numbers of an image into one long row (**flatten**), and for each class
 # multiplies every number with a **weight** of its own and adds them all up. The sum is the **score** of the class;
 # one more number, the **bias**, is added so that a class may be more frequent than another from the start.
 #
-# | picture | | one long row | | scores |
+# | image | | one long row | | scores |
 # | :-: | :-: | :-: | :-: | :-: |
 # | 128 × 128 × 3 | *flatten* → | ? numbers | *weights and bias* → | 2, one for each class |
 #
 # A weight that is positive for "diseased" says: the brighter this pixel in this color, the more diseased. It is not
 # clever. Let us see how far it gets.
 # %% [markdown] task="1.1"
-# **Task 1.1** How many numbers does flattening make of one picture?
+# **Task 1.1** How many numbers does flattening make of one image?
 # %% task="1.1"
 inputs = ...
 check("1.1", inputs, train)
@@ -53,22 +53,22 @@ check("1.1", inputs, train)
 # %% wrong="1.1" says="three colors"
 inputs = 128 * 128
 check("1.1", inputs, train)
-# %% wrong="1.1" says="one picture"
+# %% wrong="1.1" says="one image"
 inputs = train.x.size
 check("1.1", inputs, train)
 # %% check="1.1"
-from coverslip.course.picture_set import Pictures
+from coverslip.course.image_set import Images
 
 HINTS = ("Flattening loses nothing: count rows, columns and colors.", "128 * 128 * 3")
 
 
-def judge(inputs: int, train: Pictures):
-    """The count of numbers in one picture of the lesson."""
+def judge(inputs: int, train: Images):
+    """The count of numbers in one image of the lesson."""
     _, height, width, colors = train.x.shape
     if inputs == height * width:
         return "That is the number of pixels. Each pixel has three colors."
     if inputs == train.x.size:
-        return "That is all pictures together. Only one picture goes through the network at a time."
+        return "That is all images together. Only one image goes through the network at a time."
     if inputs != height * width * colors:
         return f"{inputs:,} it is not."
     return Passed(f"{inputs:,} numbers go in.")
@@ -77,9 +77,9 @@ def judge(inputs: int, train: Pictures):
 # %% [markdown] teacher="1.1"
 # **What it is for.** 49,152 comes back in every parameter count of the day. **Typical answer.** 16,384: the colors.
 # %% [markdown]
-# One thing before: the numbers of a picture all lie above zero, and pictures have much in common (on the built-in
+# One thing before: the numbers of an image all lie above zero, and images have much in common (on the built-in
 # leaves: green in the middle, grey-brown around it). So the network first takes away the **average** of the training
-# pictures, *all* in the figure. What is left is what is special about a picture, above and below zero. `Center` does
+# images, *all* in the figure. What is left is what is special about an image, above and below zero. `Center` does
 # that; it has nothing to learn. (In lesson 2 you will see what happens without it.)
 # %%
 average_figure(train.x, train.y, train.names)
@@ -93,7 +93,7 @@ network = nn.Sequential(
     nn.Linear(128 * 128 * 3, classes),
 )
 # %% [markdown]
-# Three layers in a row, top to bottom, the way the picture takes. `nn.Linear(a, b)` is the one with weights: from `a`
+# Three layers in a row, top to bottom, the way the image takes. `nn.Linear(a, b)` is the one with weights: from `a`
 # numbers to `b` scores.
 # %% [markdown] task="1.2"
 # **Task 1.2** How many **parameters** (knobs that training may turn) does this network have? Count weights *and*
@@ -150,7 +150,7 @@ coverslip.summary(network, (3, 128, 128))
 
 
 # %% [markdown]
-# A row for each layer: what it makes of a picture (*output*), and how many parameters it has. The columns
+# A row for each layer: what it makes of an image (*output*), and how many parameters it has. The columns
 # *multiply-adds* and *sees* are for lesson 3.
 # %% [markdown] slide
 # The smallest network: a weight for every pixel, color and class. 128 × 128 × 3 × 2 + 2 = 98,306 parameters.
@@ -161,7 +161,7 @@ coverslip.summary(network, (3, 128, 128))
 # it in two steps: take $e^{\text{score}}$ of each (now all are positive, and a larger score is a larger number), then
 # divide by their sum.
 #
-# Here are the two scores that the untrained network gives to the first picture. Its weights are small random numbers,
+# Here are the two scores that the untrained network gives to the first image. Its weights are small random numbers,
 # so the scores mean nothing yet.
 # %%
 def scores_of(network, x):
@@ -175,7 +175,7 @@ first_scores
 
 
 # %% [markdown] task="1.3"
-# **Task 1.3** Write softmax as a function: scores of one picture in, probabilities out. `np.exp(scores)` takes *e* to
+# **Task 1.3** Write softmax as a function: scores of one image in, probabilities out. `np.exp(scores)` takes *e* to
 # the power of every one of them, `.sum()` adds up.
 # %% task="1.3"
 def softmax(scores):
@@ -283,9 +283,9 @@ def judge(softmax: Callable):
 # * the **optimizer**: how the weights are changed. Ours is called *Adam*, and the **learning rate** `lr` says how far
 #   a step goes (lesson 2);
 # * the **measures** that are shown meanwhile: loss and accuracy;
-# * the **batch**: the network looks at 32 pictures, then changes its weights a little; that is one **step**. Then the
+# * the **batch**: the network looks at 32 images, then changes its weights a little; that is one **step**. Then the
 #   next 32, and so on; what remains at the end is a smaller batch, and a step too;
-# * the **epochs**: once through all pictures is one epoch. We take 25.
+# * the **epochs**: once through all images is one epoch. We take 25.
 #
 # In addition a fifth of the training leaves is **held out** while it learns, to watch how it does on leaves that it
 # does not learn from: that is the *validation* part (`val_` in the output). The *test* part stays in the drawer.
@@ -295,7 +295,7 @@ history = coverslip.fit(
 )
 # %% [markdown] task="1.4"
 # **Task 1.4** How many **steps** (changes of the weights) was that, all in all? The first line of the output says how
-# many pictures there were to learn from.
+# many images there were to learn from.
 # %% task="1.4"
 steps = ...
 check("1.4", steps, history)
@@ -321,8 +321,8 @@ import math
 from coverslip.training.outcome import History
 
 HINTS = (
-    "Pictures to learn from, divided by 32, and round up: that is one epoch.",
-    "np.ceil(240 / 32) is 8 steps an epoch (if you have 240 pictures to learn from); times 25 epochs.",
+    "Images to learn from, divided by 32, and round up: that is one epoch.",
+    "np.ceil(240 / 32) is 8 steps an epoch (if you have 240 images to learn from); times 25 epochs.",
 )
 
 
@@ -336,10 +336,10 @@ def judge(steps: int, history: History):
         epochs: "That is the number of epochs. In each of them there are many steps, one a batch.",
         right // epochs: "That is one epoch.",
         math.ceil((learned + held) / 32) * epochs: (
-            "That counts the pictures held out too, but the network does not learn from them."
+            "That counts the images held out too, but the network does not learn from them."
         ),
         learned // 32 * epochs: "The last, shorter batch of an epoch is a step too: round up.",
-        learned * epochs: "That would be a step for every picture. Here 32 of them make one step.",
+        learned * epochs: "That would be a step for every image. Here 32 of them make one step.",
     }
     return slips.get(steps, f"{steps:,} it is not.")
 
@@ -348,7 +348,7 @@ def judge(steps: int, history: History):
 # **What it is for.** Epoch, batch and step are mixed up in half of all methods sections. Write the three words on the
 # board.
 #
-# **Typical answers.** 25; the pictures held out counted too; the last short batch forgotten.
+# **Typical answers.** 25; the images held out counted too; the last short batch forgotten.
 # %% [markdown]
 # ## Reading the curves
 # %% [markdown] slide
@@ -356,14 +356,14 @@ def judge(steps: int, history: History):
 # %%
 history.plot()
 # %% [markdown]
-# Left the loss, right the accuracy, after each epoch; one line for the pictures it learned from, one for those held
+# Left the loss, right the accuracy, after each epoch; one line for the images it learned from, one for those held
 # out.
 #
 # * The **training** loss falls and falls. It must: that is what is being turned down.
 # * The **validation** loss falls at first, then it stays, or even rises. Where the lines part, the network goes on to
 #   learn its examples by heart.
 # * The ring marks the epoch with the lowest validation loss. The network has the weights of *that* epoch now.
-# * A curve from few pictures is jagged. Do not read single teeth.
+# * A curve from few images is jagged. Do not read single teeth.
 #
 # How much of this is chance? Go back to the cell that builds the network, put another number into
 # `torch.manual_seed`, run it and the training cell again, and see what changes and what stays.
@@ -376,12 +376,12 @@ history.plot()
 scores = coverslip.evaluate(network, test.x, test.y, groups=test.groups, classes=test.names)
 scores
 # %%
-guessing = np.bincount(test.y).max() / len(test)  # always naming the class with the most pictures
+guessing = np.bincount(test.y).max() / len(test)  # always naming the class with the most images
 print(f"guessing would be right for {guessing:.2f}")
 scores.plot()
 # %% [markdown]
 # The table shows how each class was named: rows are the truth, columns what the network said. In each field stands the
-# number of pictures, below it their share of the row; *n* is how many there are of the class. And the bracket behind
+# number of images, below it their share of the row; *n* is how many there are of the class. And the bracket behind
 # the accuracy is its interval: all true accuracies that this small test does not rule out.
 # %% [markdown] task="1.5"
 # **Task 1.5** Can you claim that this network is **better than guessing**? Look at the interval of the accuracy and
@@ -432,17 +432,17 @@ def judge(answer: str, scores: Scores):
 # digits differ a little, and near the edge one table may have "yes" and another "no": a welcome occasion to say that
 # this is what an edge looks like.
 #
-# **Misconception.** "0.66 is more than 0.5, so yes." It would be the same 0.66 with 12 pictures.
+# **Misconception.** "0.66 is more than 0.5, so yes." It would be the same 0.66 with 12 images.
 # %% [markdown]
 # And how does it compare with the *single* knob of lesson 0, the redness of the middle? On the built-in leaves the
 # two intervals overlap: nobody can say that 98,306 knobs did better than one good idea. (What they did without was
 # the idea.)
 #
-# And should it be nearly perfect on pictures of your own, then be suspicious: a network that cannot even see a spot
+# And should it be nearly perfect on images of your own, then be suspicious: a network that cannot even see a spot
 # may have found the paper, the light or the day on which each class was photographed. Lesson 5 looks for that.
 #
 # Which ones does it get wrong? Looking at mistakes is the cheapest way there is to improve a network. Above each
-# picture: what the network said, with which probability, and what the leaf is.
+# image: what the network said, with which probability, and what the leaf is.
 # %%
 mistakes = np.flatnonzero(scores.probabilities.argmax(axis=1) != test.y)
 shown = mistakes[:: max(len(mistakes) // 12, 1)][:12] if len(mistakes) else np.arange(12)
@@ -450,23 +450,23 @@ figures.examples(test.x[shown], test.y[shown], test.names, predicted=scores.prob
 # %% [markdown]
 # ## What has it learned? Ideal images
 #
-# One can run the game backwards: keep the weights as they are, and change the *picture* until the network is as sure
-# as can be of a class. The result is called the **ideal image** of the class: not a real picture, but what the
+# One can run the game backwards: keep the weights as they are, and change the *image* until the network is as sure
+# as can be of a class. The result is called the **ideal image** of the class: not a real image, but what the
 # network wants to see.
 # %% [markdown] slide
 # An ideal image shows what a network wants to see. Ours wants red in the middle. It does not know what a spot is.
 # %%
 ideal_of(network, 128, train.names)
 # %% [markdown]
-# The colors are glaring because nothing holds the picture back: each pixel goes as far as helps. On the built-in
+# The colors are glaring because nothing holds the image back: each pixel goes as far as helps. On the built-in
 # leaves: red in the middle speaks for blight, green-blue in the middle for health, and further out is mostly noise. It
 # has found something true: spots are browner, which means redder, than the leaf, and leaves lie in the middle. But it
-# has **not** found spots; there is none in the picture. Every place has its own weight, and a spot somewhere else is
+# has **not** found spots; there is none in the image. Every place has its own weight, and a spot somewhere else is
 # nothing it knows. It has learned where *these* leaves had their spots.
 # %% [markdown]
 # ## A hidden layer
 #
-# The network above can only add up pixels. Between the picture and the scores we now put a **hidden layer**: units
+# The network above can only add up pixels. Between the image and the scores we now put a **hidden layer**: units
 # that each add up all pixels with weights of their own, and pass the sum on *only if it is above zero* (this bend is
 # called ReLU, lesson 2). The scores are then made of what these units say. More units can hold more: that is called
 # **capacity**.
@@ -488,9 +488,9 @@ first_try = coverslip.fit(
 )
 first_try
 # %% [markdown] task="1.6"
-# **Task 1.6** Make it learn its examples: reach an accuracy of **0.97 on the pictures it learns from**, with a hidden
+# **Task 1.6** Make it learn its examples: reach an accuracy of **0.97 on the images it learns from**, with a hidden
 # layer of **fewer than 256 units**. You may change the number of units, the epochs, and the learning rate (`lr=` in
-# the cell). `keep_best=False` keeps the weights of the last epoch instead of those that were best on the pictures held
+# the cell). `keep_best=False` keeps the weights of the last epoch instead of those that were best on the images held
 # out.
 # %% task="1.6"
 units = ...
@@ -531,17 +531,17 @@ check("1.6", deeper, train)
 from torch import nn
 
 import coverslip
-from coverslip.course.picture_set import Pictures
+from coverslip.course.image_set import Images
 from coverslip.training.outcome import History
 
 HINTS = (
     "More epochs is the surest knob. Watch the column accuracy in the output, not val_accuracy.",
-    "units = 32 and epochs = 40 will do on the built-in leaves; on other pictures try more epochs or lr=3e-4.",
+    "units = 32 and epochs = 40 will do on the built-in leaves; on other images try more epochs or lr=3e-4.",
 )
 WANTED, MOST = 0.97, 256
 
 
-def judge(learned: History, train: Pictures):
+def judge(learned: History, train: Images):
     """A history of a network with a hidden layer of fewer than 256 units, right on 0.97 of what it learned from."""
     layers = [layer for layer in learned.network.modules() if isinstance(layer, nn.Linear)]
     units = sum(layer.out_features for layer in layers[:-1])
@@ -553,7 +553,7 @@ def judge(learned: History, train: Pictures):
     if units >= MOST:
         return f"It has {units} hidden units; fewer than {MOST} are wanted. Fewer are enough."
     if max(learned.train_rows.tolist(), default=0) >= len(train):
-        return "These are not the training pictures of this lesson."
+        return "These are not the training images of this lesson."
     own = train.take(learned.train_rows)
     share = coverslip.evaluate(learned.network, own.x, own.y, groups=own.groups, classes=own.names).accuracy["value"]
     if share < WANTED:
@@ -561,10 +561,10 @@ def judge(learned: History, train: Pictures):
             return (
                 f"It is right on {share:.3f} of what it learned from: it has the weights of epoch "
                 f"{learned.best_epoch}, the best on "
-                "the pictures held out. With keep_best=False it keeps those of the last epoch."
+                "the images held out. With keep_best=False it keeps those of the last epoch."
             )
         return f"It is right on {share:.3f} of what it learned from. Give it more epochs, or more units."
-    return Passed(f"{share:.3f} of the pictures it learned from, with {units} hidden units. Now: what is that worth?")
+    return Passed(f"{share:.3f} of the images it learned from, with {units} hidden units. Now: what is that worth?")
 
 
 # %% [markdown] teacher="1.6"
@@ -575,7 +575,7 @@ def judge(learned: History, train: Pictures):
 # Handing in the network instead of the history: the check says so. Some will be pleased with 0.97; do not spoil it
 # before task 1.7.
 #
-# **Where results differ.** Between machines the last epochs may differ by a picture or two. If somebody stays at 0.5:
+# **Where results differ.** Between machines the last epochs may differ by an image or two. If somebody stays at 0.5:
 # rate too high.
 # %% [markdown]
 # Here is the same network on the leaves in the drawer, beside what it says about the leaves it learned from.
@@ -588,7 +588,7 @@ if learned is not ...:
     print("other leaves:          ", on_others)
     print("without hidden layer:  ", scores)
 # %% [markdown] task="1.7"
-# **Task 1.7** And what does an accuracy of 0.97 on the training pictures show, and what does it **not**? Which of
+# **Task 1.7** And what does an accuracy of 0.97 on the training images show, and what does it **not**? Which of
 # these follow from it? Answer with the letters, such as `"BC"`.
 #
 # * **A** The network has enough capacity to hold these examples.
@@ -657,7 +657,7 @@ def judge(follows: str):
 # **When results differ.** The test accuracy lies anywhere from 0.55 to 0.7, depending on machine and settings; all of
 # these are within one interval.
 # %% [markdown] slide
-# A high score on training pictures shows that the network can hold them. It says nothing about other leaves.
+# A high score on training images shows that the network can hold them. It says nothing about other leaves.
 # %% [markdown]
 # ## What you have now
 #

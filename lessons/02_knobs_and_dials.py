@@ -7,12 +7,12 @@
 # %% [markdown]
 # # Knobs and dials
 #
-# Training turns the weights. But who sets the rest: how many units, how far a step goes, how many pictures make a
+# Training turns the weights. But who sets the rest: how many units, how far a step goes, how many images make a
 # step? Those are yours to set, and there are many. In this lesson you turn them one at a time, by powers of ten where
 # that is needed, and see on curves and intervals what each does. At the end the rules of thumb that everybody repeats
 # are put to the test.
 #
-# Ten classes this time, and pictures of 32 × 32 pixels, so that a training takes a second or two.
+# Ten classes this time, and images of 32 × 32 pixels, so that a training takes a second or two.
 # %%
 import numpy as np
 import torch
@@ -20,14 +20,14 @@ from torch import nn
 
 import coverslip
 from coverslip import figures
-from coverslip.course import check, explorables, pictures
+from coverslip.course import check, explorables, images
 from coverslip.course.centering import Center
 from coverslip.course.seeing import activation_figure
 from coverslip.course.surface import Surface, two_numbers
 from coverslip.course.sweeps import sweep
 
-folder = None  # your own pictures: put the path of a folder here
-leaves = pictures(folder, classes=10, size=32, leaves=60)
+folder = None  # your own images: put the path of a folder here
+leaves = images(folder, classes=10, size=32, leaves=60)
 train, test = leaves.split()
 classes = len(train.names)
 print("train:", train)
@@ -54,13 +54,13 @@ failed_scores.plot()
 
 
 # %% [markdown]
-# One column is full and all others are empty: it names *every* picture the same. With ten classes of the same size
+# One column is full and all others are empty: it names *every* image the same. With ten classes of the same size
 # that is an accuracy of exactly 0.1, and more epochs change nothing. (The loss has no interval here: it is the same
 # number whichever leaves of a class one takes.) To see why, look inside: what do the 16 hidden
-# units answer to our pictures?
+# units answer to our images?
 # %%
 def hidden_answers(network, x):
-    """What the hidden units answer: a row for each picture, a column for each unit."""
+    """What the hidden units answer: a row for each image, a column for each unit."""
     ready = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255
     places = [place for place, layer in enumerate(network) if isinstance(layer, nn.ReLU)]
     with torch.no_grad():
@@ -68,9 +68,9 @@ def hidden_answers(network, x):
 
 
 answers = hidden_answers(failing, train.x)
-answers.shape  # pictures, units
+answers.shape  # images, units
 # %% [markdown] task="2.1"
-# **Task 2.1** How many of the 16 units are **silent**, that is, answer 0 to **every** picture? (`answers == 0` is a
+# **Task 2.1** How many of the 16 units are **silent**, that is, answer 0 to **every** image? (`answers == 0` is a
 # table of yes and no; `.all(axis=0)` says for every column whether all in it is yes; `.sum()` counts.)
 # %% task="2.1"
 silent = ...
@@ -84,10 +84,10 @@ check("2.1", silent, answers)
 # %% wrong="2.1" says="a whole number"
 silent = (answers == 0).all(axis=0)
 check("2.1", silent, answers)
-# %% wrong="2.1" says="counts pictures"
+# %% wrong="2.1" says="counts images"
 silent = (answers == 0).all(axis=1).sum()
 check("2.1", silent, answers)
-# %% wrong="2.1" says="picture by picture"
+# %% wrong="2.1" says="image by image"
 silent = (answers == 0).sum()
 check("2.1", silent, answers)
 # %% check="2.1"
@@ -97,41 +97,41 @@ HINTS = ("Ask each column: are all answers in it 0? Then count the columns.", "(
 
 
 def judge(silent: int, answers):
-    """How many hidden units answer no training picture."""
+    """How many hidden units answer no training image."""
     table = np.asarray(answers)
     right, units = int((table == 0).all(axis=0).sum()), table.shape[1]
     if silent == right:
         if right == units:
             return Passed(
-                f"All {units}. Every unit answers 0 to every picture: no picture can make a difference, and nothing "
+                f"All {units}. Every unit answers 0 to every image: no image can make a difference, and nothing "
                 "can be learned any more."
             )
         return Passed(f"{right} of {units}. They answer 0 whatever they are shown.")
     if silent == units - right:
         return "Those are the units that do answer; the silent ones are asked for."
     if silent == int((table == 0).all(axis=1).sum()):
-        return "That counts pictures (rows). axis=0 goes down the columns, the units."
+        return "That counts images (rows). axis=0 goes down the columns, the units."
     if silent == int((table == 0).sum()):
-        return "That counts all zeros, picture by picture. Here each unit counts once at most."
+        return "That counts all zeros, image by image. Here each unit counts once at most."
     return f"{silent} it is not."
 
 
 # %% [markdown] teacher="2.1"
-# **What it is for.** To look inside instead of shrugging. A unit that is silent for all pictures has slope 0
+# **What it is for.** To look inside instead of shrugging. A unit that is silent for all images has slope 0
 # everywhere (next section): no gradient reaches its weights, so it stays silent for ever. It is called a *dead ReLU*.
 #
 # **Typical answers.** 0 (those that do answer); a count over rows.
 #
-# **When results differ.** On some machines, or with one's own pictures, one or two units survive: then accuracy is a
+# **When results differ.** On some machines, or with one's own images, one or two units survive: then accuracy is a
 # little above guessing. The point stands.
 # %% [markdown] teacher
 # The lesson is long. What can be left out when time is short: task 2.2, the section on batch size, and all but two of
 # the rules. The heart of it is 2.3 to 2.5 (the walk, the rate) and 2.6 to 2.7 (capacity, where learning by heart
 # begins).
 # %% [markdown]
-# What happened? All pixel values are above zero, and most of a picture is the same in all pictures. So the first
+# What happened? All pixel values are above zero, and most of an image is the same in all images. So the first
 # steps push *all* weights of a unit in the *same* direction. At a rate of 0.1, and with 3,072 weights pushed at once,
-# a single step carries the sum far below zero, for every picture. And below zero this kind of unit says 0 and cannot
+# a single step carries the sum far below zero, for every image. And below zero this kind of unit says 0 and cannot
 # be called back. For that we have to look at the bend in a unit.
 #
 # ## Activation functions
@@ -141,7 +141,7 @@ def judge(silent: int, answers):
 # **slope**: how much the output changes when the input does. *Learning goes by the slope.* Where it is 0, nothing is
 # learned.
 # %% [markdown] slide
-# Learning goes by the slope. A ReLU below zero has none: if all pictures push it there, it is silent for ever.
+# Learning goes by the slope. A ReLU below zero has none: if all images push it there, it is silent for ever.
 # %%
 activation_figure(
     {
@@ -262,7 +262,7 @@ def judge(leaky: Callable):
 # is the slope times the **learning rate**.
 #
 # A landscape over 98,306 weights cannot be drawn. One over two can. So here is the smallest network there is: one
-# unit with two weights, for two classes of our own pictures. Its inputs are two numbers a picture: how red the middle
+# unit with two weights, for two classes of our own images. Its inputs are two numbers an image: how red the middle
 # is, and how red all of it is. Its score should be 1 for the one class and -1 for the other, and its loss is the mean
 # *square* of how far it is from that (a simpler loss than ours, so that the landscape is one smooth valley). On the
 # map dark is low, lines join places of equal height, and the diamond is the lowest place.
@@ -400,11 +400,11 @@ HINTS = (
 
 
 def judge(walk: Walk, surface: Surface):
-    """A walk of 12 steps of all pictures that goes down 95 % of the height."""
+    """A walk of 12 steps of all images that goes down 95 % of the height."""
     if walk.steps > 12:
         return f"That took {walk.steps} steps; 12 are allowed."
     if walk.batch_size:
-        return "Take all pictures for each step here (batch_size=0); smaller batches come next."
+        return "Take all images for each step here (batch_size=0); smaller batches come next."
     low = surface.loss(surface.bottom)
     done = (walk.losses[0] - walk.losses[-1]) / (walk.losses[0] - low)
     if done >= 0.95:
@@ -426,14 +426,14 @@ def judge(walk: Walk, surface: Surface):
 # **What it is for.** Feeling the edge between too small and too large. Let them go up until it jumps; a good rate is
 # a third of that.
 #
-# **When results differ.** With their own pictures the landscape is another; the check measures the way down, not the
+# **When results differ.** With their own images the landscape is another; the check measures the way down, not the
 # rate.
 # %% [markdown]
-# ### All pictures, some, or one at a time
+# ### All images, some, or one at a time
 #
-# To feel the true slope one needs *all* pictures for each step: **batch** gradient descent. With many pictures that
+# To feel the true slope one needs *all* images for each step: **batch** gradient descent. With many images that
 # is slow. One can feel the slope of a **mini-batch** of 16 or 32 instead; it points roughly the right way, and one
-# has taken many steps in the time of one. With a single picture a step, which is called **stochastic** gradient
+# has taken many steps in the time of one. With a single image a step, which is called **stochastic** gradient
 # descent, it staggers; but it staggers downhill, and then about the lowest place, without coming to rest.
 # %%
 surface.plot(
@@ -455,7 +455,7 @@ explorables.descent()
 #
 # Back to our ten classes. Was it the rate? We train the failing network once more with each of six rates, from a
 # hundred-thousandth to one. Such a series is called a **sweep**. All six begin with the same weights, learn from the
-# same pictures, and are scored on the same leaves held out; they are trained side by side, in one pass.
+# same images, and are scored on the same leaves held out; they are trained side by side, in one pass.
 #
 # `sweep` is given the *function* `plain`, without parentheses, since it has to build a fresh network for every value.
 # One setting is a list, here `lr`; all others are fixed. The table has a row for each value: the accuracy on what was
@@ -475,7 +475,7 @@ without_center.plot()
 
 # %% [markdown]
 # Hardly any rate helps (on the built-in leaves none does). So the rate was not the only culprit. The other one is
-# that all inputs are positive and much alike, and that is quickly mended: take the average picture away first, as in
+# that all inputs are positive and much alike, and that is quickly mended: take the average image away first, as in
 # lesson 1. The same sweep again, with `Center` in front:
 # %%
 def network(units=16):
@@ -490,7 +490,7 @@ with_center.plot()
 # %%
 with_center.curves()
 # %% [markdown]
-# Now the classical picture: at the left, too small, it has hardly begun after 20 epochs. In the middle it learns. At
+# Now the classical image: at the left, too small, it has hardly begun after 20 epochs. In the middle it learns. At
 # the right it learns less; and look at the *loss* there, in the table: far above that of guessing (2.3), although the
 # accuracy is not so bad. Where it is wrong, it is wrong with full confidence.
 #
@@ -562,7 +562,7 @@ def judge(good_rate: float, with_center: Sweep):
 # **When results differ.** 0.01 may pass or fail on the loss (it is near guessing after 20 epochs, since it is
 # learning by heart already). Both are fine to discuss.
 # %% [markdown]
-# For a folder of your own pictures the same is one command, with a page that shows all curves: `coverslip tune FOLDER
+# For a folder of your own images the same is one command, with a page that shows all curves: `coverslip tune FOLDER
 # --sweep lr=1e-5..1:log:6`. The table that it writes can be stopped and taken up again.
 #
 # ## Capacity: how many units?
@@ -583,7 +583,7 @@ by_units.curves()
 # stays. The space between them is the **gap**. And in the curves: with few units both losses go down together. With
 # many, the dashed line turns up again (the ring marks its lowest place) while the full one goes to zero.
 #
-# A surprise for many: with 256 units, that is 800,000 weights for 720 pictures, the accuracy on other leaves does not
+# A surprise for many: with 256 units, that is 800,000 weights for 720 images, the accuracy on other leaves does not
 # collapse. Its *loss* gets worse: it is surer of its mistakes.
 # %% [markdown]
 # Here is the same in two dimensions, to play with. How many units does it take for two moons? What do 64 units do to
@@ -592,7 +592,7 @@ by_units.curves()
 explorables.capacity()
 # %% [markdown] task="2.6"
 # **Task 2.6** From the table of `by_units`: what is the **smallest** number of units that learns at least **0.95** of
-# its training pictures? And which of all has the **lowest loss** held out?
+# its training images? And which of all has the **lowest loss** held out?
 # %% task="2.6"
 enough_to_hold = ...
 lowest_loss = ...
@@ -649,7 +649,7 @@ def judge(enough_to_hold: int, lowest_loss: int, by_units: Sweep):
 # **What it is for.** Underfitting and overfitting as two ends of one table. Draw the two curves on the board and let
 # them mark where they would stop.
 #
-# **Misconception.** "More parameters than pictures is always wrong." It is not: see the accuracy with 256 units. What
+# **Misconception.** "More parameters than images is always wrong." It is not: see the accuracy with 256 units. What
 # goes wrong is the loss, and with it the probabilities.
 # %% [markdown]
 # ## Where learning by heart begins
@@ -727,15 +727,15 @@ def judge(stop_after: int, patient: History):
 # %% [markdown]
 # ## Batch size
 #
-# The same number of epochs, with 4, 16, 64, 256 pictures a step, or all of them at once.
+# The same number of epochs, with 4, 16, 64, 256 images a step, or all of them at once.
 # %% [markdown] slide
-# A batch is how many pictures make one step. Larger batches: fewer steps, so a larger rate or more epochs.
+# A batch is how many images make one step. Larger batches: fewer steps, so a larger rate or more epochs.
 # %%
 by_batch = sweep(network, train.x, train.y, batch_size=[4, 16, 64, 256, 0], epochs=15, lr=1e-3, **how)
 print(by_batch)
 by_batch.curves()
 # %% [markdown]
-# Small batches take many steps an epoch, large ones few: with all pictures at once there are 15 steps in all, and it
+# Small batches take many steps an epoch, large ones few: with all images at once there are 15 steps in all, and it
 # has hardly begun. So the batch size and the learning rate belong together: who makes the batch larger, should take a
 # larger rate, or more epochs.
 # %% [markdown]
@@ -822,7 +822,7 @@ def judge(held, tested: dict):
     if missing:
         return f"One that held is missing (of {len(right)}). Look for rules with no 'not distinguishable' below them."
     if not right:
-        return Passed("None held against all others on these pictures. Then none can be claimed.")
+        return Passed("None held against all others on these images. Then none can be claimed.")
     return Passed(
         f"{len(right)} of {len(tested)} held here. The others may be true all the same; a few dozen leaves cannot "
         "tell, and the sentences say how many could."
@@ -861,7 +861,7 @@ final_scores.plot()
 # ## What you have now
 #
 # * A learning rate is found by powers of ten; near the right one a factor of two does not matter.
-# * A unit that is pushed below zero by every picture is silent for ever; centered inputs and smaller steps prevent
+# * A unit that is pushed below zero by every image is silent for ever; centered inputs and smaller steps prevent
 #   it.
 # * Capacity: too little underfits, too much learns by heart; the loss held out shows where it begins.
 # * A difference is claimed only where its interval says so.

@@ -10,7 +10,7 @@
 # The dense networks of this morning gave every pixel a weight of its own. Move the leaf by one pixel, and all
 # those weights look at something else. A spot of rust is a spot of rust wherever it lies on the leaf, so it
 # should be enough to learn it **once**, and then to look for it **everywhere**. That is all a convolution is: a
-# small set of weights that is slid over the picture.
+# small set of weights that is slid over the image.
 #
 # In this lesson you slide one by hand, count what it costs, build a network of them, compare it with a dense one,
 # and look inside.
@@ -20,17 +20,17 @@ import torch
 from torch import nn
 
 import coverslip
-from coverslip.course import check, explorables, pictures
+from coverslip.course import check, explorables, images
 from coverslip.course.kernels import LIGHT_AND_DARK, VERTICAL_EDGE, maps_figure, pool, slide, sum_figure
 from coverslip.course.looking import class_map, ideal_of, scrambled, where_it_looks
 from coverslip.course.trials import compare_on
 
-folder = None  # your own pictures: put the path of a folder here
+folder = None  # your own images: put the path of a folder here
 # %% [markdown]
 # ## One filter, by hand
 #
-# Here is a picture of 6 x 6 pixels: a light half (10), a dark half (0), and an upright edge between them. The
-# **kernel** (or **filter**) is a table of 3 x 3 weights: lay it on the picture, multiply each weight with the
+# Here is an image of 6 x 6 pixels: a light half (10), a dark half (0), and an upright edge between them. The
+# **kernel** (or **filter**) is a table of 3 x 3 weights: lay it on the image, multiply each weight with the
 # pixel under it, and add up the nine products. That sum is *one* pixel of the answer. Then move the kernel on by
 # one pixel, and so on.
 #
@@ -44,14 +44,14 @@ sum_figure(LIGHT_AND_DARK, VERTICAL_EDGE, place=(1, 2))
 # 0. Something is left over only where the two sides differ: a number above 0 where it is lighter to the left, below
 # 0 where it is darker. This kernel *finds upright edges*.
 # %% [markdown] task="3.1"
-# **Task 3.1** Write that down as a function. It gets a picture and a kernel (two tables of numbers, NumPy arrays)
+# **Task 3.1** Write that down as a function. It gets an image and a kernel (two tables of numbers, NumPy arrays)
 # and gives back the table of all sums. Three lines are yours: `rows`, `columns`, and the sum at one place. It has to
-# work for other sizes too, so compute them from `picture.shape` and from `h` and `w`, the kernel's height and width.
+# work for other sizes too, so compute them from `image.shape` and from `h` and `w`, the kernel's height and width.
 #
-# The window under the kernel at row `r`, column `c` is `picture[r : r + h, c : c + w]`; `*` multiplies two tables
+# The window under the kernel at row `r`, column `c` is `image[r : r + h, c : c + w]`; `*` multiplies two tables
 # place by place, and `.sum()` adds up.
 # %% task="3.1"
-def convolve(picture, kernel):
+def convolve(image, kernel):
     h, w = kernel.shape
     rows = ...  # how many places the kernel finds from top to bottom
     columns = ...  # and from left to right
@@ -68,14 +68,14 @@ check("3.1", convolve)
 
 
 # %% solution="3.1"
-def convolve(picture, kernel):
+def convolve(image, kernel):
     h, w = kernel.shape
-    rows = picture.shape[0] - h + 1
-    columns = picture.shape[1] - w + 1
+    rows = image.shape[0] - h + 1
+    columns = image.shape[1] - w + 1
     answer = np.zeros((rows, columns))
     for r in range(rows):
         for c in range(columns):
-            answer[r, c] = (picture[r : r + h, c : c + w] * kernel).sum()
+            answer[r, c] = (image[r : r + h, c : c + w] * kernel).sum()
     return answer
 
 
@@ -83,13 +83,13 @@ check("3.1", convolve)
 
 
 # %% wrong="3.1" says="one row and one column"
-def convolve(picture, kernel):
+def convolve(image, kernel):
     h, w = kernel.shape
-    rows, columns = picture.shape[0] - h, picture.shape[1] - w
+    rows, columns = image.shape[0] - h, image.shape[1] - w
     answer = np.zeros((rows, columns))
     for r in range(rows):
         for c in range(columns):
-            answer[r, c] = (picture[r : r + h, c : c + w] * kernel).sum()
+            answer[r, c] = (image[r : r + h, c : c + w] * kernel).sum()
     return answer
 
 
@@ -97,13 +97,13 @@ check("3.1", convolve)
 
 
 # %% wrong="3.1" says="turned round"
-def convolve(picture, kernel):
+def convolve(image, kernel):
     h, w = kernel.shape
-    rows, columns = picture.shape[0] - h + 1, picture.shape[1] - w + 1
+    rows, columns = image.shape[0] - h + 1, image.shape[1] - w + 1
     answer = np.zeros((rows, columns))
     for r in range(rows):
         for c in range(columns):
-            answer[r, c] = (picture[r : r + h, c : c + w] * kernel[::-1, ::-1]).sum()
+            answer[r, c] = (image[r : r + h, c : c + w] * kernel[::-1, ::-1]).sum()
     return answer
 
 
@@ -111,13 +111,13 @@ check("3.1", convolve)
 
 
 # %% wrong="3.1" says="mean"
-def convolve(picture, kernel):
+def convolve(image, kernel):
     h, w = kernel.shape
-    rows, columns = picture.shape[0] - h + 1, picture.shape[1] - w + 1
+    rows, columns = image.shape[0] - h + 1, image.shape[1] - w + 1
     answer = np.zeros((rows, columns))
     for r in range(rows):
         for c in range(columns):
-            answer[r, c] = (picture[r : r + h, c : c + w] * kernel).mean()
+            answer[r, c] = (image[r : r + h, c : c + w] * kernel).mean()
     return answer
 
 
@@ -125,9 +125,9 @@ check("3.1", convolve)
 
 
 # %% wrong="3.1" says="as it was given"
-def convolve(picture, kernel):
+def convolve(image, kernel):
     h, w = kernel.shape
-    rows, columns = picture.shape[0] - h + 1, picture.shape[1] - w + 1
+    rows, columns = image.shape[0] - h + 1, image.shape[1] - w + 1
     answer = np.zeros((rows, columns))
     for r in range(rows):
         for c in range(columns):
@@ -139,11 +139,11 @@ check("3.1", convolve)
 
 
 # %% wrong="3.1" says="fixed numbers"
-def convolve(picture, kernel):
+def convolve(image, kernel):
     answer = np.zeros((4, 4))
     for r in range(4):
         for c in range(4):
-            answer[r, c] = (picture[r : r + 3, c : c + 3] * kernel).sum()
+            answer[r, c] = (image[r : r + 3, c : c + 3] * kernel).sum()
     return answer
 
 
@@ -151,13 +151,13 @@ check("3.1", convolve)
 
 
 # %% wrong="3.1" says="add them up"
-def convolve(picture, kernel):
+def convolve(image, kernel):
     h, w = kernel.shape
-    rows, columns = picture.shape[0] - h + 1, picture.shape[1] - w + 1
+    rows, columns = image.shape[0] - h + 1, image.shape[1] - w + 1
     answer = np.zeros((rows, columns))
     for r in range(rows):
         for c in range(columns):
-            answer[r, c] = picture[r : r + h, c : c + w] * kernel
+            answer[r, c] = image[r : r + h, c : c + w] * kernel
     return answer
 
 
@@ -171,12 +171,12 @@ from coverslip.course.kernels import LIGHT_AND_DARK, VERTICAL_EDGE, slide
 
 HINTS = (
     "A kernel of 3 on a side of 6 can begin at pixel 0, 1, 2 or 3: that is 6 - 3 + 1 places.",
-    "rows = picture.shape[0] - h + 1, columns likewise; answer[r, c] = (picture[r : r + h, c : c + w] * kernel).sum()",
+    "rows = image.shape[0] - h + 1, columns likewise; answer[r, c] = (image[r : r + h, c : c + w] * kernel).sum()",
 )
 
 
 def judge(convolve: Callable):
-    """A function of a picture and a kernel that gives the table of sums."""
+    """A function of an image and a kernel that gives the table of sums."""
     try:
         got = convolve(LIGHT_AND_DARK, VERTICAL_EDGE)
     except ValueError as error:
@@ -191,7 +191,7 @@ def judge(convolve: Callable):
         return "The answer is 3 x 3: one row and one column are missing. Where can a kernel of 3 begin on a side of 6?"
     if got.shape != wanted.shape:
         size = " x ".join(map(str, got.shape))
-        return f"The answer to the 6 x 6 picture is {size or 'a single number'}; it has room for 4 x 4 sums."
+        return f"The answer to the 6 x 6 image is {size or 'a single number'}; it has room for 4 x 4 sums."
     if not got.any():
         return "The answer is the table of zeros, as it was given: put the sum of the products in its place."
     if np.allclose(got, -wanted):
@@ -199,24 +199,24 @@ def judge(convolve: Callable):
     if np.allclose(got, wanted / 9):
         return "That is the mean of the nine products; the sum is wanted."
     chance = np.random.default_rng(3)
-    picture, kernel = chance.integers(0, 9, (7, 5)), chance.integers(-2, 3, (3, 2))
-    other = slide(picture, kernel)
+    image, kernel = chance.integers(0, 9, (7, 5)), chance.integers(-2, 3, (3, 2))
+    other = slide(image, kernel)
     try:
-        tried = np.asarray(convolve(picture, kernel), float)
+        tried = np.asarray(convolve(image, kernel), float)
     except (ValueError, IndexError):
         tried = np.zeros(0)
     if np.allclose(got, wanted) and tried.shape != other.shape:
         return (
-            "It is right for the 6 x 6 picture, but not for one of 7 x 5 and a kernel of 3 x 2: there are fixed "
-            "numbers in it, or rows and columns are mixed up. Compute rows from picture.shape[0] and h, columns from "
-            "picture.shape[1] and w."
+            "It is right for the 6 x 6 image, but not for one of 7 x 5 and a kernel of 3 x 2: there are fixed "
+            "numbers in it, or rows and columns are mixed up. Compute rows from image.shape[0] and h, columns from "
+            "image.shape[1] and w."
         )
     if not np.allclose(got, wanted) or not np.allclose(tried, other):
-        if tried.shape == other.shape and np.allclose(tried, slide(picture, kernel[::-1, ::-1])):
+        if tried.shape == other.shape and np.allclose(tried, slide(image, kernel[::-1, ::-1])):
             return "The kernel is turned round before it is laid on; here it is used as it is."
-        return "Some sums are not right yet. Tried with a picture of 7 x 5 and a kernel of 3 x 2 too: mind h and w."
+        return "Some sums are not right yet. Tried with an image of 7 x 5 and a kernel of 3 x 2 too: mind h and w."
     return Passed(
-        "0, 30, 30, 0 in each of four rows: your function finds the edge, and works for any picture and kernel."
+        "0, 30, 30, 0 in each of four rows: your function finds the edge, and works for any image and kernel."
     )
 
 
@@ -231,9 +231,9 @@ def judge(convolve: Callable):
 #
 # **If it takes long.** Draw the four starting places of the first row on the board.
 # %% [markdown] slide
-# A convolution is one small table of weights, slid over the whole picture: learned once, used everywhere.
+# A convolution is one small table of weights, slid over the whole image: learned once, used everywhere.
 # %% [markdown]
-# Now take it in your hands. Drag the kernel over the picture; each place gives one number of the new picture. Choose
+# Now take it in your hands. Drag the kernel over the image; each place gives one number of the new image. Choose
 # another kernel in the list below its numbers, then the leaf. (Leave stride and padding alone for now: they come next.)
 # %%
 explorables.kernel()
@@ -244,11 +244,11 @@ explorables.kernel()
 #
 # * **stride**: how far it moves on. With stride 2 it skips every other place, and the answer is about half as
 #   wide.
-# * **padding**: a border of zeros around the picture. Without one (called **valid**) the answer shrinks, since
-#   the kernel cannot stand on the edge. With just enough of it, the answer is as large as the picture (called
+# * **padding**: a border of zeros around the image. Without one (called **valid**) the answer shrinks, since
+#   the kernel cannot stand on the edge. With just enough of it, the answer is as large as the image (called
 #   **same**); a kernel of 3 needs a border of 1, a kernel of 5 a border of 2.
 #
-# The same picture and kernel with stride 2 and padding 1. Note what the border does: the kernel now finds an
+# The same image and kernel with stride 2 and padding 1. Note what the border does: the kernel now finds an
 # "edge" at the left rim, where the zeros begin.
 # %%
 sum_figure(LIGHT_AND_DARK, VERTICAL_EDGE, stride=2, padding=1, place=(1, 1))
@@ -313,7 +313,7 @@ from collections.abc import Callable
 from coverslip.course.kernels import side_after
 
 HINTS = (
-    "Count the first place, and then how often the kernel can move on before it leaves the picture.",
+    "Count the first place, and then how often the kernel can move on before it leaves the image.",
     "The padded side is side + 2 * padding. The kernel moves on (padded side - kernel) // stride times: and 1.",
 )
 CASES = [
@@ -357,17 +357,17 @@ def judge(places: Callable):
 # ## Pooling
 #
 # After a convolution one often keeps only the largest number of each square of 2 x 2 pixels: **max pooling**. The
-# picture becomes half as wide, a quarter of the work is left for the next layer, and a spot that lies a pixel
+# image becomes half as wide, a quarter of the work is left for the next layer, and a spot that lies a pixel
 # further to the right gives nearly the same answer. Nothing is learned here: pooling has no weights.
 #
-# First the pictures of this lesson: fifteen kinds of leaves, 50 leaves of each kind, two photographs of each leaf (a
+# First the images of this lesson: fifteen kinds of leaves, 50 leaves of each kind, two photographs of each leaf (a
 # *group* is one leaf). Then one of the leaves, and the answers that three kernels give to it, computed on its grey
 # version: light is above 0, dark below 0, and plain grey is 0. The last one is pooled, without its minus signs.
 # %%
-leaves = pictures(folder, classes=15, size=48, leaves=50, shots=2, most=100)
+leaves = images(folder, classes=15, size=48, leaves=50, shots=2, most=100)
 train, test = leaves.split(seed=0)
 print(leaves)
-print(f"\n{len(train)} pictures to learn from, {len(test)} of other leaves to test on")
+print(f"\n{len(train)} images to learn from, {len(test)} of other leaves to test on")
 # %%
 grey = train.x[0].mean(axis=2)
 upright = slide(grey, VERTICAL_EDGE)
@@ -375,7 +375,7 @@ flat = slide(grey, VERTICAL_EDGE.T)
 spots = slide(grey, [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]])
 maps_figure(
     [train.x[0], upright, flat, spots, pool(np.abs(spots))],
-    ["the picture", "upright edges", "level edges", "spots", "spots, pooled to half"],
+    ["the image", "upright edges", "level edges", "spots", "spots, pooled to half"],
 )
 # %% [markdown]
 # These kernels were thought up by people, a long time ago. A network **learns** its kernels: it starts from
@@ -385,7 +385,7 @@ maps_figure(
 # %% [markdown]
 # ## What a block costs
 #
-# A picture in color has three numbers a pixel, so a filter has three layers of weights: 3 x 3 x 3 = 27, and a
+# An image in color has three numbers a pixel, so a filter has three layers of weights: 3 x 3 x 3 = 27, and a
 # bias. A layer of convolutions has many filters; each gives one **map**, and the maps lie on one another like the
 # colors did. A filter of the *next* layer therefore reaches through all of them.
 #
@@ -406,9 +406,9 @@ def colors():
 # %% [markdown] task="3.3"
 # **Task 3.3** Count by hand, before the computer does (weights *and* biases):
 #
-# * `first`: a block with 16 filters on a picture in color, `block(3, 16)`
+# * `first`: a block with 16 filters on an image in color, `block(3, 16)`
 # * `second`: a block with 32 filters on those 16 maps, `block(16, 32)`
-# * `dense`: a dense layer of 64 units on a picture of 48 x 48 x 3, as in the morning
+# * `dense`: a dense layer of 64 units on an image of 48 x 48 x 3, as in the morning
 # %% task="3.3"
 first = ...
 second = ...
@@ -451,9 +451,9 @@ def judge(first: int, second: int, dense: int):
     if (first, second) == (432, 4_608):
         return "Close: one bias is missing for each filter (and for each unit)."
     if first == (9 + 1) * 16:
-        return "first: that is a filter for a grey picture. It reaches through all three colors."
+        return "first: that is a filter for a grey image. It reaches through all three colors."
     if first == 48 * 48 * 3 * 16 + 16:
-        return "first: that is a dense layer of 16 units. A filter's weights do not depend on the size of the picture."
+        return "first: that is a dense layer of 16 units. A filter's weights do not depend on the size of the image."
     if first != 448:
         return f"first: {first:,} it is not. One filter has 3 x 3 x 3 weights and a bias, and there are 16."
     if second in ((9 + 1) * 32, (27 + 1) * 32):
@@ -469,7 +469,7 @@ def judge(first: int, second: int, dense: int):
 
 # %% [markdown] teacher="3.3"
 # **What it is for.** Where parameters come from, and where they do not: pooling and ReLU have none, and the size
-# of the picture plays no role in a convolution.
+# of the image plays no role in a convolution.
 #
 # **Typical answers.** `(9 + 1) * 16`: a filter is imagined flat. Draw it as a small brick that reaches through
 # all maps.
@@ -478,7 +478,7 @@ def judge(first: int, second: int, dense: int):
 #
 # Now the comparison this lesson is about. All three begin with `colors()` and end with the same two dense layers;
 # all are trained in the same way. Only what lies between differs. Here are the first two, and the summary of the
-# second. (*multiply-adds* are the products that one picture costs; *sees* is explained below.)
+# second. (*multiply-adds* are the products that one image costs; *sees* is explained below.)
 # %%
 def dense_network():
     return nn.Sequential(colors(), nn.Flatten(), nn.Linear(48 * 48 * 3, 64), nn.ReLU(), nn.Linear(64, classes))
@@ -495,7 +495,7 @@ coverslip.summary(one_block(), (3, 48, 48))
 
 # %% [markdown] task="3.4"
 # **Task 3.4** Build the third: `colors()`, then blocks with 16, 32 and 64 filters, then flat, 64 units with ReLU,
-# and one output for each class. Each block halves the picture: 48, 24, 12, ... What comes out of the last one?
+# and one output for each class. Each block halves the image: 48, 24, 12, ... What comes out of the last one?
 # %% task="3.4"
 def three_blocks():
     return ...
@@ -565,7 +565,7 @@ from torch import nn
 
 HINTS = (
     "Look at one_block: three blocks stand one after the other, and the number of maps of one is what the next takes.",
-    "After three halvings the picture is 6 x 6 with 64 maps: nn.Flatten() then gives 6 * 6 * 64 numbers.",
+    "After three halvings the image is 6 x 6 with 64 maps: nn.Flatten() then gives 6 * 6 * 64 numbers.",
 )
 
 
@@ -583,7 +583,7 @@ def judge(network: nn.Module, classes: int):
             given, wanted = (f"{int(each):,}" for each in found.groups())
             shape = " Three halvings of 48 leave 6 x 6 places with 64 maps." if given == "2,304" else ""
             return f"nn.Flatten() gives {given} numbers, and the dense layer after it takes {wanted}.{shape}"
-        return f"It does not take a picture of 3 x 48 x 48: {error}"
+        return f"It does not take an image of 3 x 48 x 48: {error}"
     if len(convolutions) != 3:
         return f"It has {len(convolutions)} convolutions; three blocks are wanted."
     filters = [layer.out_channels for layer in convolutions]
@@ -593,7 +593,7 @@ def judge(network: nn.Module, classes: int):
         return "Leave the softmax away: coverslip.fit takes scores, and applies it itself."
     if tuple(scores.shape) != (2, classes):
         return (
-            f"It answers a picture with {tuple(scores.shape[1:])} numbers; one for each of {classes} classes is wanted."
+            f"It answers an image with {tuple(scores.shape[1:])} numbers; one for each of {classes} classes is wanted."
         )
     dense = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
     if len(dense) != 2 or dense[0].out_features != 64:
@@ -613,9 +613,9 @@ def judge(network: nn.Module, classes: int):
 # **Typical answers.** 12 * 12 * 64: one halving forgotten. `block(3, 32)`: channels are taken for colors all the
 # way. Both give PyTorch's error message about shapes; the check translates it.
 # %% [markdown]
-# Three trainings with the same pictures, epochs and learning rate (which climbs and falls again: `"one-cycle"`);
+# Three trainings with the same images, epochs and learning rate (which climbs and falls again: `"one-cycle"`);
 # half a minute in all, the last takes longest. `coverslip.fit` keeps whole leaves together when it holds out
-# pictures (`groups=`), and gives the network the weights of its best epoch.
+# images (`groups=`), and gives the network the weights of its best epoch.
 # %%
 def built(make, task):
     network = make()
@@ -637,10 +637,10 @@ history_one = trained(one_block)
 history_three = trained(three_blocks)
 history_three.plot()
 # %% [markdown]
-# Now the test pictures, of leaves that none of them has seen. A comparison is **paired**: all three answered the
-# same pictures, so what counts is where they differ. And its intervals are over *leaves*, not pictures.
+# Now the test images, of leaves that none of them has seen. A comparison is **paired**: all three answered the
+# same images, so what counts is where they differ. And its intervals are over *leaves*, not images.
 # %% [markdown] slide
-# Dense, one block, three blocks: same pictures, same training, and a difference with an interval.
+# Dense, one block, three blocks: same images, same training, and a difference with an interval.
 # %%
 rivals = {"dense": history_dense, "one block": history_one, "three blocks": history_three}
 contest = compare_on(test, rivals)
@@ -648,7 +648,7 @@ contest.plot()
 # %%
 contest
 # %% [markdown] task="3.5"
-# **Task 3.5** Which sentence may stand in your report? (With pictures of your own the table may say *not
+# **Task 3.5** Which sentence may stand in your report? (With images of your own the table may say *not
 # distinguishable*. Then answer as if it said *better*.)
 #
 # * `"A"`: Three blocks are better than a dense network, by the difference given above with its interval, on
@@ -683,7 +683,7 @@ def judge(sentence: str):
     """The letter of the sentence that may stand in a report."""
     answer = sentence.strip().strip("\"'.").upper()
     if answer == "B":
-        return "B speaks of all networks and all pictures. You compared three networks on these leaves."
+        return "B speaks of all networks and all images. You compared three networks on these leaves."
     if answer == "C":
         return (
             "C asks too much: the bars on the left may touch while the paired difference on the right is clear, since "
@@ -711,7 +711,7 @@ def judge(sentence: str):
 # %% [markdown]
 # ## What the network looks at
 #
-# How much of the picture can *one* number of the last block have seen? After one convolution of 3 x 3 it has seen
+# How much of the image can *one* number of the last block have seen? After one convolution of 3 x 3 it has seen
 # 3 x 3 pixels. Pooling and further convolutions widen that: this is its **receptive field**. The column *sees* of
 # the summary lists it.
 # %%
@@ -720,8 +720,8 @@ coverslip.summary(history_three.network, (3, 48, 48))
 # **Task 3.6** After its pooling, a map of the last block has 6 x 6 places. (Two different numbers; the summary above
 # helps.)
 #
-# * `apart`: go on by one place in that map. By how many pixels have you moved in the picture?
-# * `sees`: how many pixels wide is the piece of the picture that one of these places has seen?
+# * `apart`: go on by one place in that map. By how many pixels have you moved in the image?
+# * `sees`: how many pixels wide is the piece of the image that one of these places has seen?
 # %% task="3.6"
 apart = ...
 sees = ...
@@ -734,7 +734,7 @@ check("3.6", apart, sees)
 apart = 8
 sees = 8
 check("3.6", apart, sees)
-# %% wrong="3.6" says="whole picture"
+# %% wrong="3.6" says="whole image"
 apart = 8
 sees = 48
 check("3.6", apart, sees)
@@ -744,7 +744,7 @@ sees = 22
 check("3.6", apart, sees)
 # %% check="3.6"
 HINTS = (
-    "Each block halves the picture, and there are three. For `sees`, look at the last pooling layer in the summary.",
+    "Each block halves the image, and there are three. For `sees`, look at the last pooling layer in the summary.",
     "48 pixels on 6 places are 8 each. The row of the last MaxPool2d says in its last column what a place sees.",
 )
 
@@ -752,13 +752,13 @@ HINTS = (
 def judge(apart: int, sees: int):
     """Pixels between two places of the last map, and pixels that one of them sees."""
     if apart in (6, 3, 2):
-        return f"apart: {apart} it is not. The picture was halved three times: 2 x 2 x 2 pixels."
+        return f"apart: {apart} it is not. The image was halved three times: 2 x 2 x 2 pixels."
     if apart != 8:
         return f"apart: {apart} it is not: 6 places share 48 pixels."
     if sees == 8:
         return "sees: neighboring places see pieces that overlap, so each sees more than the distance between them."
     if sees == 48:
-        return "sees: only the dense layers after the last block see the whole picture."
+        return "sees: only the dense layers after the last block see the whole image."
     if sees == 18:
         return "sees: that is before the last pooling, which takes in its neighbors too."
     if sees != 22:
@@ -776,35 +776,35 @@ def judge(apart: int, sees: int):
 #
 # For which class does each place speak? The maps of a block are weighted by how much each raises the score of a
 # class, and added up (Grad-CAM; each block's maps are taken before its pooling, so the last has 12 x 12 places).
-# Rows are classes, the three that the network finds likeliest; columns are blocks. We take a test picture that the
+# Rows are classes, the three that the network finds likeliest; columns are blocks. We take a test image that the
 # network named rightly.
 # %%
 probabilities = history_three.predict(test.x)
 right = probabilities.argmax(axis=1) == test.y
 sick = np.array(["healthy" not in test.names[number].lower() for number in test.y])
 chosen = int(np.argmax(np.where(right & sick, probabilities.max(axis=1), 0)))
-print(f"picture {chosen} of the test part: {test.names[test.y[chosen]]}")
+print(f"image {chosen} of the test set: {test.names[test.y[chosen]]}")
 likeliest = np.argsort(-probabilities[chosen])[:3]
 where_it_looks(history_three.network, test.x[chosen], test.names, classes=likeliest)
 # %% [markdown]
 # The first block answers to edges and colors in fine grain, the last to larger pieces, coarsely. Beautiful, but
 # does it *mean* anything? One test you should always ask for: the same maps from the same network with its
-# weights **in random order**. It knows nothing: what its maps show comes from the picture, not from learning. The
+# weights **in random order**. It knows nothing: what its maps show comes from the image, not from learning. The
 # rows are the same three classes.
 # %%
 where_it_looks(scrambled(history_three.network), test.x[chosen], test.names, classes=likeliest)
 # %% [markdown]
 # Go through the columns. What lights up in both figures, such as a bright vein or an outline, is a strong edge of
-# the picture: random weights answer to it, too. Only what is there in the first figure and not in the second *can* be
+# the image: random weights answer to it, too. Only what is there in the first figure and not in the second *can* be
 # something the network has learned.
 #
-# (`coverslip explain RUN PICTURE` does this test, and three others, by itself.)
+# (`coverslip explain RUN IMAGE` does this test, and three others, by itself.)
 # %% [markdown] slide
 # A heat map is a hypothesis. Ask for the same map from a network that knows nothing.
 # %% [markdown]
 # ### Ideal images
 #
-# The other way to look inside: begin with grey, and change the *picture* so that a filter answers as strongly as
+# The other way to look inside: begin with grey, and change the *image* so that a filter answers as strongly as
 # possible. First for filters of the second block (16 of its 32), which still like simple textures ...
 # %%
 ideal_of(history_three.network, 48, layer="2")
@@ -817,19 +817,19 @@ ideal_of(history_three.network, 48, test.names, units=range(min(6, classes)))
 # %% [markdown]
 # Caricatures: the colors and textures that raise the score of this class and lower that of the others. Nobody
 # ever rewarded this network for knowing what a leaf is, only for telling classes apart. Is there anything in
-# these pictures that no plant pathologist would look at?
+# these images that no plant pathologist would look at?
 # %% [markdown]
 # ## Fully convolutional
 #
-# Our networks take pictures of 48 x 48 and nothing else. The culprit is the dense layer behind `nn.Flatten()`: it
+# Our networks take images of 48 x 48 and nothing else. The culprit is the dense layer behind `nn.Flatten()`: it
 # has a weight for each of the 6 x 6 places. But a dense layer on 6 x 6 places *is* a convolution, with a kernel
-# of 6 x 6 that finds exactly one place. Written as a convolution it has the same weights, and on a larger picture
+# of 6 x 6 that finds exactly one place. Written as a convolution it has the same weights, and on a larger image
 # it simply finds more places. Then let a convolution of 1 x 1 give the classes at each place, and **average over
 # all places** (`nn.AdaptiveAvgPool2d(1)`): no layer depends on the size any more.
 # %% [markdown] task="3.7"
 # **Task 3.7** Build it: `colors()`, the three blocks, a convolution from 64 to 64 maps with a kernel of 6 and
 # ReLU (both convolutions without padding), a convolution with a kernel of 1 from 64 maps to one map for each class,
-# then the average, then `nn.Flatten()`. The check tries it with pictures of 48 and of 96 pixels.
+# then the average, then `nn.Flatten()`. The check tries it with images of 48 and of 96 pixels.
 # %% task="3.7"
 def fully_convolutional():
     return ...
@@ -913,16 +913,16 @@ HINTS = (
 
 
 def judge(network: nn.Module, classes: int):
-    """A network without dense layers that answers pictures of any size with one score a class."""
+    """A network without dense layers that answers images of any size with one score a class."""
     if any(isinstance(layer, nn.Linear) for layer in network.modules()):
-        return "There is a dense layer in it, which wants pictures of one size. A convolution takes its place."
+        return "There is a dense layer in it, which wants images of one size. A convolution takes its place."
     shapes = {}
     for side in (48, 96):
         try:
             with torch.no_grad():
                 shapes[side] = tuple(network.eval()(torch.rand(2, 3, side, side)).shape)
         except RuntimeError as error:
-            return f"It does not take pictures of {side} x {side}: {error}"
+            return f"It does not take images of {side} x {side}: {error}"
     if not any(isinstance(layer, nn.AdaptiveAvgPool2d) for layer in network.modules()):
         small, large = shapes[48][1:], shapes[96][1:]
         return f"It gives {small} numbers at 48 pixels and {large} at 96: the average over places is missing."
@@ -964,7 +964,7 @@ with torch.no_grad():
     apart = twin.eval()(some) - history_three.network.eval()(some)
 print(f"largest difference between the scores of the two: {apart.abs().max():.1e}")
 # %% [markdown]
-# Now show it something larger than it has ever seen: nine test pictures laid out like a herbarium sheet, 144 x
+# Now show it something larger than it has ever seen: nine test images laid out like a herbarium sheet, 144 x
 # 144 pixels. Before the average it has an answer at each of 13 x 13 places, as if the whole network had been slid
 # over the sheet. Light is where a class is probable. Only nine of these places look at exactly one leaf: the four
 # corners of the map, the middles of its four sides, and its center. Compare those with the names first.
@@ -982,7 +982,7 @@ maps_figure([sheet, *maps[there]], ["the sheet", *(test.names[number] for number
 # is not there: the network was never shown what "nothing" looks like. Whoever slides a network over a field has to
 # teach it the soil.
 # %% [markdown] slide
-# Without dense layers a network takes pictures of any size, and says where.
+# Without dense layers a network takes images of any size, and says where.
 # %% [markdown]
 # ## Two networks everybody cites
 #
@@ -1002,7 +1002,7 @@ summary
 # %% [markdown]
 # Deeper is better, one would think. But with many layers stacked plainly, the gradient that reaches the first
 # ones fades away: each layer passes on only a part of it. **ResNet** (He, Zhang, Ren and Sun, 2016) lets the
-# picture pass *around* each pair of layers, and the layers only add something to it: `x + layers(x)`. A layer
+# image pass *around* each pair of layers, and the layers only add something to it: `x + layers(x)`. A layer
 # that has nothing to say can say zero, and the gradient has a way that nothing shrinks. The next cell measures how
 # much gradient reaches the first layer, in networks of 2 to 24 layers that are not trained yet.
 # %%
@@ -1043,12 +1043,12 @@ print(f"\nResNet-18: {coverslip.summary(resnet18(weights=None), (3, 224, 224)).t
 #
 # ## What to take home
 #
-# * A filter is learned once and used everywhere; that saves parameters, and it is what pictures are like.
+# * A filter is learned once and used everywhere; that saves parameters, and it is what images are like.
 # * Sizes: `(side + 2 * padding - kernel) // stride + 1`.
-# * Deeper layers see more of the picture, more coarsely.
-# * A claim about networks is a paired difference with an interval, for pictures like these.
+# * Deeper layers see more of the image, more coarsely.
+# * A claim about networks is a paired difference with an interval, for images like these.
 #
-# The next lesson asks what to do when a network learns its training pictures by heart.
+# The next lesson asks what to do when a network learns its training images by heart.
 # %% [markdown] teacher
 # The core is tasks 3.1 to 3.4 and the comparison. If time is short, leave out 3.7 and the two famous networks;
 # the maps and ideal images are what learners talk about in the break, so do not leave those out. The three

@@ -12,8 +12,8 @@
 # that was chance.
 #
 # The order of work is old and good: **first overfit, then regularize.** A network that cannot even learn its
-# training pictures by heart is too small, or trained badly; there is nothing to hold back yet. Once it can, hold
-# it back, so that it learns what is common to the pictures and not each one's peculiarities.
+# training images by heart is too small, or trained badly; there is nothing to hold back yet. Once it can, hold
+# it back, so that it learns what is common to the images and not each one's peculiarities.
 # %%
 import numpy as np
 import torch
@@ -21,27 +21,27 @@ from torch import nn
 
 import coverslip
 from coverslip import figures
-from coverslip.course import check, explorables, pictures
+from coverslip.course import check, explorables, images
 from coverslip.course.frozen import frozen_features
 from coverslip.course.trials import Normalize, compare_on, curves, repeat
 
-folder = None  # your own pictures: put the path of a folder here
+folder = None  # your own images: put the path of a folder here
 # %% [markdown]
 # Stained tissue this time, healthy or tumor, one field of each slide. We learn from *few* slides, as one does,
 # and test on *many*, as one never can: a program drew them. So we can see how much a test with few would have
 # told. (A *group* is one slide here.)
 # %%
-tissue = pictures(folder, look="tissue", classes=2, size=48, leaves=150, shots=1, most=150)
+tissue = images(folder, look="tissue", classes=2, size=48, leaves=150, shots=1, most=150)
 train, test = tissue.split(seed=0, share=0.73)
 classes = len(tissue.names)
 print(tissue)
-print(f"\n{len(train)} pictures to learn from, {len(test)} to test on")
+print(f"\n{len(train)} images to learn from, {len(test)} to test on")
 figures.examples(train.x, train.y, train.names, most=12)
 
 
 # %% [markdown]
-# A word on what follows. We will look at the test part many times, since we compare *recipes* and want to know
-# the truth about them. In your own work you choose with the validation part, and look at the test part once; that
+# A word on what follows. We will look at the test set many times, since we compare *recipes* and want to know
+# the truth about them. In your own work you choose with the validation set, and look at the test set once; that
 # is what lesson 5 and `coverslip train` do.
 #
 # Here is the network, three blocks and a dense layer, with a knob for each thing we are going to try. You need not
@@ -72,13 +72,13 @@ def tried(make, **settings):
 #
 # ## Input normalization
 #
-# The network sees numbers from 0 to 1, and in bright pictures all of them are large: every weight of the first
+# The network sees numbers from 0 to 1, and in bright images all of them are large: every weight of the first
 # layer is pushed in the same direction at once. It is easier to learn from numbers around 0. So take away each
-# color's mean and divide by its spread, **both measured on the training pictures**. (In lesson 3, `colors()` did
+# color's mean and divide by its spread, **both measured on the training images**. (In lesson 3, `colors()` did
 # it on the way.)
 # %% [markdown] task="4.1"
 # **Task 4.1** Measure them: `mean` and `spread` (the standard deviation), three numbers each, one for every
-# color, on the scale from 0 to 1. `train.x` holds the training pictures as (pictures, height, width, color),
+# color, on the scale from 0 to 1. `train.x` holds the training images as (images, height, width, color),
 # numbers from 0 to 255. NumPy's `.mean(axis=(0, 1, 2))` averages over the first three.
 # %% task="4.1"
 mean = ...
@@ -92,7 +92,7 @@ check("4.1", mean, spread, train, tissue)
 mean = (train.x / 255).mean()
 spread = (train.x / 255).std()
 check("4.1", mean, spread, train, tissue)
-# %% wrong="4.1" says="test pictures"
+# %% wrong="4.1" says="test images"
 mean = (tissue.x / 255).mean(axis=(0, 1, 2))
 spread = (tissue.x / 255).std(axis=(0, 1, 2))
 check("4.1", mean, spread, train, tissue)
@@ -108,13 +108,13 @@ check("4.1", mean, spread, train, tissue)
 import numpy as np
 
 HINTS = (
-    "Divide by 255 first. Then average over pictures, rows and columns, but not over colors.",
+    "Divide by 255 first. Then average over images, rows and columns, but not over colors.",
     "mean = (train.x / 255).mean(axis=(0, 1, 2)), and the same with .std",
 )
 
 
 def judge(mean, spread, train, tissue):
-    """Three means and three standard deviations of the training pictures' colors, 0 to 1."""
+    """Three means and three standard deviations of the training images' colors, 0 to 1."""
     mean, spread = np.asarray(mean, float), np.asarray(spread, float)
     if mean.size == 1:
         return "That is one number for all three colors together. Stains differ in color: keep the last axis."
@@ -130,18 +130,18 @@ def judge(mean, spread, train, tissue):
         if not np.allclose(spread, x.std(axis=axes), atol=1e-3):
             return "The means are right, the spreads are not: the standard deviation of each color, .std."
         if np.array_equal(mean, whole.mean(axis=axes)) and len(train.x) < len(whole):
-            return "Those are of all pictures, the test pictures too."
-        return Passed("Right. From now on these six numbers belong to the network, whatever pictures it is shown.")
+            return "Those are of all images, the test images too."
+        return Passed("Right. From now on these six numbers belong to the network, whatever images it is shown.")
     if np.allclose(mean, whole.mean(axis=axes), atol=1e-6):
-        return "Those were measured on all pictures, the test pictures too. A small leak, but a leak: use train.x only."
-    return "The means are not those of the training pictures' colors."
+        return "Those were measured on all images, the test images too. A small leak, but a leak: use train.x only."
+    return "The means are not those of the training images' colors."
 
 
 # %% [markdown] teacher="4.1"
-# **What it is for.** Preparation is part of the model, and is *learned from the training part only*. The leak is
+# **What it is for.** Preparation is part of the model, and is *learned from the training set only*. The leak is
 # tiny here; in a study with two scanners it is not.
 #
-# **Typical answers.** One mean for all colors; all pictures instead of `train`. Forgetting the 255 gives a
+# **Typical answers.** One mean for all colors; all images instead of `train`. Forgetting the 255 gives a
 # network that sees everything near -0.5.
 # %%
 # lambda: a function without a name, called for each of the three trainings, so that each gets a new network
@@ -150,7 +150,7 @@ normalized = tried(lambda: network(Normalize(mean, spread)))
 curves({"plain": plain, "input normalized": normalized})
 # %% [markdown]
 # The line is the mean of three trainings, the band goes from the lowest of them to the highest. The normalized
-# network needs fewer epochs to learn its training pictures. Does that help on the *test* pictures?
+# network needs fewer epochs to learn its training images. Does that help on the *test* images?
 # %%
 compare_on(test, {"plain": plain, "normalized": normalized})
 # %% [markdown]
@@ -158,16 +158,16 @@ compare_on(test, {"plain": plain, "normalized": normalized})
 # *not distinguishable*, you may say neither "it helped" nor "it did not help", only that these slides do not tell,
 # and how many would.
 # %% [markdown] slide
-# "It helped" is a claim about a difference. It needs an interval, and a test on the same pictures.
+# "It helped" is a claim about a difference. It needs an interval, and a test on the same images.
 # %% [markdown]
 # ## First overfit
 #
-# Look at one of the three trainings in full. The blue line, of the pictures it learns from, reaches the ground: it
-# knows them by heart. The orange one, of pictures held out, ends above it. The gap between them is overfitting.
+# Look at one of the three trainings in full. The blue line, of the images it learns from, reaches the ground: it
+# knows them by heart. The orange one, of images held out, ends above it. The gap between them is overfitting.
 # %%
 normalized[0].plot()
 # %% [markdown] task="4.2"
-# **Task 4.2** Train a network that knows its training pictures by heart: at least 0.98 of them right in the last
+# **Task 4.2** Train a network that knows its training images by heart: at least 0.98 of them right in the last
 # epoch. Hand in the **history**, of a training with a part held out, so that one can see what happens on the
 # other side. The line behind `#` is a start; if it does not get there, change a setting. With 10 epochs instead of
 # 30 you would write `**{**usual, "epochs": 10}`.
@@ -203,25 +203,25 @@ def judge(history: History):
     """A history whose last training accuracy is 0.98 or more, with a part held out."""
     frame = history.frame
     if not len(history.validation_rows):
-        return "Nothing was held out, so nobody sees what happens on other pictures. Leave validation_split at 0.25."
+        return "Nothing was held out, so nobody sees what happens on other images. Leave validation_split at 0.25."
     reached = frame["train_accuracy"][-1]
     if reached < 0.98:
         more = "More epochs" if frame["train_accuracy"][-1] > frame["train_accuracy"][0] else "A smaller learning rate"
-        return f"It has {reached:.2f} of its training pictures right after {frame.height} epochs. {more} will do it."
+        return f"It has {reached:.2f} of its training images right after {frame.height} epochs. {more} will do it."
     losses = frame["validation_loss"].to_list()
     best = losses.index(min(losses)) + 1
     rise = losses[-1] / max(min(losses), 1e-9)
-    after = f"the loss on held-out pictures was smallest after epoch {best} and has risen to {rise:.1f} times that"
+    after = f"the loss on held-out images was smallest after epoch {best} and has risen to {rise:.1f} times that"
     if best == frame.height:
-        after = "the loss on held-out pictures is lowest after the last epoch, so it has not risen yet"
-    return Passed(f"By heart: {reached:.2f} of the training pictures. Meanwhile {after}.")
+        after = "the loss on held-out images is lowest after the last epoch, so it has not risen yet"
+    return Passed(f"By heart: {reached:.2f} of the training images. Meanwhile {after}.")
 
 
 # %% [markdown] teacher="4.2"
-# **What it is for.** It feels wrong to overfit on purpose. It is the proof that pictures, labels, network and
+# **What it is for.** It feels wrong to overfit on purpose. It is the proof that images, labels, network and
 # learning rate work together.
 #
-# **Misconception.** "The accuracy on held-out pictures did not fall, so it does not overfit." Let them look at
+# **Misconception.** "The accuracy on held-out images did not fall, so it does not overfit." Let them look at
 # the *loss*: the network becomes surer of its mistakes. Its probabilities are worth less and less, which matters
 # to whoever has to decide by them.
 # %% [markdown] slide
@@ -232,7 +232,7 @@ def judge(history: History):
 # The simplest way to hold a network back: stop while it is good. After each epoch look at the held-out part. If
 # it has not become better for some epochs (the **patience**), stop, and take the weights of the best epoch.
 # %% [markdown] task="4.3"
-# **Task 4.3** By hand. The loss on held-out pictures, epoch by epoch, is below. With a patience of 3 (stop after
+# **Task 4.3** By hand. The loss on held-out images, epoch by epoch, is below. With a patience of 3 (stop after
 # three epochs in a row without a new best): after which epoch does training **stop**, and the weights of which
 # epoch are **kept**? Epochs count from 1.
 # %% task="4.3"
@@ -379,16 +379,16 @@ compare_on(test, {"normalized": normalized, **held_back}, score="log_loss", refe
 # ## Batch normalization
 #
 # Normalizing the input was good for the first layer. **Batch normalization** does the same between the layers: in
-# training, each map is brought to mean 0 and spread 1 *over the pictures of the batch*; in use, with the means
-# that were seen on the way. It makes deep networks easier to train. With few pictures, the means of small batches
+# training, each map is brought to mean 0 and spread 1 *over the images of the batch*; in use, with the means
+# that were seen on the way. It makes deep networks easier to train. With few images, the means of small batches
 # are noisy: look whether its loss jumps in single epochs.
 # %%
 batch_norm = tried(lambda: network(Normalize(mean, spread), norm=True))
 curves({"normalized": normalized, "batch normalization": batch_norm}, "validation_loss")
 # %% [markdown]
-# ## More pictures than you have: augmentation
+# ## More images than you have: augmentation
 #
-# A mirrored slide is still the same diagnosis. **Augmentation** shows the network another version of each picture
+# A mirrored slide is still the same diagnosis. **Augmentation** shows the network another version of each image
 # in every epoch: mirrored, turned, a little brighter. It is the cheapest way to more data, and the only one here
 # that adds *knowledge*: yours, about what does not matter. So it is you who has to say what does not.
 # %% [markdown] task="4.5"
@@ -423,7 +423,7 @@ check("4.5", {"mirrored": True, "turned by a quarter": False, "stained a little 
               "nuclei enlarged to twice their size": False, "nuclei painted over": False})  # fmt: skip
 # %% check="4.5"
 HINTS = (
-    "Imagine the changed picture on a colleague's desk. Would she name it as before?",
+    "Imagine the changed image on a colleague's desk. Would she name it as before?",
     "A slide has no up or down, and laboratories stain differently. But how large nuclei are is part of the diagnosis.",
 )
 
@@ -465,12 +465,12 @@ compare_on(test, {"normalized": normalized, "augmented": augmented}, score="log_
 #
 # Somebody has trained a network on more than a million photographs of a thousand things. None of them was tissue,
 # but edges, textures and shapes are everywhere. **Transfer learning** takes that network, throws away its last
-# layer, and keeps the rest **frozen**: its weights do not change. Each picture goes through it once, and what
+# layer, and keeps the rest **frozen**: its weights do not change. Each image goes through it once, and what
 # comes out, 1,280 numbers, is the input of one new layer, which is all we train. (The weights came along with
 # Coverslip: no download.)
 # %%
 features, features_of_test = frozen_features(train.x), frozen_features(test.x)
-print(train.x[0].size, "numbers of a picture become", features.shape[1])
+print(train.x[0].size, "numbers of an image become", features.shape[1])
 # %% [markdown] task="4.6"
 # **Task 4.6** The frozen network has about 3.4 million weights. How many numbers are **trained**, if one dense
 # layer stands on the 1,280 features and has an output for each class?
@@ -503,14 +503,14 @@ def judge(count: int, classes: int):
         return "That is one output; there is one for each class."
     if count != 1281 * classes:
         return f"{count:,} it is not: one dense layer from 1,280 numbers to {classes}."
-    return Passed(f"{count:,}: fewer than the dense layer of lesson 1 by a long way, and so they need fewer pictures.")
+    return Passed(f"{count:,}: fewer than the dense layer of lesson 1 by a long way, and so they need fewer images.")
 
 
 # %% [markdown] teacher="4.6"
-# **What it is for.** Why transfer learning works with 80 pictures: what is trained is small, and what is large
+# **What it is for.** Why transfer learning works with 80 images: what is trained is small, and what is large
 # was paid for by others.
 #
-# **Misconception.** "It must have seen my pictures." It has seen no tissue at all. Ask what would be too far
+# **Misconception.** "It must have seen my images." It has seen no tissue at all. Ask what would be too far
 # away: spectra, sonograms, gels? (Try it: with your own folder.)
 # %%
 def head(seed):
@@ -529,11 +529,11 @@ def head(seed):
 transfer = [head(seed).predict(features_of_test) for seed in range(3)]
 compare_on(test, {"normalized": normalized, "transfer": transfer})
 # %% [markdown]
-# Both saw the same 48 x 48 pixels. On larger pictures the frozen network sees more, and is usually better still.
+# Both saw the same 48 x 48 pixels. On larger images the frozen network sees more, and is usually better still.
 #
 # `coverslip train FOLDER` does exactly this, and more carefully. It is nearly always the first thing to try.
 # %% [markdown] slide
-# With few pictures, begin with a network that has seen many.
+# With few images, begin with a network that has seen many.
 # %% [markdown]
 # ## All of it in one table
 #
@@ -615,19 +615,19 @@ def judge(slides: float):
 
 
 # %% [markdown] teacher="4.7"
-# **What it is for.** The square-root law, and the habit of asking before the study. More pictures *of the same
+# **What it is for.** The square-root law, and the habit of asking before the study. More images *of the same
 # slides* hardly help: groups count.
 #
 # **If results differ.** They will, in this lesson more than in any other: which recipes are told apart depends on
 # the three trainings. Have learners compare their tables: what all of them agree on (transfer, as a rule) is a
 # finding; the rest is weather.
 # %% [markdown] slide
-# Three times narrower takes nine times as many. More pictures of the same slides do not count.
+# Three times narrower takes nine times as many. More images of the same slides do not count.
 # %% [markdown]
 # ## What to take home
 #
 # * First overfit, then regularize. Normalize first, since everything is easier then.
-# * With few pictures: transfer learning, augmentation that you can justify, early stopping. In that order.
+# * With few images: transfer learning, augmentation that you can justify, early stopping. In that order.
 # * Look at the loss as well as the accuracy: being sure and wrong is a mistake of its own.
 # * Most tricks change less than a test with few slides can see. Say so.
 # %% [markdown] teacher

@@ -38,7 +38,7 @@ def empty_cache(small_run, session_cache, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def leaves(tmp_path_factory):
-    """The table of 36 built-in pictures: 3 classes, 6 leaves each, 2 shots of each leaf, 64 pixels."""
+    """The table of 36 built-in images: 3 classes, 6 leaves each, 2 shots of each leaf, 64 pixels."""
     from coverslip.data.synthetic import write_leaves
 
     return write_leaves(tmp_path_factory.mktemp("leaves") / "leaves", classes=3, leaves=6, shots=2, size=64)
@@ -53,9 +53,9 @@ def small_run(leaves, session_cache, tmp_path_factory):
 
 
 @pytest.fixture
-def pictures(leaves, tmp_path):
+def images(leaves, tmp_path):
     """A copy of the leaves as a folder of class folders, for a test to spoil."""
-    return Path(shutil.copytree(leaves.parent / "pictures", tmp_path / "pictures"))
+    return Path(shutil.copytree(leaves.parent / "images", tmp_path / "images"))
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from coverslip import api
+from coverslip.core.errors import BlockedError
 from coverslip.data.cache import read_pixels
 from coverslip.data.inputs import InputSpec, fit_batch
 from coverslip.data.scan import scan
-from coverslip.errors import BlockedError
 from coverslip.models.catalog import network_entry
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -28,8 +28,8 @@ def test_the_default_network_knows_photographs_when_prepared_its_own_way():
     network = entry.load(Design()).eval()
     spec = InputSpec(size=entry.size, fit="crop", mean=(entry.mean,) * 3, std=(entry.std,) * 3)
     rows = pl.read_csv(DATA / "imagenet_samples" / "labels.csv")
-    pictures = [np.asarray(Image.open(DATA / "imagenet_samples" / name).convert("RGB")) for name in rows["file"]]
-    pixels = np.concatenate([fit_batch(each[None], spec.size, spec.fit) for each in pictures])
+    images = [np.asarray(Image.open(DATA / "imagenet_samples" / name).convert("RGB")) for name in rows["file"]]
+    pixels = np.concatenate([fit_batch(each[None], spec.size, spec.fit) for each in images])
     with torch.inference_mode():
         said = network(torch.from_numpy(spec.prepare(pixels))).argmax(1).numpy()
     # 0.751 was published: 18 of 24 are expected, give or take 2; weights in a wrong order give none.
@@ -43,15 +43,15 @@ def test_field_photographs_of_beans_are_told_apart(tmp_path):
 
 
 def test_the_planted_label_conflicts_of_the_histology_set_stop_training_until_they_are_mended(tmp_path):
-    with pytest.raises(BlockedError, match="5 pictures are filed under two classes"):
+    with pytest.raises(BlockedError, match="5 images are filed under two classes"):
         api.train(DATA / "oral_histology", tmp_path / "run")
     assert not (tmp_path / "run").exists()
     run = api.train(DATA / "oral_histology", tmp_path / "run", audit_fix=True)
     found = {each["name"]: each for each in json.loads(run.audit_file.read_text())["findings"]}["label-conflict"]
-    assert found["decision"] == "fixed" and len(found["pictures"]) == 5
-    assert sorted(found["pictures"])[0] == ["Normal/Normal_400x_176.jpg", "OSCC/OSCC_400x_111.jpg"]
+    assert found["decision"] == "fixed" and len(found["images"]) == 5
+    assert sorted(found["images"])[0] == ["Normal/Normal_400x_176.jpg", "OSCC/OSCC_400x_111.jpg"]
     dropped = pl.read_csv(run.table_file).filter(pl.col("status") != "ok")
-    assert sorted(dropped["path"]) == sorted(path for pair in found["pictures"] for path in pair)
+    assert sorted(dropped["path"]) == sorted(path for pair in found["images"] for path in pair)
     assert json.loads(run.test_file.read_text())["scores"]["accuracy"]["low"] > 0.6  # two classes: chance is 0.5
 
 

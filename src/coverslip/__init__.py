@@ -1,4 +1,4 @@
-"""From a folder of pictures to a result you can defend.
+"""From a folder of images to a result you can defend.
 
 The public names load when they are first used, so that ``import coverslip`` is quick.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from coverslip import _version
+
+__version__ = _version.__version__
 
 _HOMES = {
     "scan": "coverslip.data.scan",
+    "configure": "coverslip.api",
     "plan": "coverslip.api",
     "audit": "coverslip.api",
     "compare": "coverslip.api",
@@ -25,7 +28,7 @@ _HOMES = {
     "fit": "coverslip.training.arrays",
     "summary": "coverslip.models.summary",
     "leaves": "coverslip.data.synthetic",
-    "UserError": "coverslip.errors",
+    "UserError": "coverslip.core.errors",
 }
 _NAMES = {"leaves": "write_leaves", "fit": "fit_arrays", "evaluate": "evaluate_any"}
 
@@ -33,13 +36,13 @@ __all__ = [
     "UserError",
     "audit",
     "compare",
+    "configure",
     "evaluate",
     "explain",
     "export",
     "fit",
     "leaves",
     "load",
-    "plan",
     "predict",
     "report",
     "scan",
@@ -49,11 +52,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from coverslip.api import audit, compare, explain, export, load, plan, predict, report, train, tune
+    from coverslip.api import audit, compare, configure, explain, export, load, predict, report, train, tune
     from coverslip.api import evaluate_any as evaluate
+    from coverslip.core.errors import UserError
     from coverslip.data.scan import scan
     from coverslip.data.synthetic import write_leaves as leaves
-    from coverslip.errors import UserError
     from coverslip.models.summary import summary
     from coverslip.training.arrays import fit_arrays as fit
 

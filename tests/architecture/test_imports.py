@@ -1,10 +1,11 @@
-"""The ladder of imports, what a bare import costs, and that no module hides a public function."""
+"""Layers and circles of imports, the cost of a bare import, and that no module hides a public function."""
 
 import ast
 import importlib
 import pkgutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,43 +13,18 @@ import pytest
 import coverslip
 
 SOURCE = Path(coverslip.__file__).parent
-FLOORS = [
-    {
-        "errors",
-        "registry",
-        "config",
-        "commands",
-        "runs",
-        "seeds",
-        "devices",
-        "progress",
-        "storage",
-        "paths",
-        "tables",
-        "ledger",
-        "__init__",
-    },
-    {"figures"},
-    {"evidence"},
-    {"data"},
-    {"tasks"},
-    {"models", "large_images"},
-    {"inference"},
-    {"training"},
-    {"auditing", "heatmaps"},
-    {"exporting"},
-    {"settings"},
-    {"inspection", "assessment", "comparison", "forecast", "explaining"},
-    {"learning", "depths"},
-    {"experiment"},
-    {"reporting"},
-    {"tuning", "bench", "launch"},
+LAYERS = [  # lowest first; DESIGN: core, data, inference and training, tools, pipeline, studies, api, programs
+    {"core", "_version", "__init__"},
+    {"data", "evidence", "models", "figures"},
+    {"tasks", "inference", "training"},
+    {"auditing", "explaining", "exporting"},
+    {"pipeline"},
+    {"tuning", "reporting"},
     {"api"},
-    {"serving", "course"},
-    {"cli"},
+    {"cli", "serving", "course"},
     {"__main__"},
 ]
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 
 def place(module: str) -> str:
@@ -56,8 +32,9 @@ def place(module: str) -> str:
     return module.split(".")[1] if "." in module else "__init__"
 
 
-def imports(file: Path) -> set[str]:
-    """Names of our own modules that a file imports anywhere, also inside functions; not those for types only."""
+@cache
+def imports(file: Path, names: bool = False) -> set[str]:
+    """Return our modules that a file imports, also inside functions, except for types; ``names`` adds their names."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
@@ -65,28 +42,67 @@ def imports(file: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "coverslip":
-            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if names else {node.module}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "coverslip"}
     return found
 
 
-def test_every_module_has_a_floor():
-    tops = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert tops <= set(FLOOR)
-
-
-def test_a_floor_imports_only_floors_under_it():
-    broken = []
+def modules() -> dict[str, Path]:
+    """Dotted name -> file of every module of the package."""
+    files = {}
     for file in sorted(SOURCE.rglob("*.py")):
+        parts = file.relative_to(SOURCE.parent).with_suffix("").parts
+        files[".".join(parts).removesuffix(".__init__")] = file
+    return files
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the nodes of each circle of a graph, found by removing what imports nothing that is left."""
+    left = {name: {other for other in others if other != name} for name, others in graph.items()}
+    while done := {name for name, others in left.items() if not others & left.keys()}:
+        left = {name: others - done for name, others in left.items() if name not in done}
+    return [sorted(left)] if left else []
+
+
+def test_a_circle_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["a", "b", "c"]]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_every_module_has_a_layer():
+    tops = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert tops == set(LAYER)
+
+
+def test_a_layer_imports_only_itself_and_lower_layers():
+    wrong = []
+    for file in modules().values():
         own = file.relative_to(SOURCE).parts[0].removesuffix(".py")
         for module in imports(file):
-            other = place(module)
-            same_package = other == own
-            both_ground = FLOOR[own] == 0 and FLOOR[other] == 0
-            if not (same_package or both_ground or FLOOR[other] < FLOOR[own]):
-                broken.append(f"{file.relative_to(SOURCE)} imports {module}")
-    assert broken == []
+            if LAYER[place(module)] > LAYER[own]:
+                wrong.append(f"{file.relative_to(SOURCE)} imports {module}")
+    assert wrong == []
+
+
+def test_packages_do_not_import_in_circles():
+    graph: dict[str, set[str]] = {name: set() for name in LAYER}
+    for file in modules().values():
+        own = file.relative_to(SOURCE).parts[0].removesuffix(".py")
+        graph[own] |= {place(module) for module in imports(file)} - {"__init__"}
+    assert circles(graph) == []
+
+
+def test_modules_do_not_import_in_circles():
+    known = modules()
+    graph = {}
+    for name, file in known.items():
+        found: set[str] = set()
+        for module in imports(file, names=True):
+            nearest = module if module in known else module.rpartition(".")[0]
+            found |= {nearest} if nearest in known and nearest != "coverslip" else set()
+        graph[name] = found - {name}
+    assert circles(graph) == []
 
 
 def test_importing_needs_no_network_and_less_than_half_a_second():

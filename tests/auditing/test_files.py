@@ -8,7 +8,7 @@ from coverslip.auditing.files import judge_files
 
 
 def facts(count=40, **changes):
-    """Facts of ``count`` usual pictures; ``changes`` maps a column to {row: value}."""
+    """Facts of ``count`` usual images; ``changes`` maps a column to {row: value}."""
     rng = np.random.default_rng(0)
     columns = {
         "path": [f"a/{row:02d}.jpg" for row in range(count)],
@@ -33,7 +33,7 @@ def names(found):
     return {each.name: each for each in found}
 
 
-def test_usual_pictures_give_no_finding():
+def test_usual_images_give_no_finding():
     assert judge_files(facts()) == []
 
 
@@ -55,7 +55,7 @@ def test_usual_pictures_give_no_finding():
 )
 def test_the_one_that_is_unlike_the_rest_is_named(name, severity, changes):
     found = names(judge_files(facts(**changes)))[name]
-    assert (found.severity, found.rows, found.pictures) == (severity, ((3,),), 1)
+    assert (found.severity, found.rows, found.images) == (severity, ((3,),), 1)
 
 
 def test_two_formats_in_equal_numbers_are_told_without_calling_either_odd():
@@ -63,13 +63,13 @@ def test_two_formats_in_equal_numbers_are_told_without_calling_either_odd():
     assert found.rows == () and found.numbers["counts"] == {"JPEG": 20, "PNG": 20}
 
 
-def test_pictures_of_every_size_are_one_note_not_many_odd_ones():
+def test_images_of_every_size_are_one_note_not_many_odd_ones():
     sizes = {row: 200 + 40 * row for row in range(40)}
     found = names(judge_files(facts(width=sizes, height=sizes)))
     assert found["mixed-sizes"].numbers["sizes"] == 40 and "odd-size" not in found
 
 
-def test_no_picture_can_be_read_and_the_reasons_are_counted():
+def test_no_image_can_be_read_and_the_reasons_are_counted():
     found = judge_files(facts(4, status=dict.fromkeys(range(4), "the file is empty")))
     assert [each.name for each in found] == ["unreadable"]
     assert found[0].numbers["reasons"] == {"the file is empty": 4}

@@ -10,8 +10,8 @@ from coverslip.auditing.price import leak_price
 CLASSES = 4
 
 
-def pictures(sizes, *, signature, signal=0.5, seed=0):
-    """Features of groups of these many pictures: class, group and noise, each in directions of its own."""
+def images(sizes, *, signature, signal=0.5, seed=0):
+    """Features of groups of these many images: class, group and noise, each in directions of its own."""
     chance = np.random.default_rng(seed)
     of_group = np.repeat(np.arange(len(sizes)), sizes)
     label_of_group = np.arange(len(sizes)) % CLASSES
@@ -23,7 +23,7 @@ def pictures(sizes, *, signature, signal=0.5, seed=0):
 
 
 def test_a_leak_has_a_price_where_leaves_can_be_recognized():
-    price = leak_price(*pictures([5] * 60, signature=3.0), CLASSES, by="leaf")
+    price = leak_price(*images([5] * 60, signature=3.0), CLASSES, by="leaf")
     assert price.difference > 0.2 and price.low > 0
     assert f"by leaf {price.grouped:.3f}: {price.difference:.3f} of the score was leakage" in price.says
     assert f"(spread over ten splits {price.low:.3f} to {price.high:.3f})" in price.says
@@ -31,8 +31,8 @@ def test_a_leak_has_a_price_where_leaves_can_be_recognized():
 
 @pytest.mark.parametrize("sizes", [[5] * 60, [1] * 120 + [2] * 20 + [4] * 10 + [30] * 4 + [60] * 2, [2] * 150])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_it_costs_nothing_where_pictures_of_one_leaf_are_no_more_alike_than_others(sizes, seed):
-    price = leak_price(*pictures(sizes, signature=0.0, seed=seed), CLASSES, seed=seed)
+def test_it_costs_nothing_where_images_of_one_leaf_are_no_more_alike_than_others(sizes, seed):
+    price = leak_price(*images(sizes, signature=0.0, seed=seed), CLASSES, seed=seed)
     assert abs(price.difference) < 0.05 and price.low <= 0 <= price.high
     assert "no leak can be told from the splits' own noise" in price.says
 
@@ -53,7 +53,7 @@ def test_only_the_leak_differs_between_the_two_scores():
 
 
 def test_the_same_seed_gives_the_same_price_and_it_can_be_written_down():
-    some = pictures([3] * 24, signature=1.0)
+    some = images([3] * 24, signature=1.0)
     first, again = (leak_price(*some, CLASSES, seed=3).to_json() for _ in range(2))
     assert json.loads(json.dumps(first)) == again
     assert first["splits"] == len(first["each"]) == 10
@@ -64,15 +64,15 @@ def test_the_same_seed_gives_the_same_price_and_it_can_be_written_down():
 
 @pytest.mark.parametrize(
     ("sizes", "reason"),
-    [([1] * 12, "each picture is a group of its own"), ([5] * 4, "no class has a second group"), ([9], "no class has")],
+    [([1] * 12, "each image is a group of its own"), ([5] * 4, "no class has a second group"), ([9], "no class has")],
 )
 def test_where_nothing_can_be_held_out_it_says_why(sizes, reason):
-    written = leak_price(*pictures(sizes, signature=1.0), CLASSES).to_json()
+    written = leak_price(*images(sizes, signature=1.0), CLASSES).to_json()
     assert reason in written["reason"] and reason in written["says"]
     assert written["difference"] is None and written["splits"] == 0 and written["each"] == []
 
 
 def test_a_class_of_one_leaf_is_no_obstacle():
-    features, labels, groups = pictures([4] * 25, signature=1.0)
+    features, labels, groups = images([4] * 25, signature=1.0)
     price = leak_price(features, np.where(np.array(groups) == "leaf 24", CLASSES, labels), groups, CLASSES + 1)
     assert price.difference is not None

@@ -40,9 +40,9 @@ def probed(source, size=(64, 64), **options):
 
 
 def made_up(labels, pixels=None, groups=None, **facts):
-    """A table without files: pictures of noise, with these facts; what `probe_shortcuts` takes."""
+    """A table without files: images of noise, with these facts; what `probe_shortcuts` takes."""
     number = len(labels)
-    paths = facts.pop("path", [f"pictures/{row:04d}.jpg" for row in range(number)])
+    paths = facts.pop("path", [f"images/{row:04d}.jpg" for row in range(number)])
     columns = {"path": paths, "label": labels, "group": groups or [None] * number}
     frame = pl.DataFrame({**columns, "split": [None] * number, "status": ["ok"] * number}, schema=SCHEMA)
     table = ImageTable(frame, Files(Path()), "made up", tuple(sorted(set(labels))))
@@ -80,10 +80,10 @@ def test_the_planted_background_is_found(shots, tmp_path):
     assert found["file-size"].verdict != "warns"
 
 
-def test_where_the_subject_fills_the_picture_the_border_is_a_note(tmp_path):
+def test_where_the_subject_fills_the_image_the_border_is_a_note(tmp_path):
     found = probed(write_leaves(tmp_path / "slides", look="tissue", leaves=40, shots=1, size=64))
     assert found["border-color"].verdict == "notes"
-    assert "in the middle of the pictures too" in found["border-color"].says
+    assert "in the middle of the images too" in found["border-color"].says
     assert "warns" not in {probe.verdict for probe in found.values()}
 
 
@@ -98,7 +98,7 @@ def test_classes_told_apart_by_file_type_are_found(tmp_path):
     assert found["dimensions"].verdict == "silent" and found["dimensions"].value is None
 
 
-def test_classes_told_apart_by_size_are_found_in_padded_pictures_too(tmp_path):
+def test_classes_told_apart_by_size_are_found_in_padded_images_too(tmp_path):
     for name, width in (("healthy", 64), ("rust", 32)):
         (tmp_path / name).mkdir()
         for number in range(20):
@@ -110,10 +110,10 @@ def test_classes_told_apart_by_size_are_found_in_padded_pictures_too(tmp_path):
 
 
 def test_padding_is_no_border():
-    # The subject in the middle tells the class; the mean color, which pads the picture, would give it away.
-    pictures = np.full((2, 20, 40, 3), 90, np.uint8)
-    pictures[1, 5:15, 10:30] = 250
-    padded = fit_batch(pictures, (32, 32), "pad")
+    # The subject in the middle tells the class; the mean color, which pads the image, would give it away.
+    images = np.full((2, 20, 40, 3), 90, np.uint8)
+    images[1, 5:15, 10:30] = 250
+    padded = fit_batch(images, (32, 32), "pad")
     assert (padded[0, 0, 0] != padded[1, 0, 0]).all()
     clues = BorderClues(padded, [0, 1], pl.DataFrame({"width": [40, 40], "height": [20, 20]}), "pad")
     assert (clues.eight == 90).all() and (clues.frame == 90).all()
@@ -153,7 +153,7 @@ def test_a_number_that_names_the_class_is_not_shown():
 
 
 @pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (3, np.uint16), (5, np.uint16)])
-def test_pictures_of_any_depth_and_number_of_channels_are_probed(channels, dtype):
+def test_images_of_any_depth_and_number_of_channels_are_probed(channels, dtype):
     chance = np.random.default_rng(0)
     pixels = chance.integers(0, np.iinfo(dtype).max // 2, (60, 16, 16, channels)).astype(dtype)
     pixels[30:, :2] += np.iinfo(dtype).max // 3
@@ -181,17 +181,17 @@ def test_a_class_of_one_group_is_left_out_and_named():
 
 
 def test_groups_that_the_caller_knows_better_are_used():
-    # Forty copies of four pictures: alone they are recognized, as groups there are too few of them.
+    # Forty copies of four images: alone they are recognized, as groups there are too few of them.
     pixels = np.repeat(np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8), 10, axis=0)
     made = made_up(["healthy"] * 20 + ["rust"] * 20, pixels)
     assert verdicts(*made)["border"] == "warns"
     assert verdicts(*made, groups=[str(row // 10) for row in range(40)])["border"] == "silent"
 
 
-def test_identical_pictures_and_one_pixel_pictures_are_no_obstacle():
+def test_identical_images_and_one_pixel_images_are_no_obstacle():
     labels = ["healthy", "rust"] * 10
     same = probe_shortcuts(*made_up(labels, np.zeros((20, 16, 16, 3), np.uint8)))
-    assert same[0].value is None and same[1].reason == "the border of all pictures has the same color"
+    assert same[0].value is None and same[1].reason == "the border of all images has the same color"
     assert set(verdicts(*made_up(labels, width=[1] * 20, height=[1] * 20)).values()) <= {"silent", "notes"}
 
 

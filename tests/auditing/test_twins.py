@@ -1,4 +1,4 @@
-"""The same picture under several names is found, whatever was done to it; other pictures are left alone."""
+"""The same image under several names is found, whatever was done to it; other images are left alone."""
 
 import re
 
@@ -45,12 +45,12 @@ def twins_of(folder, **how):
     return table.paths, find_twins(cache.facts, cache.pixels, fit=how.get("fit", "pad"))
 
 
-def save(folder, **pictures):
-    for number, (name, picture) in enumerate(pictures.items()):
+def save(folder, **images):
+    for number, (name, image) in enumerate(images.items()):
         home = folder / "ab"[number % 2]
         home.mkdir(parents=True, exist_ok=True)
-        image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-        image.save(home / f"{name}.png")
+        opened = image if isinstance(image, Image.Image) else Image.fromarray(image)
+        opened.save(home / f"{name}.png")
     return folder
 
 
@@ -58,12 +58,12 @@ def save(folder, **pictures):
 def planted(tmp_path_factory):
     """60 leaves of 128 px, and a copy of each kind of every sixth or so."""
     folder = write_leaves(tmp_path_factory.mktemp("twins") / "leaves", classes=4, leaves=15, shots=1, size=128).parent
-    pictures = sorted((folder / "pictures").rglob("*.jpg"))
+    images = sorted((folder / "images").rglob("*.jpg"))
     for number, (kind, (change, quality)) in enumerate(COPIES.items()):
-        for path in pictures[number::12][:3]:
+        for path in images[number::12][:3]:
             with Image.open(path) as image:
                 change(image.convert("RGB")).save(path.with_name(f"{path.stem}+{kind}.jpg"), quality=quality)
-    return folder / "pictures"
+    return folder / "images"
 
 
 def test_every_kind_of_copy_is_found_and_nothing_else(planted):
@@ -89,7 +89,7 @@ def test_the_order_of_the_rows_changes_nothing(planted):
 
 def test_shots_of_one_leaf_are_other_photographs(tmp_path):
     table = write_leaves(tmp_path / "leaves", classes=2, leaves=5, shots=4, size=96)
-    _, twins = twins_of(table.parent / "pictures")
+    _, twins = twins_of(table.parent / "images")
     assert twins == Twins()
 
 
@@ -107,20 +107,20 @@ def test_exact_copies_make_one_set_and_only_one_of_them_is_compared(tmp_path):
     assert twins.sets == sorted([sorted([*ones, row["turned"]]), others])
 
 
-def test_two_pictures_are_enough_to_be_twins(tmp_path):
+def test_two_images_are_enough_to_be_twins(tmp_path):
     paths, twins = twins_of(save(tmp_path, one=scene(1), other=scene(1).transpose(Turn.ROTATE_270)))
     assert twins.sets == [[0, 1]] and len(paths) == 2
 
 
-def test_a_wide_picture_and_its_turned_copy(tmp_path):
+def test_a_wide_image_and_its_turned_copy(tmp_path):
     wide = scene(1, height=60, width=110)
-    pictures = {"wide": wide, "tall": wide.transpose(Turn.ROTATE_90), "lone": scene(2, height=60, width=110)}
+    images = {"wide": wide, "tall": wide.transpose(Turn.ROTATE_90), "lone": scene(2, height=60, width=110)}
     for fit in ("pad", "squash"):
-        paths, twins = twins_of(save(tmp_path, **pictures), fit=fit)
+        paths, twins = twins_of(save(tmp_path, **images), fit=fit)
         assert [sorted(paths[row][2:-4] for row in some) for some in twins.sets] == [["tall", "wide"]]
 
 
-def test_blank_pictures_are_twins_only_where_they_are_equal(tmp_path):
+def test_blank_images_are_twins_only_where_they_are_equal(tmp_path):
     blank = {f"white{seed}": noise(50, 50, 3, seed=seed, low=251, high=254) for seed in range(6)}
     _, twins = twins_of(
         save(tmp_path, **blank, black=np.zeros((50, 50, 3), np.uint8), void=np.zeros((50, 50, 3), np.uint8))
@@ -128,13 +128,13 @@ def test_blank_pictures_are_twins_only_where_they_are_equal(tmp_path):
     assert len(twins.exact) == 1 and twins.sets == twins.exact and twins.near == []
 
 
-def test_the_same_background_is_not_the_same_picture(tmp_path):
+def test_the_same_background_is_not_the_same_image(tmp_path):
     ground = np.asarray(scene(1)).copy()
-    pictures = {}
+    images = {}
     for seed in range(8):
-        pictures[f"subject{seed}"] = ground.copy()
-        pictures[f"subject{seed}"][30:66, 30:66] = np.asarray(scene(100 + seed, 36, 36))
-    _, twins = twins_of(save(tmp_path, **pictures))
+        images[f"subject{seed}"] = ground.copy()
+        images[f"subject{seed}"][30:66, 30:66] = np.asarray(scene(100 + seed, 36, 36))
+    _, twins = twins_of(save(tmp_path, **images))
     assert twins == Twins()
 
 
@@ -145,16 +145,16 @@ def test_sixteen_bits_and_any_channels(tmp_path, channels):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     for seed in range(4):
-        picture = np.asarray(scene(seed)).astype(np.uint16)[:, :, [0, 1, 2, 1, 0][:channels]] * 12
+        image = np.asarray(scene(seed)).astype(np.uint16)[:, :, [0, 1, 2, 1, 0][:channels]] * 12
         meta = {"photometric": "minisblack", "planarconfig": "contig"} if channels > 1 else {}
-        tifffile.imwrite(tmp_path / "a" / f"{seed}.tif", picture, **meta)
+        tifffile.imwrite(tmp_path / "a" / f"{seed}.tif", image, **meta)
         if seed == 0:
-            tifffile.imwrite(tmp_path / "b" / "copy.tif", np.ascontiguousarray(picture[:, ::-1]), **meta)
+            tifffile.imwrite(tmp_path / "b" / "copy.tif", np.ascontiguousarray(image[:, ::-1]), **meta)
     paths, twins = twins_of(tmp_path)
     assert [[paths[row] for row in some] for some in twins.sets] == [["a/0.tif", "b/copy.tif"]]
 
 
-def test_unreadable_pictures_are_left_out(tmp_path):
+def test_unreadable_images_are_left_out(tmp_path):
     save(tmp_path, one=scene(1), two=scene(1).transpose(Turn.ROTATE_180))
     (tmp_path / "a" / "broken.jpg").write_bytes(b"nothing")
     (tmp_path / "a" / "broken2.jpg").write_bytes(b"nothing")
@@ -167,7 +167,7 @@ def test_nothing_readable_has_no_twins():
     assert find_twins(facts, np.zeros((1, 8, 8, 3), np.uint8)) == Twins()
 
 
-def test_a_fingerprint_is_the_same_for_all_eight_ways_to_hold_a_picture():
+def test_a_fingerprint_is_the_same_for_all_eight_ways_to_hold_an_image():
     thumbnail = np.asarray(scene(5, 32, 32))[:, :, 0]
     ways = [np.rot90(each, turns) for each in (thumbnail, thumbnail.T) for turns in range(4)]
     prints = fingerprints(np.stack(ways))
@@ -208,7 +208,7 @@ class Neighbors:
 
 
 def linked(length, reach, among):
-    """Each of ``length`` pictures is known to be a copy of the next."""
+    """Each of ``length`` images is known to be a copy of the next."""
     pairs = np.array([(one, one + 1) for one in range(length - 1)], np.int64)
     return link_alike(pairs, np.ones(len(pairs), np.float32), Neighbors(among, reach))
 
@@ -219,9 +219,9 @@ def test_a_chain_of_look_alikes_is_told_and_not_joined():
     assert max(map(len, sets)) <= 3
 
 
-def test_many_copies_of_one_picture_are_one_set_though_not_all_pairs_were_candidates():
+def test_many_copies_of_one_image_are_one_set_though_not_all_pairs_were_candidates():
     assert linked(41, reach=50, among=1000) == ([list(range(41))], [])
 
 
-def test_a_set_of_more_than_half_of_all_pictures_is_not_joined():
+def test_a_set_of_more_than_half_of_all_images_is_not_joined():
     assert linked(60, reach=60, among=60) == ([], [list(range(60))])

@@ -23,7 +23,7 @@ def elsewhere(tmp_path, monkeypatch):
         (["train", "x", "--seed"], ["--seed", "--help"]),
         (["predict"], ["missing argument", "coverslip predict --help"]),
         (["predict", "run"], ["missing argument", "coverslip predict --help"]),
-        (["train"], ["no pictures were named", "coverslip demo"]),
+        (["train"], ["no images were named", "coverslip demo"]),
         (["train", "x" * 5000], ["too long"]),
         (["train", "LEAVES", "--model", "efficientnet-lite"], ["no network is called", "'efficientnet-lite0'"]),
         (["train", "LEAVES", "--depth", "haed"], ["depth='haed'", "'head'"]),
@@ -36,14 +36,14 @@ def elsewhere(tmp_path, monkeypatch):
         (["train", "LEAVES", "--set", "model.views"], ["not section.key=value"]),
         (["train", "LEAVES", "--set", "model.views=three"], ["model.views is 'three'", "type int"]),
         (["train", "LEAVES", "--set", "model.views=2.5"], ["model.views is 2.5", "type int"]),
-        (["train", "LEAVES", "--set", "training.refit=1"], ["training.refit is 1", "type bool"]),
+        (["train", "LEAVES", "--set", "split.refit=1"], ["training.refit is 1", "type bool"]),
         (["train", "LEAVES", "--set", "split.fractions=[0.5, 0.5]"], ["2 values", "give 3"]),
         (["train", "LEAVES", "--set", "split.fractions=[0.8, 0.3, -0.1]"], ["fractions", "add up to 1"]),
         (["train", "LEAVES", "--set", "input.size=5"], ["size=5", "8 to 4096"]),
         (["train", "LEAVES", "--set", "input.size=100000"], ["size", "8 to 4096"]),
         (["train", "LEAVES", "--set", "input.size=-224"], ["size", "8 to 4096"]),
-        (["train", "LEAVES", "--set", "training.strengths=[]"], ["strengths", "one or more"]),
-        (["train", "LEAVES", "--set", "training.folds=1"], ["folds=1", "2 or more"]),
+        (["train", "LEAVES", "--set", "head.l2_values=[]"], ["strengths", "one or more"]),
+        (["train", "LEAVES", "--set", "head.folds=1"], ["folds=1", "2 or more"]),
         (["leaves", "out", "--classes", "99"], ["99"]),
         (["leaves", "out", "--look", "leef"], ["leef", "leaf"]),
         (["leaves", "FULL"], ["exists and is not an empty folder"]),
@@ -96,7 +96,7 @@ def test_help_and_version_end_well(coverslip):
 
 
 def test_predictions_go_to_standard_output_and_everything_else_to_standard_error(coverslip, small_run, leaves):
-    said = coverslip("predict", small_run.folder, leaves.parent / "pictures").done()
+    said = coverslip("predict", small_run.folder, leaves.parent / "images").done()
     rows = pl.read_csv(said.out.encode())
     assert rows.height == 36 and rows.columns[:5] == ["path", "label", "group", "predicted", "confidence"]
     assert "predicting" in said.err and "predicted:" in said.err
@@ -107,13 +107,13 @@ def test_train_prints_the_result_with_its_interval_and_what_to_do_next(coverslip
     assert "accuracy" in said.out and "[" in said.out and "report: my run/report.html" in said.out
     assert "coverslip predict 'my run'" in said.out
     assert f"deeper   coverslip train {leaves} --depth tail" in said.out
-    said = coverslip("train", leaves.parent / "pictures", "--group", "(.+)_shot", "--split-seed", "1").done()
-    assert "pictures --group '(.+)_shot' --split-seed 1 --depth tail" in said.out
+    said = coverslip("train", leaves.parent / "images", "--group", "(.+)_shot", "--split-seed", "1").done()
+    assert "images --group '(.+)_shot' --split-seed 1 --depth tail" in said.out
 
 
 def test_a_dry_run_writes_nothing(coverslip, leaves, tmp_path):
     said = coverslip("train", leaves, "--dry-run").done()
-    assert "would read   36 pictures of 3 classes" in said.out and "nothing was trained" in said.out
+    assert "would read   36 images of 3 classes" in said.out and "nothing was trained" in said.out
     coverslip("train", leaves, "--dry-run", "--set", "threshold.value=0.3").refused("a threshold is for two classes")
     assert not list(tmp_path.iterdir())
 
@@ -140,7 +140,7 @@ def test_the_reader_of_our_output_may_stop_reading(coverslip, small_run, leaves,
             return self.file.fileno()
 
     with (tmp_path / "stdout").open("w") as file:
-        for arguments in (["predict", small_run.folder, leaves.parent / "pictures"], ["cache"]):
+        for arguments in (["predict", small_run.folder, leaves.parent / "images"], ["cache"]):
             with monkeypatch.context() as patch:
                 patch.setattr(sys, "stdout", Unread(file))
                 assert coverslip(*arguments).code == 141

@@ -8,12 +8,12 @@ from coverslip import api
 @pytest.fixture(scope="module")
 def run(leaves, session_cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("to export") / "linear"
-    return api.train(leaves, folder, model_network="linear", input_size=16, recipe_epochs=1)
+    return api.train(leaves, folder, model_network="linear", input_size=16, training_epochs=1)
 
 
 def test_it_prints_what_the_check_found_and_what_to_do_next(coverslip, run, tmp_path):
     said = coverslip("export", run.folder, "--format", "torch", "--out", tmp_path / "out").done()
-    assert "checked on 36 pictures" in said.err and "same label 100.0% (limit 99.5%)" in said.err
+    assert "checked on 36 images" in said.err and "same label 100.0% (limit 99.5%)" in said.err
     for name in ("model.pt", "model.json", "use_model.py", "README.md"):
         assert (tmp_path / "out" / name).is_file() and name in said.out
     assert "next: python" in said.out
@@ -26,4 +26,4 @@ def test_it_names_the_nearest_and_what_is_missing(coverslip, run, tmp_path):
     coverslip("export", run.folder, "--format", "torch", "--quantize", "int8").refused("ONNX or OpenVINO")
     coverslip("export", tmp_path / "nowhere").refused("there is no run", "coverslip train")
     coverslip("export", tmp_path).refused("holds no trained model")
-    coverslip("export", run.folder, "--pictures", tmp_path / "gone.jpg").refused("gone.jpg", "check the path")
+    coverslip("export", run.folder, "--images", tmp_path / "gone.jpg").refused("gone.jpg", "check the path")

@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 from coverslip.cli.preview import preview
+from coverslip.core.errors import UserError
+from coverslip.core.progress import Progress
 from coverslip.data.augment import PRESETS, Augmentation
 from coverslip.data.augment.sheet import MOST_ROWS, pick_rows, preview_figure, versions
 from coverslip.data.scan import scan
-from coverslip.errors import UserError
 from coverslip.figures.contact import as_rgb, contact_figure
-from coverslip.progress import Progress
 
 
 def test_a_sheet_is_written_and_says_what_to_do_next(paint, tmp_path, capsys):
@@ -22,7 +22,7 @@ def test_a_sheet_is_written_and_says_what_to_do_next(paint, tmp_path, capsys):
         f"coverslip train {folder} --depth all --augment light --set augment.rotate=30 --set augment.flip=false" in said
     )
     with Image.open(tmp_path / "sheet.png") as image:
-        assert image.width > 6 * 150 and image.height > 4 * 150  # seven pictures across, two of each class
+        assert image.width > 6 * 150 and image.height > 4 * 150  # seven images across, two of each class
 
 
 def test_the_help_names_every_preset():
@@ -48,7 +48,7 @@ def test_an_existing_file_is_never_overwritten(paint, tmp_path):
         ({"settings": ["rotate=400"]}, "rotate=400.0 is not within"),
         ({"fit": "crpo"}, "did you mean 'crop'"),
         ({"size": 0}, "not within 8"),
-        ({"count": 0}, "shows no picture"),
+        ({"count": 0}, "shows no image"),
         ({"out": "sheet.jpg"}, r"--out .*sheet\.png"),
     ],
 )
@@ -61,7 +61,7 @@ def test_what_cannot_be_meant_is_refused_and_nothing_is_written(paint, tmp_path,
     assert not list(tmp_path.glob("sheet*"))
 
 
-def test_the_same_seed_picks_the_same_pictures_of_every_class(paint):
+def test_the_same_seed_picks_the_same_images_of_every_class(paint):
     table = scan(paint(rust=9, healthy=5, blight=1))
     picked = pick_rows(table, 3, seed=1)
     assert picked == pick_rows(table, 3, seed=1) != pick_rows(table, 3, seed=2)
@@ -69,22 +69,22 @@ def test_the_same_seed_picks_the_same_pictures_of_every_class(paint):
     assert len(pick_rows(table, 1000, seed=0)) <= MOST_ROWS
 
 
-def test_broken_pictures_are_told_of_and_left_out(paint):
+def test_broken_images_are_told_of_and_left_out(paint):
     folder = paint(rust=2, healthy=2)
     for path in sorted(folder.rglob("*.png"))[:1]:
-        path.write_bytes(b"not a picture")
+        path.write_bytes(b"not an image")
     notes = []
     progress = Progress()
     progress.note = notes.append
     preview_figure(scan(folder), (32, 32), Augmentation(), progress=progress)
-    assert any("1 of the pictures" in note for note in notes)
+    assert any("1 of the images" in note for note in notes)
     for path in folder.rglob("*.png"):
-        path.write_bytes(b"not a picture")
+        path.write_bytes(b"not an image")
     with pytest.raises(UserError, match="can be read"):
         preview_figure(scan(folder), (32, 32), Augmentation())
 
 
-def test_the_first_of_a_row_is_the_picture_itself():
+def test_the_first_of_a_row_is_the_image_itself():
     images = np.random.default_rng(0).random((2, 5, 8, 8), np.float32)
     seen = versions(images, Augmentation(flip=True), np.array([4, 9]), seed=0, count=30)
     assert seen.shape == (2, 31, 8, 8, 5)
@@ -93,7 +93,7 @@ def test_the_first_of_a_row_is_the_picture_itself():
     assert kinds == {np.ascontiguousarray(each).tobytes() for each in (seen[0, 0], seen[0, 0][:, ::-1])}
 
 
-def test_deep_pictures_are_shown_between_their_percentiles(tmp_path):
+def test_deep_images_are_shown_between_their_percentiles(tmp_path):
     folder = tmp_path / "deep"
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""One trained model, the same pictures, every door: the same answers. And a model from elsewhere at the same doors."""
+"""One trained model, the same images, every door: the same answers. And a model from elsewhere at the same doors."""
 
 import io
 import json
@@ -9,11 +9,11 @@ import pytest
 
 from coverslip import api
 from coverslip.api.exporting import export
+from coverslip.core.progress import Stage
+from coverslip.core.runs import Run
 from coverslip.data.decoding import PixelFormat, decode_all
 from coverslip.data.sources.source import Files
-from coverslip.inference.predictor import Predictor
-from coverslip.progress import Stage
-from coverslip.runs import Run
+from coverslip.inference.model_files import load_predictor
 
 CLOSE = 1e-4  # every door within Coverslip
 END_TO_END = 0.01  # the exported file resizes by itself, where a pixel may be rounded to the next grey level
@@ -21,7 +21,7 @@ END_TO_END = 0.01  # the exported file resizes by itself, where a pixel may be r
 
 @pytest.fixture(scope="module")
 def tested(small_run):
-    """Paths of the run's test pictures, below the folder that they are in."""
+    """Paths of the run's test images, below the folder that they are in."""
     rows = pl.read_csv(small_run.predictions_file)
     root = (small_run.folder / json.loads(small_run.audit_file.read_text())["root"]).resolve()
     return root, rows
@@ -29,7 +29,7 @@ def tested(small_run):
 
 @pytest.fixture(scope="module")
 def wanted(small_run, tested):
-    """What `Predictor` says of the test pictures."""
+    """What `Predictor` says of the test images."""
     root, rows = tested
     return by_name(api.predict(small_run.folder, [root / path for path in rows["path"]]))
 
@@ -55,7 +55,7 @@ def client_of(service):
         form = [("files", (path.name, path.read_bytes(), "image/png")) for path in files]
         answer = client.post("/v1/predict", files=form, params=query)
         assert answer.status_code == 200, answer.text
-        return answer.json()["pictures"]
+        return answer.json()["images"]
 
     return call
 
@@ -127,7 +127,7 @@ def test_the_server_answers_it(ask, tested, wanted):
 def test_explain_speaks_of_the_same_class(small_run, tested, wanted):
     root, rows = tested
     files = [root / path for path in rows["path"][:2]]
-    for each in api.explain(small_run.folder, files, trust=False).pictures:
+    for each in api.explain(small_run.folder, files, trust=False).images:
         label, shares, _, _ = wanted[each.name.rpartition("/")[2]]
         assert each.predicted == label and each.confidence == pytest.approx(max(shares), abs=CLOSE)
 
@@ -139,10 +139,10 @@ def test_the_exported_file_gives_it_from_decoded_pixels(leaves, tested, tmp_path
     root, rows = tested
     # A small network: writing that of the other doors takes half a minute.
     run = api.train(
-        leaves, tmp_path / "tiny", model_network="cnn-full", model_filters=(8, 12), input_size=32, recipe_epochs=2
+        leaves, tmp_path / "tiny", model_network="cnn-full", model_filters=(8, 12), input_size=32, training_epochs=2
     )
     wanted = by_name(api.predict(run.folder, [root / path for path in rows["path"]]))
-    export(run.folder, tmp_path / "onnx", pictures=[root / path for path in rows["path"]])
+    export(run.folder, tmp_path / "onnx", images=[root / path for path in rows["path"]])
     session = onnxruntime.InferenceSession(str(tmp_path / "onnx" / "model.onnx"))
     names = [each.name for each in session.get_outputs()]
     classes, found = api.load(run.folder).task.classes, {}
@@ -157,14 +157,14 @@ def test_the_exported_file_gives_it_from_decoded_pixels(leaves, tested, tmp_path
             bool(answer["familiar"][0]),
         )
     same(found, wanted, END_TO_END)
-    # Used as a model from elsewhere it gets the pictures as every door resizes them, so nothing is rounded twice.
+    # Used as a model from elsewhere it gets the images as every door resizes them, so nothing is rounded twice.
     again = by_name(api.predict(tmp_path / "onnx", [root / path for path in rows["path"]]))
     same({name: (*each[:3], wanted[name][3]) for name, each in again.items()}, wanted)
 
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory):
-    """A linear classifier of channels-last pictures as ONNX, and the same in NumPy: (folder, function)."""
+    """A linear classifier of channels-last images as ONNX, and the same in NumPy: (folder, function)."""
     from onnx import TensorProto, helper, numpy_helper, save_model
 
     rng = np.random.default_rng(0)
@@ -201,7 +201,7 @@ def test_a_model_from_elsewhere_says_at_every_door_what_it_says_in_numpy(
 
     folder, numpy_model = stranger
     root, rows = tested
-    classes = list(Predictor.load(Run.open(small_run.folder)).task.classes)
+    classes = list(load_predictor(Run.open(small_run.folder)).task.classes)
     about = {
         "classes": classes,
         "input": {"size": [16, 12], "fit": "pad", "range": [-1, 1], "layout": "NHWC"},
@@ -224,7 +224,7 @@ def test_a_model_from_elsewhere_says_at_every_door_what_it_says_in_numpy(
     there = api.evaluate(folder, root, tmp_path / "evaluated")
     same({name: each for name, each in by_name(pl.read_csv(there.predictions_file)).items() if name in wanted}, wanted)
     assert any("no sets" in each for each in there.read_json(there.test_file)["warnings"])
-    for each in api.explain(folder, files[:2]).pictures:
+    for each in api.explain(folder, files[:2]).images:
         label, row, _, _ = wanted[each.name.rpartition("/")[2]]
         assert each.predicted == label and each.confidence == pytest.approx(max(row), abs=CLOSE)
     service = open_service(Run.open(folder), Wishes())

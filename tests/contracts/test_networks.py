@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from coverslip.errors import UserError
-from coverslip.models.catalog import OPTIONS, build_network, network_entry, network_names, parameters, stage_names
+from coverslip.core.errors import UserError
+from coverslip.models.catalog import build_network, network_entry, network_names, parameters, stage_names
 from coverslip.models.design import Design
+from coverslip.models.entry import OPTIONS
 from coverslip.models.freeze import Prefix, frozen_part, stage_at, unflatten
 from coverslip.models.trial import check_network, output_shape
 
@@ -134,14 +135,14 @@ def test_a_slip_in_a_name_is_answered_with_the_nearest():
 
 
 @pytest.mark.parametrize("name", ["cnn", "alexnet", "inception_v3"])
-def test_pictures_that_are_too_small_for_its_poolings_are_refused(name):
+def test_images_that_are_too_small_for_its_poolings_are_refused(name):
     with torch.device("meta"), pytest.raises(UserError, match=r"too small|cannot take"):
         check_network(build_network(Design(network=name, size=(7, 7)), 2), (3, 7, 7), 2)
 
 
 def test_a_network_that_gives_another_shape_is_refused():
     for network, words in (
-        (nn.Sequential(nn.Flatten(), nn.Linear(48, 5)), "gives 5 for a picture, not 2 scores"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(48, 5)), "gives 5 for an image, not 2 scores"),
         (nn.Conv2d(3, 2, 1), "gives 2 x 4 x 4"),
         (nn.Sequential(nn.Flatten(0), nn.Linear(48, 2)), "not one row"),
         (nn.Linear(7, 2), "cannot take an input of 3 x 4 x 4"),

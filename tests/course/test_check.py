@@ -104,9 +104,9 @@ def test_too_many_answers_and_an_unknown_task_are_said(capsys):
 
 
 def test_a_judge_that_breaks_becomes_a_sentence(monkeypatch):
+    from coverslip.core.errors import UserError
     from coverslip.course import checking
     from coverslip.course.tasks import Task
-    from coverslip.errors import UserError
 
     def breaks(answer):
         """A number that can be divided by."""
@@ -117,10 +117,10 @@ def test_a_judge_that_breaks_becomes_a_sentence(monkeypatch):
     assert message.startswith("That is the number 0") and "A number that can be divided by." in message
 
     def refuses(answer):
-        raise UserError("x has no pictures", "give one")
+        raise UserError("x has no images", "give one")
 
     monkeypatch.setattr(checking, "load_task", lambda number: Task(number, refuses, ("one", "two")))
-    assert check("1.1", 0).message == "X has no pictures. Give one."
+    assert check("1.1", 0).message == "X has no images. Give one."
 
 
 def test_what_is_solved_stays_solved_and_survives_a_restart():

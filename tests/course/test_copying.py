@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from coverslip.core.errors import UserError
 from coverslip.course.notebooks import edition
 from coverslip.course.shelf import copy_answers, copy_lessons, lesson, lessons
-from coverslip.errors import UserError
 
 NAME = "01_tiny.ipynb"
 

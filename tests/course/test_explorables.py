@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
+from coverslip.core.errors import UserError
 from coverslip.course import explorables
 from coverslip.course.explorables.bundle import joined, module, order, static
 from coverslip.course.explorables.pieces import PIECES
 from coverslip.course.explorables.widgets import _widget
-from coverslip.errors import UserError
 
 from ..chromium import chromium_path
 
@@ -61,19 +61,19 @@ def slope(name, point, small=1e-6):
     return np.array([across, losses(name, x, y + small) - losses(name, x, y - small)]) / (2 * small)
 
 
-def convolved(picture, kernel, stride, padding):
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(picture, padding), kernel.shape)
+def convolved(image, kernel, stride, padding):
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(image, padding), kernel.shape)
     return (windows[::stride, ::stride] * kernel).sum((2, 3))
 
 
 def test_the_kernel_answers_as_numpy_does_at_every_stride_and_padding():
     rng = np.random.default_rng(0)
-    picture, kernel = rng.integers(-9, 256, (7, 10)), rng.normal(size=(3, 3))
+    image, kernel = rng.integers(-9, 256, (7, 10)), rng.normal(size=(3, 3))
     given = [(stride, padding) for stride in (1, 2, 3) for padding in (0, 1, 2)]
-    code = f"const [p, k] = {json.dumps([picture.tolist(), kernel.tolist()])};"
+    code = f"const [p, k] = {json.dumps([image.tolist(), kernel.tolist()])};"
     found = javascript("convolution.js", code + f"return {json.dumps(given)}.map(([s, a]) => convolved(p, k, s, a));")
     for (stride, padding), rows in zip(given, found, strict=True):
-        np.testing.assert_allclose(rows, convolved(picture, kernel, stride, padding), atol=1e-9)
+        np.testing.assert_allclose(rows, convolved(image, kernel, stride, padding), atol=1e-9)
 
 
 def test_the_vertical_edge_of_the_course_and_where_its_padding_lies():

@@ -128,31 +128,31 @@ def test_descent_says_too_small_right_and_lost(show):
     assert (value(page, "surface"), value(page, "steps"), value(page, "verdict")) == ("saddle", 0, "right")
 
 
-def test_the_kernel_is_dragged_and_its_picture_is_numpys(show):
-    picture = np.arange(36).reshape(6, 6) ** 2 % 17
+def test_the_kernel_is_dragged_and_its_image_is_numpys(show):
+    image = np.arange(36).reshape(6, 6) ** 2 % 17
     weights = np.array([[1, 0, -1], [2, 0, -2], [1, 0.5, -1]])
-    page = show("kernel", numbers=picture, weights=weights)
+    page = show("kernel", numbers=image, weights=weights)
     page.mouse.move(*at(page, 1.5 / 6, 1.5 / 6))
     page.mouse.down()
     page.mouse.move(*at(page, 4.5 / 6, 1.5 / 6), steps=2)  # quick: what lies between is filled, too
     page.mouse.up()
-    windows = np.lib.stride_tricks.sliding_window_view(picture, (3, 3))
+    windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3))
     expected = (windows * weights).sum((2, 3))
     assert value(page, "place") == [0, 3]
     np.testing.assert_allclose(value(page, "output")[0], expected[0])
     assert value(page, "output")[1] == [None] * 4
-    page.keyboard.press("ArrowDown")  # the picture has the focus now
+    page.keyboard.press("ArrowDown")  # the image has the focus now
     assert value(page, "answer") == pytest.approx(expected[1, 3])
     for _ in range(11):
         press(page, "step")
-    page.mouse.click(*at(page, 0.5 / 6, 1.5 / 6, number=1))  # a click on the new picture
+    page.mouse.click(*at(page, 0.5 / 6, 1.5 / 6, number=1))  # a click on the new image
     assert value(page, "place") == [1, 0]
     for _ in range(3):
         press(page, "step")
     np.testing.assert_allclose(value(page, "output"), expected)
     assert value(page, "seen") == 16
     arithmetic = page.locator(".cx-sum").text_content().replace("−", "-")
-    assert all(f"{each} ×" in arithmetic for each in picture[1:4, 3:6].flat)
+    assert all(f"{each} ×" in arithmetic for each in image[1:4, 3:6].flat)
 
 
 def test_the_kernels_numbers_stride_and_padding_are_typed_and_slid(show):
@@ -169,9 +169,9 @@ def test_the_kernels_numbers_stride_and_padding_are_typed_and_slid(show):
     assert page.locator(".cx-preset select").input_value() == ""
     page.locator(".cx-preset select").select_option("Blur")
     assert np.allclose(value(page, "weights"), 1 / 9)
-    page.locator("[data-option=picture]").first.focus()
+    page.locator("[data-option=image]").first.focus()
     page.keyboard.press("ArrowRight")
-    assert value(page, "picture") == "leaf" and value(page, "size") == [24, 24]
+    assert value(page, "image") == "leaf" and value(page, "size") == [24, 24]
     press(page, "run")
     reach(page, "model.get('seen') > 100")
 

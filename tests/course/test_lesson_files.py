@@ -3,8 +3,8 @@
 import pytest
 
 pytest.importorskip("jupytext")
+from coverslip.core.errors import UserError
 from coverslip.course.lesson import read_lesson
-from coverslip.errors import UserError
 
 
 def test_a_lesson_knows_its_tasks_and_the_lines_of_its_cells(tiny_lesson):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from coverslip.core.errors import UserError
 from coverslip.course.centering import Center
 from coverslip.course.hierarchy import hierarchy_figure
 from coverslip.course.seeing import (
@@ -20,12 +21,11 @@ from coverslip.course.seeing import (
 )
 from coverslip.course.surface import Surface, two_numbers
 from coverslip.course.sweeps import sweep
-from coverslip.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def cards() -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """48 pictures of 24 cards, two of each: one class is reddish, one is greenish, the gray differs."""
+    """48 images of 24 cards, two of each: one class is reddish, one is greenish, the gray differs."""
     chance = np.random.default_rng(0)
     y = np.arange(48) // 2 % 2
     x = chance.integers(80, 140, (48, 8, 8, 3)).astype(np.uint8)
@@ -46,7 +46,7 @@ def test_every_value_of_a_sweep_is_scored_on_the_same_leaves_with_an_interval(ca
     assert good.frame["epoch"].to_list() == list(range(1, 13))
     assert good.held_out["value"] > 0.9 > tried[1e-6].held_out["value"]
     assert good.held_out["low"] <= good.held_out["value"] and good.held_out["groups"] == 6
-    assert "0.001" in repr(tried) and "12 pictures of 6 groups" in repr(tried)
+    assert "0.001" in repr(tried) and "12 images of 6 groups" in repr(tried)
     assert "lr 0.001" in tried.compare(1e-6)[0]
 
 
@@ -122,7 +122,7 @@ def test_a_walk_goes_down_with_a_good_rate_and_leaves_the_map_with_a_huge_one(ca
     assert len(surface.plot({"good": good, "one": one}).axes) == 4
 
 
-def test_a_stochastic_walk_takes_every_picture_once_before_any_again():
+def test_a_stochastic_walk_takes_every_image_once_before_any_again():
     numbers = np.eye(2)[np.arange(6) % 2] * np.arange(1, 7)[:, None]
     surface = Surface(numbers, [0, 1, 0, 1, 0, 1])
     seen = []
@@ -144,11 +144,11 @@ def test_center_takes_the_average_away_and_has_nothing_to_learn(cards):
     pixels = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255
     assert center(pixels).mean(0).abs().max() < 1e-6
     assert not list(center.parameters()) and "average" in center.state_dict()
-    with pytest.raises(UserError, match="pictures"):
+    with pytest.raises(UserError, match="images"):
         Center(np.zeros((4, 192)))
 
 
-def test_the_interval_of_ten_of_ten_is_wide_and_of_paired_pictures_wider():
+def test_the_interval_of_ten_of_ten_is_wide_and_of_paired_images_wider():
     assert interval(10, 10) == (0.6915, 1.0)
     with pytest.raises(UserError):
         interval(11, 10)

@@ -7,22 +7,22 @@ import pytest
 import torch
 from torch import nn
 
+from coverslip.core.errors import UserError
 from coverslip.course.frozen import frozen_features
+from coverslip.course.image_set import Images
 from coverslip.course.kernels import LIGHT_AND_DARK, VERTICAL_EDGE, maps_figure, pool, side_after, slide, sum_figure
 from coverslip.course.looking import class_map, ideal_of, scrambled, where_it_looks
-from coverslip.course.picture_set import Pictures
 from coverslip.course.trials import Normalize, compare_on, curves, repeat
-from coverslip.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
-    """24 noisy pictures of 12 leaves; the second class is brighter."""
+def few(tmp_path_factory: pytest.TempPathFactory) -> Images:
+    """24 noisy images of 12 leaves; the second class is brighter."""
     chance = np.random.default_rng(0)
     y = np.arange(24) % 2
     x = (chance.integers(0, 120, (24, 16, 16, 3)) + 90 * y[:, None, None, None]).astype(np.uint8)
     groups = [f"{'ab'[row % 2]}{row // 4}" for row in range(24)]
-    return Pictures(x, y, ("dark", "light"), groups, [f"{row}.png" for row in range(24)], tmp_path_factory.mktemp("no"))
+    return Images(x, y, ("dark", "light"), groups, [f"{row}.png" for row in range(24)], tmp_path_factory.mktemp("no"))
 
 
 def small() -> nn.Module:
@@ -39,10 +39,10 @@ def test_the_vertical_edge_kernel_gives_the_four_by_four_answer_that_one_finds_b
 @pytest.mark.parametrize(("stride", "padding"), [(1, 0), (1, 1), (2, 0), (2, 1), (3, 2)])
 def test_sliding_agrees_with_the_convolution_of_pytorch(stride: int, padding: int) -> None:
     chance = np.random.default_rng(1)
-    picture, kernel = chance.normal(size=(7, 5)), chance.normal(size=(3, 2))
-    given = torch.tensor(picture)[None, None], torch.tensor(kernel)[None, None]
+    image, kernel = chance.normal(size=(7, 5)), chance.normal(size=(3, 2))
+    given = torch.tensor(image)[None, None], torch.tensor(kernel)[None, None]
     wanted = nn.functional.conv2d(*given, stride=stride, padding=padding)[0, 0].numpy()
-    assert np.allclose(slide(picture, kernel, stride=stride, padding=padding), wanted)
+    assert np.allclose(slide(image, kernel, stride=stride, padding=padding), wanted)
 
 
 def test_pooling_keeps_the_largest_and_drops_what_is_left_over() -> None:
@@ -62,7 +62,7 @@ def test_the_drawing_spells_out_the_sum_at_one_place() -> None:
     assert len(maps_figure([LIGHT_AND_DARK, VERTICAL_EDGE], ["a", "b"]).axes) == 2
 
 
-def test_a_recipe_is_trained_from_other_weights_each_time_and_again_the_same(few: Pictures) -> None:
+def test_a_recipe_is_trained_from_other_weights_each_time_and_again_the_same(few: Images) -> None:
     def make() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(768, 2))
 
@@ -74,7 +74,7 @@ def test_a_recipe_is_trained_from_other_weights_each_time_and_again_the_same(few
         repeat(make(), few)  # type: ignore[arg-type]
 
 
-def test_a_recipe_that_was_trained_twice_counts_a_leaf_once(few: Pictures) -> None:
+def test_a_recipe_that_was_trained_twice_counts_a_leaf_once(few: Images) -> None:
     right, coin = np.eye(2)[few.y] * 0.9 + 0.05, np.full((24, 2), 0.5)
     told = compare_on(few, {"coin": [coin, coin], "good": [right, right]}, score="log_loss")
     assert told.found["groups"] == 12
@@ -93,19 +93,19 @@ def test_a_recipe_that_was_trained_twice_counts_a_leaf_once(few: Pictures) -> No
         ({"one": np.full((24, 2), 0.5), "two": np.full((23, 2), 0.5)}, r"shape \(23, 2\)"),
     ],
 )
-def test_what_cannot_be_compared_is_explained(few: Pictures, rivals: dict[str, object], problem: str) -> None:
+def test_what_cannot_be_compared_is_explained(few: Images, rivals: dict[str, object], problem: str) -> None:
     with pytest.raises(UserError, match=problem):
         compare_on(few, rivals)
 
 
-def test_curves_name_a_column_that_is_not_there(few: Pictures) -> None:
+def test_curves_name_a_column_that_is_not_there(few: Images) -> None:
     history = repeat(small, few, times=1, epochs=2)[0]
     assert len(curves({"small": history}, "validation_loss").axes[0].lines) == 1
     with pytest.raises(UserError, match="train_loss"):
         curves({"small": history}, "train_los")
 
 
-def test_normalized_training_pictures_have_mean_0_and_spread_1(few: Pictures) -> None:
+def test_normalized_training_images_have_mean_0_and_spread_1(few: Images) -> None:
     x = few.x / 255
     layer = Normalize(x.mean(axis=(0, 1, 2)), x.std(axis=(0, 1, 2)))
     seen = layer(torch.tensor(x, dtype=torch.float32).permute(0, 3, 1, 2))
@@ -113,7 +113,7 @@ def test_normalized_training_pictures_have_mean_0_and_spread_1(few: Pictures) ->
     assert torch.allclose(seen.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-4)
 
 
-def test_a_fully_convolutional_network_answers_at_each_place_of_a_larger_picture(few: Pictures) -> None:
+def test_a_fully_convolutional_network_answers_at_each_place_of_a_larger_image(few: Images) -> None:
     network = small().train()
     sheet = np.tile(few.x[0], (2, 2, 1))
     maps = class_map(network, sheet)
@@ -126,7 +126,7 @@ def test_a_fully_convolutional_network_answers_at_each_place_of_a_larger_picture
         class_map(nn.Flatten(), sheet)
 
 
-def test_scrambling_leaves_the_network_as_it_was(few: Pictures) -> None:
+def test_scrambling_leaves_the_network_as_it_was(few: Images) -> None:
     network = small()
     before = network[0].weight.detach().clone()
     other = scrambled(network)
@@ -135,23 +135,23 @@ def test_scrambling_leaves_the_network_as_it_was(few: Pictures) -> None:
     assert torch.equal(other[0].weight.flatten().sort().values, before.flatten().sort().values)
 
 
-def test_maps_and_ideal_images_are_drawn_for_a_network_of_ones_own(few: Pictures) -> None:
+def test_maps_and_ideal_images_are_drawn_for_a_network_of_ones_own(few: Images) -> None:
     network = small()
     texts = [each.get_text() for each in where_it_looks(network, few.x[0], few.names).texts]
     assert {"block 1", "block 2", "dark", "light"} <= set(texts)
     assert len(ideal_of(network, 16, few.names, steps=2).axes) == 2
     assert len(ideal_of(network, 16, layer="3", steps=2).axes) == 4  # one for each filter
-    with pytest.raises(UserError, match="one picture"):
+    with pytest.raises(UserError, match="one image"):
         where_it_looks(network, few.x, few.names)
     with pytest.raises(UserError, match="3 names for 2 outputs"):
         where_it_looks(network, few.x[0], ["a", "b", "c"])
 
 
-def test_frozen_features_do_not_depend_on_the_other_pictures(few: Pictures) -> None:
+def test_frozen_features_do_not_depend_on_the_other_images(few: Images) -> None:
     both = frozen_features(few.x[:2], side=64)
     assert both.shape == (2, 1280)
     assert np.allclose(both[1], frozen_features(few.x[1:2], side=64)[0], atol=1e-4)
-    with pytest.raises(UserError, match="uint8 pictures"):
+    with pytest.raises(UserError, match="uint8 images"):
         frozen_features(few.x / 255)
 
 

@@ -23,7 +23,7 @@ def sources(path, kind="code"):
 def test_learners_see_the_tasks_and_nothing_of_the_answers(made_course):
     code = sources(made_course / "01_tiny.ipynb")
     text = "\n".join([*code, *sources(made_course / "01_tiny.ipynb", "markdown")])
-    assert "numbers = ..." in text and "**Task 1.1**" in text and "> A picture is a block of numbers" in text
+    assert "numbers = ..." in text and "**Task 1.1**" in text and "> An image is a block of numbers" in text
     for hidden in ("32 * 32 * 3", "def judge", "HINTS", "Typical answers", "np.zeros(3)"):
         assert hidden not in text.replace("nn.Linear(32 * 32 * 3", "")
 

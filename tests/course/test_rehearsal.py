@@ -77,9 +77,9 @@ def test_a_good_lesson_stands_in_a_real_kernel(rehearsed):
 
 
 def test_its_slides_carry_the_key_sentences_and_figures(rehearsed):
-    opening, picture = slides_of(rehearsed)
-    assert opening.title and picture.text.startswith("A picture is a block of numbers")
-    assert picture.figure.startswith(b"\x89PNG")
+    opening, image = slides_of(rehearsed)
+    assert opening.title and image.text.startswith("An image is a block of numbers")
+    assert image.figure.startswith(b"\x89PNG")
     page = deck([rehearsed])
     assert page.count("<section") == 3 and "data:image/png;base64," in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
@@ -88,7 +88,7 @@ def test_its_slides_carry_the_key_sentences_and_figures(rehearsed):
 def test_a_kernel_tells_what_broke_and_where(write_lesson_file, tmp_path, monkeypatch, capsys):
     path = write_lesson_file('numbers = 32 * 32 * 3\ncheck("1.1", numbers)', "numbers = 3 / 0")
     text = path.read_text(encoding="utf-8").replace("import numpy as np\nfrom torch import nn\n", "")
-    text = text.replace("shown = pictures(folder, leaves=2, shots=1, size=32)\nshown", "")
+    text = text.replace("shown = images(folder, leaves=2, shots=1, size=32)\nshown", "")
     path.write_text(text.replace("figures.examples(shown.x, shown.y, shown.names)", ""), encoding="utf-8")
     arguments = ["build", str(path), "--run", "--out", str(tmp_path / "made"), "--look", str(tmp_path / "look")]
     monkeypatch.setattr(sys, "argv", arguments)

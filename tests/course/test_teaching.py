@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from coverslip.core.errors import UserError
 from coverslip.course.slides import words
 from coverslip.course.timetable import BREAKS, END, START, timetable
-from coverslip.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -35,8 +35,8 @@ def test_the_teachers_page_has_each_task_with_its_words_and_what_the_check_knows
 
     text = teaching_text([tiny_lesson], "# Day\n{timetable}\n\n{lessons}\n")
     assert "| 9:15–9:20 | 1. A tiny lesson |" in text
-    assert "### Task 1.1: The count of numbers in one picture of 32 x 32 pixels\n\n**What it is for.**" in text
-    assert "“one color”, “four pictures”" in text
+    assert "### Task 1.1: The count of numbers in one image of 32 x 32 pixels\n\n**What it is for.**" in text
+    assert "“one color”, “four images”" in text
     with pytest.raises(UserError, match=r"lacks \{lessons\}"):
         teaching_text([tiny_lesson], "{timetable}")
 

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from coverslip.config import from_mapping, to_mapping
+from coverslip.core.config import from_mapping, to_mapping
+from coverslip.core.errors import UserError
 from coverslip.data.augment import PRESETS, VIEWS, Augmentation, augmentation, view
-from coverslip.data.augment.chance import picture_seeds, uniform
+from coverslip.data.augment.chance import image_seeds, uniform
 from coverslip.data.augment.color import mean_grey
 from coverslip.data.augment.geometry import draw_flips, flip_exactly, flip_motions, sample_bilinear, sampling_points
 from coverslip.data.augment.pasting import paste, tight_box
 from coverslip.data.augment.pipeline import augment, mix
 from coverslip.data.augment.steps import Augmented
-from coverslip.errors import UserError
 
 
 def noise(count=8, channels=3, height=16, width=16):
@@ -18,19 +18,19 @@ def noise(count=8, channels=3, height=16, width=16):
 
 
 def seeds(count, epoch=0):
-    return picture_seeds(0, epoch, np.arange(count))
+    return image_seeds(0, epoch, np.arange(count))
 
 
 # chance
 
 
 def test_a_seed_is_the_same_on_every_machine():
-    assert picture_seeds(1, 2, np.array([3, 4])).tolist() == [-1340075769574268180, 6773437200094119103]
+    assert image_seeds(1, 2, np.array([3, 4])).tolist() == [-1340075769574268180, 6773437200094119103]
     assert uniform(torch.tensor([5]), "flips", 2)[0].tolist() == pytest.approx([0.75775903, 0.73650718], abs=1e-7)
 
 
 def test_seeds_differ_by_seed_epoch_and_row():
-    all_of_them = [picture_seeds(seed, epoch, np.arange(50)) for seed in range(-1, 5) for epoch in range(5)]
+    all_of_them = [image_seeds(seed, epoch, np.arange(50)) for seed in range(-1, 5) for epoch in range(5)]
     assert len(torch.cat(all_of_them).unique()) == 6 * 5 * 50
 
 
@@ -138,7 +138,7 @@ def test_blur_keeps_the_mean_and_smooths():
     assert augment(noise(2, 1, 8, 3), Augmentation(blur=5), seeds(2)).images.shape == (2, 1, 8, 3)
 
 
-# pictures made of two
+# images made of two
 
 
 @pytest.mark.parametrize("how", [Augmentation(mixup=0.4), Augmentation(cutmix=1), Augmentation(mixup=1, cutmix=1)])
@@ -161,13 +161,13 @@ def test_cached_activations_are_blended_but_only_maps_are_cut():
         mix(features, targets, Augmentation(cutmix=1), 0)
 
 
-def test_one_picture_has_no_partner():
+def test_one_image_has_no_partner():
     images, targets = torch.rand(1, 3, 4, 4), torch.eye(1)
     assert mix(images, targets, Augmentation(mixup=1), 0)[0] is images
 
 
 def squares(*places):
-    """A picture with squares of 4 pixels at these (left, top), its mask of numbers, and its boxes."""
+    """An image with squares of 4 pixels at these (left, top), its mask of numbers, and its boxes."""
     mask = torch.zeros(20, 20, dtype=torch.int16)
     for number, (left, top) in enumerate(places, 1):
         mask[top : top + 4, left : left + 4] = number
@@ -179,7 +179,7 @@ def test_pasted_objects_bring_their_pixels_numbers_and_boxes():
     each = [squares((2, 3), (12, 12)), squares((2, 12)), squares()]
     sample = Augmented(torch.stack([e[0] for e in each]), torch.stack([e[1] for e in each]), [e[2] for e in each])
     pasted = paste(sample, Augmentation(paste=1), seed=1)
-    assert sorted(pasted.origin.tolist())[0] == -1  # from the empty picture nothing can come
+    assert sorted(pasted.origin.tolist())[0] == -1  # from the empty image nothing can come
     for row in range(3):
         origin, numbers = int(pasted.origin[row]), pasted.numbers[row]
         own = int(sample.masks[row].max())

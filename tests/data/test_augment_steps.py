@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from coverslip.data.augment.pasting import tight_box
-from coverslip.data.augment.pipeline import STEPS, augment, picture_seeds
+from coverslip.data.augment.pipeline import STEPS, augment, image_seeds
 from coverslip.data.augment.settings import LIMITS, OFF, Augmentation
 
-MANY_PICTURES = ("mixup", "cutmix", "paste")
+MANY_IMAGES = ("mixup", "cutmix", "paste")
 MOVING = STEPS[0].settings
 SETTINGS = [(step, name) for step in STEPS for name in step.settings]
 named = pytest.mark.parametrize(("step", "name"), SETTINGS, ids=[name for _, name in SETTINGS])
@@ -24,7 +24,7 @@ def strength(name):
     return Augmentation(**{name: type(OFF[name])(low + 0.3 * (high - low))})
 
 
-def pictures(count=6, channels=3, height=40, width=40):
+def random_images(count=6, channels=3, height=40, width=40):
     """Colored blobs of 0..1 on a slope: nothing in them is symmetric."""
     rng = np.random.default_rng(channels)
     y, x = np.mgrid[:height, :width] + 0.5
@@ -37,19 +37,19 @@ def pictures(count=6, channels=3, height=40, width=40):
 
 
 def seeds(count, epoch=0):
-    return picture_seeds(3, epoch, np.arange(count))
+    return image_seeds(3, epoch, np.arange(count))
 
 
 def test_every_setting_belongs_to_one_step():
     known = [name for step in STEPS for name in step.settings]
-    assert sorted([*known, *MANY_PICTURES, "outside"]) == sorted(field.name for field in fields(Augmentation))
+    assert sorted([*known, *MANY_IMAGES, "outside"]) == sorted(field.name for field in fields(Augmentation))
 
 
 @named
 @pytest.mark.parametrize("channels", [1, 3, 5])
 @pytest.mark.parametrize("size", [(40, 40), (24, 36)])
-def test_a_picture_keeps_its_shape_type_and_range(step, name, channels, size):
-    images = pictures(6, channels, *size)
+def test_an_image_keeps_its_shape_type_and_range(step, name, channels, size):
+    images = random_images(6, channels, *size)
     before = images.clone()
     result = augment(images, strength(name), seeds(6)).images
     assert result.shape == images.shape and result.dtype == torch.float32
@@ -62,8 +62,8 @@ def test_a_picture_keeps_its_shape_type_and_range(step, name, channels, size):
 
 
 @named
-def test_a_pictures_result_depends_on_its_own_seed_only(step, name):
-    images, own, how = pictures(), seeds(6), strength(name)
+def test_an_images_result_depends_on_its_own_seed_only(step, name):
+    images, own, how = random_images(), seeds(6), strength(name)
     together = augment(images, how, own).images
     order = torch.tensor([4, 0, 5, 2, 1, 3])
     assert torch.allclose(augment(images[order], how, own[order]).images, together[order], atol=1e-6)
@@ -74,8 +74,8 @@ def test_a_pictures_result_depends_on_its_own_seed_only(step, name):
 
 
 @named
-def test_masks_move_with_the_picture_and_are_never_blended(step, name):
-    images = pictures(12, 1)
+def test_masks_move_with_the_image_and_are_never_blended(step, name):
+    images = random_images(12, 1)
     masks = (images[:, 0] > 0.5).to(torch.uint8) * 7
     moved = augment(images, strength(name), seeds(12), masks)
     assert moved.masks.dtype == torch.uint8 and set(moved.masks.unique().tolist()) <= {0, 7}
@@ -92,7 +92,7 @@ def test_masks_move_with_the_picture_and_are_never_blended(step, name):
 @named
 @pytest.mark.parametrize("size", [(40, 40), (24, 36)])
 def test_a_box_stays_around_what_it_marks(step, name, size):
-    images = pictures(12, 1, *size)
+    images = random_images(12, 1, *size)
     masks = (images[:, 0] > 0.5).long()
     boxes = [torch.stack([tight_box(mask), torch.zeros(4, dtype=torch.long)]).float() for mask in masks]
     boxes[3] = torch.zeros(0, 4)
@@ -110,18 +110,18 @@ def test_a_box_stays_around_what_it_marks(step, name, size):
 
 
 @pytest.mark.parametrize("how", [Augmentation(), Augmentation(mixup=1, cutmix=1, paste=1, outside="black")])
-def test_what_is_off_gives_back_the_very_same_pictures(how):
-    images = pictures()
+def test_what_is_off_gives_back_the_very_same_images(how):
+    images = random_images()
     assert augment(images, how, seeds(6)).images is images
 
 
 @pytest.mark.parametrize("name", [n for _, n in SETTINGS if n in LIMITS and n not in ("jpeg", "cutout")])
 def test_the_weakest_strength_is_hardly_seen(name):
     weak = Augmentation(**{name: 0.999 if name == "crop" else 1e-5})
-    images = pictures()
+    images = random_images()
     assert torch.allclose(augment(images, weak, seeds(6)).images, images, atol=2e-3)
 
 
 @named
-def test_no_pictures_are_no_pictures(step, name):
-    assert augment(pictures()[:0], strength(name), seeds(0)).images.shape == (0, 3, 40, 40)
+def test_no_images_are_no_images(step, name):
+    assert augment(random_images()[:0], strength(name), seeds(0)).images.shape == (0, 3, 40, 40)

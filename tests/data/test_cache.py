@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coverslip import storage
+from coverslip.core import storage
+from coverslip.core.errors import UserError
 from coverslip.data.cache import read_pixels
 from coverslip.data.scan import scan
-from coverslip.errors import UserError
 
 
 @pytest.fixture
@@ -22,14 +22,14 @@ def cache(tmp_path, monkeypatch):
 def folder(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (tmp_path / "images" / name).mkdir(parents=True)
         for number in range(10):
             pixels = rng.integers(0, 256, (40 + number, 50, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{number}.png")
-    return tmp_path / "pictures"
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+    return tmp_path / "images"
 
 
-def test_pictures_are_decoded_once(folder, cache):
+def test_images_are_decoded_once(folder, cache):
     first, second = read_pixels(scan(folder), (32, 32)), read_pixels(scan(folder), (32, 32))
     assert (first.decoded, second.decoded) == (20, 0)
     np.testing.assert_array_equal(first.pixels, second.pixels)
@@ -95,7 +95,7 @@ def test_a_killed_pass_leaves_nothing_that_is_believed(folder, cache, monkeypatc
 
 def test_a_full_disk_is_refused_before_anything_is_written(folder, cache, monkeypatch):
     monkeypatch.setattr(storage, "free_bytes", lambda _: 1000)
-    with pytest.raises(UserError, match=r"20 decoded pictures need 61 kB, but only 1 kB are free"):
+    with pytest.raises(UserError, match=r"20 decoded images need 61 kB, but only 1 kB are free"):
         read_pixels(scan(folder), (32, 32))
 
 

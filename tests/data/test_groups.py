@@ -1,4 +1,4 @@
-"""What keeps pictures together: columns, patterns, folders, shot numbers and times."""
+"""What keeps images together: columns, patterns, folders, shot numbers and times."""
 
 import csv
 from collections import Counter
@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from coverslip.core.errors import UserError
 from coverslip.data.groups import group_by_time, group_table
 from coverslip.data.scan import scan
 from coverslip.data.shots import read_shot, refine_groups, shot_runs
 from coverslip.data.sources.source import Files
 from coverslip.data.split import ungrouped_rows
 from coverslip.data.table import SCHEMA, ImageTable
-from coverslip.errors import UserError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -106,7 +106,7 @@ def test_shots_is_a_way_to_group_and_says_what_it_cannot_name(paint):
     assert table.grouped_by == "shot numbers at most 2 apart"
     assert table.frame["group"].n_unique() == 3  # two runs, and none
     assert [table.paths[row] for row in ungrouped_rows(table)] == ["rust/first.png"]
-    assert any("1 of 12 pictures" in note for note in table.notes)
+    assert any("1 of 12 images" in note for note in table.notes)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def times(*rows):
     return pl.DataFrame(rows, schema={"camera": pl.String, "taken": pl.String}, orient="row")
 
 
-def test_pictures_taken_within_seconds_by_one_camera_share_a_group():
+def test_images_taken_within_seconds_by_one_camera_share_a_group():
     table = group_table(named(*(f"rust/{n}.jpg" for n in range(7))), "burst:2")
     assert table.grouped_by == "EXIF times at most 2 s apart" and table.frame["group"].null_count() == 7
     facts = times(
@@ -144,16 +144,16 @@ def test_pictures_taken_within_seconds_by_one_camera_share_a_group():
         *([f"{n}.jpg"] for n in (2, 4, 5, 6)),
     ]
     assert ungrouped_rows(grouped) == [5, 6]
-    assert any("2 of 7 pictures, which do not say when" in note for note in grouped.notes)
+    assert any("2 of 7 images, which do not say when" in note for note in grouped.notes)
 
 
 def test_a_burst_without_any_time_is_refused():
-    with pytest.raises(UserError, match="no picture says when"):
+    with pytest.raises(UserError, match="no image says when"):
         group_by_time(named("a/1.jpg", "b/2.jpg"), times(("", None), (None, None)), 2)
 
 
 def written(home, header, *rows):
-    """A table beside painted pictures."""
+    """A table beside painted images."""
     with (home / "leaves.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
     return home / "leaves.csv"
@@ -172,12 +172,12 @@ def test_further_columns_are_kept_as_text_and_never_mistaken_for_our_own(paint):
     assert again.equals(table.frame)
 
 
-def test_pictures_whose_group_is_empty_or_blank_stand_alone_and_are_listed(paint):
+def test_images_whose_group_is_empty_or_blank_stand_alone_and_are_listed(paint):
     home = paint(rust=3, healthy=3)
     rows = [(f"{c}/0{n}.png", c, group) for c in ("healthy", "rust") for n, group in enumerate(("leaf", "", "  "))]
     table = scan(written(home, ("path", "label", "leaf"), *rows), "leaf")
     assert ungrouped_rows(table) == [1, 2, 4, 5]
-    assert any("4 of 6 pictures" in note and "'leaf' is empty" in note for note in table.notes)
+    assert any("4 of 6 images" in note and "'leaf' is empty" in note for note in table.notes)
 
 
 def test_a_column_that_is_empty_everywhere_is_refused_when_it_is_asked_for(paint):
@@ -211,7 +211,7 @@ def test_a_wide_run_is_cut_between_leaves_that_look_different_and_never_between_
     assert groups[80] == groups[79]
 
 
-def test_runs_of_too_few_pictures_to_compare_are_left_as_they_are():
+def test_runs_of_too_few_images_to_compare_are_left_as_they_are():
     table = named("rust/1.jpg", "rust/5.jpg", "rust/9.jpg")
     assert refine_groups(table, [0, 1, 2], np.eye(3), 10) == shot_runs(table, 10)
 

@@ -1,4 +1,4 @@
-"""Every kind of picture file gives the right pixels; every kind of broken file gives a reason."""
+"""Every kind of image file gives the right pixels; every kind of broken file gives a reason."""
 
 import io
 import re
@@ -20,10 +20,10 @@ GREY, COLOR, ALPHA = (RNG.integers(0, 256, (5, 7, *last), np.uint8) for last in 
 DEEP_GREY, DEEP_COLOR = (RNG.integers(0, 65536, (5, 7, *last), np.uint16) for last in ((), (3,)))
 
 
-def saved(picture, form, **options):
-    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+def saved(image, form, **options):
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     file = io.BytesIO()
-    picture.save(file, form, **options)
+    image.save(file, form, **options)
     return file.getvalue()
 
 
@@ -89,7 +89,7 @@ def test_lossless_files_give_their_pixels_exactly(data, expected):
 @pytest.mark.parametrize("channels", [2, 5])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 @pytest.mark.parametrize("layout", ["interleaved", "planes of one page", "pages", "OME", "ImageJ"])
-def test_pictures_of_two_and_five_channels_keep_every_channel_and_depth(channels, depth, layout):
+def test_images_of_two_and_five_channels_keep_every_channel_and_depth(channels, depth, layout):
     pixels = RNG.integers(0, np.iinfo(depth).max + 1, (5, 7, channels), depth)
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
     data = {
@@ -112,7 +112,7 @@ def test_16_bit_color_png_keeps_its_depth():
     np.testing.assert_array_equal(decoded.pixels, DEEP_COLOR)
 
 
-def test_one_bit_pictures_become_black_and_white():
+def test_one_bit_images_become_black_and_white():
     bits = np.array([[True, False, True], [False, False, True]])
     expected = np.where(bits, 255, 0).astype(np.uint8)[..., None]
     white_is_1 = tiff(bits, photometric="minisblack")
@@ -177,17 +177,17 @@ def test_a_see_through_color_becomes_white():
 
 
 def smooth(height=48, width=64):
-    """A picture that JPEG changes little."""
+    """An image that JPEG changes little."""
     y, x = np.mgrid[:height, :width]
     return np.stack([255 * x / width, 255 * y / height, 127 + 0 * x], axis=-1).astype(np.uint8)
 
 
 def test_jpeg_in_color_grey_and_cmyk():
-    picture = Image.fromarray(smooth())
-    assert np.abs(decode(saved(picture, "JPEG", quality=95)).pixels.astype(int) - smooth()).max() <= 12
-    grey = decode(saved(picture.convert("L"), "JPEG", quality=95))
+    image = Image.fromarray(smooth())
+    assert np.abs(decode(saved(image, "JPEG", quality=95)).pixels.astype(int) - smooth()).max() <= 12
+    grey = decode(saved(image.convert("L"), "JPEG", quality=95))
     assert grey.pixels.shape == (48, 64, 1) and grey.mode == "L"
-    cmyk = decode(saved(picture.convert("CMYK"), "JPEG", quality=95))
+    cmyk = decode(saved(image.convert("CMYK"), "JPEG", quality=95))
     assert cmyk.mode == "CMYK" and cmyk.pixels.shape == (48, 64, 3)
     assert np.abs(cmyk.pixels.astype(int) - smooth()).mean() <= 4
 
@@ -205,7 +205,7 @@ def test_heic_without_its_package_says_what_to_install(monkeypatch):
         decode(b"\0\0\0\x18ftypheic" + b"\0" * 40)
 
 
-TURNS = {  # what undoes each EXIF orientation: the stored array -> the picture upright
+TURNS = {  # what undoes each EXIF orientation: the stored array -> the image upright
     1: lambda p: p,
     2: np.fliplr,
     3: lambda p: np.rot90(p, 2),
@@ -218,7 +218,7 @@ TURNS = {  # what undoes each EXIF orientation: the stored array -> the picture 
 
 
 @pytest.mark.parametrize("orientation", TURNS)
-def test_a_turned_camera_gives_an_upright_picture(orientation):
+def test_a_turned_camera_gives_an_upright_image(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     upright = TURNS[orientation](COLOR)
@@ -301,11 +301,11 @@ def deep_tiff():
     ("data", "why"),
     [
         pytest.param(b"", "empty", id="zero bytes"),
-        pytest.param(b"\0", "not a picture", id="one byte"),
-        pytest.param(b"path,label\na.jpg,rust\n", "not a picture", id="text"),
-        pytest.param(b"<!DOCTYPE html><title>404</title>", "not a picture", id="a web page saved as a picture"),
+        pytest.param(b"\0", "not an image", id="one byte"),
+        pytest.param(b"path,label\na.jpg,rust\n", "not an image", id="text"),
+        pytest.param(b"<!DOCTYPE html><title>404</title>", "not an image", id="a web page saved as an image"),
         pytest.param(lossy()[:700], "truncated", id="half a JPEG"),
-        pytest.param(lossy()[:3], "not a picture", id="three bytes of a JPEG"),
+        pytest.param(lossy()[:3], "not an image", id="three bytes of a JPEG"),
         pytest.param(saved(COLOR, "PNG")[:60], "decoded", id="half a PNG"),
         pytest.param(saved(DEEP_GREY, "PNG")[:60], "decoded", id="half a 16-bit PNG"),
         pytest.param(saved(COLOR, "PNG")[:25], "", id="a PNG without its header"),
@@ -324,7 +324,7 @@ def test_a_broken_file_gives_a_reason_in_one_line(data, why):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
-def test_a_picture_of_one_pixel_is_a_picture(size):
+def test_an_image_of_one_pixel_is_an_image(size):
     pixels = np.full((*size, 3), 77, np.uint8)
     np.testing.assert_array_equal(decode(saved(pixels, "PNG"), (32, 32)).pixels, pixels)
     assert decode(saved(pixels, "JPEG"), (32, 32)).pixels.shape == pixels.shape
@@ -376,10 +376,10 @@ def test_a_small_file_cannot_unpack_to_a_huge_comment():
         assert "\n" not in str(error)
 
 
-def test_large_pictures_are_decoded_one_at_a_time(monkeypatch):
-    """Two threads with a picture of 100 million pixels each would not fit a laptop."""
+def test_large_images_are_decoded_one_at_a_time(monkeypatch):
+    """Two threads with an image of 100 million pixels each would not fit a laptop."""
     monkeypatch.setattr(image_module, "BIG_PIXELS", 10)
-    with image_module._one_big_picture:
+    with image_module._one_big_image:
         for data in (saved(COLOR, "PNG"), saved(DEEP_GREY, "PNG"), tiff(DEEP_GREY)):
             thread = threading.Thread(target=decode, args=(data,), daemon=True)
             thread.start()

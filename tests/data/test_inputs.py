@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from coverslip.core.errors import UserError
 from coverslip.data.inputs import InputSpec, fit_batch, resize
-from coverslip.errors import UserError
 
 
 def triangle(count_in, count_out):
@@ -34,14 +34,14 @@ def test_sixteen_bits_are_kept_and_resized_exactly():
     assert np.abs(resized - products(pixels, (32, 32))).max() <= 1
 
 
-def test_a_picture_is_resized_alike_alone_and_in_a_batch():
+def test_an_image_is_resized_alike_alone_and_in_a_batch():
     pixels = np.random.default_rng(0).integers(0, 256, (9, 90, 70, 3), np.uint8)
     together = fit_batch(pixels, (64, 64), "pad")
     alone = np.concatenate([fit_batch(each[None], (64, 64), "pad") for each in pixels])
     np.testing.assert_array_equal(together, alone)
 
 
-def test_pad_keeps_the_whole_picture_and_fills_with_its_mean_color():
+def test_pad_keeps_the_whole_image_and_fills_with_its_mean_color():
     pixels = np.full((1, 20, 80, 3), (200, 100, 50), np.uint8)
     pixels[:, :, :40] = (0, 0, 0)
     padded = fit_batch(pixels, (40, 40), "pad")[0]
@@ -58,7 +58,7 @@ def test_crop_fills_the_square_and_squash_keeps_all():
     assert squashed.min() < 12 and squashed.max() > 243
 
 
-def test_one_pixel_becomes_a_picture():
+def test_one_pixel_becomes_an_image():
     assert (fit_batch(np.full((1, 1, 1, 3), 7, np.uint8), (32, 32), "pad") == 7).all()
 
 

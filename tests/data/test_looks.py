@@ -1,4 +1,4 @@
-"""What the decoding pass notes of a picture's looks and of where its file comes from."""
+"""What the decoding pass notes of an image's looks and of where its file comes from."""
 
 import io
 
@@ -16,9 +16,9 @@ from coverslip.data.scan import scan
 RNG = np.random.default_rng(0)
 
 
-def jpeg(picture, **options):
+def jpeg(image, **options):
     file = io.BytesIO()
-    picture.save(file, "JPEG", **options)
+    image.save(file, "JPEG", **options)
     return file.getvalue()
 
 
@@ -34,15 +34,15 @@ def photographed(make="Canon", model="EOS 5D", software=None, taken=None):
 
 @pytest.fixture
 def written(tmp_path):
-    """The facts of a folder with a square and a wide picture, dark left half, bright right half."""
-    (tmp_path / "pictures" / "a").mkdir(parents=True)
-    (tmp_path / "pictures" / "b").mkdir()
+    """The facts of a folder with a square and a wide image, dark left half, bright right half."""
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    (tmp_path / "images" / "b").mkdir()
     for name, width in (("a/square", 100), ("b/wide", 400)):
         pixels = np.zeros((100, width, 3), np.uint8)
         pixels[:, width // 2 :] = (200, 100, 0)
-        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{name}.png")
-    (tmp_path / "pictures" / "a" / "broken.jpg").write_bytes(b"nothing")
-    return read_pixels(scan(tmp_path / "pictures"), (64, 64)).facts
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "images" / "a" / "broken.jpg").write_bytes(b"nothing")
+    return read_pixels(scan(tmp_path / "images"), (64, 64)).facts
 
 
 def test_padding_does_not_count(written):
@@ -86,7 +86,7 @@ def test_any_depth_and_number_of_channels(channels):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=0.003, rtol=0.01)
 
 
-def test_a_twelve_bit_picture_is_dark_but_its_thumbnail_is_not():
+def test_a_twelve_bit_image_is_dark_but_its_thumbnail_is_not():
     ramp = np.tile(np.linspace(0, 4095, 64).astype(np.uint16)[None, None, :, None], (1, 64, 1, 1))
     looks = look_at(ramp)
     assert looks.brightness[0] == pytest.approx(0.5 * 4095 / 65535, rel=0.05)
@@ -94,7 +94,7 @@ def test_a_twelve_bit_picture_is_dark_but_its_thumbnail_is_not():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 3)])
-def test_tiny_pictures_are_looked_at(shape):
+def test_tiny_images_are_looked_at(shape):
     looks = look_at(RNG.integers(0, 256, (3, *shape, 3), np.uint8))
     assert np.isfinite([looks.brightness, looks.contrast, looks.sharpness]).all()
 
@@ -129,15 +129,15 @@ def test_broken_exif_spoils_nothing():
 
 
 def test_the_encoder_tells_files_apart():
-    picture = Image.fromarray(RNG.integers(0, 256, (40, 30, 3), np.uint8))
+    image = Image.fromarray(RNG.integers(0, 256, (40, 30, 3), np.uint8))
     encoders = [
         decode(data).origin.encoder
         for data in (
-            jpeg(picture, quality=92),
-            jpeg(picture, quality=60),
-            jpeg(picture, quality=60, subsampling=0),
-            jpeg(picture, quality=60, progressive=True),
-            jpeg(picture, qtables=[list(range(1, 65))] * 2),
+            jpeg(image, quality=92),
+            jpeg(image, quality=60),
+            jpeg(image, quality=60, subsampling=0),
+            jpeg(image, quality=60, progressive=True),
+            jpeg(image, qtables=[list(range(1, 65))] * 2),
         )
     ]
     assert encoders[0] == "JPEG quality 92 4:2:0 JFIF"

@@ -27,13 +27,13 @@ def uses(paths):
     return [each.use for each in propose_groups(named(paths))]
 
 
-def test_the_leaf_in_the_names_of_built_in_pictures_is_proposed_and_can_be_used(tmp_path):
+def test_the_leaf_in_the_names_of_built_in_images_is_proposed_and_can_be_used(tmp_path):
     write_leaves(tmp_path / "out", classes=3, leaves=4, shots=3, size=32)
-    table = scan(tmp_path / "out" / "pictures")
+    table = scan(tmp_path / "out" / "images")
     best = propose_groups(table)[0]
     assert best.use == r"([^/]*leaf\d+)[^/]*$"
-    assert (best.together, best.pictures, best.largest) == (12, 36, 3)
-    assert scan(tmp_path / "out" / "pictures", best.use).frame["group"].to_list() == best.groups
+    assert (best.together, best.images, best.largest) == (12, 36, 3)
+    assert scan(tmp_path / "out" / "images", best.use).frame["group"].to_list() == best.groups
 
 
 def test_a_thousand_leaves_of_one_shot_each_propose_nothing():
@@ -41,9 +41,9 @@ def test_a_thousand_leaves_of_one_shot_each_propose_nothing():
 
 
 @pytest.mark.parametrize(
-    "name", ["{c}_{n:03d}.jpg", "{n:05d}.png", "{c} ({n}).jpg", "img_{n}_x.jpg", "{c}_{n}_2019.jpg", "picture.{n}.jpg"]
+    "name", ["{c}_{n:03d}.jpg", "{n:05d}.png", "{c} ({n}).jpg", "img_{n}_x.jpg", "{c}_{n}_2019.jpg", "image.{n}.jpg"]
 )
-def test_pictures_that_are_simply_counted_propose_nothing(name):
+def test_images_that_are_simply_counted_propose_nothing(name):
     assert uses(f"{c}/{name.format(c=c, n=n)}" for c in CLASSES for n in range(50) if n != 17) == []
 
 
@@ -56,7 +56,7 @@ def test_pictures_that_are_simply_counted_propose_nothing(name):
         ("patient {n} ({m}.{x}).jpg", 30, 12),
     ],
 )
-def test_an_identifier_that_several_pictures_of_a_class_share_is_proposed(name, groups, largest):
+def test_an_identifier_that_several_images_of_a_class_share_is_proposed(name, groups, largest):
     paths = [
         f"{c}/{name.format(c=c, n=20 * k + n, m=m, x=x * 100)}"
         for k, c in enumerate(CLASSES)
@@ -79,7 +79,7 @@ def test_random_names_propose_nothing():
     assert uses(f"{c}/{digest}.png" for (c, _), digest in digests.items()) == []
 
 
-def test_a_year_or_a_camera_that_most_pictures_share_is_no_subject():
+def test_a_year_or_a_camera_that_most_images_share_is_no_subject():
     assert uses(f"{c}/cam{n % 2}_{c}_{7919 * n % 99991:05d}z.png" for c in CLASSES for n in range(60)) == []
 
 
@@ -101,7 +101,7 @@ def test_one_class_in_one_run_leaves_nothing_to_propose():
 
 
 def bursts(table, step=100):
-    """Three pictures within four seconds, again and again."""
+    """Three images within four seconds, again and again."""
     moments = [
         f"2015-05-06T{10 + n // 36:02d}:{n // 3 * step // 60 % 60:02d}:{2 * (n % 3):02d}" for n in range(len(table))
     ]
@@ -123,32 +123,32 @@ def test_what_divides_alike_is_proposed_once():
     assert len(uses(paths)) == 1
 
 
-def test_pictures_that_cannot_be_read_are_no_evidence():
+def test_images_that_cannot_be_read_are_no_evidence():
     table = named(f"{c}/leaf{n}/{s}.jpg" for c in CLASSES for n in range(5) for s in "xy")
     broken = table.with_columns(status=["ok" if path.endswith("x.jpg") else "cut off" for path in table.paths])
     assert propose_groups(broken) == []
     assert propose_groups(table.with_columns(status=["cut off"] * len(table))) == []
 
 
-def test_what_is_written_down_names_a_few_groups_and_not_all_of_their_pictures():
+def test_what_is_written_down_names_a_few_groups_and_not_all_of_their_images():
     groups = [f"g{n:02d}" for n in range(20) for _ in range(n)] + [None, None]
     proposal = Proposal("(g)", "They look alike.", groups)
     written = proposal.to_json([f"{n}.jpg" for n in range(len(groups))])
-    assert (written["groups"], written["pictures"], written["largest"]) == (18, 189, 19)
+    assert (written["groups"], written["images"], written["largest"]) == (18, 189, 19)
     assert len(written["examples"]) == 6 and max(map(len, written["examples"])) == 8
-    assert set(written) == {"use", "speaks", "groups", "pictures", "largest", "examples"}
+    assert set(written) == {"use", "speaks", "groups", "images", "largest", "examples"}
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the data sets are not beside this clone (../shared/data)")
 def test_real_leaf_photographs_are_proposed_runs_that_leave_every_class_divided():
     table = scan(DATA / "plantvillage")
     best = propose_groups(table)[0]
-    assert best.use.startswith("shots:") and best.pictures > 1000
+    assert best.use.startswith("shots:") and best.images > 1000
     counts = table.with_columns(group=best.groups).frame.group_by("label").agg(pl.col("group").n_unique())
     assert counts["group"].min() >= 10
 
 
-def test_pictures_of_arrays_have_no_names_that_could_propose_anything(tmp_path):
-    pictures = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), np.uint8)
-    np.savez(tmp_path / "a.npz", x_train=pictures, y_train=np.random.default_rng(1).integers(0, 3, 60))
+def test_images_of_arrays_have_no_names_that_could_propose_anything(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=np.random.default_rng(1).integers(0, 3, 60))
     assert propose_groups(scan(tmp_path / "a.npz")) == []

@@ -1,18 +1,18 @@
-"""Hospitals, cameras, batches: kept whole or balanced when pictures are divided."""
+"""Hospitals, cameras, batches: kept whole or balanced when images are divided."""
 
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from coverslip.core.errors import UserError
 from coverslip.data.sources.source import Files
 from coverslip.data.split import site_names, split_table
 from coverslip.data.table import SCHEMA, ImageTable
-from coverslip.errors import UserError
 
 
 def hospitals(count=6, classes=2, each=12):
-    """Groups of three pictures; patients of a class lie in all hospitals."""
+    """Groups of three images; patients of a class lie in all hospitals."""
     rows = [
         (f"c{c}/h{h}_p{i // 3:02d}_{i % 3}.png", f"c{c}", f"c{c}h{h}p{i // 3}", None, "ok")
         for c in range(classes)
@@ -78,7 +78,7 @@ def test_the_split_of_sites_is_the_same_for_the_same_seed_and_another_for_anothe
     assert one == same != other
 
 
-def test_pictures_of_an_unknown_hospital_are_divided_by_group():
+def test_images_of_an_unknown_hospital_are_divided_by_group():
     made, sites = hospitals(count=4)
     sites = [None if site == "h3" else site for site in sites]
     frame = split_table(made, sites=sites).frame.with_columns(site=pl.Series(sites))

@@ -5,6 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from coverslip.core.errors import UserError
 from coverslip.data.groups import group_table, join_groups, join_sets
 from coverslip.data.sources.source import Files
 from coverslip.data.split import (
@@ -16,7 +17,6 @@ from coverslip.data.split import (
     ungrouped_rows,
 )
 from coverslip.data.table import SCHEMA, ImageTable
-from coverslip.errors import UserError
 
 
 def table(rows, tmp_path, grouped_by=None):
@@ -98,7 +98,7 @@ def test_a_given_split_that_cuts_a_group_is_kept_told_and_mended_on_demand(tmp_p
     assert straddling(mended) == []
 
 
-def test_pictures_divided_equally_move_to_the_earlier_part(tmp_path):
+def test_images_divided_equally_move_to_the_earlier_part(tmp_path):
     rows = [(f"{i}.png", "a", "g", part) for i, part in enumerate(("test", "validation", "test", "validation"))]
     assert set(move_to_one_part(table(rows, tmp_path), [[0, 1, 2, 3]]).frame["split"]) == {"validation"}
 
@@ -107,7 +107,7 @@ def test_a_class_with_fewer_groups_than_parts_is_named(tmp_path):
     rows = [(f"a{i}.png", "a", f"a{i}", None) for i in range(9)] + [
         (f"b{i}.png", "b", f"b{i // 5}", None) for i in range(9)
     ]
-    with pytest.raises(UserError, match="class 'b' has 9 pictures of 2 groups"):
+    with pytest.raises(UserError, match="class 'b' has 9 images of 2 groups"):
         split_table(table(rows, tmp_path, "column 'group'"))
 
 
@@ -139,13 +139,13 @@ def test_joining_is_transitive():
     assert join_groups(["a", "a", "b", "b", "c", "d"], [1, 2, 2, 3, 3, 4]) == ["a", "a", "a", "a", "a", "d"]
 
 
-def test_sets_that_share_a_picture_or_a_group_become_one_group_and_others_stay(tmp_path):
+def test_sets_that_share_an_image_or_a_group_become_one_group_and_others_stay(tmp_path):
     rows = [(f"{i}.png", "a", group, None) for i, group in enumerate(["x", "x", None, None, "y", None, "z"])]
     joined = join_sets(table(rows, tmp_path), [[2, 3], [3, 1], [5], []])
     assert joined.frame["group"].to_list() == ["2.png", "2.png", "2.png", "2.png", "y", None, "z"]
 
 
-def test_pictures_without_a_group_are_listed_where_others_have_one(tmp_path):
+def test_images_without_a_group_are_listed_where_others_have_one(tmp_path):
     rows = [(f"{i}.png", "a", group, None) for i, group in enumerate(["x", None, "x", None])]
     assert ungrouped_rows(table(rows, tmp_path, "column 'leaf'")) == [1, 3]
     assert ungrouped_rows(table(rows, tmp_path)) == []
@@ -194,7 +194,7 @@ def test_a_class_in_two_groups_only_is_in_train_first_and_in_two_parts():
     assert 0 in parts[labels == 1] and len(set(parts[labels == 1])) == 2
 
 
-def test_single_pictures_are_stratified_exactly():
+def test_single_images_are_stratified_exactly():
     labels = np.repeat([0, 1, 2], [20, 40, 100])
     parts = assign_parts(labels, [f"p{i}" for i in range(160)], (0.7, 0.15, 0.15), 3)
     assert [np.bincount(parts[labels == n]).tolist() for n in range(3)] == [[14, 3, 3], [28, 6, 6], [70, 15, 15]]
@@ -223,7 +223,7 @@ def test_ten_thousand_groups_are_divided_in_two_seconds():
 
 
 @pytest.mark.parametrize("grouped", [True, False])
-def test_every_picture_is_held_out_once_and_folds_are_alike(grouped):
+def test_every_image_is_held_out_once_and_folds_are_alike(grouped):
     labels = np.arange(300) % 3
     groups = [f"g{i // 6}" for i in range(300)] if grouped else None
     folds = assign_folds(labels, groups, 5, 0)

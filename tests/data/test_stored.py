@@ -1,32 +1,32 @@
-"""Pictures in an ``.npz`` file: read from there when they are wanted, the same however the file was written."""
+"""Images in an ``.npz`` file: read from there when they are wanted, the same however the file was written."""
 
 import tracemalloc
 
 import numpy as np
 import pytest
 
+from coverslip.core.errors import UserError
 from coverslip.data.scan import scan
-from coverslip.errors import UserError
 
-PICTURES = np.random.default_rng(0).integers(0, 256, (6, 8, 9, 3), np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 9, 3), np.uint8)
 LABELS = np.array([0, 1, 0, 1, 0, 1])
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed], ids=["stored", "compressed"])
 @pytest.mark.parametrize(
-    "pictures",
-    [PICTURES, np.asfortranarray(PICTURES), PICTURES.astype(np.uint16) * 257, PICTURES[..., 0]],
+    "images",
+    [IMAGES, np.asfortranarray(IMAGES), IMAGES.astype(np.uint16) * 257, IMAGES[..., 0]],
     ids=["plain", "by columns", "16 bits", "grey"],
 )
-def test_every_way_to_save_pictures_gives_the_same_pixels(tmp_path, save, pictures):
-    save(tmp_path / "some.npz", x=pictures, y=LABELS)
+def test_every_way_to_save_images_gives_the_same_pixels(tmp_path, save, images):
+    save(tmp_path / "some.npz", x=images, y=LABELS)
     table = scan(tmp_path / "some.npz")
     assert list(table.paths) == [f"x/{number:05d}" for number in range(6)]
     for number, path in enumerate(table.paths):
-        np.testing.assert_array_equal(table.source.read(path), pictures[number].reshape(8, 9, -1))
+        np.testing.assert_array_equal(table.source.read(path), images[number].reshape(8, 9, -1))
 
 
-def test_pictures_are_not_all_in_memory(tmp_path):
+def test_images_are_not_all_in_memory(tmp_path):
     np.savez(tmp_path / "many.npz", x=np.zeros((4000, 32, 32, 3), np.uint8), y=np.arange(4000) % 2)
     tracemalloc.start()
     table = scan(tmp_path / "many.npz")
@@ -37,18 +37,18 @@ def test_pictures_are_not_all_in_memory(tmp_path):
 
 def test_a_file_that_was_damaged_is_refused(tmp_path):
     file = tmp_path / "some.npz"
-    np.savez(file, x=PICTURES, y=LABELS)
+    np.savez(file, x=IMAGES, y=LABELS)
     data = bytearray(file.read_bytes())
-    data[500] ^= 255  # within the pictures
+    data[500] ^= 255  # within the images
     file.write_bytes(data)
     with pytest.raises(UserError, match="cannot be opened"):
         scan(file)
 
 
-def test_pictures_of_a_file_that_is_cut_short_meanwhile_are_unreadable(tmp_path):
+def test_images_of_a_file_that_is_cut_short_meanwhile_are_unreadable(tmp_path):
     file = tmp_path / "some.npz"
-    np.savez(file, x=PICTURES, y=LABELS)
+    np.savez(file, x=IMAGES, y=LABELS)
     table = scan(file)
     file.write_bytes(file.read_bytes()[:600])
-    with pytest.raises(OSError, match="the file ends before this picture: it was changed meanwhile"):
+    with pytest.raises(OSError, match="the file ends before this image: it was changed meanwhile"):
         table.source.read("x/00005")

@@ -10,7 +10,7 @@ from scipy import optimize
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.evidence.calibration import (
     calibration_report,
     error_limits,
@@ -168,7 +168,7 @@ def test_the_diagram_of_a_calibrated_model_lies_on_the_diagonal():
         assert middles == sorted(middles)
 
 
-def test_few_pictures_and_equal_probabilities_have_few_bins():
+def test_few_images_and_equal_probabilities_have_few_bins():
     rows = np.tile([0.7, 0.3], (50, 1))
     assert len(reliability(np.zeros(50, int), rows, None)["top"]["bins"]) == 1
     scores, labels = scored(5)
@@ -180,7 +180,7 @@ def test_few_pictures_and_equal_probabilities_have_few_bins():
         reliability(labels, softmax(scores, axis=1), None, bins=0)
 
 
-def test_pictures_of_one_leaf_widen_the_intervals_of_the_diagram():
+def test_images_of_one_leaf_widen_the_intervals_of_the_diagram():
     scores, labels = scored(400)
     rows, leaf = np.repeat(softmax(scores, axis=1), 6, axis=0), np.repeat(np.arange(400), 6)
     widths = []

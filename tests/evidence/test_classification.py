@@ -35,7 +35,7 @@ def perfect(labels, classes=4):
 def ece_in_a_plain_loop(labels, rows):
     confidence, right = rows.max(axis=1), rows.argmax(axis=1) == labels
     order, total = np.argsort(confidence), 0.0
-    for some in np.array_split(order, 15):  # 300 pictures: 15 bins of 20
+    for some in np.array_split(order, 15):  # 300 images: 15 bins of 20
         total += abs(confidence[some].sum() - right[some].sum())
     return total / len(labels)
 
@@ -94,12 +94,12 @@ def test_the_file_is_plain_json_without_nan():
     }  # fmt: skip
 
 
-def test_ten_pictures_give_ten_and_a_warning():
+def test_ten_images_give_ten_and_a_warning():
     labels, rows, _ = part(images=10, classes=2)
     evidence = classification_evidence(labels, rows, None, names(2))
     assert evidence["images"] == evidence["groups"] == sum(map(sum, evidence["confusion"])) == 10
     assert evidence["scores"]["accuracy"]["low"] is not None
-    assert evidence["warnings"][0] == "the test part has only 10 pictures: its intervals are rough"
+    assert evidence["warnings"][0] == "the test set has only 10 images: its intervals are rough"
 
 
 def test_the_order_of_the_rows_changes_nothing():
@@ -123,14 +123,14 @@ def test_under_five_groups_there_is_no_interval():
 
 def test_a_class_of_few_leaves_has_no_interval_while_the_whole_has_one():
     labels, rows, groups = part(classes=2)
-    groups = np.where(labels == 1, 10, groups)  # one leaf, many pictures
+    groups = np.where(labels == 1, 10, groups)  # one leaf, many images
     evidence = classification_evidence(labels, rows, groups, names(2))
     assert evidence["classes"]["class 0"]["recall"]["low"] is not None
     for score in ("recall", "f1", "auroc", "auprc"):
         assert evidence["classes"]["class 1"][score]["reason"].startswith("1 group is too few")
     assert evidence["classes"]["class 0"]["auroc"]["low"] is None  # AUROC is about both sides
     assert all(score["low"] is not None for score in evidence["scores"].values())
-    assert "under 5 groups in the test part, so no interval: class 1" in evidence["warnings"]
+    assert "under 5 groups in the test set, so no interval: class 1" in evidence["warnings"]
 
 
 def test_an_absent_class_scores_null_and_leaves_the_averages_alone():
@@ -142,10 +142,10 @@ def test_an_absent_class_scores_null_and_leaves_the_averages_alone():
     for score in CLASS:
         entry = evidence["classes"]["class 2"][score]
         assert entry["value"] is entry["low"] is entry["high"] is None
-        assert entry["reason"] == "no picture of this class in the test part"
+        assert entry["reason"] == "no image of this class in the test set"
     f1 = metrics.f1_score(labels, rows.argmax(axis=1), labels=[0, 1, 3], average="macro")
     assert evidence["scores"]["macro_f1"]["value"] == pytest.approx(f1)
-    assert "not in the test part, so left out of the averages: class 2" in evidence["warnings"]
+    assert "not in the test set, so left out of the averages: class 2" in evidence["warnings"]
 
 
 def test_a_class_that_is_never_predicted_has_no_precision_and_an_f1_of_zero():
@@ -154,7 +154,7 @@ def test_a_class_that_is_never_predicted_has_no_precision_and_an_f1_of_zero():
     evidence = classification_evidence(labels, rows / rows.sum(axis=1, keepdims=True), groups, names(3))
     entry = evidence["classes"]["class 2"]
     assert entry["precision"]["value"] is None
-    assert entry["precision"]["reason"] == "no picture was predicted as this class"
+    assert entry["precision"]["reason"] == "no image was predicted as this class"
     assert (entry["f1"]["value"], entry["f1"]["low"]) == (0.0, 0.0)
     assert entry["f1"]["high"] > 0.2
     assert entry["recall"]["high"] > 0  # not found in ten leaves is not never
@@ -178,7 +178,7 @@ def test_nothing_wrong_is_not_certainty():
     assert scores["balanced_accuracy"]["low"] == pytest.approx(0.025 ** (1 / 60))  # four classes of fifteen
     for name in ("macro_f1", "macro_auroc", "macro_auprc", "mcc"):
         assert scores[name]["value"] == scores[name]["high"] == 1
-        assert 0.8 < scores[name]["low"] < 0.95  # sixty pictures
+        assert 0.8 < scores[name]["low"] < 0.95  # sixty images
     for name in ("log_loss", "brier"):
         assert scores[name]["low"] is None
         assert scores[name]["reason"] == "the resamples show no spread about the value"
@@ -189,23 +189,23 @@ def test_nothing_wrong_is_not_certainty():
     assert mixed["scores"]["balanced_accuracy"]["low"] < 0.7  # ten leaves
     rare = np.where(np.arange(60) < 45, 0, np.arange(60) % 3 + 1)
     few = classification_evidence(rare, perfect(rare), None, names())["scores"]["macro_f1"]
-    assert few["low"] < scores["macro_f1"]["low"] - 0.05  # a class of five pictures counts as much as one of 45
+    assert few["low"] < scores["macro_f1"]["low"] - 0.05  # a class of five images counts as much as one of 45
 
 
 def test_one_class_alone_has_no_auroc():
     evidence = classification_evidence(np.zeros(30, int), np.tile([0.7, 0.3], (30, 1)), None, names(2))
     assert evidence["scores"]["accuracy"]["value"] == 1
-    assert evidence["scores"]["macro_auroc"]["reason"] == "AUROC needs pictures of two classes"
-    assert evidence["classes"]["class 0"]["auroc"]["reason"] == "AUROC needs pictures of another class"
-    assert evidence["scores"]["mcc"]["reason"] == "MCC needs pictures of two classes"
+    assert evidence["scores"]["macro_auroc"]["reason"] == "AUROC needs images of two classes"
+    assert evidence["classes"]["class 0"]["auroc"]["reason"] == "AUROC needs images of another class"
+    assert evidence["scores"]["mcc"]["reason"] == "MCC needs images of two classes"
     assert evidence["scores"]["macro_auprc"]["value"] is None
 
 
-def test_copies_of_a_picture_do_not_narrow_the_interval():
+def test_copies_of_an_image_do_not_narrow_the_interval():
     labels, rows, _ = part(images=100)
     once = classification_evidence(labels, rows, np.arange(100), names())
     copied = classification_evidence(*(np.repeat(a, 5, axis=0) for a in (labels, rows, np.arange(100))), names())
-    del once["scores"]["ece"]  # more pictures have more bins of confidence
+    del once["scores"]["ece"]  # more images have more bins of confidence
     for name, score in once["scores"].items():
         other = copied["scores"][name]
         assert (other["low"], other["high"]) == pytest.approx((score["low"], score["high"]), abs=2e-3)
@@ -234,12 +234,12 @@ def test_resampled_intervals_cover_what_they_promise():
     [
         ({"labels": np.array([0, 4])}, "from 0 to 3"),
         ({"labels": np.array([0.0, 1.0])}, "integers"),
-        ({"labels": np.array([], int)}, "at least one picture"),
+        ({"labels": np.array([], int)}, "at least one image"),
         ({"probabilities": np.full((2, 3), 1 / 3)}, r"must be \(2, 4\)"),
-        ({"probabilities": np.array([[0.25] * 4, [np.nan] * 4])}, "of 1 pictures hold NaN"),
+        ({"probabilities": np.array([[0.25] * 4, [np.nan] * 4])}, "of 1 images hold NaN"),
         ({"probabilities": np.full((2, 4), 0.5)}, "sum to 1"),
         ({"probabilities": np.array([[0.25] * 4, [-0.5, 0.5, 0.5, 0.5]])}, "lie in 0 to 1"),
-        ({"probabilities": np.array([[0.25] * 4, [np.inf, 0, 0, 0]])}, "of 1 pictures hold NaN or infinity"),
+        ({"probabilities": np.array([[0.25] * 4, [np.inf, 0, 0, 0]])}, "of 1 images hold NaN or infinity"),
         ({"positive": "class 1"}, "for two classes"),
         ({"predicted": np.array([0, 4])}, "predicted must be integers from 0 to 3"),
         ({"predicted": np.array([0])}, "predicted must be integers of shape"),
@@ -255,7 +255,7 @@ def test_what_cannot_be_scored_is_refused(change, message):
         classification_evidence(**(given | change))
 
 
-def test_ten_thousand_pictures_take_seconds_not_minutes():
+def test_ten_thousand_images_take_seconds_not_minutes():
     import time
 
     labels, rows, groups = part(images=10_000, classes=15, leaves=200)
@@ -264,7 +264,7 @@ def test_ten_thousand_pictures_take_seconds_not_minutes():
     assert time.perf_counter() - start < 10  # measured: 1.2 s on two cores
 
 
-def test_all_that_counts_named_pictures_follows_the_rule_that_named_them():
+def test_all_that_counts_named_images_follows_the_rule_that_named_them():
     labels, rows, groups = part(classes=2, signal=1.0)
     called = rows[:, 1] >= 0.2
     evidence = classification_evidence(labels, rows, groups, names(2), predicted=called.astype(int), positive="class 1")
@@ -287,12 +287,12 @@ def test_all_that_counts_named_pictures_follows_the_rule_that_named_them():
 def test_one_group_that_is_the_whole_test_part_is_named_and_has_no_interval():
     labels, rows, _ = part(images=80, classes=2)
     evidence = classification_evidence(labels, rows, np.zeros(80, int), names(2))
-    assert evidence["warnings"][0].startswith("all test pictures are of one group")
+    assert evidence["warnings"][0].startswith("all test images are of one group")
     for score in evidence["scores"].values():
         assert score["value"] is not None
         assert score["low"] is None
     large = classification_evidence(labels, rows, np.maximum(0, np.arange(80) - 59), names(2))
-    assert any("one group holds 75% of the test pictures" in warning for warning in large["warnings"])
+    assert any("one group holds 75% of the test images" in warning for warning in large["warnings"])
 
 
 def test_mcc_is_0_where_one_class_is_always_predicted():
@@ -300,7 +300,7 @@ def test_mcc_is_0_where_one_class_is_always_predicted():
     rows = np.tile([0.8, 0.2], (40, 1))
     mcc = classification_evidence(labels, rows, None, names(2))["scores"]["mcc"]
     assert mcc["value"] == 0
-    assert mcc["low"] < 0 < mcc["high"]  # forty pictures cannot show that it is exactly 0
+    assert mcc["low"] < 0 < mcc["high"]  # forty images cannot show that it is exactly 0
 
 
 def test_the_calibration_error_of_a_calibrated_model_is_not_told_from_0():

@@ -1,4 +1,4 @@
-"""Models compared on the same pictures: differences, tests, and what is said when nothing can be told."""
+"""Models compared on the same images: differences, tests, and what is said when nothing can be told."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAIR = ["healthy", "rust"]
 
 
 def leaves(groups=60, shots=6, classes=2, seed=0, **models):
-    """Labels, leaves of one class each, and for each model (accuracy, how far a leaf's pictures fail together)."""
+    """Labels, leaves of one class each, and for each model (accuracy, how far a leaf's images fail together)."""
     chance = np.random.default_rng(seed)
     of_group = np.repeat(np.arange(groups), shots)
     labels = of_group % classes
@@ -74,7 +74,7 @@ def test_differences_are_those_of_scikit_learn_and_turn_with_the_order():
     assert forth["only_second_right"] == (right[1] & ~right[0]).sum()
 
 
-def test_the_order_of_the_pictures_changes_nothing():
+def test_the_order_of_the_images_changes_nothing():
     labels, answers, groups = leaves(A=0.8, B=0.85)
     order = np.random.default_rng(1).permutation(len(labels))
     moved = {name: rows[order] for name, rows in answers.items()}
@@ -90,7 +90,7 @@ def test_a_model_compared_with_itself_is_named_so_and_gets_no_interval_of_no_wid
         assert (one["difference"], one["low"], one["high"], one["better"]) == (0, None, None, None)
         assert one["identical"]
         assert one["p"] == 1
-        assert one["sentence"] == "again gives the same probabilities as A for every picture: the difference is 0"
+        assert one["sentence"] == "again gives the same probabilities as A for every image: the difference is 0"
 
 
 def test_the_same_mistakes_with_other_probabilities_are_no_proof_of_equality():
@@ -108,7 +108,7 @@ def test_without_a_difference_it_is_said_how_many_leaves_would_show_one():
     assert one["better"] is None
     assert "not distinguishable" in one["sentence"]
     assert one["sentence"].endswith("leaves")
-    # two independent models of accuracy 0.85, correlation 0.3 in six pictures a leaf
+    # two independent models of accuracy 0.85, correlation 0.3 in six images a leaf
     error = np.sqrt(2 * 0.85 * 0.15 / 6 * (1 + 5 * 0.3))
     assert one["needed"] == pytest.approx(((1.96 + 0.8416) * error / 0.02) ** 2, rel=0.25)
     wide = only(compare(labels, answers, groups, PAIR, smallest=0.3, group_word="leaves"))
@@ -148,7 +148,7 @@ def test_without_groups_accuracy_has_mcnemars_exact_test():
     first, second = one["only_first_right"], one["only_second_right"]
     assert one["p"] == pytest.approx(stats.binomtest(first, first + second).pvalue)
     assert one["test"] == "McNemar's exact test"
-    assert only(compare(labels, answers, None, PAIR, score="brier"))["test"] == "sign-flip permutation over pictures"
+    assert only(compare(labels, answers, None, PAIR, score="brier"))["test"] == "sign-flip permutation over images"
 
 
 def test_exchanging_few_leaves_is_the_sign_flip_worked_out_by_hand():
@@ -205,16 +205,16 @@ def test_one_group_or_four_are_too_few_to_compare():
     whole = compare(labels, answers, np.zeros_like(groups), PAIR, group_word="leaves")
     assert only(whole)["p"] is only(whole)["low"] is only(whole)["better"] is None
     assert only(whole)["difference"] > 0
-    assert only(whole)["sentence"].startswith("B and A cannot be compared: all pictures are of one of the leaves")
-    assert whole["warnings"][0].startswith("all test pictures are of one group")
+    assert only(whole)["sentence"].startswith("B and A cannot be compared: all images are of one of the leaves")
+    assert whole["warnings"][0].startswith("all test images are of one group")
     assert "4 groups are too few" in only(compare(labels, answers, groups % 4, PAIR))["sentence"]
 
 
-def test_five_pictures_are_compared_with_a_warning():
+def test_five_images_are_compared_with_a_warning():
     labels, answers, _ = leaves(groups=5, shots=1, A=0.5, B=0.9, seed=3)
     told = compare(labels, answers, None, PAIR)
     assert only(told)["better"] is None
-    assert told["warnings"] == ["the test part has only 5 pictures: its intervals are rough"]
+    assert told["warnings"] == ["the test set has only 5 images: its intervals are rough"]
 
 
 def test_one_class_alone_is_compared_where_the_score_allows():
@@ -224,7 +224,7 @@ def test_one_class_alone_is_compared_where_the_score_allows():
     for score, name in (("macro_auroc", "AUROC"), ("mcc", "MCC")):
         one = only(compare(one_class, answers, groups, PAIR, score=score))
         assert (one["difference"], one["p"]) == (None, None)
-        assert one["sentence"] == f"B and A cannot be compared: {name} needs pictures of two classes"
+        assert one["sentence"] == f"B and A cannot be compared: {name} needs images of two classes"
 
 
 def test_ties_and_a_class_that_is_never_predicted_are_no_obstacle():
@@ -249,7 +249,7 @@ def test_ties_and_a_class_that_is_never_predicted_are_no_obstacle():
         ),
         (
             {"probabilities": {"A": np.full((2, 2), 0.5), "B": np.array([[np.inf, 0], [0.5, 0.5]])}},
-            "B: the probabilities of 1 pictures hold NaN or infinity",
+            "B: the probabilities of 1 images hold NaN or infinity",
         ),
         (
             {"probabilities": {"A": np.full((2, 2), 0.5), "B": np.eye(2, dtype=int)}},
@@ -266,12 +266,12 @@ def test_what_cannot_be_compared_is_refused(change, message):
 
 def test_a_stored_0_costs_every_model_the_same():
     labels = np.arange(40) % 2
-    rows = np.eye(2)[labels ^ (np.arange(40) < 4)]  # four pictures with a 0 for the truth
+    rows = np.eye(2)[labels ^ (np.arange(40) < 4)]  # four images with a 0 for the truth
     one = only(compare(labels, {"A": rows, "B": rows.astype(np.float32)}, None, PAIR, score="log_loss"))
     assert one["difference"] == 0
 
 
-def test_ten_thousand_pictures_are_compared_in_seconds():
+def test_ten_thousand_images_are_compared_in_seconds():
     labels, answers, groups = leaves(groups=2000, shots=5, classes=15, A=0.8, B=0.82)
     names = [str(number) for number in range(15)]
     for score, resamples, seconds in (("macro_f1", 2000, 3), ("macro_auroc", 400, 10)):  # measured: 0.4 s and 1 s

@@ -12,7 +12,7 @@ from coverslip.evidence.conformal import Thresholds, fit_sets, group_quantile, s
 
 
 def part(groups=60, classes=3, shots=1, seed=0, signal=1.5):
-    """Labels, probabilities and groups, ``groups`` a class; pictures of a group are alike."""
+    """Labels, probabilities and groups, ``groups`` a class; images of a group are alike."""
     chance = np.random.default_rng(seed)
     label_of = np.arange(groups * classes) % classes
     leaf = np.repeat(np.arange(len(label_of)), shots)
@@ -29,7 +29,7 @@ def test_the_limit_is_the_usual_order_statistic():
     assert group_quantile(scores, None, 0.95) == 94
 
 
-def test_six_copies_of_every_picture_change_no_limit():
+def test_six_copies_of_every_image_change_no_limit():
     labels, rows, leaf = part()
     alone = fit_sets(labels, rows, leaf)
     copied = fit_sets(np.repeat(labels, 6), np.repeat(rows, 6, axis=0), np.repeat(leaf, 6))
@@ -71,7 +71,7 @@ def test_too_few_groups_in_all_put_every_class_in_every_set():
 
 
 def test_no_set_stays_empty_unless_asked():
-    labels, rows, leaf = part(signal=6.0)  # nearly always right, so that some pictures reach no limit
+    labels, rows, leaf = part(signal=6.0)  # nearly always right, so that some images reach no limit
     limits = fit_sets(labels, rows, leaf)
     bare, filled = sets(rows, limits, fill=False), sets(rows, limits)
     assert not bare.any(axis=1).all() and filled.any(axis=1).all()
@@ -80,7 +80,7 @@ def test_no_set_stays_empty_unless_asked():
     assert (filled[~empty] == bare[~empty]).all()
 
 
-def test_an_unreadable_picture_has_an_empty_set():
+def test_an_unreadable_image_has_an_empty_set():
     limits = Thresholds(0.9, (0.3, 0.0), (40, 3), ("own", "all"))
     rows = np.array([[np.nan, np.nan], [0.2, 0.8]])
     assert sets(rows, limits).tolist() == [[False, False], [False, True]]
@@ -98,7 +98,7 @@ def test_limits_come_back_from_json_to_the_last_bit():
 
 def test_the_evidence_counts_each_group_once():
     labels = np.array([0] * 8 + [0] * 8)
-    groups = np.array([0] * 8 + list(range(1, 9)))  # one leaf of eight pictures, eight leaves of one
+    groups = np.array([0] * 8 + list(range(1, 9)))  # one leaf of eight images, eight leaves of one
     members = np.array([[False, True]] * 8 + [[True, False]] * 8)
     found = set_evidence(labels, members, groups)
     assert found["coverage"]["value"] == pytest.approx(8 / 9)
@@ -117,7 +117,7 @@ def test_a_set_holds_no_more_classes_than_there_are():
 
 def test_under_five_groups_coverage_has_no_interval():
     found = set_evidence(np.zeros(4, int), np.ones((4, 2), bool), None)
-    assert found["coverage"]["value"] == 1 and found["coverage"]["reason"].startswith("4 pictures are too few")
+    assert found["coverage"]["value"] == 1 and found["coverage"]["reason"].startswith("4 images are too few")
 
 
 def test_what_cannot_be_is_refused():

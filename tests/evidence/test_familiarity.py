@@ -1,4 +1,4 @@
-"""Whether a new picture is like anything seen."""
+"""Whether a new image is like anything seen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fitted():
     return fit_familiarity(rows, labels, features(400, 1)[0], None)
 
 
-def test_pictures_from_elsewhere_are_flagged_and_pictures_like_the_others_seldom(fitted):
+def test_images_from_elsewhere_are_flagged_and_images_like_the_others_seldom(fitted):
     assert not fitted.familiar(features(100, 2, shift=0.9)[0]).any()
     assert fitted.familiar(features(1000, 3)[0]).mean() > 0.97
     assert not fitted.rough and fitted.rate == 0.01
@@ -36,7 +36,7 @@ def test_the_length_of_the_features_does_not_matter(fitted):
     assert fitted.score(rows.astype(np.float32) * 7) == pytest.approx(fitted.score(rows), rel=1e-3)
 
 
-def test_the_nearest_training_picture_of_a_training_picture_is_itself(fitted):
+def test_the_nearest_training_image_of_a_training_image_is_itself(fitted):
     rows, _ = features(300, 0)
     nearest = fitted.nearest(rows[:20], 3)
     assert nearest.shape == (20, 3)
@@ -52,7 +52,7 @@ def test_few_groups_give_a_rough_threshold_that_says_how_often_it_flags():
     assert rough.threshold == rough.score(calibrate).max()
 
 
-def test_many_pictures_are_thinned_and_rare_classes_kept_whole(monkeypatch):
+def test_many_images_are_thinned_and_rare_classes_kept_whole(monkeypatch):
     monkeypatch.setattr(familiarity, "MOST_ROWS", 100)
     rows, _ = features(400, 0)
     labels = np.where(np.arange(400) < 390, np.arange(400) % 2, 2)
@@ -81,12 +81,12 @@ def test_blocks_give_the_same_scores_as_one_pass(fitted, monkeypatch):
     assert fitted.score(rows[:0]).shape == (0,) and fitted.nearest(rows[:0], 2).shape == (0, 2)
 
 
-def test_odd_training_pictures_do_not_break_it():
+def test_odd_training_images_do_not_break_it():
     rows, _ = features(12, 0)
-    alone = fit_familiarity(rows, np.arange(12), rows, None)  # every class has one picture
+    alone = fit_familiarity(rows, np.arange(12), rows, None)  # every class has one image
     assert np.isfinite(alone.score(rows)).all()
     equal = np.ones((8, 40), np.float16)
-    same = fit_familiarity(equal, np.zeros(8, int), equal, None)  # all pictures are equal
+    same = fit_familiarity(equal, np.zeros(8, int), equal, None)  # all images are equal
     assert same.familiar(equal).all() and not same.familiar(features(8, 1)[0]).any()
     assert np.isfinite(same.score(np.zeros((2, 40), np.float16))).all()
 

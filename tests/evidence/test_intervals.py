@@ -43,17 +43,17 @@ def test_a_proportion_of_0_or_1_still_has_an_interval_with_some_width():
     for hits, end in ((groups, 1), (np.zeros(8), 0)):
         low, high = proportion_limits(hits, groups, 0.95, grouped=True)
         assert (low, high)[end] == end
-        assert high - low > 0.3  # eight leaves, whatever the number of pictures
+        assert high - low > 0.3  # eight leaves, whatever the number of images
 
 
-def test_pictures_that_agree_within_a_leaf_are_worth_one_picture_a_leaf():
+def test_images_that_agree_within_a_leaf_are_worth_one_image_a_leaf():
     counts = np.full(10, 7.0)
     together = np.where(np.arange(10) < 5, 7.0, 0.0)
     assert effective_number(together, counts) == pytest.approx(9)  # ten leaves, less one for the mean
-    assert effective_number(np.full(10, 3.0), counts) == 70  # equal shares: never more than the pictures
+    assert effective_number(np.full(10, 3.0), counts) == 70  # equal shares: never more than the images
 
 
-def test_single_pictures_as_groups_are_worth_nearly_themselves():
+def test_single_images_as_groups_are_worth_nearly_themselves():
     hits = np.array([1.0] * 30 + [0.0] * 10)
     assert effective_number(hits, np.ones(40)) == pytest.approx(39)
 
@@ -110,7 +110,7 @@ def test_a_distance_that_chance_enlarges_is_brought_back():
     assert unbiased_limits(0.09, drawn, np.zeros(501), width)[0] == pytest.approx(0.042)
     assert unbiased_limits(0.09, drawn, drawn, width)[0] == 0  # chance alone gives as much
     assert unbiased_limits(0.0, np.zeros(50), np.zeros(50), width) is None
-    much = np.linspace(0, 0.3, 601)  # eight pictures: 0.001 is luck, and no promise that it is under 0.001
+    much = np.linspace(0, 0.3, 601)  # eight images: 0.001 is luck, and no promise that it is under 0.001
     assert unbiased_limits(0.001, much, much, width) == (0.0, pytest.approx(0.2925 - 0.149, abs=1e-3))
 
 
@@ -147,7 +147,7 @@ def test_a_resample_without_a_score_is_left_out():
 def test_classes_without_a_mistake_have_the_exact_limit():
     # equal numbers are as good as one class of them all: 0.025 ** (1 / 30)
     assert all_right_limits(np.array([10.0, 10.0, 10.0]), 0.95)[0] == pytest.approx(0.025 ** (1 / 30))
-    # the class of one picture may have the recall 0.025 if the other cannot fail
+    # the class of one image may have the recall 0.025 if the other cannot fail
     assert all_right_limits(np.array([1.0, 1e9]), 0.95)[0] == pytest.approx((1 + 0.025) / 2, abs=1e-6)
 
 

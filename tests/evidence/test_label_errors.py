@@ -30,7 +30,7 @@ def test_most_flips_are_among_the_first_and_the_true_class_is_suggested():
     assert found.estimate == pytest.approx(wrong.mean(), abs=0.02)
 
 
-def test_every_picture_is_ranked_once_suspects_first_each_by_score():
+def test_every_image_is_ranked_once_suspects_first_each_by_score():
     given, rows, _ = flipped(300)
     found = rank_label_errors(given, rows)
     assert sorted(found.rows.tolist()) == list(range(300))
@@ -42,7 +42,7 @@ def test_every_picture_is_ranked_once_suspects_first_each_by_score():
 
 
 def test_a_class_the_model_is_never_sure_of_is_not_called_an_error():
-    # pictures of class 0 look a little more like class 1, but never as much as class 1 itself does
+    # images of class 0 look a little more like class 1, but never as much as class 1 itself does
     rows = np.array([[0.45, 0.55]] * 10 + [[0.05, 0.95]] * 10)
     assert not rank_label_errors(np.repeat([0, 1], 10), rows).suspect.any()
 
@@ -53,8 +53,8 @@ def test_clean_labels_make_nothing_suspect():
     assert rank_label_errors(given, sure).estimate == 0
 
 
-def test_one_leaf_of_many_pictures_does_not_set_the_usual_confidence():
-    # class 1: one leaf of 40 blurred pictures at 0.4, ten leaves at 0.95; a picture labelled 0 says 0.6 for class 1
+def test_one_leaf_of_many_images_does_not_set_the_usual_confidence():
+    # class 1: one leaf of 40 blurred images at 0.4, ten leaves at 0.95; an image labelled 0 says 0.6 for class 1
     rows = np.array([[0.9, 0.1]] * 10 + [[0.4, 0.6]] + [[0.6, 0.4]] * 40 + [[0.05, 0.95]] * 10)
     labels = np.array([0] * 11 + [1] * 50)
     groups = np.array([*range(11), *[11] * 40, *range(12, 22)])
@@ -67,7 +67,7 @@ def test_one_class_and_absent_classes_are_no_trouble():
     alone = rank_label_errors(np.zeros(4, int), np.ones((4, 1)))
     assert not alone.suspect.any() and alone.suggested.tolist() == [0] * 4
     rows = np.array([[0.1, 0.1, 0.8]] * 5 + [[0.1, 0.8, 0.1]] * 5)
-    assert not rank_label_errors(np.repeat([0, 1], 5), rows).suspect.any()  # class 2 has no picture to compare with
+    assert not rank_label_errors(np.repeat([0, 1], 5), rows).suspect.any()  # class 2 has no image to compare with
 
 
 def test_what_cannot_be_is_refused():

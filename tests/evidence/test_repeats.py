@@ -1,4 +1,4 @@
-"""Seeds and folds: what chance in training adds to what the pictures leave open."""
+"""Seeds and folds: what chance in training adds to what the images leave open."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from coverslip.evidence.repeats import fold_interval, seed_interval, seed_share, seeds_beside_pictures
+from coverslip.evidence.repeats import fold_interval, seed_interval, seed_share, seeds_beside_images
 
 
 def test_folds_are_no_independent_repeats():
@@ -44,25 +44,25 @@ def test_seeds_have_a_plain_t_interval_and_one_seed_or_equal_seeds_have_none():
     assert (same["low"], same["reason"]) == (None, "every fold gave the same score")
 
 
-def test_the_seed_and_the_pictures_are_told_apart():
+def test_the_seed_and_the_images_are_told_apart():
     chance = np.random.default_rng(0)
     counts = np.full(200, 10.0)
     leaf = chance.beta(4, 1, 200)
     steady = np.tile(np.round(leaf * 10), (6, 1)) + (chance.random((6, 200)) < 0.01)
-    told = seeds_beside_pictures(np.minimum(steady, 10), counts)
-    assert told["of_pictures"] == pytest.approx((leaf.std() + 0.003) / np.sqrt(200), rel=0.2)
+    told = seeds_beside_images(np.minimum(steady, 10), counts)
+    assert told["of_images"] == pytest.approx((leaf.std() + 0.003) / np.sqrt(200), rel=0.2)
     assert told["share_of_seed"] < 0.05
-    assert told["sentence"].endswith("mostly the pictures")
+    assert told["sentence"].endswith("mostly the images")
     wild = np.stack([np.full(200, number) for number in (4.0, 9.0, 6.0, 8.0)])
-    assert seeds_beside_pictures(wild, counts)["sentence"].endswith("mostly the seed")
+    assert seeds_beside_images(wild, counts)["sentence"].endswith("mostly the seed")
 
 
 def test_one_seed_or_one_group_cannot_be_split():
-    assert seeds_beside_pictures(np.array([[5.0, 7.0]]), np.full(2, 10.0))["share_of_seed"] is None
-    one_group = seeds_beside_pictures(np.array([[5.0], [7.0]]), np.array([10.0]))
-    assert one_group["of_pictures"] is None
+    assert seeds_beside_images(np.array([[5.0, 7.0]]), np.full(2, 10.0))["share_of_seed"] is None
+    one_group = seeds_beside_images(np.array([[5.0], [7.0]]), np.array([10.0]))
+    assert one_group["of_images"] is None
     assert one_group["of_seed"] == pytest.approx(np.std([0.5, 0.7], ddof=1))
-    assert "takes some difference to tell" in seeds_beside_pictures(np.ones((2, 3)), np.ones(3))["sentence"]
+    assert "takes some difference to tell" in seeds_beside_images(np.ones((2, 3)), np.ones(3))["sentence"]
 
 
 def test_a_difference_smaller_than_the_seed_is_said_to_be_so():
@@ -83,8 +83,8 @@ def test_a_difference_smaller_than_the_seed_is_said_to_be_so():
         (lambda: seed_interval(np.array([])), "at least one"),
         (lambda: seed_interval(np.array([0.8, np.nan])), "finite"),
         (lambda: fold_interval(np.array([0.8, 0.9]), 0, 4), "above 0"),
-        (lambda: seeds_beside_pictures(np.ones((2, 3)), np.ones(2)), r"\(seeds, groups\)"),
-        (lambda: seeds_beside_pictures(np.ones((2, 2)), np.array([1.0, 0.0])), "above 0"),
+        (lambda: seeds_beside_images(np.ones((2, 3)), np.ones(2)), r"\(seeds, groups\)"),
+        (lambda: seeds_beside_images(np.ones((2, 2)), np.array([1.0, 0.0])), "above 0"),
         (lambda: seed_share(np.array([0.8, np.inf]), np.array([0.8])), "finite"),
     ],
 )

@@ -14,7 +14,7 @@ NAMES = ["healthy", "rust"]
 
 
 def part(leaves=120, shots=3, weak="", seed=0):
-    """Labels, probabilities, groups and the site of each picture; at site ``weak`` every second leaf is wrong."""
+    """Labels, probabilities, groups and the site of each image; at site ``weak`` every second leaf is wrong."""
     chance = np.random.default_rng(seed)
     leaf = np.repeat(np.arange(leaves), shots)
     labels = (np.arange(leaves) % 2)[leaf]
@@ -25,7 +25,7 @@ def part(leaves=120, shots=3, weak="", seed=0):
     return labels, rows, leaf, site
 
 
-def test_each_value_has_the_scores_of_its_pictures():
+def test_each_value_has_the_scores_of_its_images():
     labels, rows, leaf, site = part()
     found = subgroup_scores(labels, rows, leaf, site, NAMES, resamples=200)
     assert json.dumps(found, allow_nan=False)

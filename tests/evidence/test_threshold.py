@@ -17,7 +17,7 @@ NAMES = ("healthy", "rust")
 
 
 def draw(groups, seed, shots=3, signal=1.2):
-    """Pictures of whole groups of one class each, whose probabilities share the group's luck."""
+    """Images of whole groups of one class each, whose probabilities share the group's luck."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(groups) % 2, shots)
     luck = np.repeat(rng.normal(0, 1, groups), shots) + 0.3 * rng.normal(0, 1, groups * shots)
@@ -55,9 +55,9 @@ def test_too_few_groups_promise_what_they_can_and_say_so():
     assert "promises 0.86" in found.note
     labels, rows, _ = draw(36, 1, shots=1)
     close = fit_threshold(labels, rows, None, NAMES, "rust", sensitivity=0.95).note  # 18 / 19 is 0.947...
-    assert "18 pictures of 'rust' cannot promise 0.95 (19 could)" in close and close.endswith("promises 0.947")
+    assert "18 images of 'rust' cannot promise 0.95 (19 could)" in close and close.endswith("promises 0.947")
     alone = fit_threshold(labels[labels == 0], rows[labels == 0], None, NAMES, "rust", sensitivity=0.95)
-    assert alone.value == 0.5 and "no picture of 'rust'" in alone.note and alone.sensitivity["value"] is None
+    assert alone.value == 0.5 and "no image of 'rust'" in alone.note and alone.sensitivity["value"] is None
 
 
 def test_the_balanced_one_has_the_largest_sum_and_is_the_middle_where_nothing_speaks_against_it():

@@ -142,7 +142,7 @@ def test_a_trial_whose_losses_are_no_numbers_cannot_win():
     [
         ({"right": np.ones((3, 5), bool)}, "both be"),
         ({"losses": np.ones((0, 6)), "right": np.ones((0, 6), bool)}, "both be"),
-        ({"groups": np.arange(5)}, "each of 6 pictures"),
+        ({"groups": np.arange(5)}, "each of 6 images"),
         ({"numbers": [0, 1]}, "3 trial numbers, not 2"),
         ({"level": 95.0}, "level is 95"),
         ({"resamples": 10}, "resamples 10"),
@@ -253,8 +253,8 @@ def test_the_winner_is_held_against_its_own_settings_with_other_seeds():
     ("value", "low", "high", "end"),
     [
         (0.915, 0.88, 0.94, "as expected"),
-        (0.80, 0.76, 0.84, "or the search followed the validation pictures"),
-        (0.99, 0.97, 1.0, "its pictures are easier"),
+        (0.80, 0.76, 0.84, "or the search followed the validation images"),
+        (0.99, 0.97, 1.0, "its images are easier"),
         (0.80, None, None, "0.800 (no interval: 4 groups are too few)"),
     ],
 )

@@ -29,7 +29,7 @@ from coverslip.tasks.classification import Classification
 def tiny_run(leaves, session_cache, tmp_path_factory):
     """A fully convolutional network at 32 pixels, trained on the session's leaves; read, never written into."""
     folder = tmp_path_factory.mktemp("exported") / "tiny"
-    return api.train(leaves, folder, model_network="cnn-full", model_filters=(8, 12), input_size=32, recipe_epochs=2)
+    return api.train(leaves, folder, model_network="cnn-full", model_filters=(8, 12), input_size=32, training_epochs=2)
 
 
 @pytest.fixture(scope="session")

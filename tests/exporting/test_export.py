@@ -15,19 +15,19 @@ from PIL import Image
 
 from coverslip import api
 from coverslip.api.exporting import export
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Run
 from coverslip.exporting.formats import FORMATS, formats
-from coverslip.runs import Run
 
 Usage = namedtuple("Usage", "total used free")
 
 
 @pytest.fixture
-def phone_pictures(tmp_path, leaves):
+def phone_images(tmp_path, leaves):
     """A leaf turned by a phone, one with transparency, a grey one."""
     home = tmp_path / "phone"
     home.mkdir()
-    leaf = Image.open(next((leaves.parent / "pictures").rglob("*.jpg")))
+    leaf = Image.open(next((leaves.parent / "images").rglob("*.jpg")))
     exif = Image.Exif()
     exif[0x0112] = 6
     leaf.crop((0, 0, 60, 40)).save(home / "turned.jpg", exif=exif)
@@ -38,13 +38,13 @@ def phone_pictures(tmp_path, leaves):
     return home
 
 
-def test_a_stranger_needs_onnxruntime_numpy_and_pillow_alone(bare, tiny_run, onnx_folder, phone_pictures):
-    pictures = sorted(phone_pictures.iterdir())
-    ran = bare(["onnxruntime", "numpy", "pillow"], onnx_folder / "use_model.py", *pictures)
+def test_a_stranger_needs_onnxruntime_numpy_and_pillow_alone(bare, tiny_run, onnx_folder, phone_images):
+    images = sorted(phone_images.iterdir())
+    ran = bare(["onnxruntime", "numpy", "pillow"], onnx_folder / "use_model.py", *images)
     assert ran.returncode == 0, ran.stderr
-    said = api.predict(tiny_run.folder, pictures)
+    said = api.predict(tiny_run.folder, images)
     lines = ran.stdout.splitlines()
-    assert len(lines) == len(pictures)
+    assert len(lines) == len(images)
     for line, row in zip(lines, said.iter_rows(named=True), strict=True):
         name, _, answer = line.partition(": ")
         label, confidence = answer.split(",")[0].split()
@@ -52,24 +52,24 @@ def test_a_stranger_needs_onnxruntime_numpy_and_pillow_alone(bare, tiny_run, onn
         assert f"set: {row['set']}" in line and ("unlike" in line) == (not row["familiar"])
 
 
-def test_the_script_gives_a_file_that_is_no_picture_a_line_and_goes_on(bare, onnx_folder, phone_pictures):
+def test_the_script_gives_a_file_that_is_no_image_a_line_and_goes_on(bare, onnx_folder, phone_images):
     packages, script = ["onnxruntime", "numpy", "pillow"], onnx_folder / "use_model.py"
-    first, last = sorted(phone_pictures.iterdir())[:2]
-    (phone_pictures / "notes.txt").write_text("x")
-    named = [first, phone_pictures / "notes.txt", phone_pictures / "gone.jpg", last]
+    first, last = sorted(phone_images.iterdir())[:2]
+    (phone_images / "notes.txt").write_text("x")
+    named = [first, phone_images / "notes.txt", phone_images / "gone.jpg", last]
     ran = bare(packages, script, *named)
     lines = ran.stdout.splitlines()
     assert ran.returncode == 1 and "Traceback" not in ran.stderr and len(lines) == 4
     assert all(line.startswith(f"{path}: ") for path, line in zip(named, lines, strict=True))
     assert [": cannot be read: " in line for line in lines] == [False, True, True, False]
     alone = bare(packages, script)
-    assert alone.returncode == 1 and alone.stdout == "" and "python use_model.py PICTURE..." in alone.stderr
+    assert alone.returncode == 1 and alone.stdout == "" and "python use_model.py IMAGE..." in alone.stderr
     code = [line for line in script.read_text().splitlines() if line.strip()]
     assert len(code) < 50  # all that a stranger has to read
 
 
 def save_deep(folder):
-    """Pictures of 16 bits a channel, which Pillow clips or cuts: grey and color PNG, color TIFF."""
+    """Images of 16 bits a channel, which Pillow clips or cuts: grey and color PNG, color TIFF."""
     deep = np.full((20, 30, 3), 40_000, np.uint16)
     (folder / "grey.png").write_bytes(imagecodecs.png_encode(deep[:, :, 0].copy()))
     (folder / "color.png").write_bytes(imagecodecs.png_encode(deep))
@@ -78,7 +78,7 @@ def save_deep(folder):
 
 
 @pytest.mark.parametrize("form", ["onnx", "torch"])
-def test_the_script_refuses_16_bits_and_pictures_that_are_too_large(bare, tiny_run, onnx_folder, tmp_path, form):
+def test_the_script_refuses_16_bits_and_images_that_are_too_large(bare, tiny_run, onnx_folder, tmp_path, form):
     deep = save_deep(tmp_path)
     Image.new("1", (12_000, 9_000)).save(tmp_path / "large.png")
     Image.new("RGB", (20, 30)).save(tmp_path / "plain.png")
@@ -119,7 +119,7 @@ def test_the_file_says_all_that_is_known_of_it_and_nothing_of_this_machine(tiny_
     assert {"licence", "run", "threshold", "sets", "familiarity"} <= set(said)
     assert said["outputs"].split() == [each["name"] for each in card["outputs"]]
     assert [each.name for each in model.graph.output] == said["outputs"].split()
-    assert card["check"]["pictures"] == 36 and card["check"]["probability"] < 0.01 and "Accuracy" in card["run"]
+    assert card["check"]["images"] == 36 and card["check"]["probability"] < 0.01 and "Accuracy" in card["run"]
     home = str(tmp_path_factory.getbasetemp()).encode()
     for file in onnx_folder.iterdir():
         content = file.read_bytes()
@@ -129,7 +129,7 @@ def test_the_file_says_all_that_is_known_of_it_and_nothing_of_this_machine(tiny_
     assert all(sentence in page for sentence in card["check"]["sentences"])
 
 
-def test_int8_says_what_it_costs_on_pictures_that_are_neither_train_nor_test(tiny_run, onnx_folder, monkeypatch):
+def test_int8_says_what_it_costs_on_images_that_are_neither_train_nor_test(tiny_run, onnx_folder, monkeypatch):
     def write(instrument, folder, metadata):  # the file is there already; writing it takes seconds
         shutil.copy(onnx_folder / "model.onnx", folder)
 
@@ -137,7 +137,7 @@ def test_int8_says_what_it_costs_on_pictures_that_are_neither_train_nor_test(tin
     folder = export(tiny_run.folder, onnx_folder.parent / "int8", quantize="int8")
     card = json.loads((folder / "model.json").read_text())
     (cost,) = [each for each in card["check"]["sentences"] if each.startswith("accuracy ")]
-    assert " in int8: " in cost and "validation part" in cost
+    assert " in int8: " in cost and "validation set" in cost
     warned = any("another label" in each for each in card["check"]["sentences"])
     assert warned == (card["cost"]["another_label"] > 0.005)
     assert "in full precision, not of this file" in (folder / "README.md").read_text()
@@ -153,12 +153,12 @@ def test_int8_says_what_it_costs_on_pictures_that_are_neither_train_nor_test(tin
 def test_a_large_jpeg_is_named_as_outside_the_file(tiny_run, tmp_path):
     big = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)).resize((400, 300))
     big.save(tmp_path / "big.jpg")
-    folder = export(tiny_run.folder, tmp_path / "out", format="torch", pictures=tmp_path / "big.jpg")
+    folder = export(tiny_run.folder, tmp_path / "out", format="torch", images=tmp_path / "big.jpg")
     card = json.loads((folder / "model.json").read_text())
     assert card["check"]["reduced"] == 1 and "decodes them at reduced scale" in card["check"]["sentences"][-1]
 
 
-def test_without_its_pictures_leaves_are_rendered(tiny_run, tmp_path):
+def test_without_its_images_leaves_are_rendered(tiny_run, tmp_path):
     shutil.copytree(tiny_run.folder, tmp_path / "elsewhere" / "tiny")
     folder = export(tmp_path / "elsewhere" / "tiny", format="torch")
     assert folder == tmp_path / "elsewhere" / "tiny" / "export" / "torch"
@@ -212,7 +212,7 @@ def test_a_served_file_tells_the_test_of_its_run(tiny_run, onnx_folder):
     service.close()
     test, model = json.loads(tiny_run.test_file.read_text(encoding="utf-8")), service.model
     assert model.score is not None and model.score.value == test["scores"]["accuracy"]["value"]
-    assert model.tested_on is not None and model.tested_on.pictures == test["images"]
+    assert model.tested_on is not None and model.tested_on.images == test["images"]
     assert not any("nobody tested" in each for each in model.warnings)
 
 
@@ -233,7 +233,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(tiny_run, tmp
 
 
 def test_a_disk_that_becomes_full_leaves_nothing(tiny_run, tmp_path, monkeypatch):
-    from coverslip.exporting import recipe
+    from coverslip.exporting import export as recipe
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -244,10 +244,10 @@ def test_a_disk_that_becomes_full_leaves_nothing(tiny_run, tmp_path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
-def test_pictures_that_cannot_be_read(tiny_run, tmp_path):
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    with pytest.raises(UserError, match="none of the 1 pictures can be read"):
-        export(tiny_run.folder, tmp_path / "out", format="torch", pictures=[tmp_path / "broken.jpg"])
+def test_images_that_cannot_be_read(tiny_run, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(UserError, match="none of the 1 images can be read"):
+        export(tiny_run.folder, tmp_path / "out", format="torch", images=[tmp_path / "broken.jpg"])
 
 
 def test_a_missing_extra_is_named(tiny_run, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ def spec_of(fit, depth, channels):
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize(("depth", "channels"), [("uint8", 3), ("uint8", 1), ("uint16", 1), ("uint16", 5)])
-def test_pictures_of_any_size_are_resized_and_scaled_as_the_cache_does_it(fit, depth, channels):
+def test_images_of_any_size_are_resized_and_scaled_as_the_cache_does_it(fit, depth, channels):
     spec = spec_of(fit, depth, channels)
     preparation = Preparation(spec)
     rng = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def test_pictures_of_any_size_are_resized_and_scaled_as_the_cache_does_it(fit, d
         np.testing.assert_allclose(prepared.numpy(), again, atol=1e-5)
 
 
-def test_a_thin_picture_is_padded_with_its_own_mean_color():
+def test_a_thin_image_is_padded_with_its_own_mean_color():
     spec = spec_of("pad", "uint8", 3)
     pixels = np.full((1, 10, 100, 3), (10, 100, 200), np.uint8)
     pixels[:, :, 50:] = (30, 120, 100)

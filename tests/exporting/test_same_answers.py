@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 
 from coverslip.api.exporting import export
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Run
 from coverslip.evidence.basis import Basis
 from coverslip.evidence.threshold import Threshold
-from coverslip.exporting import pictures
+from coverslip.explaining.maps.cam import cam_grid
+from coverslip.exporting import images
+from coverslip.exporting.export import Material, export_model
 from coverslip.exporting.formats import FORMATS, formats
 from coverslip.exporting.instrument import Instrument
 from coverslip.exporting.parity import model_answer
-from coverslip.exporting.recipe import Material, export_model
-from coverslip.heatmaps.cam import cam_grid
-from coverslip.inference.predictor import Predictor
-from coverslip.runs import Run
+from coverslip.inference.model_files import load_predictor
 
 CASES = [
     ("linear", {"depth": "uint16", "channels": 2}, False),
@@ -35,16 +35,16 @@ CASES = [
 
 
 @pytest.fixture(autouse=True)
-def few_pictures(monkeypatch):
-    """Two rendered pictures, not two dozen."""
-    monkeypatch.setattr(pictures, "RENDERED", 1)
+def few_images(monkeypatch):
+    """Two rendered images, not two dozen."""
+    monkeypatch.setattr(images, "RENDERED", 1)
 
 
 @pytest.mark.parametrize(("network", "options", "mapped"), CASES, ids=[case[0] for case in CASES])
 def test_every_network_becomes_a_file_that_answers_as_the_model_does(untrained, tmp_path, network, options, mapped):
     predictor = untrained(network, **options)
     said = export_model(predictor, tmp_path / "out", Material(), format="torch")
-    assert "2 pictures (leaves rendered" in said[0]
+    assert "2 images (leaves rendered" in said[0]
     check = json.loads((tmp_path / "out" / "model.json").read_text())["check"]
     assert check["grey"] <= 1 and check["network"] < 1e-5 and check["probability"] < 2e-3
     opened = formats()["torch"].open(tmp_path / "out")
@@ -65,7 +65,7 @@ def test_openvino_reads_it_too(untrained, tmp_path):
     assert answer["probabilities"].shape == (3, 3) and answer["seen"].shape == (3, 64, 64, 3)
 
 
-def test_one_file_takes_pictures_of_any_size_and_batches_of_one_size(onnx_folder):
+def test_one_file_takes_images_of_any_size_and_batches_of_one_size(onnx_folder):
     opened = formats()["onnx"].open(onnx_folder)
     rng = np.random.default_rng(0)
     for height, width in [(8, 8), (500, 20), (33, 333)]:
@@ -78,7 +78,7 @@ def test_one_file_takes_pictures_of_any_size_and_batches_of_one_size(onnx_folder
 
 
 def test_the_map_in_the_file_is_the_plain_class_activation_map(tiny_run, onnx_folder):
-    predictor = Predictor.load(Run.open(tiny_run.folder))
+    predictor = load_predictor(Run.open(tiny_run.folder))
     instrument = Instrument(predictor)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), np.uint8)
     answer = formats()["onnx"].open(onnx_folder)(pixels)

@@ -204,11 +204,11 @@ def test_a_learning_curve_is_a_forecast_beyond_its_largest_size() -> None:
 
 @pytest.mark.parametrize("scores", [[[0.9, 0.9]], [[np.nan, np.nan]]])
 def test_a_learning_curve_without_a_fit_or_a_score_is_still_a_figure(scores: list[list[float]]) -> None:
-    ax = learning_curve_figure([5, 10], scores, None, unit="pictures").axes[0]
+    ax = learning_curve_figure([5, 10], scores, None, unit="images").axes[0]
     low, high = ax.get_ylim()
     assert high - low >= 0.1 - 1e-9
     with pytest.raises(ValueError, match=r"sizes must be \(S,\)"):
-        learning_curve_figure([5], scores, None, unit="pictures")
+        learning_curve_figure([5], scores, None, unit="images")
 
 
 def test_the_split_has_a_bar_for_every_class_and_part_and_hides_no_number() -> None:
@@ -315,7 +315,7 @@ def test_a_wrapped_name_keeps_within_its_box(name: str, lines: int) -> None:
     assert len(rows) <= lines and max(map(len, rows)) <= 14
 
 
-def test_a_contact_sheet_shows_every_picture_whole() -> None:
+def test_a_contact_sheet_shows_every_image_whole() -> None:
     wide, tall = Image.new("RGB", (300, 100), "red"), Image.new("L", (10, 40), 0)
     sheet = contact_sheet([wide, tall, wide], ["one", LONG, ""], columns=2, side=64, gap=4)
     assert sheet.mode == "RGB" and sheet.size == (4 + 2 * 68, 4 + 2 * (64 + 32 + 4))

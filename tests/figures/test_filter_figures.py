@@ -1,4 +1,4 @@
-"""Figures of ideal images and filters: every picture is there, and nothing is stretched that should not be."""
+"""Figures of ideal images and filters: every image is there, and nothing is stretched that should not be."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from coverslip.figures.filters import feature_maps_figure, first_filters_figure,
 from coverslip.figures.ideal import filter_palette, ideal_figure
 
 
-def pictures(*shape):
+def images(*shape):
     return np.random.default_rng(0).random(shape)
 
 
@@ -17,25 +17,25 @@ def texts(figure):
 
 def test_each_start_of_each_class_is_shown_with_its_answer_beside_the_real_ones():
     figure = ideal_figure(
-        pictures(3, 2, 8, 8, 3), ["rust", "blight", "healthy"], values=np.array([[9, 8], [7, 6], [5, 4]]),
+        images(3, 2, 8, 8, 3), ["rust", "blight", "healthy"], values=np.array([[9, 8], [7, 6], [5, 4]]),
         real=np.array([2.5, 3, 4]), title="Ideals"
     )  # fmt: skip
     assert len(figure.axes) == 6
-    assert "answer 9, real pictures up to 2.5" in texts(figure)
-    assert any("No such picture exists" in text for text in texts(figure))
-    assert len(ideal_figure(pictures(2, 8, 8, 1), ["a", "b"]).axes) == 2
+    assert "answer 9, real images up to 2.5" in texts(figure)
+    assert any("No such image exists" in text for text in texts(figure))
+    assert len(ideal_figure(images(2, 8, 8, 1), ["a", "b"]).axes) == 2
     with pytest.raises(ValueError, match="1 names for 2"):
-        ideal_figure(pictures(2, 8, 8, 3), ["a"])
+        ideal_figure(images(2, 8, 8, 3), ["a"])
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_a_palette_shows_any_channels_and_marks_what_is_silent(channels):
-    figure = filter_palette(pictures(10, 6, 6, channels), silent=np.arange(10) == 3)
+    figure = filter_palette(images(10, 6, 6, channels), silent=np.arange(10) == 3)
     assert len(figure.axes) == 10
     assert [text for text in texts(figure) if "silent" in text] == ["3 silent"]
     assert figure.axes[3].spines["left"].get_linewidth() > figure.axes[2].spines["left"].get_linewidth()
     with pytest.raises(ValueError, match="2 names"):
-        filter_palette(pictures(3, 6, 6, channels), ["a", "b"])
+        filter_palette(images(3, 6, 6, channels), ["a", "b"])
 
 
 def test_first_weights_share_one_scale_with_grey_as_zero():
@@ -51,18 +51,18 @@ def test_first_weights_share_one_scale_with_grey_as_zero():
 
 def test_maps_of_a_stage_share_a_scale_and_a_flat_stage_stays_flat():
     maps = np.stack([np.full((4, 4), 2.0), np.full((4, 4), 1.0)])
-    figure = feature_maps_figure(pictures(8, 8, 3), [("block1", maps, [7, 3]), ("block2", np.zeros((1, 2, 2)), [0])])
+    figure = feature_maps_figure(images(8, 8, 3), [("block1", maps, [7, 3]), ("block2", np.zeros((1, 2, 2)), [0])])
     limits = [ax.images[0].get_clim() for ax in figure.axes[1:]]
     assert limits[0] == limits[1] == (0.0, 2.0)
     assert limits[2][0] == 0 and (figure.axes[3].images[0].norm(0.0)) == 0
     assert {"filter 7", "filter 3", "block2"} <= set(texts(figure))
 
 
-def test_the_strongest_pictures_have_rings_where_the_layer_has_a_place():
+def test_the_strongest_images_have_rings_where_the_layer_has_a_place():
     places = np.array([[[0.25, 0.75], [np.nan, np.nan]]])
     figure = strongest_figure(
-        ["filter 0"], [pictures(2, 8, 8, 3)], np.array([[3.0, 2.0]]), [pictures(1, 8, 8, 3)], np.array([[0.0]]),
-        places=places, ideal=pictures(1, 8, 8, 3)
+        ["filter 0"], [images(2, 8, 8, 3)], np.array([[3.0, 2.0]]), [images(1, 8, 8, 3)], np.array([[0.0]]),
+        places=places, ideal=images(1, 8, 8, 3)
     )  # fmt: skip
     assert len(figure.axes) == 4
     rings = [ax for ax in figure.axes if ax.lines]

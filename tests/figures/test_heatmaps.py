@@ -1,4 +1,4 @@
-"""Heat over pictures: the grid of stages and classes, the trust strip, and galleries."""
+"""Heat over images: the grid of stages and classes, the trust strip, and galleries."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from coverslip.figures.heatmaps import MapRow, TrustStrip, heatmap_figure
 from coverslip.figures.overlay import enlarged, heat_colors, overlay, relative, with_outlines
 
 RNG = np.random.default_rng(0)
-PICTURE = RNG.integers(0, 256, (32, 48, 3)).astype(np.uint8)
+IMAGE = RNG.integers(0, 256, (32, 48, 3)).astype(np.uint8)
 HOT = np.zeros((4, 6), np.float32)
 HOT[1, 4] = 2.0
 
@@ -25,25 +25,25 @@ def saturation(pixels):
 
 
 @pytest.mark.parametrize("heat", [np.zeros((4, 6)), np.full((4, 6), 3.0), np.full((1, 1), 2.0)])
-def test_a_flat_map_is_drawn_as_the_picture_in_grey_alone(heat):
-    drawn = overlay(PICTURE, heat)
+def test_a_flat_map_is_drawn_as_the_image_in_grey_alone(heat):
+    drawn = overlay(IMAGE, heat)
     assert drawn.dtype == np.uint8 and saturation(drawn) <= 1
-    assert saturation(overlay(PICTURE, HOT)) > 60
+    assert saturation(overlay(IMAGE, HOT)) > 60
 
 
 def test_heat_is_drawn_where_it_is_and_a_line_shows_it_without_color():
-    drawn = overlay(PICTURE, HOT)
+    drawn = overlay(IMAGE, HOT)
     height, width = drawn.shape[:2]
-    assert (height, width) == (171, 256)  # small pictures are enlarged in their proportions
+    assert (height, width) == (171, 256)  # small images are enlarged in their proportions
     colored = drawn.max(axis=2).astype(int) - drawn.min(axis=2)
     row, column = np.unravel_index(colored.argmax(), colored.shape)
     assert abs(row / height - 1.5 / 4) < 0.2 and abs(column / width - 4.5 / 6) < 0.2
     white = (drawn == 255).all(axis=2)
-    assert white.any() and not (overlay(PICTURE, HOT, line=False) == 255).all(axis=2).any()
+    assert white.any() and not (overlay(IMAGE, HOT, line=False) == 255).all(axis=2).any()
 
 
 def test_a_map_on_the_scale_of_a_stronger_one_looks_pale():
-    strong, weak = overlay(PICTURE, HOT), overlay(PICTURE, HOT, scale=20.0)
+    strong, weak = overlay(IMAGE, HOT), overlay(IMAGE, HOT, scale=20.0)
     assert saturation(weak) < saturation(strong)
     assert relative(HOT, 20.0).max() == pytest.approx(0.1)
 
@@ -54,13 +54,13 @@ def test_each_color_of_the_scale_is_brighter_than_the_last():
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
-def test_pictures_of_any_channels_are_drawn(channels):
-    picture = RNG.random((20, 20, channels))
-    assert overlay(picture, HOT).shape == (256, 256, 3)
-    assert with_outlines(picture, {"leaf": np.eye(20, dtype=bool)}).shape == (256, 256, 3)
+def test_images_of_any_channels_are_drawn(channels):
+    image = RNG.random((20, 20, channels))
+    assert overlay(image, HOT).shape == (256, 256, 3)
+    assert with_outlines(image, {"leaf": np.eye(20, dtype=bool)}).shape == (256, 256, 3)
 
 
-def test_a_large_picture_keeps_its_pixels():
+def test_a_large_image_keeps_its_pixels():
     large = np.zeros((300, 400, 3), np.uint8)
     assert enlarged(large) is large
 
@@ -85,7 +85,7 @@ def test_the_grid_has_classes_stages_and_says_what_is_flat_or_weak():
         MapRow("blight", "next, 0.10", [HOT * 0.1, np.zeros((4, 6))]),
         MapRow("mildew", "next, 0.00", [HOT, np.full((4, 6), 1.0)]),
     ]
-    figure = heatmap_figure(PICTURE, rows, ["block1\n4 x 6", "top\n4 x 6"], title="IMG_1.tif", under=["said rust"])
+    figure = heatmap_figure(IMAGE, rows, ["block1\n4 x 6", "top\n4 x 6"], title="IMG_1.tif", under=["said rust"])
     said = texts(figure)
     for word in (
         "IMG_1.tif",
@@ -105,8 +105,8 @@ def test_the_grid_has_classes_stages_and_says_what_is_flat_or_weak():
 
 def test_the_strip_stands_under_the_grid_with_every_similarity_and_sentence():
     rows = [MapRow("rust", "said, 0.90", [HOT])]
-    plain = heatmap_figure(PICTURE, rows, ["top\n4 x 6"])
-    figure = heatmap_figure(PICTURE, rows, ["top\n4 x 6"], strip=strip(warning="Warning: it draws edges."))
+    plain = heatmap_figure(IMAGE, rows, ["top\n4 x 6"])
+    figure = heatmap_figure(IMAGE, rows, ["top\n4 x 6"], strip=strip(warning="Warning: it draws edges."))
     assert figure.get_figheight() > plain.get_figheight()
     said = texts(figure)
     for word in ("similarity 0.40", "similarity 0.10", "rank correlation 0.70", "no order", "Warning: it draws edges."):
@@ -116,14 +116,14 @@ def test_the_strip_stands_under_the_grid_with_every_similarity_and_sentence():
 
 def test_a_flat_map_has_no_similarity_and_the_strip_says_why():
     spoilt = replace(strip(), random=[("all weights", HOT, float("nan"))])
-    said = texts(heatmap_figure(PICTURE, [MapRow("rust", "said, 0.90", [HOT])], ["top\n4 x 6"], strip=spoilt))
+    said = texts(heatmap_figure(IMAGE, [MapRow("rust", "said, 0.90", [HOT])], ["top\n4 x 6"], strip=spoilt))
     assert "flat" in said and not [each for each in said if "nan" in each]
 
 
 def test_nothing_of_a_figure_lies_outside_of_it():
     rows = [MapRow("a_class_with_quite_a_long_name_of_many_words", "is, 0.01", [HOT] * 9)] * 3
     figure = heatmap_figure(
-        PICTURE,
+        IMAGE,
         rows,
         [f"block{number}\n4 x 6" for number in range(9)],
         title="x" * 80,
@@ -137,16 +137,14 @@ def test_nothing_of_a_figure_lies_outside_of_it():
         assert box.x0 >= -1 and box.x1 <= whole.x1 + 1 and box.y0 >= -1 and box.y1 <= whole.y1 + 1, text
 
 
-def test_a_gallery_keeps_pictures_of_any_proportion_with_their_maps():
+def test_a_gallery_keeps_images_of_any_proportion_with_their_maps():
     tall = np.zeros((60, 20, 3), np.uint8)
-    figure = map_gallery(
-        [Shown([tall, tall], "said rust 0.9", "a.jpg"), Shown([PICTURE, PICTURE], "b")], title="Mistakes"
-    )
+    figure = map_gallery([Shown([tall, tall], "said rust 0.9", "a.jpg"), Shown([IMAGE, IMAGE], "b")], title="Mistakes")
     assert {"said rust 0.9", "a.jpg", "Mistakes"} <= set(texts(figure))
-    with pytest.raises(ValueError, match="needs a picture"):
+    with pytest.raises(ValueError, match="needs an image"):
         map_gallery([])
 
 
-def test_mean_maps_say_how_many_pictures_they_are_made_of_and_which_class_has_none():
+def test_mean_maps_say_how_many_images_they_are_made_of_and_which_class_has_none():
     maps = np.stack([HOT, np.full_like(HOT, np.nan)])
-    assert {"rust", "1,200 pictures", "none"} <= set(texts(mean_map_figure(["rust", "blight"], maps, [1200, 0])))
+    assert {"rust", "1,200 images", "none"} <= set(texts(mean_map_figure(["rust", "blight"], maps, [1200, 0])))

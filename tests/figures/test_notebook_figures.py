@@ -11,13 +11,13 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from coverslip import figures
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.figures import svg_text
 from coverslip.figures.pixels import find_layout, shown_pixels
 
 EPOCHS = {
     "epoch": [1, 2, 3, 4],
-    "rate": [0.1, 0.2, 0.1, 0.0],
+    "lr": [0.1, 0.2, 0.1, 0.0],
     "train_loss": [2.0, 1.0, 0.5, 0.2],
     "validation_loss": [2.1, 1.2, 0.9, 1.1],
     "train_accuracy": [0.3, 0.6, 0.8, None],
@@ -48,11 +48,11 @@ def test_a_history_has_loss_and_accuracy_of_both_parts_the_best_epoch_and_the_ra
         assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([3], [value])
         assert "best epoch, 3" in [text.get_text() for text in ax.get_legend().get_texts()]
     assert len(figure.axes[1].lines[0].get_xdata()) == 3  # what was not measured is left out
-    assert list(figure.axes[2].lines[0].get_ydata()) == EPOCHS["rate"]
+    assert list(figure.axes[2].lines[0].get_ydata()) == EPOCHS["lr"]
 
 
 def test_a_constant_rate_takes_no_room_and_training_alone_marks_its_own_best() -> None:
-    plain = {"epoch": [1, 2], "rate": [0.1, 0.1], "train_loss": [2.0, 1.0], "validation_loss": [None, None]}
+    plain = {"epoch": [1, 2], "lr": [0.1, 0.1], "train_loss": [2.0, 1.0], "validation_loss": [None, None]}
     figure = figures.history(plain, best=2)
     assert titles(figure) == ["loss"]
     assert list(figure.axes[0].lines[-1].get_ydata()) == [1.0]
@@ -74,12 +74,12 @@ def test_a_notebook_shows_a_figure_without_pyplot() -> None:
 
 @pytest.fixture
 def leaves():
-    """12 pictures of three classes, sorted; those of a class have the grey of its number."""
+    """12 images of three classes, sorted; those of a class have the grey of its number."""
     y = np.repeat([0, 1, 2], 4)
     return np.broadcast_to((y * 80).astype(np.uint8)[:, None, None, None], (12, 10, 9, 3)).copy(), y
 
 
-def test_examples_show_every_class_although_the_pictures_are_sorted(leaves) -> None:
+def test_examples_show_every_class_although_the_images_are_sorted(leaves) -> None:
     x, y = leaves
     figure = figures.examples(x, y, ["early", "late", "rust"], most=4)
     assert titles(figure) == ["early", "late", "rust", "early"]
@@ -110,9 +110,9 @@ def test_examples_take_labels_in_any_form(labels) -> None:
 def test_examples_that_fit_nothing_are_refused() -> None:
     x = np.zeros((2, 12, 12, 3), np.uint8)
     for call, words in (
-        (lambda: figures.examples(x, [0]), "2 pictures, 1 labels"),
+        (lambda: figures.examples(x, [0]), "2 images, 1 labels"),
         (lambda: figures.examples(x, [0, 5], ["a", "b"]), "there are 2 class names"),
-        (lambda: figures.examples(x[:0]), "no picture"),
+        (lambda: figures.examples(x[:0]), "no image"),
         (lambda: figures.examples(x + 0.5 + 200), "divide by 255"),
         (lambda: figures.examples(np.zeros((2, 3, 3, 3))), "layout="),
     ):
@@ -120,7 +120,7 @@ def test_examples_that_fit_nothing_are_refused() -> None:
             call()
 
 
-def test_pictures_of_any_number_of_channels_can_be_shown() -> None:
+def test_images_of_any_number_of_channels_can_be_shown() -> None:
     for channels in (1, 2, 3, 5):
         x = np.random.default_rng(channels).random((2, 20, 24, channels))
         assert shown_pixels(x).shape == shown_pixels(np.moveaxis(x, 3, 1)).shape == (2, 20, 24, 3)

@@ -19,9 +19,9 @@ from coverslip.figures.tuning_settings import ImportanceRow, importance_figure, 
 from coverslip.figures.tuning_steps import expected_figure, step_figure
 from coverslip.figures.tuning_sweeps import sweep_curves
 
-RATE = Setting("recipe.rate", "learning rate", log=True, low=1e-5, high=1.0)
-BATCH = Setting("recipe.batch_size", "batch size", kind="int")
-WORD = Setting("recipe.optimizer", "optimizer", kind="choice", choices=("adam", "sgd"))
+RATE = Setting("training.lr", "learning rate", log=True, low=1e-5, high=1.0)
+BATCH = Setting("training.batch_size", "batch size", kind="int")
+WORD = Setting("training.optimizer", "optimizer", kind="choice", choices=("adam", "sgd"))
 TRIALS = [
     TrialRow(
         number,
@@ -31,12 +31,12 @@ TRIALS = [
         epochs=3,
         best_epoch=3,
         role="default" if number == 0 else "search",
-        values={"recipe.rate": 10.0 ** (number % 6 - 5), "recipe.batch_size": 8 * 2 ** (number // 6)},
+        values={"training.lr": 10.0 ** (number % 6 - 5), "training.batch_size": 8 * 2 ** (number // 6)},
     )
     for number in range(12)
 ]
 CURVES = {each.number: Curve([1, 2, 3], [2.0, 1.0, each.loss], [2.1, 0.9, 0.2]) for each in TRIALS}
-FAILED = TrialRow(12, "failed", values={"recipe.rate": 1.0, "recipe.batch_size": 32}, why="the loss became inf")
+FAILED = TrialRow(12, "failed", values={"training.lr": 1.0, "training.batch_size": 32}, why="the loss became inf")
 
 
 def lit(figure, name="f") -> list[int]:
@@ -127,8 +127,8 @@ def test_a_notebook_draws_a_sweep_from_its_two_tables() -> None:
             "number": [0, 1, 2],
             "state": ["finished", "finished", "failed"],
             "validation_loss": [0.9, 0.3, None],
-            "recipe.rate": [1e-3, 1e-2, 10.0],
-            "recipe.batch_size": [8, 8, 8],
+            "training.lr": [1e-3, 1e-2, 10.0],
+            "training.batch_size": [8, 8, 8],
         }
     )
     curves = pl.DataFrame(
@@ -147,7 +147,7 @@ def test_a_notebook_draws_a_sweep_from_its_two_tables() -> None:
 
 
 def test_a_sweep_of_many_values_draws_some_of_them_evenly() -> None:
-    many = [replace(TRIALS[0], number=n, values={"recipe.rate": float(n + 1)}) for n in range(60)]
+    many = [replace(TRIALS[0], number=n, values={"training.lr": float(n + 1)}) for n in range(60)]
     figure = sweep_curves(many, dict.fromkeys(range(60), CURVES[0]), RATE, most=10)
     assert len(figure.axes) == 10 and "60" in figure.axes[-1].get_title(loc="left")
 
@@ -162,14 +162,14 @@ def test_a_smooth_surface_through_a_plane_is_the_plane_and_knows_where_no_trial_
 
 
 def test_words_have_no_surface_and_few_trials_have_none() -> None:
-    worded = [replace(each, values={**each.values, "recipe.optimizer": "adam"}) for each in TRIALS]
+    worded = [replace(each, values={**each.values, "training.optimizer": "adam"}) for each in TRIALS]
     for trials, up, there in ((TRIALS, BATCH, True), (worded, WORD, False), (TRIALS[:5], BATCH, False)):
         figure = contour_figure(trials, RATE, up)
         assert any("Contour" in type(each).__name__ for each in figure.axes[0].collections) is there
 
 
 def test_parallel_coordinates_have_a_line_a_trial_also_where_one_lacks_a_setting() -> None:
-    trials = [*TRIALS, replace(TRIALS[0], number=20, role="search", values={"recipe.rate": 0.1})]
+    trials = [*TRIALS, replace(TRIALS[0], number=20, role="search", values={"training.lr": 0.1})]
     assert sorted(lit(parallel_figure(trials, [RATE, BATCH]))) == [*range(12), 20]
 
 

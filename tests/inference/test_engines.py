@@ -4,13 +4,13 @@ import sys
 import numpy as np
 import pytest
 
+from coverslip.core.storage import cache_folder
 from coverslip.data.inputs import InputSpec
 from coverslip.inference.engine import ENGINES, import_openvino, open_engine
 from coverslip.inference.features import FeatureExtractor
-from coverslip.models.catalog import pretrained_weights
 from coverslip.models.design import Design
 from coverslip.models.freeze import Frozen, frozen_part
-from coverslip.storage import cache_folder
+from coverslip.models.weights import pretrained_weights
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def some(count, seed=0):
 
 @pytest.mark.parametrize("name", list(ENGINES))
 @pytest.mark.parametrize(("cut", "numbers"), [("classifier", 1280), ("block5", 4 * 4 * 80)])
-def test_every_engine_gives_the_numbers_of_torch_for_any_number_of_pictures(name, cut, numbers, home):
+def test_every_engine_gives_the_numbers_of_torch_for_any_number_of_images(name, cut, numbers, home):
     import torch
 
     images = SPEC.prepare(some(19))
@@ -94,7 +94,7 @@ def test_what_was_computed_is_not_computed_again(lite0):
     assert more.computed == 6
 
 
-def test_a_second_view_is_the_mirrored_picture(lite0):
+def test_a_second_view_is_the_mirrored_image(lite0):
     pixels, keys = some(3, seed=7), [f"a{number:031x}" for number in range(3)]
     features = FeatureExtractor(lite0, SPEC).extract(pixels, range(3), keys, views=2)
     mirrored = FeatureExtractor(lite0, SPEC).extract(pixels[:, :, ::-1], range(3), [f"b{n:031x}" for n in range(3)])
@@ -147,7 +147,7 @@ import os, signal
 import numpy as np
 from coverslip.data.inputs import InputSpec
 from coverslip.inference.engine import open_engine
-from coverslip.models.catalog import pretrained
+from coverslip.models.weights import pretrained
 
 spec = InputSpec(size=(64, 64), mean=(0.5,) * 3, std=(0.5,) * 3)
 frozen = pretrained("efficientnet-lite0", 3)

@@ -9,9 +9,9 @@ from onnx import TensorProto, helper, numpy_helper, save_model
 from PIL import Image
 
 from coverslip import api
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.core.runs import ForeignRun, Run
 from coverslip.inference.foreign import load_foreign
-from coverslip.runs import ForeignRun, Run
 
 CLASSES = ["blight", "healthy", "rust"]
 SIZE = (8, 10)
@@ -41,7 +41,7 @@ def describe(folder, classes=CLASSES, kind="scores", name="", **taken):
 
 
 def linear(folder, shape, outputs=3, kind=TensorProto.FLOAT, last="", dtype=np.float32, batch="n", seed=0):
-    """A linear classifier of pictures of this shape, and its scores in NumPy, given what goes in."""
+    """A linear classifier of images of this shape, and its scores in NumPy, given what goes in."""
     rng, length = np.random.default_rng(seed), int(np.prod(shape))
     weight = rng.normal(0, 0.3, (length, outputs)).astype(dtype)
     weight -= weight.mean(axis=0)
@@ -63,7 +63,7 @@ def softmax(scores):
 
 @pytest.fixture
 def squares(tmp_path):
-    """Five pictures of noise of the very size, so that nothing is resized: (paths, uint8 (5, H, W, 3))."""
+    """Five images of noise of the very size, so that nothing is resized: (paths, uint8 (5, H, W, 3))."""
     pixels = np.random.default_rng(1).integers(0, 256, (5, *SIZE, 3), np.uint8)
     (tmp_path / "squares").mkdir()
     paths = [tmp_path / "squares" / f"{number}.png" for number in range(5)]
@@ -118,7 +118,7 @@ def test_every_layout_gives_what_the_file_gives_in_numpy(tmp_path, squares, case
     np.testing.assert_allclose(said(folder, paths), wanted, atol=2e-5)
 
 
-def test_grey_pictures_without_an_axis_of_channels(tmp_path, squares):
+def test_grey_images_without_an_axis_of_channels(tmp_path, squares):
     folder, (paths, pixels) = tmp_path / "model", squares
     scores = linear(folder, SIZE)
     for path, each in zip(paths, pixels, strict=True):
@@ -249,7 +249,7 @@ def spoilt(tmp_path, case):
         ("two inputs", "takes 2 inputs"),
         ("nan", "gives NaN or infinity"),
         ("two outputs", "not clear.*output.name"),
-        ("text in", "which no picture is"),
+        ("text in", "which no image is"),
         ("several", "holds 2 ONNX files"),
     ],
 )
@@ -273,7 +273,7 @@ def test_files_that_could_run_code_are_not_opened(tmp_path, name):
         api.load(tmp_path / name)
 
 
-def test_a_picture_without_an_answer_is_named_as_such(tmp_path, squares):
+def test_an_image_without_an_answer_is_named_as_such(tmp_path, squares):
     folder, (paths, _) = tmp_path / "model", squares
     nodes = [
         helper.make_node("Flatten", ["x"], ["flat"]),
@@ -292,7 +292,7 @@ def test_a_picture_without_an_answer_is_named_as_such(tmp_path, squares):
 
 @pytest.fixture
 def spotted(tmp_path, paint):
-    """A model that answers how red, green or blue the upper left corner is, and its pictures."""
+    """A model that answers how red, green or blue the upper left corner is, and its images."""
     mask = np.zeros((*SIZE, 3, 3), np.float32)
     mask[:4, :5, range(3), range(3)] = 0.5
     nodes = [helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["y"])]
@@ -304,11 +304,11 @@ def spotted(tmp_path, paint):
 
 
 def test_it_is_evaluated_compared_and_reported(spotted, tmp_path):
-    folder, pictures = spotted
+    folder, images = spotted
     other = tmp_path / "other"
     linear(other, NHWC)
     describe(other, layout="NHWC")
-    runs = [api.evaluate(each, pictures, tmp_path / f"e{number}") for number, each in enumerate((folder, other))]
+    runs = [api.evaluate(each, images, tmp_path / f"e{number}") for number, each in enumerate((folder, other))]
     test = runs[0].read_json(runs[0].test_file)
     assert test["scores"]["accuracy"]["value"] == 1 and test["sets"] is None and test["familiarity"] is None
     assert any("not trained by this program" in each for each in test["warnings"])
@@ -324,18 +324,18 @@ def test_it_is_explained_by_occlusion_and_nothing_else(spotted, coverslip, tmp_p
     folder, _ = spotted
     pixels = np.full((*SIZE, 3), 100, np.uint8)
     pixels[1:3, 1:4] = 250, 0, 0
-    picture = tmp_path / "spot.png"
-    Image.fromarray(pixels).save(picture)
-    found = api.explain(folder, picture)
+    image = tmp_path / "spot.png"
+    Image.fromarray(pixels).save(image)
+    found = api.explain(folder, image)
     heat = found.heatmaps[0].values
     height, width = heat.shape
     assert heat[: height // 2, : width // 2].sum() > 0.8 * heat.sum() > 0
     assert found.method == "occlusion" and any("not tested" in note for note in found.notes)
     for wish in (["--method", "grad-cam"], ["--method", "gradient"], ["--layer", "y"], ["--ideal"], ["--filters", "y"]):
-        coverslip("explain", folder, picture, *wish).refused("occlusion", "ONNX")
-    coverslip("explain", folder, "--test").refused("no test part")
+        coverslip("explain", folder, image, *wish).refused("occlusion", "ONNX")
+    coverslip("explain", folder, "--test").refused("no test set")
     coverslip("export", folder).refused("ONNX file already")
-    said = coverslip("explain", folder / "model.onnx", picture, "--out", tmp_path / "explained").done()
+    said = coverslip("explain", folder / "model.onnx", image, "--out", tmp_path / "explained").done()
     assert "--test" not in said.out
 
 

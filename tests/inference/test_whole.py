@@ -32,7 +32,7 @@ def test_its_probabilities_are_the_predictors_temperature_included(predictor, pr
     assert np.abs(said - expected).max() < 0.01  # features are kept in half precision
 
 
-def test_gradients_reach_the_picture_and_a_batch_of_one_is_no_trouble(predictor, prepared):
+def test_gradients_reach_the_image_and_a_batch_of_one_is_no_trouble(predictor, prepared):
     image = prepared[0][:1].clone().requires_grad_()
     network = whole_network(predictor)
     network(image)[0, 0].backward()

@@ -16,9 +16,9 @@ def findings(folder):
 
 
 @pytest.fixture
-def conflict(pictures):
+def conflict(images):
     """One leaf is filed under two classes: saved again, so that no byte is the same."""
-    classes = sorted(each for each in pictures.iterdir() if each.is_dir())
+    classes = sorted(each for each in images.iterdir() if each.is_dir())
     source = next(classes[0].glob("*.jpg"))
     Image.open(source).save(classes[1] / "second_label.jpg", quality=70)
     return source, classes[1] / "second_label.jpg"
@@ -28,7 +28,7 @@ def conflict(pictures):
 def divided(leaves, tmp_path):
     """Leaves in folders train, val and test, whole leaves in one part."""
     home = tmp_path / "divided"
-    for number, path in enumerate(sorted((leaves.parent / "pictures").rglob("*.jpg"))):
+    for number, path in enumerate(sorted((leaves.parent / "images").rglob("*.jpg"))):
         part = ("train", "train", "train", "train", "val", "test")[number // 2 % 6]
         (home / part / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, home / part / path.parent.name / path.name)
@@ -42,39 +42,39 @@ def test_clean_leaves_pass_with_notes_at_most(coverslip, leaves, tmp_path):
     assert (tmp_path / "audit" / "audit.html").is_file()
 
 
-def test_the_way_on_keeps_the_groups_that_were_given(coverslip, pictures, tmp_path, monkeypatch):
+def test_the_way_on_keeps_the_groups_that_were_given(coverslip, images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     group = r"([a-z_]+_leaf\d+)_shot"
-    first = coverslip("audit", pictures, "--group", group, "--quick").done()
-    assert f"next: coverslip audit {pictures} --group '{group}' --out audit" in first.out
-    second = coverslip("audit", pictures, "--group", group, "--quick", "--out", "look").done()
-    assert second.out.rstrip().endswith(f"next: coverslip train {pictures} --group '{group}'")
+    first = coverslip("audit", images, "--group", group, "--quick").done()
+    assert f"next: coverslip audit {images} --group '{group}' --out audit" in first.out
+    second = coverslip("audit", images, "--group", group, "--quick", "--out", "look").done()
+    assert second.out.rstrip().endswith(f"next: coverslip train {images} --group '{group}'")
     page = (tmp_path / "look" / "audit.html").read_text(encoding="utf-8")
     assert "--group &#39;([a-z_]+_leaf" in page
 
 
-def test_the_way_on_keeps_what_was_decided(coverslip, pictures, conflict, tmp_path, monkeypatch):
+def test_the_way_on_keeps_what_was_decided(coverslip, images, conflict, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = coverslip("train", pictures, "--group", "shots:3", "--out", "run")
-    assert f"look: coverslip audit {pictures} --group shots:3 --out audit; then go on by --fix" in said.err
-    said = coverslip("audit", pictures, "--group", "shots:3", "--accept", "label-conflict", "--quick").done()
-    assert f"coverslip audit {pictures} --group shots:3 --accept label-conflict --out audit" in said.out
-    said = coverslip("audit", pictures, "--accept", "label-conflict", "--quick", "--out", "audit").done()
+    said = coverslip("train", images, "--group", "shots:3", "--out", "run")
+    assert f"look: coverslip audit {images} --group shots:3 --out audit; then go on by --fix" in said.err
+    said = coverslip("audit", images, "--group", "shots:3", "--accept", "label-conflict", "--quick").done()
+    assert f"coverslip audit {images} --group shots:3 --accept label-conflict --out audit" in said.out
+    said = coverslip("audit", images, "--accept", "label-conflict", "--quick", "--out", "audit").done()
     assert "next: coverslip train audit/proposed.csv --accept label-conflict (the table has" in said.out
 
 
-def test_one_picture_under_two_labels_stops_training_and_leaves_nothing_behind(
-    coverslip, pictures, conflict, tmp_path, snapshot
+def test_one_image_under_two_labels_stops_training_and_leaves_nothing_behind(
+    coverslip, images, conflict, tmp_path, snapshot
 ):
-    before = snapshot(pictures)
-    said = coverslip("train", pictures, "--out", tmp_path / "run")
+    before = snapshot(images)
+    said = coverslip("train", images, "--out", tmp_path / "run")
     assert said.code == 1 and "Traceback" not in said.err
     assert "stopped: " in said.err and "filed under two classes" in said.err and "--fix" in said.err
-    assert not (tmp_path / "run").exists() and snapshot(pictures) == before
-    audited = coverslip("audit", pictures, "--out", tmp_path / "audit", "--quick")
+    assert not (tmp_path / "run").exists() and snapshot(images) == before
+    audited = coverslip("audit", images, "--out", tmp_path / "audit", "--quick")
     assert audited.code == 1
     found = findings(tmp_path / "audit")["label-conflict"]
-    assert found["pictures"] == [sorted(path.relative_to(pictures).as_posix() for path in conflict)]
+    assert found["images"] == [sorted(path.relative_to(images).as_posix() for path in conflict)]
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_one_picture_under_two_labels_stops_training_and_leaves_nothing_behind(
         (["--accept", "label-conflict"], "accepted", 37),
     ],
 )
-def test_the_user_decides_and_the_report_says_so(coverslip, pictures, conflict, tmp_path, choice, decision, left):
-    coverslip("train", pictures, "--out", tmp_path / "run", *choice).done()
+def test_the_user_decides_and_the_report_says_so(coverslip, images, conflict, tmp_path, choice, decision, left):
+    coverslip("train", images, "--out", tmp_path / "run", *choice).done()
     assert findings(tmp_path / "run")["label-conflict"]["decision"] == decision
     table = pl.read_csv(tmp_path / "run" / "table.csv")
     assert table.filter(pl.col("status") == "ok").height == left
@@ -99,18 +99,18 @@ def test_the_user_decides_and_the_report_says_so(coverslip, pictures, conflict, 
     coverslip("train", tmp_path / "run" / "corrected.csv", "--out", tmp_path / "again").done()
 
 
-def test_of_exact_copies_fix_keeps_one(coverslip, pictures, tmp_path):
-    home = sorted(each for each in pictures.iterdir() if each.is_dir())[0]
+def test_of_exact_copies_fix_keeps_one(coverslip, images, tmp_path):
+    home = sorted(each for each in images.iterdir() if each.is_dir())[0]
     source = sorted(home.glob("*.jpg"))[0]
     for number in range(3):
         shutil.copy(source, home / f"zz_copy_{number}.jpg")
-    coverslip("audit", pictures, "--out", tmp_path / "audit", "--fix", "--quick").done()
+    coverslip("audit", images, "--out", tmp_path / "audit", "--fix", "--quick").done()
     assert findings(tmp_path / "audit")["exact-copies"]["count"] == 4
     table = pl.read_csv(tmp_path / "audit" / "table.csv")
     dropped = table.filter(pl.col("status") != "ok")
     assert dropped["path"].str.contains("zz_copy").all() and dropped.height == 3
-    assert dropped["status"][0] == f"dropped: copy of {source.relative_to(pictures).as_posix()}"
-    assert len(list(home.glob("zz_copy*"))) == 3  # the pictures themselves are never touched
+    assert dropped["status"][0] == f"dropped: copy of {source.relative_to(images).as_posix()}"
+    assert len(list(home.glob("zz_copy*"))) == 3  # the images themselves are never touched
 
 
 def test_a_group_on_both_sides_of_a_given_split_stops_and_fix_moves_it(coverslip, divided, tmp_path):
@@ -147,28 +147,28 @@ def test_a_group_column_with_gaps_is_told_and_can_be_dropped(coverslip, leaves, 
     said = coverslip(
         "audit", tmp_path / "gaps.csv", "--quick", "--out", tmp_path / "audit", "--drop", "ungrouped"
     ).done()
-    assert "4 of 36 pictures have no group" in said.out
+    assert "4 of 36 images have no group" in said.out
     assert pl.read_csv(tmp_path / "audit" / "corrected.csv").height == 32
 
 
-def test_every_picture_in_one_group(coverslip, leaves, tmp_path):
+def test_every_image_in_one_group(coverslip, leaves, tmp_path):
     frame = pl.read_csv(leaves).with_columns(
         pl.lit("one").alias("group"), (pl.lit(str(leaves.parent)) + "/" + pl.col("path")).alias("path")
     )
     frame.write_csv(tmp_path / "one.csv")
     audited = coverslip("audit", tmp_path / "one.csv", "--quick")
-    assert audited.code == 1 and "all 36 pictures are in one group" in audited.out
+    assert audited.code == 1 and "all 36 images are in one group" in audited.out
     trained = coverslip("train", tmp_path / "one.csv", "--out", tmp_path / "run")
     assert trained.code == 1 and "in one group" in trained.err
 
 
-def test_all_pictures_identical(coverslip, tmp_path):
+def test_all_images_identical(coverslip, tmp_path):
     for name in ("a", "b"):
         (tmp_path / "same" / name).mkdir(parents=True)
         for number in range(6):
             Image.new("RGB", (40, 40), "olive").save(tmp_path / "same" / name / f"{number}.png")
     audited = coverslip("audit", tmp_path / "same", "--quick")
-    assert audited.code == 1 and "all 12 pictures are one and the same" in audited.out
+    assert audited.code == 1 and "all 12 images are one and the same" in audited.out
 
 
 def test_many_one_pixel_files_are_tiny_and_no_crash(coverslip, tmp_path):
@@ -197,13 +197,13 @@ def test_a_misspelt_finding_gets_the_nearest_name(coverslip, leaves):
     coverslip("audit", leaves, "--accept", "label-conflicts").refused("'label-conflict'")
 
 
-def test_labels_that_differ_by_case_are_told(coverslip, pictures, tmp_path):
-    home = sorted(each for each in pictures.iterdir() if each.is_dir())[0]
-    other = pictures / home.name.upper().replace("_", " ")
+def test_labels_that_differ_by_case_are_told(coverslip, images, tmp_path):
+    home = sorted(each for each in images.iterdir() if each.is_dir())[0]
+    other = images / home.name.upper().replace("_", " ")
     other.mkdir()
     for path in sorted(home.glob("*.jpg"))[:6]:
         shutil.move(path, other / path.name)
-    said = coverslip("audit", pictures, "--quick").done()
+    said = coverslip("audit", images, "--quick").done()
     assert "similar-labels" in said.out
 
 

@@ -10,13 +10,13 @@ from PIL import Image
 from torch import nn
 
 from coverslip import api
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def runs(leaves, session_cache, tmp_path_factory):
     home = tmp_path_factory.mktemp("runs")
-    small = {"recipe_epochs": 1, "input_size": 16}
+    small = {"training_epochs": 1, "input_size": 16}
     api.train(leaves, home / "cnn", model_network="cnn", model_filters=(4, 4), **small)
     api.train(leaves, home / "one stage", model_network="cnn-full", model_filters=(4,), **small)
     api.train(leaves, home / "normed", model_network="cnn", model_filters=(4, 4), model_batch_norm=True, **small)
@@ -25,53 +25,53 @@ def runs(leaves, session_cache, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def picture(leaves):
-    return next((leaves.parent / "pictures").rglob("*.jpg"))
+def image(leaves):
+    return next((leaves.parent / "images").rglob("*.jpg"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["PICTURE", "--class", "tomato_helthy"], ["tomato_helthy", "did you mean 'tomato_healthy'"]),
-        (["PICTURE", "--method", "gradcam"], ["gradcam", "did you mean 'grad-cam'"]),
-        (["PICTURE", "--layer", "blok1"], ["blok1", "did you mean 'block1'"]),
-        (["PICTURE", "--method", "occlusion", "--layer", "block1"], ["reads no layer", "leave the layer out"]),
+        (["IMAGE", "--class", "tomato_helthy"], ["tomato_helthy", "did you mean 'tomato_healthy'"]),
+        (["IMAGE", "--method", "gradcam"], ["gradcam", "did you mean 'grad-cam'"]),
+        (["IMAGE", "--layer", "blok1"], ["blok1", "did you mean 'block1'"]),
+        (["IMAGE", "--method", "occlusion", "--layer", "block1"], ["reads no layer", "leave the layer out"]),
         (["--filters", "block9"], ["block9", "block"]),
         ([], ["nothing to explain", "--test"]),
         (["nowhere.jpg"], ["nowhere.jpg", "check the path"]),
-        (["PICTURE", "--masks", "nowhere"], ["nowhere", "check the path"]),
-        (["PICTURE", "--masks", "RUN"], ["no mask for any of these pictures"]),
-        (["PICTURE", "--method", "cam"], ["average", "grad-cam"]),
+        (["IMAGE", "--masks", "nowhere"], ["nowhere", "check the path"]),
+        (["IMAGE", "--masks", "RUN"], ["no mask for any of these images"]),
+        (["IMAGE", "--method", "cam"], ["average", "grad-cam"]),
     ],
 )
 def test_a_mistake_is_answered_in_two_lines_and_leaves_nothing_behind(
-    coverslip, snapshot, runs, picture, arguments, words
+    coverslip, snapshot, runs, image, arguments, words
 ):
     run = runs / "cnn"
-    given = [{"PICTURE": str(picture), "RUN": str(run)}.get(each, each) for each in arguments]
+    given = [{"IMAGE": str(image), "RUN": str(run)}.get(each, each) for each in arguments]
     before = snapshot(run)
     coverslip("explain", run, *given).refused(*words)
     assert snapshot(run) == before
 
 
-def test_a_network_without_convolutions_says_which_views_it_has(coverslip, runs, picture):
-    coverslip("explain", runs / "mlp", picture, "--method", "grad-cam").refused("no convolutions", "ideal", "occlusion")
-    coverslip("explain", runs / "mlp", picture, "--layer", "hidden1").refused("no convolutions", "occlusion")
+def test_a_network_without_convolutions_says_which_views_it_has(coverslip, runs, image):
+    coverslip("explain", runs / "mlp", image, "--method", "grad-cam").refused("no convolutions", "ideal", "occlusion")
+    coverslip("explain", runs / "mlp", image, "--layer", "hidden1").refused("no convolutions", "occlusion")
 
 
-def test_a_network_of_one_stage_is_drawn_with_one_column(runs, picture):
-    (each,) = api.explain(runs / "one stage", [picture]).pictures
+def test_a_network_of_one_stage_is_drawn_with_one_column(runs, image):
+    (each,) = api.explain(runs / "one stage", [image]).images
     assert [heatmap.layer for heatmap in each.heatmaps[0]] == ["block1"] and each.trust is not None
 
 
-def test_one_picture_is_enough_for_batch_norm(runs, picture):
-    found = api.explain(runs / "normed", [picture]).pictures[0]
-    again = api.explain(runs / "normed", [picture.parent], trust=False).pictures
-    same = next(each for each in again if each.name.endswith(picture.name))
+def test_one_image_is_enough_for_batch_norm(runs, image):
+    found = api.explain(runs / "normed", [image]).images[0]
+    again = api.explain(runs / "normed", [image.parent], trust=False).images
+    same = next(each for each in again if each.name.endswith(image.name))
     assert np.allclose(found.heatmaps[0][0].values, same.heatmaps[0][0].values, atol=1e-5)
 
 
-def test_a_network_whose_scores_depend_on_nothing_gives_flat_maps(leaves, runs, picture, tmp_path):
+def test_a_network_whose_scores_depend_on_nothing_gives_flat_maps(leaves, runs, image, tmp_path):
     class Constant(nn.Module):
         def __init__(self):
             super().__init__()
@@ -81,21 +81,21 @@ def test_a_network_whose_scores_depend_on_nothing_gives_flat_maps(leaves, runs, 
             return self.last(0 * self.conv(images).mean((2, 3)))
 
     network = Constant()
-    run = api.train(leaves, tmp_path / "run", network=network, input_size=16, recipe_epochs=1)
-    found = api.explain(run.folder, [picture], tmp_path / "out", network=network)
+    run = api.train(leaves, tmp_path / "run", network=network, input_size=16, training_epochs=1)
+    found = api.explain(run.folder, [image], tmp_path / "out", network=network)
     assert all(heatmap.flat and heatmap.normalized.max() == 0 for heatmap in found.heatmaps)
     assert "no heat" in [text.get_text() for text in found.figures[0].texts]
 
 
-def test_a_broken_picture_among_good_ones_is_named_and_alone_it_is_refused(coverslip, runs, picture, tmp_path):
-    (tmp_path / "broken.jpg").write_bytes(picture.read_bytes()[:900])
-    shutil.copy(picture, tmp_path / "good.jpg")
+def test_a_broken_image_among_good_ones_is_named_and_alone_it_is_refused(coverslip, runs, image, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(image.read_bytes()[:900])
+    shutil.copy(image, tmp_path / "good.jpg")
     answer = coverslip("explain", runs / "cnn", tmp_path, "--no-trust", "--out", tmp_path / "out").done()
     assert "broken.jpg" in answer.err and "good.jpg" in answer.out
-    coverslip("explain", runs / "cnn", tmp_path / "broken.jpg").refused("broken.jpg", "another picture")
+    coverslip("explain", runs / "cnn", tmp_path / "broken.jpg").refused("broken.jpg", "another image")
 
 
-def test_a_picture_with_more_channels_than_the_model_takes_is_refused(coverslip, runs, tmp_path):
+def test_an_image_with_more_channels_than_the_model_takes_is_refused(coverslip, runs, tmp_path):
     import tifffile
 
     pixels = np.zeros((16, 16, 5), np.uint8)
@@ -103,56 +103,56 @@ def test_a_picture_with_more_channels_than_the_model_takes_is_refused(coverslip,
     coverslip("explain", runs / "cnn", tmp_path / "five.tif").refused("five.tif", "channels")
 
 
-def test_hundreds_of_pictures_are_not_drawn_one_by_one(coverslip, runs, tmp_path):
+def test_hundreds_of_images_are_not_drawn_one_by_one(coverslip, runs, tmp_path):
     for number in range(65):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number}.png")
-    coverslip("explain", runs / "cnn", tmp_path).refused("65 pictures", "--test")
+    coverslip("explain", runs / "cnn", tmp_path).refused("65 images", "--test")
 
 
-def test_nothing_is_overwritten_and_the_nearest_free_name_is_given(coverslip, runs, picture, tmp_path):
+def test_nothing_is_overwritten_and_the_nearest_free_name_is_given(coverslip, runs, image, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    coverslip("explain", runs / "cnn", picture, "--out", tmp_path).refused("not empty", f"{tmp_path.name}-")
+    coverslip("explain", runs / "cnn", image, "--out", tmp_path).refused("not empty", f"{tmp_path.name}-")
 
 
-def test_test_pictures_that_are_gone_are_missed_in_words(coverslip, leaves, runs, picture, tmp_path):
+def test_test_images_that_are_gone_are_missed_in_words(coverslip, leaves, runs, image, tmp_path):
     copy = shutil.copytree(leaves.parent, tmp_path / "leaves")
-    api.train(copy, tmp_path / "run", model_network="cnn", model_filters=(4,), input_size=16, recipe_epochs=1)
+    api.train(copy, tmp_path / "run", model_network="cnn", model_filters=(4,), input_size=16, training_epochs=1)
     (tmp_path / "run" / "table.csv").rename(tmp_path / "table.csv")
     coverslip("explain", tmp_path / "run", "--test").refused("table.csv")
-    coverslip("explain", tmp_path / "run", picture, "--no-trust").done()  # the model alone is enough
+    coverslip("explain", tmp_path / "run", image, "--no-trust").done()  # the model alone is enough
     (tmp_path / "table.csv").rename(tmp_path / "run" / "table.csv")
     shutil.rmtree(copy)
     coverslip("explain", tmp_path / "run", "--test").refused("no longer", "--test")
 
 
 @pytest.mark.parametrize("method", ["integrated-gradients", "guided-backprop"])
-def test_without_captum_the_extra_is_named_before_anything_is_computed(coverslip, monkeypatch, runs, picture, method):
+def test_without_captum_the_extra_is_named_before_anything_is_computed(coverslip, monkeypatch, runs, image, method):
     monkeypatch.setitem(sys.modules, "captum", None)
-    coverslip("explain", runs / "cnn", picture, "--method", method).refused("captum", "coverslip[explain]")
-    api.explain(runs / "cnn", [picture])  # all else works without it
+    coverslip("explain", runs / "cnn", image, "--method", method).refused("captum", "coverslip[explain]")
+    api.explain(runs / "cnn", [image])  # all else works without it
 
 
-def test_guided_backpropagation_carries_its_warning_on_the_figure(runs, picture):
+def test_guided_backpropagation_carries_its_warning_on_the_figure(runs, image):
     pytest.importorskip("captum")
-    figure = api.explain(runs / "cnn", [picture], method="guided-backprop", trust=False).figures[0]
+    figure = api.explain(runs / "cnn", [image], method="guided-backprop", trust=False).figures[0]
     assert any("Warning" in text.get_text() for text in figure.texts)
 
 
 @pytest.mark.parametrize("value", [255, 3])
-def test_a_mask_of_colors_or_of_another_kind_is_named(coverslip, runs, picture, tmp_path, value):
+def test_a_mask_of_colors_or_of_another_kind_is_named(coverslip, runs, image, tmp_path, value):
     (tmp_path / "masks").mkdir()
-    Image.new("RGB", (64, 64), (value, 0, 0)).save(tmp_path / "masks" / f"{picture.stem}.png")
-    coverslip("explain", runs / "cnn", picture, "--masks", tmp_path / "masks").refused("3 channels", "0 background")
+    Image.new("RGB", (64, 64), (value, 0, 0)).save(tmp_path / "masks" / f"{image.stem}.png")
+    coverslip("explain", runs / "cnn", image, "--masks", tmp_path / "masks").refused("3 channels", "0 background")
 
 
-def test_a_run_of_a_network_of_ones_own_asks_for_it(leaves, picture, tmp_path):
+def test_a_run_of_a_network_of_ones_own_asks_for_it(leaves, image, tmp_path):
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     torch.manual_seed(0)
-    run = api.train(leaves, tmp_path / "run", network=network, input_size=16, recipe_epochs=1)
-    found = api.explain(run.folder, [picture], network=network, trust=False)
-    assert found.pictures[0].heatmaps[0][0].values.shape == (14, 14)
+    run = api.train(leaves, tmp_path / "run", network=network, input_size=16, training_epochs=1)
+    found = api.explain(run.folder, [image], network=network, trust=False)
+    assert found.images[0].heatmaps[0][0].values.shape == (14, 14)
     from coverslip.models.own import _known
 
     _known.clear()
     with pytest.raises(UserError, match="network of your own"):
-        api.explain(run.folder, [picture])
+        api.explain(run.folder, [image])

@@ -33,26 +33,26 @@ def test_a_folder_that_is_not_there(coverslip, tmp_path):
 
 def test_an_empty_folder(coverslip, tmp_path):
     (tmp_path / "leaves").mkdir()
-    coverslip("train", tmp_path / "leaves").refused("holds no picture", "one folder of pictures a class")
+    coverslip("train", tmp_path / "leaves").refused("holds no image", "one folder of images a class")
 
 
-def test_class_folders_without_pictures(coverslip, tmp_path):
+def test_class_folders_without_images(coverslip, tmp_path):
     for name in ("rust", "healthy"):
         (tmp_path / "leaves" / name).mkdir(parents=True)
         (tmp_path / "leaves" / name / "notes.txt").write_text("to do")
-    coverslip("train", tmp_path / "leaves").refused("holds no picture", "2 folders without pictures")
+    coverslip("train", tmp_path / "leaves").refused("holds no image", "2 folders without images")
 
 
-def test_pictures_that_lie_loose_in_the_folder(coverslip, paint):
-    coverslip("train", paint(rust=4) / "rust").refused("4 pictures, but none in a class folder", "one folder a class")
+def test_images_that_lie_loose_in_the_folder(coverslip, paint):
+    coverslip("train", paint(rust=4) / "rust").refused("4 images, but none in a class folder", "one folder a class")
 
 
 def test_one_class(coverslip, paint):
     coverslip("train", paint(rust=6)).refused("one class, 'rust'", "two or more")
 
 
-def test_a_class_with_one_picture(coverslip, paint):
-    problem, _ = coverslip("train", paint(rust=6, healthy=1), "--out", "run").refused("class 'healthy' has 1 picture;")
+def test_a_class_with_one_image(coverslip, paint):
+    problem, _ = coverslip("train", paint(rust=6, healthy=1), "--out", "run").refused("class 'healthy' has 1 image;")
     assert "train, validation and test" in problem
 
 
@@ -61,7 +61,7 @@ def test_fewer_groups_than_splits(coverslip, paint, tmp_path):
     rows = [f"rust/{number:02d}.png,rust,leaf{number}" for number in range(6)]
     rows += [f"healthy/{number:02d}.png,healthy,leaf{10 + number % 2}" for number in range(6)]
     file = table(home / "leaves.csv", rows, "path,label,leaf")
-    coverslip("train", file, "--group", "leaf").refused("class 'healthy' has 6 pictures of 2 groups", "other leaves")
+    coverslip("train", file, "--group", "leaf").refused("class 'healthy' has 6 images of 2 groups", "other leaves")
 
 
 def test_a_group_that_is_as_large_as_the_class(coverslip, paint):
@@ -81,7 +81,7 @@ def test_a_folder_that_cannot_be_read(coverslip, paint, monkeypatch):
     coverslip("train", home).refused("cannot read the folder", "healthy", "ermission")
 
 
-def test_a_picture_in_place_of_a_folder(coverslip, paint):
+def test_an_image_in_place_of_a_folder(coverslip, paint):
     coverslip("train", paint(rust=1) / "rust" / "00.png").refused("neither a folder, a table nor arrays")
 
 
@@ -149,7 +149,7 @@ def test_a_table_written_on_windows_is_understood(coverslip, paint):
     assert set(pl.read_csv("run/table.csv")["status"]) == {"ok"}
 
 
-def test_predictions_saved_among_the_pictures_are_not_taken_for_their_table(coverslip, small_run, paint):
+def test_predictions_saved_among_the_images_are_not_taken_for_their_table(coverslip, small_run, paint):
     home = paint(rust=5, healthy=5)
     coverslip("predict", small_run.folder, home, "--out", home / "predictions.csv").done()
     said = coverslip("train", home, "--out", "run").done()
@@ -196,11 +196,11 @@ def test_arrays_that_are_wrong(coverslip, tmp_path, content):
 
 def spoil(folder):
     """One of each kind of broken file; returns their names and a word of the reason of each."""
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
-    picture.save(folder / "cut off.jpg")
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    image.save(folder / "cut off.jpg")
     (folder / "cut off.jpg").write_bytes((folder / "cut off.jpg").read_bytes()[:900])
     (folder / "nothing.png").write_bytes(b"")
-    (folder / "a text.jpg").write_text("not a picture")
+    (folder / "a text.jpg").write_text("not an image")
     (folder / "gone.jpg").symlink_to(folder / "not there.jpg")
     os.mkfifo(folder / "pipe.png")
     with (folder / "slide.tif").open("wb") as file:
@@ -208,7 +208,7 @@ def spoil(folder):
     return {
         "cut off.jpg": "truncated",
         "nothing.png": "empty",
-        "a text.jpg": "not a picture",
+        "a text.jpg": "not an image",
         "gone.jpg": "no such file",
         "pipe.png": "not a file",
         "slide.tif": "too large: 50.0 GB",
@@ -225,7 +225,7 @@ def test_broken_files_are_listed_with_their_reason_and_the_rest_is_trained_on(co
         shutil.copytree(home / junk, home / "rust" / junk)
     before = snapshot(home)
     said = coverslip("train", home, "--out", "run").done()
-    assert f"found {13 + len(reasons)} pictures of 2 classes" in said.err
+    assert f"found {13 + len(reasons)} images of 2 classes" in said.err
     assert f"{len(reasons)} files cannot be read" in said.err
     rows = pl.read_csv("run/table.csv")
     status = {path.removeprefix("rust/"): why for path, why in rows.select("path", "status").iter_rows()}
@@ -241,17 +241,17 @@ def test_a_class_of_broken_files_only(coverslip, paint):
     home = paint(rust=5, healthy=5)
     for path in (home / "rust").iterdir():
         path.write_bytes(b"")
-    coverslip("train", home, "--out", "run").refused("class 'rust' has no readable picture")
+    coverslip("train", home, "--out", "run").refused("class 'rust' has no readable image")
 
 
-def test_pictures_none_of_which_can_be_read(coverslip, small_run, paint):
+def test_images_none_of_which_can_be_read(coverslip, small_run, paint):
     home = paint(rust=5, healthy=5)
     for path in home.rglob("*.png"):
-        path.write_text("not a picture")
-    coverslip("train", home, "--out", "run").refused("none of the 10 pictures can be read", "not a picture")
+        path.write_text("not an image")
+    coverslip("train", home, "--out", "run").refused("none of the 10 images can be read", "not an image")
     for path in home.glob("*"):
         path.rename(home / ("tomato_healthy" if path.name == "rust" else "potato_late_blight"))
-    coverslip("evaluate", small_run.folder, home, "--out", "run").refused("none of the 10 pictures can be read")
+    coverslip("evaluate", small_run.folder, home, "--out", "run").refused("none of the 10 images can be read")
     assert not Path("run").exists()
 
 
@@ -268,54 +268,54 @@ def test_predict_gives_a_row_for_each_path_and_says_what_is_wrong_with_the_broke
         assert error is None if why is None else why in error
 
 
-def test_pictures_all_of_which_are_broken_get_rows_too(coverslip, small_run, tmp_path):
+def test_images_all_of_which_are_broken_get_rows_too(coverslip, small_run, tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"")
     said = coverslip("predict", small_run.folder, tmp_path / "a.jpg").done()
     assert said.out.splitlines()[1].endswith("the file is empty,,,")  # no set, no answer whether it is familiar
 
 
-def test_predicting_what_is_not_there_or_no_picture(coverslip, small_run, tmp_path):
+def test_predicting_what_is_not_there_or_no_image(coverslip, small_run, tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "nothing").mkdir()
     coverslip("predict", small_run.folder, tmp_path / "a.jpg").refused("there is no", "a.jpg")
-    coverslip("predict", small_run.folder, tmp_path / "notes.txt").refused("no picture by its name")
-    coverslip("predict", small_run.folder, tmp_path / "nothing").refused("no picture in", "nothing")
+    coverslip("predict", small_run.folder, tmp_path / "notes.txt").refused("no image by its name")
+    coverslip("predict", small_run.folder, tmp_path / "nothing").refused("no image in", "nothing")
 
 
-def test_a_file_that_is_no_picture_gets_a_row_among_pictures_that_were_named(coverslip, small_run, leaves, tmp_path):
-    first, last = sorted((leaves.parent / "pictures").rglob("*.jpg"))[:2]
+def test_a_file_that_is_no_image_gets_a_row_among_images_that_were_named(coverslip, small_run, leaves, tmp_path):
+    first, last = sorted((leaves.parent / "images").rglob("*.jpg"))[:2]
     (tmp_path / "notes.txt").write_text("x")
-    shutil.copy(last, tmp_path / "picture.txt")  # its name is what counts, as in a folder
-    named = [first, tmp_path / "notes.txt", tmp_path / "picture.txt", last]
+    shutil.copy(last, tmp_path / "image.txt")  # its name is what counts, as in a folder
+    named = [first, tmp_path / "notes.txt", tmp_path / "image.txt", last]
     said = coverslip("predict", small_run.folder, *named, "--out", "p.csv").done()
     assert "2 could not be read" in said.err
     rows = pl.read_csv("p.csv")
     assert rows["path"].to_list() == [str(path) for path in named]
     assert rows["predicted"].is_null().to_list() == [False, True, True, False]
-    assert [error and "no picture by its name" in error for error in rows["error"]] == [None, True, True, None]
-    problem, _ = coverslip("predict", small_run.folder, tmp_path).refused("no picture in", "left out: .txt 2")
+    assert [error and "no image by its name" in error for error in rows["error"]] == [None, True, True, None]
+    problem, _ = coverslip("predict", small_run.folder, tmp_path).refused("no image in", "left out: .txt 2")
     assert "notes.txt" not in problem  # in a folder it is passed over
     shutil.copy(first, tmp_path)
     for name in ("a.gif", ".hidden", "b.GIF"):
         (tmp_path / name).write_text("x")
     said = coverslip("predict", small_run.folder, tmp_path).done()
-    assert "note: 5 files are no pictures by their names and were left out: .gif 2, .txt 2, .csv 1" in said.err
+    assert "note: 5 files are no images by their names and were left out: .gif 2, .txt 2, .csv 1" in said.err
 
 
-def test_where_every_picture_counts_a_file_that_is_none_is_refused_even_among_others(leaves, tmp_path):
-    from coverslip.data.sources.loose import pictures_of
-    from coverslip.errors import UserError
+def test_where_every_image_counts_a_file_that_is_none_is_refused_even_among_others(leaves, tmp_path):
+    from coverslip.core.errors import UserError
+    from coverslip.data.sources.loose import images_of
 
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(UserError, match=r"notes\.txt' is no picture by its name"):
-        pictures_of([next((leaves.parent / "pictures").rglob("*.jpg")), tmp_path / "notes.txt"])
+    with pytest.raises(UserError, match=r"notes\.txt' is no image by its name"):
+        images_of([next((leaves.parent / "images").rglob("*.jpg")), tmp_path / "notes.txt"])
 
 
-def test_large_pictures_are_resized_a_few_at_a_time(paint, monkeypatch):
+def test_large_images_are_resized_a_few_at_a_time(paint, monkeypatch):
     """A chunk of 16 photographs must not lie in memory whole; how many wait together changes no pixel."""
+    from coverslip.core.progress import Stage
     from coverslip.data import decoding
     from coverslip.data.scan import scan
-    from coverslip.progress import Stage
 
     table = scan(paint(rust=9, healthy=9))
     form = decoding.PixelFormat(3, "uint8")
@@ -355,7 +355,7 @@ def test_a_run_is_never_overwritten(coverslip, small_run, paint, tmp_path, snaps
 def test_predictions_are_never_overwritten(coverslip, small_run, leaves, tmp_path):
     out = tmp_path / "predictions.csv"
     out.write_text("mine")
-    coverslip("predict", small_run.folder, leaves.parent / "pictures", "--out", out).refused("exists already", "--out")
+    coverslip("predict", small_run.folder, leaves.parent / "images", "--out", out).refused("exists already", "--out")
     assert out.read_text() == "mine"
 
 
@@ -364,7 +364,7 @@ def test_a_refused_command_leaves_the_folder_free_for_the_mended_one(coverslip, 
     (home / "healthy").rename(home.parent / "aside")
     (home / "healthy").mkdir()
     shutil.copy(home.parent / "aside" / "00.png", home / "healthy")
-    coverslip("train", home, "--out", "run").refused("class 'healthy' has 1 picture")
+    coverslip("train", home, "--out", "run").refused("class 'healthy' has 1 image")
     (home / "healthy" / "00.png").unlink()
     (home / "healthy").rmdir()
     (home.parent / "aside").rename(home / "healthy")
@@ -375,7 +375,7 @@ def test_resuming_what_cannot_be_resumed(coverslip, small_run, leaves, tmp_path)
     coverslip("train", "--resume", small_run.folder).refused("is finished")
     coverslip("train", "--resume", tmp_path / "nowhere").refused("no experiment.toml", "train anew")
     coverslip("train", leaves, "--resume", small_run.folder).refused("--resume goes on with the settings")
-    for other in (("--rate", "0.1"), ("--model", "linear"), ("--fix",), ("--set", "recipe.epochs=2")):
+    for other in (("--lr", "0.1"), ("--model", "linear"), ("--fix",), ("--set", "training.epochs=2")):
         coverslip("train", "--resume", small_run.folder, *other).refused("--resume goes on", f"leave {other[0]} out")
 
 

@@ -11,14 +11,14 @@ COURSE = ("--model", "cnn", "--set", "input.size=32", "--epochs", "2")
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((*COURSE, "--rate", "0"), ["rate=0", "0.001 is a start"]),
-        ((*COURSE, "--rate", "-1"), ["rate=-1"]),
-        ((*COURSE, "--rate", "inf"), ["rate=inf"]),
-        ((*COURSE, "--set", "recipe.batch_size=1", "--set", "model.batch_norm=true"), ["batch norm", "one"]),
-        ((*COURSE, "--set", "recipe.class_weights=[1, 1]"), ["2", "3"]),
-        ((*COURSE, "--set", "recipe.monitor=val_acc"), ["val_acc", "validation_accuracy"]),
+        ((*COURSE, "--lr", "0"), ["lr=0", "0.001 is a start"]),
+        ((*COURSE, "--lr", "-1"), ["lr=-1"]),
+        ((*COURSE, "--lr", "inf"), ["lr=inf"]),
+        ((*COURSE, "--set", "training.batch_size=1", "--set", "model.batch_norm=true"), ["batch norm", "one"]),
+        ((*COURSE, "--set", "training.class_weights=[1, 1]"), ["2", "3"]),
+        ((*COURSE, "--set", "training.monitor=val_acc"), ["val_acc", "validation_accuracy"]),
         ((*COURSE, "--set", "augment.rotat=20"), ["rotat", "rotate"]),
-        ((*COURSE, "--rate", "1e30", "--set", "recipe.optimizer=sgd"), ["step", "rate"]),
+        ((*COURSE, "--lr", "1e30", "--set", "training.optimizer=sgd"), ["step", "lr"]),
         (
             ("--model", "cnn", "--set", "input.size=8", "--set", "model.filters=[8,8,8,8,8]"),
             ["too small", "at least 32"],
@@ -27,7 +27,7 @@ COURSE = ("--model", "cnn", "--set", "input.size=32", "--epochs", "2")
         (("--depth", "head", "--find-rate"), ["head", "no learning rate"]),
         (("--model", "vit_tiny_patch16_22"), ["vit_tiny_patch16_22", "vit_tiny_patch16_224"]),
         (("--augment", "wild"), ["wild", "strong"]),
-        (("--rate", "0.1", "--augment", "light"), ["--rate and --augment would change nothing", "--depth tail"]),
+        (("--lr", "0.1", "--augment", "light"), ["--rate and --augment would change nothing", "--depth tail"]),
         ((*COURSE, "--from-scratch", "--depth", "head"), ["'cnn' is to start from chance"]),
         ((*COURSE, "--set", "model.weights=nowhere.pth"), ["no weights file 'nowhere.pth'"]),
     ],
@@ -67,8 +67,8 @@ def test_weights_that_would_run_code(start_from, tmp_path):
     assert not (tmp_path / "harm").exists()
 
 
-def test_going_on_with_other_pictures_is_refused(coverslip, pictures, tmp_path, monkeypatch):
-    """A checkpoint belongs to its pictures: after one is gone, what was learned cannot be told from what is there."""
+def test_going_on_with_other_images_is_refused(coverslip, images, tmp_path, monkeypatch):
+    """A checkpoint belongs to its images: after one is gone, what was learned cannot be told from what is there."""
     from coverslip.training.callbacks import Saving
 
     epoch_end = Saving.epoch_end
@@ -80,10 +80,10 @@ def test_going_on_with_other_pictures_is_refused(coverslip, pictures, tmp_path, 
 
     with monkeypatch.context() as patch:
         patch.setattr(Saving, "epoch_end", save_and_stop)
-        command = ("train", pictures, "--out", tmp_path / "run", "--model", "cnn", "--set", "input.size=32")
+        command = ("train", images, "--out", tmp_path / "run", "--model", "cnn", "--set", "input.size=32")
         assert coverslip(*command, "--epochs", "20").code == 130
     assert any((tmp_path / "run" / "checkpoints").iterdir())
     shutil.copytree(tmp_path / "run", tmp_path / "same")
-    next(pictures.rglob("*.jpg")).unlink()
-    coverslip("train", "--resume", tmp_path / "run").refused("pictures")
+    next(images.rglob("*.jpg")).unlink()
+    coverslip("train", "--resume", tmp_path / "run").refused("images")
     assert any((tmp_path / "run" / "checkpoints").iterdir()), "what was learned is still there"

@@ -22,7 +22,7 @@ def copy_of_run(small_run, tmp_path):
     return shutil.copytree(small_run.folder, tmp_path / "copy")
 
 
-def test_every_answer_comes_with_a_set_and_says_whether_the_picture_is_familiar(coverslip, small_run, leaves, tmp_path):
+def test_every_answer_comes_with_a_set_and_says_whether_the_image_is_familiar(coverslip, small_run, leaves, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     trained = pl.read_csv(small_run.table_file).filter(pl.col("split") == "train")["path"][0]
@@ -30,7 +30,7 @@ def test_every_answer_comes_with_a_set_and_says_whether_the_picture_is_familiar(
     rows = {each["path"].rpartition("/")[2]: each for each in pl.read_csv("p.csv").iter_rows(named=True)}
     known, strange = rows[trained.rpartition("/")[2]], rows["noise.png"]
     assert (known["familiar"], strange["familiar"]) == (True, False)
-    assert known["nearest"].split(" | ")[0] == trained  # itself is the nearest of its training pictures
+    assert known["nearest"].split(" | ")[0] == trained  # itself is the nearest of its training images
     assert known["label"] is None and known["predicted"] in known["set"].split(" | ")
 
 
@@ -38,7 +38,7 @@ def test_sets_and_familiarity_are_calibrated_on_validation_alone(small_run):
     model = json.loads(small_run.model_file.read_text())
     table = pl.read_csv(small_run.table_file)
     validation = table.filter(pl.col("split") == "validation")
-    assert model["trust"]["calibrated_on"] == {"pictures": validation.height, "groups": validation["group"].n_unique()}
+    assert model["trust"]["calibrated_on"] == {"images": validation.height, "groups": validation["group"].n_unique()}
     assert set(model["trust"]["references"]) == set(table.filter(pl.col("split") == "train")["path"])
     test = json.loads(small_run.test_file.read_text())
     assert test["sets"]["asked"] == 0.9 and test["sets"]["coverage"]["images"] == test["images"]
@@ -52,13 +52,13 @@ def test_the_calibration_error_has_one_interval_wherever_it_is_told(small_run):
 
 
 def test_refitted_on_validation_nothing_is_left_to_calibrate_with(leaves):
-    run = api.train(leaves, "run", training_refit=True)
+    run = api.train(leaves, "run", split_refit=True)
     test = json.loads(run.test_file.read_text())
     assert test["sets"] is None and test["familiarity"] is None
     assert set(pl.read_csv(run.predictions_file, infer_schema=False)["set"]) <= {None, ""}
 
 
-def test_every_picture_is_ranked_by_how_wrong_its_label_looks_and_none_is_dropped(small_run):
+def test_every_image_is_ranked_by_how_wrong_its_label_looks_and_none_is_dropped(small_run):
     ranked, table = pl.read_csv(small_run.label_errors_file), pl.read_csv(small_run.table_file)
     assert set(ranked["path"]) == set(table["path"]) and ranked["suspect"].to_list() == sorted(
         ranked["suspect"], reverse=True
@@ -81,19 +81,19 @@ def test_a_run_compared_with_itself(coverslip, small_run, copy_of_run):
     assert "[0.000, 0.000]" not in said.out
 
 
-def test_two_runs_are_compared_on_the_same_pictures_with_a_page(coverslip, small_run, leaves):
-    api.train(leaves, "other", training_strengths=(1.0,))
+def test_two_runs_are_compared_on_the_same_images_with_a_page(coverslip, small_run, leaves):
+    api.train(leaves, "other", head_l2_values=(1.0,))
     said = coverslip("compare", small_run.folder, "other", "--score", "log_loss", "--out", "beside").done()
     found = json.loads(Path("beside/comparison.json").read_text())
     assert found["result"]["comparisons"][0]["sentence"] in said.out
     assert found["shared"]["images"] == 6 and Path("beside/comparison.html").read_text().startswith("<!doctype html>")
 
 
-def test_runs_with_other_test_pictures_are_compared_only_on_the_shared_ones(coverslip, small_run, leaves):
+def test_runs_with_other_test_images_are_compared_only_on_the_shared_ones(coverslip, small_run, leaves):
     api.train(leaves, "other", split_seed=5)
-    coverslip("compare", small_run.folder, "other").refused("did not test the same pictures", "--shared")
+    coverslip("compare", small_run.folder, "other").refused("did not test the same images", "--shared")
     said = coverslip("compare", small_run.folder, "other", "--shared")
-    assert (said.code == 0 and "was trained on" not in said.out) or "no test picture in common" in said.err
+    assert (said.code == 0 and "was trained on" not in said.out) or "no test image in common" in said.err
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,12 @@ def left_over(cache):
 def test_a_disk_without_room_is_refused_before_anything_is_decoded(coverslip, leaves, empty_cache, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12 - 10**6, 10**6))
     said = coverslip("train", leaves, "--out", "run")
-    problem, _ = said.refused("36 decoded pictures need", "only 1 MB are free", "COVERSLIP_CACHE")
-    assert str(empty_cache) in problem and "reading pictures" not in said.err
+    problem, _ = said.refused("36 decoded images need", "only 1 MB are free", "COVERSLIP_CACHE")
+    assert str(empty_cache) in problem and "reading images" not in said.err
     assert not left_over(empty_cache) and not Path("run").exists()
 
 
-def test_a_disk_that_becomes_full_while_pictures_are_written(coverslip, leaves, empty_cache, monkeypatch, tmp_path):
+def test_a_disk_that_becomes_full_while_images_are_written(coverslip, leaves, empty_cache, monkeypatch, tmp_path):
     """The error comes from the system in the middle of a write, as it does on a real full disk."""
 
     class Full:
@@ -99,8 +99,8 @@ def test_a_disk_of_the_run_folder_that_is_full_is_told_whichever_library_met_it(
 
 def test_a_failed_write_without_a_reason_is_a_full_disk_only_where_the_disk_is_full(tmp_path, monkeypatch):
     """OpenVINO says no more than that a write failed."""
-    from coverslip.errors import UserError
-    from coverslip.storage import explain_full_disk
+    from coverslip.core.errors import UserError
+    from coverslip.core.storage import explain_full_disk
 
     def fail():
         with explain_full_disk(tmp_path):
@@ -128,7 +128,7 @@ def test_a_full_disk_under_the_predictions(coverslip, small_run, leaves, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    coverslip("predict", small_run.folder, leaves.parent / "pictures", "--out", "p.csv").refused("became full")
+    coverslip("predict", small_run.folder, leaves.parent / "images", "--out", "p.csv").refused("became full")
     assert not list(Path().iterdir())
 
 
@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_written(coverslip, small_run, leaves, monkeypat
         raise OSError(errno.EROFS, "Read-only file system", str(self))
 
     monkeypatch.setattr(Path, "write_text", read_only)
-    coverslip("predict", small_run.folder, leaves.parent / "pictures", "--out", "p.csv").refused("read-only", "p.csv")
+    coverslip("predict", small_run.folder, leaves.parent / "images", "--out", "p.csv").refused("read-only", "p.csv")
 
 
 def test_a_cache_folder_that_is_a_file(coverslip, leaves, tmp_path, monkeypatch):

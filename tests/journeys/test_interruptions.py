@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from coverslip import api
-from coverslip.runs import Run
+from coverslip.core.runs import Run
 
-TOTAL = 62  # views of the small run: 26 train pictures twice, and 10 others once
+TOTAL = 62  # views of the small run: 26 train images twice, and 10 others once
 
 SLOW = """
 import time
@@ -73,7 +73,7 @@ def test_ctrl_c_and_the_same_command_with_another_out(fork, coverslip, leaves, s
 def test_ctrl_c_at_other_moments(fork, coverslip, leaves, small_run, empty_cache, tmp_path, moment):
     where = {
         "reading": ("coverslip.data.decoding", "_decode_chunk"),
-        "fitting": ("coverslip.learning", "fit_head"),
+        "fitting": ("coverslip.pipeline.fit", "fit_head"),
         "reporting": ("coverslip.api.training", "write_report"),
     }[moment]
     before = """
@@ -141,14 +141,14 @@ def test_kill_9_before_and_after_every_file_that_is_written(fork, coverslip, lea
 def test_kill_9_between_two_blocks_of_features_keeps_the_first(fork, leaves, small_run, empty_cache, tmp_path):
     before = "import coverslip.inference.features as features; features.BLOCK = 16" + SLOW.format(
         batch=21
-    )  # 40 pictures are through
+    )  # 40 images are through
     child = fork("train", leaves, "--out", tmp_path / "run", before=before)
     wait_for(child.out, "now")
     child.send(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
     again = api.train(leaves, tmp_path / "again")
     assert again.test_file.read_bytes() == small_run.test_file.read_bytes()
-    assert again.read_json(again.environment_file)["computed"]["pictures decoded"] == 0
+    assert again.read_json(again.environment_file)["computed"]["images decoded"] == 0
     assert TOTAL - 40 <= views(again) <= TOTAL - 16
 
 
@@ -172,5 +172,5 @@ def test_two_processes_on_one_folder_at_once_both_succeed_with_equal_numbers(
     for run in runs:
         assert run.test_file.read_bytes() == small_run.test_file.read_bytes()
         assert run.report_file.is_file()
-    decoded = [run.read_json(run.environment_file)["computed"]["pictures decoded"] for run in runs]
+    decoded = [run.read_json(run.environment_file)["computed"]["images decoded"] for run in runs]
     assert sorted(decoded) == [0, 36]  # one decoded, the other waited for it

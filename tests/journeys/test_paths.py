@@ -9,12 +9,12 @@ import pytest
 
 import coverslip as library
 from coverslip import api
+from coverslip.core.errors import UserError
+from coverslip.core.paths import expand
+from coverslip.core.runs import Run
+from coverslip.core.storage import cache_folder
 from coverslip.data.cache import read_pixels
-from coverslip.errors import UserError
 from coverslip.explaining.subjects import run_table
-from coverslip.paths import expand
-from coverslip.runs import Run
-from coverslip.storage import cache_folder
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +43,10 @@ COMMANDS = [
     ["train", "~/leaves"],
     ["train", "~/leaves", "--depth", "all", "--find-rate"],
     ["tune", "~/leaves"],
-    ["evaluate", "~/run", "~/leaves/pictures"],
+    ["evaluate", "~/run", "~/leaves/images"],
     ["compare", "~/run", "~/run"],
-    ["predict", "~/run", "~/leaves/pictures"],
-    ["explain", "~/run", "~/leaves/pictures"],
+    ["predict", "~/run", "~/leaves/images"],
+    ["explain", "~/run", "~/leaves/images"],
     ["export", "~/run"],
     ["preview", "~/leaves"],
     ["demo"],
@@ -72,8 +72,8 @@ def test_every_command_writes_below_the_home_folder_where_it_is_told_to(coversli
         ["serve", "~/run", "--port", "0", "--tested", "~/taken"],
         ["serve", "~/run", "--port", "0", "--with-examples", "~/nothing"],
         ["serve", "~/run", "--port", "0", "--keep", "~/taken"],
-        ["explain", "~/run", "~/leaves/pictures", "--masks", "~/taken"],
-        ["export", "~/run", "--pictures", "~/nothing"],
+        ["explain", "~/run", "~/leaves/images", "--masks", "~/taken"],
+        ["export", "~/run", "--images", "~/nothing"],
         ["course", "~/taken", "--progress"],
         ["train", "~/leaves", "--set", "model.weights=~/nothing", "--out", "run"],
         ["train", "~/leaves", "--set", "data.source=~/nothing", "--out", "run"],
@@ -98,17 +98,17 @@ def test_every_path_of_every_command_is_parsed_by_the_one_function():
 
 
 def test_every_function_takes_the_home_folder(furnished):
-    few, table = "~/leaves/pictures", "~/leaves/leaves.csv"
+    few, table = "~/leaves/images", "~/leaves/leaves.csv"
     assert library.scan(table).root == furnished / "leaves"
-    assert library.plan(table).data.source == str(furnished / "leaves/leaves.csv")
+    assert library.configure(table).data.source == str(furnished / "leaves/leaves.csv")
     library.audit(table, "~/audit", price=False)
     library.evaluate("~/run", table, "~/scored")
     library.compare(["~/run", "~/run"], "~/compared")
     assert library.report("~/run") == furnished / "run/report.html"
     library.leaves("~/more", classes=2, leaves=1, shots=1, size=32)
-    picture = min((furnished / "leaves/pictures").rglob("*.jpg"))
-    written = f"~/{picture.relative_to(furnished)}"
-    assert library.predict("~/run", [written])["path"].to_list() == [str(picture)]
+    image = min((furnished / "leaves/images").rglob("*.jpg"))
+    written = f"~/{image.relative_to(furnished)}"
+    assert library.predict("~/run", [written])["path"].to_list() == [str(image)]
     api.predict_to("~/run", [few], "~/p.csv")
     for name in ("audit/audit.json", "audit/table.csv", "scored/predictions.csv", "compared/comparison.json"):
         assert (furnished / name).is_file()
@@ -135,7 +135,7 @@ def test_every_function_takes_the_home_folder(furnished):
 
 def test_the_home_folder_in_a_file_of_settings_and_in_the_environment(furnished, monkeypatch):
     Path("mine.toml").write_text('[data]\nsource = "~/leaves/leaves.csv"\n[model]\nweights = "~/weights.pth"\n')
-    plan = library.plan("mine.toml")
+    plan = library.configure("mine.toml")
     assert plan.data.source == str(furnished / "leaves/leaves.csv")
     assert plan.model.weights == str(furnished / "weights.pth")
     monkeypatch.setenv("COVERSLIP_CACHE", "~/cache")
@@ -155,17 +155,17 @@ def test_a_path_is_expanded_once():
 
 def test_a_folder_that_is_called_like_the_home_folder(coverslip, paint, tmp_path, monkeypatch, home):
     monkeypatch.chdir(tmp_path / "home")  # `home` watches the other one
-    pictures = paint("painted", rust=4, healthy=4)
-    shutil.copytree(pictures, "~")
-    shutil.copytree(pictures, "runs-of-mine/~data")
+    images = paint("painted", rust=4, healthy=4)
+    shutil.copytree(images, "~")
+    shutil.copytree(images, "runs-of-mine/~data")
     said = coverslip("audit", "./~", "--quick", "--out", "./~/audit").done()
-    assert "8 pictures of 2 classes" in said.out
+    assert "8 images of 2 classes" in said.out
     assert Path("~/audit/table.csv").is_file() and not (home / "audit").exists()
-    plan = library.plan("./runs-of-mine/~data")
-    from coverslip.experiment import read_plan, write_plan
+    plan = library.configure("./runs-of-mine/~data")
+    from coverslip.pipeline.config import read_config, write_config
 
-    write_plan(plan, Path("runs-of-mine/mine.toml"))
-    assert read_plan(Path("runs-of-mine/mine.toml")).data.source == str(Path("runs-of-mine/~data").resolve())
+    write_config(plan, Path("runs-of-mine/mine.toml"))
+    assert read_config(Path("runs-of-mine/mine.toml")).data.source == str(Path("runs-of-mine/~data").resolve())
 
 
 @pytest.fixture
@@ -197,10 +197,10 @@ def test_brackets_in_the_name_of_a_run(coverslip, leaves, small_run, snapshot):
     assert (run / "predictions.csv").read_bytes() == small_run.predictions_file.read_bytes()
     assert coverslip("compare", "[1-3]", "[1-3]").done().out.count("[1-3]") > 2
     assert len(library.scan("[1-3]/table.csv")) == 36
-    said = coverslip("predict", "[1-3]", leaves.parent / "pictures", "--out", "p[1].csv")
+    said = coverslip("predict", "[1-3]", leaves.parent / "images", "--out", "p[1].csv")
     assert said.code == 0 and [path.name for path in Path().glob("p*")] == ["p[1].csv"]
     Path("p1.csv").write_text("other")
-    coverslip("predict", "[1-3]", leaves.parent / "pictures", "--out", "p[1].csv", "--resume").refused("finished")
+    coverslip("predict", "[1-3]", leaves.parent / "images", "--out", "p[1].csv", "--resume").refused("finished")
     assert len(run_table(Run("[1-3]"))) == 36  # what `explain --test` and `export` read
     assert snapshot("2") == before
 

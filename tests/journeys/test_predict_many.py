@@ -1,4 +1,4 @@
-"""`predict` on more pictures than anyone waits for: it streams, and what is killed goes on to the same bytes."""
+"""`predict` on more images than anyone waits for: it streams, and what is killed goes on to the same bytes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from PIL import Image
 
 from coverslip import api
 from coverslip.data import decoding
-from coverslip.data.sources.loose import find_pictures
+from coverslip.data.sources.loose import find_images
 from coverslip.inference import predictor
 from coverslip.inference.growing import GrowingFile
 
@@ -43,10 +43,10 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def whole(coverslip, small_run, pictures):
+def whole(coverslip, small_run, images):
     """What an undisturbed call writes."""
-    min(pictures.rglob("*.jpg")).with_name("broken.jpg").write_bytes(b"\xff\xd8 no more")
-    coverslip("predict", small_run.folder, pictures, "--out", "whole.csv").done()
+    min(images.rglob("*.jpg")).with_name("broken.jpg").write_bytes(b"\xff\xd8 no more")
+    coverslip("predict", small_run.folder, images, "--out", "whole.csv").done()
     return Path("whole.csv").read_bytes()
 
 
@@ -73,31 +73,31 @@ def opened(monkeypatch):
     ],
 )
 def test_what_was_killed_goes_on_to_the_same_bytes_and_computes_nothing_twice(
-    fork, coverslip, small_run, pictures, whole, opened, call, share, how, kept
+    fork, coverslip, small_run, images, whole, opened, call, share, how, kept
 ):
     child = fork(
-        "predict", small_run.folder, pictures, "--out", "p.csv", before=DYING.format(call=call, share=share, how=how)
+        "predict", small_run.folder, images, "--out", "p.csv", before=DYING.format(call=call, share=share, how=how)
     )
     assert child.wait() == (-signal.SIGKILL if how == "SIGKILL" else 130)
     assert not Path("p.csv").exists() and Path("p.csv.partial").exists()
     if how == "SIGINT":
         said = child.err.read_text()
-        assert "16 of 37 pictures are done" in said and "--resume to go on" in said and "Traceback" not in said
-    coverslip("predict", small_run.folder, pictures, "--out", "p.csv").refused("begun and is not finished", "--resume")
+        assert "16 of 37 images are done" in said and "--resume to go on" in said and "Traceback" not in said
+    coverslip("predict", small_run.folder, images, "--out", "p.csv").refused("begun and is not finished", "--resume")
     opened.clear()
-    said = coverslip("predict", small_run.folder, pictures, "--out", "p.csv", "--resume").done()
-    assert f"going on after {kept} of 37 pictures" in said.err and "37 pictures -> p.csv" in said.err
+    said = coverslip("predict", small_run.folder, images, "--out", "p.csv", "--resume").done()
+    assert f"going on after {kept} of 37 images" in said.err and "37 images -> p.csv" in said.err
     assert Path("p.csv").read_bytes() == whole and len(opened) == 37 - kept
     told = said.err.rpartition("predicted:")[2]
     strangers = pl.read_csv("p.csv").filter(~pl.col("familiar")).height  # those of before are counted too
-    assert (f"{strangers} of them unlike the training pictures" in told) == (strangers > 0)
+    assert (f"{strangers} of them unlike the training images" in told) == (strangers > 0)
     counts = [word.rstrip(",;") for word in re.sub(r"\d+ of them", "", told).split()]
     assert sum(int(word) for word in counts if word.isdigit()) == 37
     assert sorted(path.name for path in Path().glob("p.csv*")) == ["p.csv"]
 
 
 @pytest.fixture
-def begun(monkeypatch, small_run, pictures, whole):
+def begun(monkeypatch, small_run, images, whole):
     """Two pieces of p.csv, as a killed call leaves them."""
     add = GrowingFile.add
 
@@ -109,12 +109,12 @@ def begun(monkeypatch, small_run, pictures, whole):
     with monkeypatch.context() as patch:
         patch.setattr(GrowingFile, "add", twice)
         with pytest.raises(api.predicting.StoppedError):
-            api.predict_to(small_run.folder, [pictures], "p.csv")
-    return pictures
+            api.predict_to(small_run.folder, [images], "p.csv")
+    return images
 
 
-def shown(pictures):
-    return find_pictures([pictures]).shown
+def shown(images):
+    return find_images([images]).shown
 
 
 @pytest.mark.parametrize(
@@ -172,46 +172,46 @@ def test_going_on_with_another_model_a_lost_journal_or_beside_another_process_is
     coverslip("predict", small_run.folder, begun, "--resume").refused("--resume", "--out")
 
 
-def test_resume_where_nothing_was_begun_begins_and_where_all_is_done_refuses(coverslip, small_run, pictures, whole):
-    coverslip("predict", small_run.folder, pictures, "--out", "p.csv", "--resume").done()
+def test_resume_where_nothing_was_begun_begins_and_where_all_is_done_refuses(coverslip, small_run, images, whole):
+    coverslip("predict", small_run.folder, images, "--out", "p.csv", "--resume").done()
     assert Path("p.csv").read_bytes() == whole
-    resumed = "predict", small_run.folder, pictures, "--out", "p.csv", "--resume"
+    resumed = "predict", small_run.folder, images, "--out", "p.csv", "--resume"
     coverslip(*resumed).refused("is there and finished", "another --out")
     coverslip(*resumed[:-1]).refused("exists already")
     assert Path("p.csv").read_bytes() == whole
-    fewer = sorted(pictures.rglob("*.jpg"))[:5]
+    fewer = sorted(images.rglob("*.jpg"))[:5]
     other = coverslip("predict", small_run.folder, *fewer, "--out", "p.csv", "--resume")
-    other.refused("holds something else", "of its 37 rows the first 5 are of these 5 pictures", "another --out")
+    other.refused("holds something else", "of its 37 rows the first 5 are of these 5 images", "another --out")
     Path("p.csv").write_bytes(whole[:-10])  # such as standard output of a call that was killed
-    coverslip(*resumed).refused("holds something else", "36 rows the first 36 are of these 37 pictures")
+    coverslip(*resumed).refused("holds something else", "36 rows the first 36 are of these 37 images")
     Path("p.csv").write_text("mine")  # no table of predictions: nothing is said of how far it came
     coverslip(*resumed).refused("exists already")
     assert Path("p.csv").read_text() == "mine"
 
 
-def test_a_fault_before_the_first_row_leaves_nothing(small_run, pictures, monkeypatch):
+def test_a_fault_before_the_first_row_leaves_nothing(small_run, images, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no")
 
     monkeypatch.setattr(predictor.Predictor, "_answers", broken)
     with pytest.raises(RuntimeError):
-        api.predict_to(small_run.folder, [pictures], "p.csv")
+        api.predict_to(small_run.folder, [images], "p.csv")
     assert not list(Path().glob("p.csv*"))
 
 
-def test_rows_come_in_the_order_of_the_paths_as_they_are_ready(small_run, pictures, whole, opened, monkeypatch):
+def test_rows_come_in_the_order_of_the_paths_as_they_are_ready(small_run, images, whole, opened, monkeypatch):
     monkeypatch.setattr(decoding, "cores", lambda: 1)
     monkeypatch.setattr(decoding, "CHUNK", 4)
-    parts = api.predict_in_parts(small_run.folder, [pictures])
+    parts = api.predict_in_parts(small_run.folder, [images])
     first = next(parts)
     assert first.height == 16 and len(opened) < 37  # the others are not even read
     rows = pl.concat([first, *parts])
-    assert rows["path"].to_list() == shown(pictures) and rows.write_csv(float_precision=6).encode() == whole
+    assert rows["path"].to_list() == shown(images) and rows.write_csv(float_precision=6).encode() == whole
     broken = rows.filter(pl.col("error").is_not_null())
     assert broken.height == 1 and broken["predicted"][0] is None and broken["path"][0].endswith("broken.jpg")
 
 
-def test_standard_output_gets_the_same_rows_part_by_part(coverslip, small_run, pictures, whole):
+def test_standard_output_gets_the_same_rows_part_by_part(coverslip, small_run, images, whole):
     class Listener:
         def __init__(self):
             self.texts = []
@@ -223,23 +223,23 @@ def test_standard_output_gets_the_same_rows_part_by_part(coverslip, small_run, p
             pass
 
     heard = Listener()
-    told = api.predict_to(small_run.folder, [pictures], heard)
+    told = api.predict_to(small_run.folder, [images], heard)
     assert len(heard.texts) == 3 and "".join(heard.texts).encode() == whole
-    assert told.pictures == 37 and told.unread == 1 and sum(told.classes.values()) == 36
+    assert told.images == 37 and told.unread == 1 and sum(told.classes.values()) == 36
     rows = pl.read_csv(whole)
     assert told.unfamiliar == rows.filter(~pl.col("familiar")).height and told.rule == ""  # three classes
 
 
-def test_many_pictures_leave_the_cache_of_features_alone_and_say_the_same(
-    coverslip, small_run, pictures, whole, empty_cache, monkeypatch
+def test_many_images_leave_the_cache_of_features_alone_and_say_the_same(
+    coverslip, small_run, images, whole, empty_cache, monkeypatch
 ):
     monkeypatch.setattr(predictor, "KEPT", 36)
-    coverslip("predict", small_run.folder, pictures, "--out", "p.csv").done()
+    coverslip("predict", small_run.folder, images, "--out", "p.csv").done()
     assert Path("p.csv").read_bytes() == whole and not (empty_cache / "features").exists()
-    few = sorted(pictures.rglob("*.jpg"))[:20]
+    few = sorted(images.rglob("*.jpg"))[:20]
     coverslip("predict", small_run.folder, *few, "--out", "few.csv").done()  # these are kept
     model = api.load(small_run.folder)
-    found = find_pictures([pictures])
+    found = find_images([images])
     list(model.stream(api.predicting._Stamping(found.root), found.paths))
     assert model.extractor.computed == 36 - 19  # one of the 20 is broken
 
@@ -253,7 +253,7 @@ def test_listing_thousands_of_files_takes_no_time(tmp_path):
         os.close(os.open(folders[number % 4] / f"IMG_{number:06d}.jpg", os.O_CREAT))
     tracemalloc.start()
     start = time.process_time()
-    found = find_pictures([tmp_path / "all"])
+    found = find_images([tmp_path / "all"])
     assert time.process_time() - start < 0.5
     assert tracemalloc.get_traced_memory()[1] < 4_000 * 600
     tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""The same pictures get the same answer through every door, and every picture gets one."""
+"""The same images get the same answer through every door, and every image gets one."""
 
 import json
 import shutil
@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from coverslip import api
-from coverslip.data.sources.loose import as_given, pictures_of
-from coverslip.runs import Run
+from coverslip.core.runs import Run
+from coverslip.data.sources.loose import as_given, images_of
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +30,14 @@ def test_an_experiment_repeated_gives_the_same_test_json_to_the_byte(coverslip, 
 
 def test_an_experiment_repeated_with_an_empty_cache_gives_the_same_numbers(small_run, empty_cache, tmp_path):
     again = api.train(small_run.experiment_file, tmp_path / "again")
-    assert again.read_json(again.environment_file)["computed"]["pictures decoded"] == 36
+    assert again.read_json(again.environment_file)["computed"]["images decoded"] == 36
     assert again.test_file.read_bytes() == small_run.test_file.read_bytes()
 
 
 def test_a_second_run_computes_nothing_again(small_run, leaves, tmp_path):
     again = api.train(leaves, tmp_path / "again", training_seed=1)
     computed = again.read_json(again.environment_file)["computed"]
-    assert computed == {"pictures decoded": 0, "views through the network": 0}
+    assert computed == {"images decoded": 0, "views through the network": 0}
 
 
 def test_the_table_of_a_run_given_back_gives_the_same_split(coverslip, small_run, tmp_path):
@@ -46,12 +46,12 @@ def test_the_table_of_a_run_given_back_gives_the_same_split(coverslip, small_run
     assert (tmp_path / "again" / "test.json").read_bytes() == small_run.test_file.read_bytes()
 
 
-def test_the_table_of_a_run_with_broken_files_and_copies_can_be_given_back(coverslip, pictures, tmp_path):
-    classes = sorted(pictures.iterdir())
+def test_the_table_of_a_run_with_broken_files_and_copies_can_be_given_back(coverslip, images, tmp_path):
+    classes = sorted(images.iterdir())
     (classes[0] / "broken.jpg").write_bytes(b"")
     first = min(classes[1].iterdir())
     shutil.copy(first, classes[1] / "copy.jpg")
-    coverslip("train", pictures, "--out", "first").done()
+    coverslip("train", images, "--out", "first").done()
     coverslip("train", "first/table.csv", "--out", "second").done()
     assert Path("second/table.csv").read_bytes() == Path("first/table.csv").read_bytes()
     assert Path("second/test.json").read_bytes() == Path("first/test.json").read_bytes()
@@ -61,7 +61,7 @@ def test_predict_gives_the_numbers_of_the_runs_own_predictions(coverslip, small_
     tested = pl.read_csv(small_run.predictions_file)
     paths = [leaves.parent / path for path in tested["path"]]
     coverslip("predict", small_run.folder, *paths, "--out", "few.csv").done()  # computed anew: this cache is empty
-    coverslip("predict", small_run.folder, leaves.parent / "pictures", "--out", "all.csv").done()
+    coverslip("predict", small_run.folder, leaves.parent / "images", "--out", "all.csv").done()
     for file in ("few.csv", "all.csv"):
         rows = pl.read_csv(file).with_columns(pl.col("path").str.strip_prefix(f"{leaves.parent}/"))
         both = tested.select("path").join(rows, on="path", how="left", maintain_order="left")
@@ -81,8 +81,8 @@ def test_evaluate_gives_the_numbers_of_the_runs_own_test(coverslip, small_run, l
     )
 
 
-def test_evaluating_ten_pictures_gives_ten_rows(coverslip, small_run, leaves):
-    paths = [*sorted((leaves.parent / "pictures").rglob("*.jpg"))[::4][:9], leaves.parent / "pictures" / "broken.jpg"]
+def test_evaluating_ten_images_gives_ten_rows(coverslip, small_run, leaves):
+    paths = [*sorted((leaves.parent / "images").rglob("*.jpg"))[::4][:9], leaves.parent / "images" / "broken.jpg"]
     rows = [f"{path},{path.parent.name if path.exists() else 'tomato_healthy'}" for path in paths]
     Path("ten.csv").write_text("\n".join(["path,label", *rows]))
     coverslip("evaluate", small_run.folder, "ten.csv", "--out", "scored").done()
@@ -94,9 +94,9 @@ def test_evaluating_ten_pictures_gives_ten_rows(coverslip, small_run, leaves):
 
 
 @pytest.mark.parametrize("batch", [4, 7])
-def test_no_picture_of_a_last_part_batch_is_dropped(small_run, leaves, batch, empty_cache):
+def test_no_image_of_a_last_part_batch_is_dropped(small_run, leaves, batch, empty_cache):
     model = api.load(small_run.folder)
-    table = pictures_of([leaves.parent / "pictures"])
+    table = images_of([leaves.parent / "images"])
     expected, _ = api.load(small_run.folder).predict(table)
     shutil.rmtree(empty_cache / "features")
     model.extractor.engine_name = "torch"
@@ -106,8 +106,8 @@ def test_no_picture_of_a_last_part_batch_is_dropped(small_run, leaves, batch, em
     np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=0.01)
 
 
-def test_a_folder_sorted_by_class_gives_every_class_in_every_part(coverslip, pictures):
-    coverslip("train", pictures, "--out", "run").done()
+def test_a_folder_sorted_by_class_gives_every_class_in_every_part(coverslip, images):
+    coverslip("train", images, "--out", "run").done()
     rows = pl.read_csv("run/table.csv")
     assert rows["label"].to_list() == sorted(rows["label"])
     for part in ("train", "validation", "test"):
@@ -115,7 +115,7 @@ def test_a_folder_sorted_by_class_gives_every_class_in_every_part(coverslip, pic
 
 
 def test_a_class_missing_from_a_given_part_shifts_no_label(coverslip, leaves):
-    """The first class by name has no picture in the test part: the others keep their names and their numbers."""
+    """The first class by name has no image in the test set: the others keep their names and their numbers."""
     rows = pl.read_csv(leaves).select("path", "label", "group")
     first, *others = sorted(set(rows["label"]))
     tests = pl.col("group").str.contains("00[45]$") & (pl.col("label") != first)
@@ -125,7 +125,7 @@ def test_a_class_missing_from_a_given_part_shifts_no_label(coverslip, leaves):
         said = coverslip("train", leaves.parent / "given.csv", "--out", "run").done()
     finally:
         (leaves.parent / "given.csv").unlink()
-    assert f"a class has no picture in a part: '{first}' in test" in said.err
+    assert f"a class has no image in a part: '{first}' in test" in said.err
     tested = pl.read_csv("run/predictions.csv")
     assert set(tested["label"]) == set(others)
     assert [name for name in tested.columns if name.startswith("p:")] == [f"p:{name}" for name in [first, *others]]
@@ -135,36 +135,36 @@ def test_a_class_missing_from_a_given_part_shifts_no_label(coverslip, leaves):
     assert json.loads(Path("run/model/model.json").read_text())["classes"] == [first, *others]
 
 
-def test_evaluating_a_class_that_the_model_does_not_know_names_the_nearest(coverslip, small_run, pictures):
-    (pictures / "tomato_healthy").rename(pictures / "tomato_helthy")
-    said = coverslip("evaluate", small_run.folder, pictures, "--out", "scored")
+def test_evaluating_a_class_that_the_model_does_not_know_names_the_nearest(coverslip, small_run, images):
+    (images / "tomato_healthy").rename(images / "tomato_helthy")
+    said = coverslip("evaluate", small_run.folder, images, "--out", "scored")
     said.refused("knows no class 'tomato_helthy'", "'tomato_healthy'", "rename")
     assert not Path("scored").exists()
 
 
 @pytest.mark.parametrize("missing", [1, 2])
-def test_evaluating_pictures_of_a_part_of_the_classes_shifts_no_label(coverslip, small_run, pictures, missing):
-    names = sorted(path.name for path in pictures.iterdir())
+def test_evaluating_images_of_a_part_of_the_classes_shifts_no_label(coverslip, small_run, images, missing):
+    names = sorted(path.name for path in images.iterdir())
     for name in names[:missing]:
-        shutil.rmtree(pictures / name)
-    coverslip("evaluate", small_run.folder, pictures, "--out", "scored").done()
+        shutil.rmtree(images / name)
+    coverslip("evaluate", small_run.folder, images, "--out", "scored").done()
     scored = pl.read_csv("scored/predictions.csv")
-    everyone = api.predict(small_run.folder, [pictures])
+    everyone = api.predict(small_run.folder, [images])
     assert scored.height == 12 * (3 - missing) and set(scored["label"]) == set(names[missing:])
     assert scored["predicted"].to_list() == everyone["predicted"].to_list()
     right = (scored["label"] == scored["predicted"]).mean()
     assert json.loads(Path("scored/test.json").read_text())["scores"]["accuracy"]["value"] == pytest.approx(right)
 
 
-def test_nothing_of_the_users_is_changed(coverslip, small_run, pictures, snapshot, tmp_path):
-    (pictures / "notes.txt").write_text("mine")
-    before = snapshot(pictures), snapshot(small_run.folder)
-    coverslip("train", pictures, "--out", tmp_path / "run").done()
-    coverslip("train", pictures, "--dry-run").done()
-    coverslip("predict", small_run.folder, pictures).done()
-    coverslip("evaluate", small_run.folder, pictures, "--out", tmp_path / "scored").done()
+def test_nothing_of_the_users_is_changed(coverslip, small_run, images, snapshot, tmp_path):
+    (images / "notes.txt").write_text("mine")
+    before = snapshot(images), snapshot(small_run.folder)
+    coverslip("train", images, "--out", tmp_path / "run").done()
+    coverslip("train", images, "--dry-run").done()
+    coverslip("predict", small_run.folder, images).done()
+    coverslip("evaluate", small_run.folder, images, "--out", tmp_path / "scored").done()
     coverslip("cache").done()
-    assert (snapshot(pictures), snapshot(small_run.folder)) == before
+    assert (snapshot(images), snapshot(small_run.folder)) == before
 
 
 # ---------------------------------------------------------------- depth, channels, modes
@@ -205,23 +205,23 @@ def test_a_folder_of_any_depth_and_channels_keeps_them_to_the_model_and_back(cov
     assert rows["error"].null_count() == 12
 
 
-def test_pictures_of_every_mode_in_one_folder_are_read_as_color(coverslip, tmp_path):
+def test_images_of_every_mode_in_one_folder_are_read_as_color(coverslip, tmp_path):
     def write(path, number, rng):
         index = int(path.name)
         pixels = rng.integers(0, 100, (40, 40, 3), np.uint8)
         pixels[..., number] += 120
-        picture = Image.fromarray(pixels)
+        image = Image.fromarray(pixels)
         exif = Image.Exif()
         exif[0x0112] = 6
         [
-            lambda: picture.save(path.with_suffix(".png")),
-            lambda: picture.convert("RGBA").save(path.with_suffix(".png")),
-            lambda: picture.quantize(64).save(path.with_suffix(".png")),
-            lambda: picture.convert("CMYK").save(path.with_suffix(".jpg")),
-            lambda: picture.convert("L").save(path.with_suffix(".jpg")),
-            lambda: picture.save(path.with_suffix(".jpg"), exif=exif),
-            lambda: picture.save(path.with_suffix(".TIFF"), save_all=True, append_images=[picture]),
-            lambda: picture.save(path.with_suffix(".webp")),
+            lambda: image.save(path.with_suffix(".png")),
+            lambda: image.convert("RGBA").save(path.with_suffix(".png")),
+            lambda: image.quantize(64).save(path.with_suffix(".png")),
+            lambda: image.convert("CMYK").save(path.with_suffix(".jpg")),
+            lambda: image.convert("L").save(path.with_suffix(".jpg")),
+            lambda: image.save(path.with_suffix(".jpg"), exif=exif),
+            lambda: image.save(path.with_suffix(".TIFF"), save_all=True, append_images=[image]),
+            lambda: image.save(path.with_suffix(".webp")),
         ][index]()
 
     home = folder_of(tmp_path, write, count=8)
@@ -233,8 +233,8 @@ def test_pictures_of_every_mode_in_one_folder_are_read_as_color(coverslip, tmp_p
     assert model_input("run")["channels"] == 3
 
 
-def test_a_few_deep_pictures_among_shallow_ones_make_the_folder_deep(coverslip, tmp_path):
-    """The first pictures looked at are 8-bit; the 16-bit ones that turn up later are not squashed."""
+def test_a_few_deep_images_among_shallow_ones_make_the_folder_deep(coverslip, tmp_path):
+    """The first images looked at are 8-bit; the 16-bit ones that turn up later are not squashed."""
 
     def write(path, number, rng):
         pixels = rng.integers(0, 200, (24, 24), np.uint8)
@@ -247,20 +247,20 @@ def test_a_few_deep_pictures_among_shallow_ones_make_the_folder_deep(coverslip, 
     assert json.loads(Path("run/audit.json").read_text())["read"] == 60
 
 
-def test_a_deep_picture_given_to_a_shallow_model_is_an_error_in_its_row(coverslip, small_run, tmp_path):
+def test_a_deep_image_given_to_a_shallow_model_is_an_error_in_its_row(coverslip, small_run, tmp_path):
     Image.fromarray(np.full((30, 30), 40_000, np.uint16)).save(tmp_path / "deep.png")
     said = coverslip("predict", small_run.folder, tmp_path / "deep.png").done()
     assert said.out.rstrip().endswith('"it has 16 bits a channel, the model was trained on 8"') or "16 bits" in said.out
 
 
-def test_paths_are_written_as_they_were_given(coverslip, small_run, pictures, tmp_path, monkeypatch):
-    monkeypatch.chdir(pictures)
-    first, second = sorted(path.name for path in pictures.iterdir())[:2]
+def test_paths_are_written_as_they_were_given(coverslip, small_run, images, tmp_path, monkeypatch):
+    monkeypatch.chdir(images)
+    first, second = sorted(path.name for path in images.iterdir())[:2]
     name = min(path.name for path in Path(first).iterdir())
-    said = coverslip("predict", small_run.folder, f"{first}/{name}", pictures / second, f"./{second}").done()
+    said = coverslip("predict", small_run.folder, f"{first}/{name}", images / second, f"./{second}").done()
     shown = pl.read_csv(said.out.encode())["path"].to_list()
     assert len(shown) == 13 and f"{first}/{name}" in shown
-    assert all(path.startswith(f"{pictures / second}/") for path in shown if path != f"{first}/{name}")
+    assert all(path.startswith(f"{images / second}/") for path in shown if path != f"{first}/{name}")
 
 
 def test_naming_thousands_of_files_takes_no_search_for_each(tmp_path):

@@ -47,7 +47,7 @@ def again(leaves, small_run, tmp_path):
         assert run.test_file.read_bytes() == small_run.test_file.read_bytes()
         assert run.predictions_file.read_bytes() == small_run.predictions_file.read_bytes()
         computed = run.read_json(run.environment_file)["computed"]
-        return computed["pictures decoded"], computed["views through the network"]
+        return computed["images decoded"], computed["views through the network"]
 
     return train
 
@@ -78,7 +78,7 @@ def test_a_whole_cache_is_believed(cache, again):
         ("facts.parquet", scribble),
     ],
 )
-def test_spoilt_pictures_are_decoded_anew_once(cache, again, leaves, name, spoil):
+def test_spoilt_images_are_decoded_anew_once(cache, again, leaves, name, spoil):
     for path in cache.rglob(name):
         spoil(path)
     assert (read_pixels(scan(leaves), (224, 224)).decoded, again()) == (36, (0, 0))
@@ -125,21 +125,21 @@ def test_a_spoilt_index_and_what_killed_processes_left_are_passed_over(cache, ag
 def test_the_cache_can_be_cleared(coverslip, cache, again):
     assert "removed" in coverslip("cache", "--clear").done().out
     kept = {path.parent.name for path in cache.rglob("*") if path.is_file()}
-    assert kept <= {"locks", "ledger"}  # how often a test part was scored is not a cache
+    assert kept <= {"locks", "ledger"}  # how often a test set was scored is not a cache
     assert again()[0] == 36
 
 
-def test_another_picture_of_the_same_size_and_time_is_found_with_verify(cache, tmp_path):
+def test_another_image_of_the_same_size_and_time_is_found_with_verify(cache, tmp_path):
     for index, name in enumerate(("a/0", "a/1", "b/0", "b/1")):
-        path = tmp_path / "pictures" / f"{name}.bmp"
+        path = tmp_path / "images" / f"{name}.bmp"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((40, 40, 3), index, np.uint8)).save(path)
-    assert read_pixels(scan(tmp_path / "pictures"), (32, 32)).decoded == 4
-    first, second = tmp_path / "pictures" / "a" / "0.bmp", tmp_path / "pictures" / "a" / "1.bmp"
+    assert read_pixels(scan(tmp_path / "images"), (32, 32)).decoded == 4
+    first, second = tmp_path / "images" / "a" / "0.bmp", tmp_path / "images" / "a" / "1.bmp"
     time = first.stat().st_mtime_ns
     first.write_bytes(second.read_bytes())
     os.utime(first, ns=(time, time))
-    trusted = read_pixels(scan(tmp_path / "pictures"), (32, 32))
+    trusted = read_pixels(scan(tmp_path / "images"), (32, 32))
     assert (trusted.decoded, trusted.pixels[0].max()) == (0, 0)
-    verified = read_pixels(scan(tmp_path / "pictures"), (32, 32), verify=True)
+    verified = read_pixels(scan(tmp_path / "images"), (32, 32), verify=True)
     assert (verified.decoded, verified.pixels[0].max()) == (4, 1)

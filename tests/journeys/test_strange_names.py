@@ -20,7 +20,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def strange(paint):
-    """13 pictures of strange names in each of 4 classes of strange names."""
+    """13 images of strange names in each of 4 classes of strange names."""
     home = paint(**{str(number): len(FILES) for number in range(4)})
     for number, class_name in enumerate(CLASSES):
         for path, name in zip(sorted((home / str(number)).iterdir()), FILES, strict=True):

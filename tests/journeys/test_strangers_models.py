@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from coverslip.config import from_mapping
+from coverslip.core.config import from_mapping
+from coverslip.core.runs import Run
 from coverslip.models.design import Design
 from coverslip.models.freeze import frozen_part
-from coverslip.runs import Run
 
 
 class Trap:
@@ -35,7 +35,7 @@ def refused(coverslip, stranger, leaves):
     """Both doors say no, in two lines."""
 
     def check(*words):
-        coverslip("predict", stranger.folder, leaves.parent / "pictures").refused(*words)
+        coverslip("predict", stranger.folder, leaves.parent / "images").refused(*words)
         coverslip("evaluate", stranger.folder, leaves, "--out", stranger.folder / "scored").refused(*words)
         assert not (stranger.folder / "scored").exists()
 
@@ -43,7 +43,7 @@ def refused(coverslip, stranger, leaves):
 
 
 def test_a_model_folder_alone_is_enough_to_predict(coverslip, small_run, stranger, leaves):
-    paths = leaves.parent / "pictures"
+    paths = leaves.parent / "images"
     assert coverslip("predict", stranger.folder, paths).done().out == coverslip("predict", small_run.folder, paths).out
 
 
@@ -71,7 +71,7 @@ def test_arrays_that_hold_objects_are_not_opened(coverslip, tmp_path):
 
 def test_a_model_of_a_newer_program_and_a_field_that_makes_no_sense_are_named(refused, stranger):
     model = json.loads(stranger.model_file.read_text())
-    stranger.model_file.write_text(json.dumps(model | {"bundle": 99}))
+    stranger.model_file.write_text(json.dumps(model | {"format": 99}))
     refused("a newer Coverslip wrote", "bundle 99", "update Coverslip")
     stranger.model_file.write_text(json.dumps(model | {"temperature": "warm"}))
     refused("'temperature' in model.json makes no sense")
@@ -138,8 +138,8 @@ def test_a_description_that_is_no_json_object(refused, stranger, text):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("bundle", 99),
-        ("bundle", "1"),
+        ("format", 99),
+        ("format", "1"),
         ("design", None),
         ("design.network", "efficientnet-lite"),
         ("design.network", 5),
@@ -192,7 +192,7 @@ def test_a_description_with_a_wrong_value(refused, stranger, key, value):
     refused()
 
 
-@pytest.mark.parametrize("key", ["bundle", "design", "classes", "temperature", "input"])
+@pytest.mark.parametrize("key", ["format", "design", "classes", "temperature", "input"])
 def test_a_description_that_lacks_a_value(refused, stranger, key):
     content = json.loads(stranger.model_file.read_text())
     del content[key]

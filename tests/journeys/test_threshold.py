@@ -1,4 +1,4 @@
-"""Two classes: the stored threshold names a picture at every door, and its price is told."""
+"""Two classes: the stored threshold names an image at every door, and its price is told."""
 
 import json
 import shutil
@@ -11,8 +11,8 @@ from matplotlib.text import Text
 from PIL import Image
 
 from coverslip import api
-from coverslip.errors import UserError
-from coverslip.runs import Run
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Run
 
 STRICT = 0.7
 
@@ -63,7 +63,7 @@ def test_the_plain_run_names_the_more_probable_class_and_tells_its_operating_poi
         assert said in page, said
 
 
-def test_every_door_names_a_picture_by_the_stored_threshold(coverslip, runs, spots):
+def test_every_door_names_an_image_by_the_stored_threshold(coverslip, runs, spots):
     strict = runs[1]
     files = {"predict": "p.csv", "evaluate": "scored/predictions.csv"}
     coverslip("predict", strict.folder, spots, "--out", "p.csv").done()
@@ -101,7 +101,7 @@ def test_predict_says_from_which_probability_on_a_class_is_said(coverslip, runs,
     assert Path("p.csv").read_text().splitlines()[0] == Path("plain.csv").read_text().splitlines()[0]
 
 
-def test_the_service_says_which_threshold_names_a_picture_and_what_the_test_found_of_it(runs, spots):
+def test_the_service_says_which_threshold_names_an_image_and_what_the_test_found_of_it(runs, spots):
     testing = pytest.importorskip("fastapi.testclient")
     from coverslip.serving.app import create_app
     from coverslip.serving.server import Wishes, open_service
@@ -124,7 +124,7 @@ def test_the_service_says_which_threshold_names_a_picture_and_what_the_test_foun
 
 @pytest.mark.parametrize(("chosen", "measured"), [("value", "validation"), ("sensitivity", "fit")])
 @pytest.mark.parametrize("left", ["untested", "another threshold", "no such scores"])
-def test_without_a_test_of_the_threshold_its_own_pictures_are_shown_and_said_to_be_so(
+def test_without_a_test_of_the_threshold_its_own_images_are_shown_and_said_to_be_so(
     runs, tmp_path, chosen, measured, left
 ):
     pytest.importorskip("pydantic")
@@ -160,12 +160,12 @@ def test_the_map_is_that_of_the_class_that_is_named(runs, spots):
     rows = api.predict(runs[1].folder, [spots])
     moved = rows.filter((pl.col("p:rust") >= 0.5) & (pl.col("p:rust") < STRICT))["path"][0]
     shown = api.explain(runs[1].folder, [moved], "explained", trust=False)
-    assert shown.pictures[0].predicted == "healthy" and shown.pictures[0].roles[0].endswith("said")
+    assert shown.images[0].predicted == "healthy" and shown.images[0].roles[0].endswith("said")
     limit = f"rust only from {STRICT:g} up"  # healthy is the less probable one, so the threshold is named beside it
-    assert shown.pictures[0].decided == limit and f" ({limit})" in shown.pictures[0].verdict
-    assert any(limit in text.get_text() for text in shown.pictures[0].figure.findobj(Text))
+    assert shown.images[0].decided == limit and f" ({limit})" in shown.images[0].verdict
+    assert any(limit in text.get_text() for text in shown.images[0].figure.findobj(Text))
     plain = rows.filter(pl.col("p:healthy") >= 0.5)["path"][0]
-    sure = api.explain(runs[1].folder, [plain], "sure", trust=False).pictures[0]
+    sure = api.explain(runs[1].folder, [plain], "sure", trust=False).images[0]
     assert sure.decided == "" and "only from" not in sure.verdict
 
 
@@ -198,7 +198,7 @@ def test_a_wish_is_fitted_on_validation_and_stands_in_the_experiment(spots):
         (["--set", "threshold.sensitivity=1.5"], ["not between 0 and 1"]),
         (["--set", "threshold.sensitivity=0.9", "--set", "threshold.value=0.5"], ["two wishes", "one of them"]),
         (["--set", "threshold.positive=rsut"], ["'rsut' is no class", "'rust'"]),
-        (["--set", "threshold.sensitivity=0.9", "--refit"], ["no picture is left", "threshold.value"]),
+        (["--set", "threshold.sensitivity=0.9", "--refit"], ["no image is left", "threshold.value"]),
         (["--set", "threshold.sensitvity=0.9"], ["sensitvity", "'sensitivity'"]),
     ],
 )

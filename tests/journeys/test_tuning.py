@@ -13,15 +13,15 @@ import pytest
 
 import coverslip
 from coverslip.api import resume_study
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
-SMALL = {"model_network": "mlp", "model_hidden": (8,), "input_size": 32, "recipe_epochs": 4, "augment": "none"}
+SMALL = {"model_network": "mlp", "model_hidden": (8,), "input_size": 32, "training_epochs": 4, "augment": "none"}
 SPACE = {"lr": "1e-4..0.01:log", "weight_decay": "1e-4..1:log", "batch_size": [16, 32]}
 
 
 @pytest.fixture(scope="module")
 def many_leaves(tmp_path_factory):
-    """160 pictures of 160 leaves, 2 classes, 32 pixels: 12 groups are left to choose by."""
+    """160 images of 160 leaves, 2 classes, 32 pixels: 12 groups are left to choose by."""
     return coverslip.leaves(tmp_path_factory.mktemp("many") / "leaves", classes=2, leaves=80, shots=1, size=32)
 
 
@@ -48,7 +48,7 @@ def test_a_search_compares_all_trials_with_the_default_and_corrects_the_best_for
 def test_the_best_trial_is_an_experiment_that_trains_and_its_page_says_how_much_was_luck(searched, tmp_path):
     plan = searched.best_experiment
     best = searched.summary["best"]["values"]
-    assert plan.recipe.rate == pytest.approx(best["recipe.rate"]) and plan.tuned.trials >= 1
+    assert plan.training.lr == pytest.approx(best["training.lr"]) and plan.tuned.trials >= 1
     run = coverslip.train(plan, tmp_path / "run")
     page = run.report_file.read_text(encoding="utf-8")
     assert "The settings were chosen in a study" in page and "was to be expected" in page
@@ -65,30 +65,30 @@ def test_a_trial_of_a_stack_equals_the_run_that_train_makes_of_it(searched, tmp_
     assert alone == pytest.approx(stacked, abs=1e-3)
 
 
-def test_no_trial_ever_reads_a_test_picture(many_leaves, tmp_path, monkeypatch):
+def test_no_trial_ever_reads_a_test_image(many_leaves, tmp_path, monkeypatch):
     from coverslip.data import split
-    from coverslip.training.pictures import PictureInputs
+    from coverslip.training.images import ImageInputs
 
-    seen, original = set(), PictureInputs.take
+    seen, original = set(), ImageInputs.take
 
     def take(self, rows, epoch, device):
         seen.update(self.rows[rows].tolist())
         return original(self, rows, epoch, device)
 
-    monkeypatch.setattr(PictureInputs, "take", take)
+    monkeypatch.setattr(ImageInputs, "take", take)
     coverslip.tune(many_leaves, tmp_path / "study", sweep=["lr=1e-3,1e-2"], **SMALL)
     table = split.split_table(coverslip.scan(many_leaves), (0.7, 0.15, 0.15), 0)
     assert seen and not seen & set(table.rows("test"))
 
 
 def test_a_sweep_trains_every_combination_and_a_diverged_one_leaves_the_others_as_they_are(many_leaves, tmp_path):
-    options = SMALL | {"recipe_optimizer": "sgd"}
+    options = SMALL | {"training_optimizer": "sgd"}
     both = coverslip.tune(many_leaves, tmp_path / "both", sweep=["lr=1e-2,1e30", "batch_size=16,32"], **options)
-    alone = coverslip.tune(many_leaves, tmp_path / "alone", sweep=["batch_size=16,32"], recipe_rate=1e-2, **options)
+    alone = coverslip.tune(many_leaves, tmp_path / "alone", sweep=["batch_size=16,32"], training_lr=1e-2, **options)
     failed = both.trials.filter(pl.col("state") == "failed")
-    assert failed["recipe.rate"].to_list() == [1e30, 1e30] and failed["why"][0]
-    kept = both.trials.filter(pl.col("recipe.rate") == 1e-2).sort("recipe.batch_size")
-    solo = alone.trials.sort("recipe.batch_size")
+    assert failed["training.lr"].to_list() == [1e30, 1e30] and failed["why"][0]
+    kept = both.trials.filter(pl.col("training.lr") == 1e-2).sort("training.batch_size")
+    solo = alone.trials.sort("training.batch_size")
     assert kept["validation_loss"].to_list() == pytest.approx(solo["validation_loss"].to_list(), abs=1e-5)
     assert both.summary["kind"] == "sweep" and both.summary["trials"]["failed"] == 2
 
@@ -105,11 +105,11 @@ def test_repeats_of_the_best_say_how_much_of_it_was_its_seed(many_leaves, tmp_pa
 
 
 def test_one_at_a_time_keeps_the_rules_of_thumb_unless_something_is_shown_to_be_better(many_leaves, tmp_path):
-    options = {"model_network": "linear", "input_size": 32, "recipe_epochs": 3, "augment": "none"}
+    options = {"model_network": "linear", "input_size": 32, "training_epochs": 3, "augment": "none"}
     study = coverslip.tune(many_leaves, tmp_path / "steps", one_at_a_time=True, **options)
     summary = study.summary
     keys = [step["key"] for step in summary["steps"]]
-    assert keys[:2] == ["recipe.rate", "recipe.batch_size"] and "model.hidden" not in keys
+    assert keys[:2] == ["training.lr", "training.batch_size"] and "model.hidden" not in keys
     chosen = {step["key"]: step["chosen"] for step in summary["steps"]}
     assert summary["best"]["values"] == chosen
     for step in summary["steps"]:
@@ -120,8 +120,8 @@ def test_one_at_a_time_keeps_the_rules_of_thumb_unless_something_is_shown_to_be_
 COMMAND = [sys.executable, "-m", "coverslip", "tune"]
 OPTIONS = ["--model", "mlp", "--set", "input.size=32", "--set", "model.hidden=[8]", "--trials", "16"]
 SPACE_FILE = """
-[recipe]
-rate = "1e-4..0.01:log"
+[training]
+lr = "1e-4..0.01:log"
 weight_decay = "1e-4..1:log"
 batch_size = [16, 32]
 """
@@ -150,9 +150,9 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(many_leaves, tmp_pat
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     study = resume_study(tmp_path / "killed")
-    options = SMALL | {"recipe_epochs": 150}
+    options = SMALL | {"training_epochs": 150}
     whole = coverslip.tune(many_leaves, tmp_path / "whole", trials=16, space=SPACE, **options)
-    columns = ["number", "state", "epochs", "recipe.rate"]
+    columns = ["number", "state", "epochs", "training.lr"]
     assert study.trials.select(columns).equals(whole.trials.select(columns))
     assert study.trials["validation_loss"].to_list() == pytest.approx(
         whole.trials["validation_loss"].to_list(), abs=1e-6
@@ -181,7 +181,7 @@ def test_ctrl_c_says_how_to_go_on(many_leaves, tmp_path):
         ({"repeats": -1}, "no number of trainings"),
         ({"trials": 1}, "cannot be a search"),
         ({"model_depth": "auto", "model_network": "efficientnet-lite0"}, "one depth"),
-        ({"training_refit": True}, "--refit"),
+        ({"split_refit": True}, "--refit"),
         ({"sweep": ["dropout=0,0.5"], "model_network": "linear", "model_hidden": ()}, "dropout"),
     ],
 )
@@ -191,7 +191,7 @@ def test_what_cannot_be_tried_is_refused_before_anything_is_left_behind(many_lea
     assert not (tmp_path / "study").exists()
 
 
-def test_a_study_of_other_pictures_is_refused_with_the_difference(many_leaves, tmp_path):
+def test_a_study_of_other_images_is_refused_with_the_difference(many_leaves, tmp_path):
     study = coverslip.tune(many_leaves, tmp_path / "study", sweep=["lr=1e-3,1e-2"], **SMALL)
     other = coverslip.leaves(tmp_path / "other", classes=2, leaves=70, shots=1, size=32, seed=3)
     file = study.folder / "experiment.toml"
@@ -222,9 +222,9 @@ def test_a_stack_whose_lanes_were_pruned_before_the_kill_goes_on_with_those_that
     from coverslip.tuning.desk import Desk
     from coverslip.tuning.keys import with_value
 
-    plan = coverslip.plan(many_leaves, **SMALL | {"recipe_precision": "float32"})
+    plan = coverslip.configure(many_leaves, **SMALL | {"training_precision": "float32"})
     desk = Desk(plan)
-    plans = {number: with_value(plan, "recipe.rate", rate) for number, rate in enumerate((1e-4, 1e-3, 3e-3, 1e-2))}
+    plans = {number: with_value(plan, "training.lr", rate) for number, rate in enumerate((1e-4, 1e-3, 3e-3, 1e-2))}
 
     def losses(batch):
         return {each.number: each.validation_loss for each in batch.advance()}

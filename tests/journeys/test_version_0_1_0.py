@@ -110,7 +110,7 @@ def test_two_runs_are_compared_the_same(coverslip, tmp_path):
 @pytest.mark.parametrize("run", RUNS)
 def test_it_is_served_with_the_same_answers(run):
     testing = pytest.importorskip("fastapi.testclient")
-    from coverslip.runs import Run
+    from coverslip.core.runs import Run
     from coverslip.serving.app import create_app
     from coverslip.serving.server import Wishes, open_service
 
@@ -138,7 +138,7 @@ def test_it_is_served_with_the_same_answers(run):
 def test_it_is_exported_with_the_same_answers(coverslip, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    coverslip("export", "two_classes", "--out", tmp_path / "exported", "--pictures", "new").done()
+    coverslip("export", "two_classes", "--out", tmp_path / "exported", "--images", "new").done()
     session = runtime.InferenceSession(str(tmp_path / "exported" / "model.onnx"), providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
     for file in sorted(Path("new").rglob("*.jpg")):

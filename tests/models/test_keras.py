@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.models.keras_adapter import as_module
 
 needs_keras = pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="Keras is not installed")
 
 WITH_KERAS = """
 import copy, numpy as np, torch, keras
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.models.keras_adapter import as_module
 from coverslip.models.summary import summary
 from coverslip.models.trial import check_network
@@ -77,7 +77,7 @@ for bad in (keras.Sequential([keras.layers.Dense(2)]), keras.Sequential([keras.I
     try:
         as_module(bad)
     except UserError as error:
-        assert "not pictures" in error.problem
+        assert "not images" in error.problem
     else:
         raise AssertionError("taken")
 """

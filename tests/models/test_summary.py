@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.models.summary import summary

@@ -1,4 +1,4 @@
-"""Which outputs of a network can be laid over a picture, and that reading them changes nothing."""
+"""Which outputs of a network can be laid over an image, and that reading them changes nothing."""
 
 import copy
 
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torchvision.models import VisionTransformer
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.models.taps import Tap, find_tap, find_taps, tapped
@@ -111,7 +111,7 @@ def test_a_classifier_of_zeros_does_not_hide_the_blocks():
     ]
 
 
-def test_tokens_are_laid_out_as_the_picture_is():
+def test_tokens_are_laid_out_as_the_image_is():
     network = timm.models.VisionTransformer(
         img_size=(16, 32), patch_size=8, embed_dim=6, depth=1, num_heads=1, num_classes=2, reg_tokens=2
     )
@@ -182,6 +182,6 @@ def test_a_layer_is_found_by_the_name_of_its_stage_or_module():
         find_tap(built("linear", (8, 8)), (3, 8, 8), "flatten")
 
 
-def test_pictures_that_do_not_fit_are_refused():
+def test_images_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match="1 x 16 x 16"):
         find_taps(built("cnn", (16, 16)), (1, 16, 16))

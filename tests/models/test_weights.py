@@ -9,11 +9,12 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.models import hub, timm_family, torchvision_family
-from coverslip.models.catalog import build_network, file_weights, network_entry, pretrained_weights
+from coverslip.models.catalog import build_network, network_entry
 from coverslip.models.design import Design
 from coverslip.models.pretrained import fit_weights
+from coverslip.models.weights import file_weights, pretrained_weights
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""An audit.json as `coverslip audit --out` writes it, made up, about pictures that may or may not exist."""
+"""An audit.json as `coverslip audit --out` writes it, made up, about images that may or may not exist."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 
-def finding(name: str, severity: str, pictures: Sequence[Sequence[str]] = (), **more: Any) -> dict[str, Any]:
+def finding(name: str, severity: str, images: Sequence[Sequence[str]] = (), **more: Any) -> dict[str, Any]:
     """One finding; ``more`` replaces any of its keys."""
     return {
         "name": name,
         "severity": severity,
         "accepted": more.get("decision") == "accepted",
         "decision": "",
-        "title": f"{len(pictures)} sets of {name}",
+        "title": f"{len(images)} sets of {name}",
         "meaning": "The result would be too good.",
         "remedy": "Look at them.",
-        "count": len({path for each in pictures for path in each}),
-        "pictures": [list(each) for each in pictures],
+        "count": len({path for each in images for path in each}),
+        "images": [list(each) for each in images],
         "numbers": {},
         **more,
     }
@@ -87,9 +87,9 @@ def write_fake_audit(
 
     Args:
         folder: becomes the audit's folder.
-        root: where the pictures are, as seen from there.
+        root: where the images are, as seen from there.
         source: what was audited.
-        labels: path -> class of every picture.
+        labels: path -> class of every image.
         table: whether table.csv is written too.
         keys: replace any key of audit.json; by default nothing was found and nothing else was looked for.
     """
@@ -98,7 +98,7 @@ def write_fake_audit(
     content = {
         "source": source,
         "root": root,
-        "pictures": len(labels),
+        "images": len(labels),
         "read": len(labels),
         "skipped": [],
         "junk": 0,
@@ -110,7 +110,7 @@ def write_fake_audit(
         "fit": "pad",
         "size": [224, 224],
         "survives": {"mean": 1.0, "min": 1.0},
-        "twins": {"pictures": 0, "sets": 0, "conflicts": 0, "near": 0, "examples": []},
+        "twins": {"images": 0, "sets": 0, "conflicts": 0, "near": 0, "examples": []},
         "grouped_by": None,
         "notes": [],
         "classes": dict(sorted(Counter(labels.values()).items())),

@@ -14,7 +14,7 @@ from coverslip.evidence.calibration import calibration_report, reliability
 from coverslip.evidence.conformal import fit_sets, set_evidence, sets
 from coverslip.evidence.label_errors import rank_label_errors
 from coverslip.evidence.learning_curve import fit_curve
-from coverslip.evidence.repeats import fold_interval, seed_interval, seeds_beside_pictures
+from coverslip.evidence.repeats import fold_interval, seed_interval, seeds_beside_images
 from coverslip.evidence.subgroups import subgroup_scores
 
 SITES = ("Ghent", '<i>site "B"</i>', "", "Évora")
@@ -26,7 +26,7 @@ def add_evidence(run: Path, *, scorings: int = 1, columns: tuple[str, ...] = ("s
 
     Args:
         run: from `write_fake_run`.
-        scorings: of the test part, each with other settings.
+        scorings: of the test set, each with other settings.
         columns: names of further columns of the table.
     """
     test, rows = json.loads((run / "test.json").read_text(encoding="utf-8")), read_rows(run / "predictions.csv")
@@ -51,7 +51,7 @@ def add_evidence(run: Path, *, scorings: int = 1, columns: tuple[str, ...] = ("s
 
     codes = np.arange(len(rows)) if groups is None else groups
     counts = np.bincount(codes).astype(float)
-    on = {"pictures": 64, "groups": 30}
+    on = {"images": 64, "groups": 30}
     values = [SITES[code % len(SITES)] for code in codes]
     test |= {
         "calibration": {
@@ -85,7 +85,7 @@ def add_evidence(run: Path, *, scorings: int = 1, columns: tuple[str, ...] = ("s
 def write_label_errors(
     run: Path, labels: Any, after: Any, rows: list[dict[str, str]], names: list[str], training: list[dict[str, str]]
 ) -> None:
-    """Suspects of the test part, and every ninth training picture among them."""
+    """Suspects of the test set, and every ninth training image among them."""
     found = rank_label_errors(labels, after)
     test = [
         {"path": rows[row]["path"], "label": rows[row]["label"], "suggested": names[other], "score": round(score, 6)}
@@ -108,7 +108,7 @@ def write_repeats(run: Path, right: Any, groups: Any, rng: np.random.Generator) 
     counts = np.bincount(groups).astype(float)
     seeds = hits.sum(axis=1) / counts.sum()
     summary = {name: fold_interval(scores, 20, 80) for name, scores in folds.items()}
-    by_seed = {"accuracy": seed_interval(seeds), "beside_pictures": seeds_beside_pictures(hits, counts)}
+    by_seed = {"accuracy": seed_interval(seeds), "beside_images": seeds_beside_images(hits, counts)}
     content = {
         "folds": {"k": 5, "scores": {name: scores.tolist() for name, scores in folds.items()}, "summary": summary},
         "seeds": {"n": 10, "scores": {"accuracy": seeds.tolist()}, "summary": by_seed},
@@ -119,7 +119,7 @@ def write_repeats(run: Path, right: Any, groups: Any, rng: np.random.Generator) 
     fit = fit_curve(sizes, scores, resamples=100)
     table = scores.tolist()
     table[1][0] = None
-    curve = {"unit": "leaves", "sizes": sizes.tolist(), "pictures": (6 * sizes).tolist(), "scores": table}
+    curve = {"unit": "leaves", "sizes": sizes.tolist(), "images": (6 * sizes).tolist(), "scores": table}
     write_json(run / "learning_curve.json", curve | {"score": "accuracy", "fit": fit})
 
 

@@ -1,4 +1,4 @@
-"""A run folder as `coverslip train` writes it, with small drawn pictures and made-up predictions."""
+"""A run folder as `coverslip train` writes it, with small drawn images and made-up predictions."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def score(value: float | None, images: int, groups: int, *, reason: str = "", sp
         "method": METHOD if has else "",
         "images": images,
         "groups": groups,
-        **({} if has else {"reason": reason or "no picture of this class was predicted"}),
+        **({} if has else {"reason": reason or "no image of this class was predicted"}),
     }
 
 
-def draw_picture(file: Path, rng: np.random.Generator, side: int = 96) -> None:
+def draw_image(file: Path, rng: np.random.Generator, side: int = 96) -> None:
     """A leaf-like blot on a plain ground."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.new("RGB", (side + 16, side), tuple(rng.integers(180, 240, 3).tolist()))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (side + 16, side), tuple(rng.integers(180, 240, 3).tolist()))
+    draw = ImageDraw.Draw(image)
     draw.ellipse((12, 20, side, side - 18), fill=tuple(rng.integers(30, 150, 3).tolist()))
-    picture.save(file, quality=80)
+    image.save(file, quality=80)
 
 
 def write_fake_run(
@@ -59,18 +59,18 @@ def write_fake_run(
     listing: Sequence[tuple[str, str, str]] | None = None,
     grouped: bool = True,
     skill: float = 0.85,
-    pictures: bool = True,
+    images: bool = True,
 ) -> Path:
     """Write a complete run folder; everything follows from its arguments.
 
     Args:
         folder: becomes the run folder.
         names: the classes.
-        source: where the pictures are, or are to be; beside the run folder unless said otherwise.
-        listing: (path, label, group) of pictures that exist; without it, small ones are drawn.
+        source: where the images are, or are to be; beside the run folder unless said otherwise.
+        listing: (path, label, group) of images that exist; without it, small ones are drawn.
         grouped: whether groups were named.
         skill: about the share of right predictions.
-        pictures: without a listing, draw the pictures too.
+        images: without a listing, draw the images too.
     """
     rng = np.random.default_rng(7)
     source = source or folder.parent / "leaves"
@@ -80,8 +80,8 @@ def write_fake_run(
             for k, name in enumerate(names)
             for i in range(10 + k % 4)
         ]
-        for path, _, _ in listing if pictures else []:
-            draw_picture(source / path, rng)
+        for path, _, _ in listing if images else []:
+            draw_image(source / path, rng)
     folder.mkdir(parents=True, exist_ok=True)
     parts = _parts(listing, rng)
     rows = [
@@ -90,7 +90,7 @@ def write_fake_run(
     ]
     skipped = [
         {"path": "class_0/broken <i>.jpg", "reason": "truncated: 20 bytes are missing"},
-        {"path": "class_1/notes, old.png", "reason": "not a picture"},
+        {"path": "class_1/notes, old.png", "reason": "not an image"},
     ]
     skipped_rows = [
         {"path": each["path"], "label": names[0], "group": "", "split": "", "status": each["reason"]}
@@ -108,7 +108,7 @@ def write_fake_run(
         {
             "versions": {"coverslip": "0.1.0", "torch": "2.8.0", "python": "3.12.3"},
             "machine": {"cpu": "2 cores", "memory": "8 GB", "gpu": None},
-            "seconds": {"reading pictures": 2.1, "features": 14.92, "training": 3.4, "testing": 0.31},
+            "seconds": {"reading images": 2.1, "features": 14.92, "training": 3.4, "testing": 0.31},
         },
     )
     history = [
@@ -136,7 +136,7 @@ def deepen(folder: Path, depth: str = "tail", *, epochs: int = 12, best: int = 9
         {
             "epoch": epoch,
             "step": epoch * 40,
-            "rate": round(0.002 * (1 - abs(2 * epoch / epochs - 0.6) / 1.5), 6),
+            "lr": round(0.002 * (1 - abs(2 * epoch / epochs - 0.6) / 1.5), 6),
             "train_loss": round(2.4 / (1 + 0.6 * epoch), 4),
             "train_accuracy": round(1 - 0.9 / (1 + 0.7 * epoch), 4),
             "validation_loss": round(2.2 / (1 + 0.5 * min(epoch, best)) + 0.02 * max(epoch - best, 0), 4),
@@ -159,12 +159,12 @@ def deepen(folder: Path, depth: str = "tail", *, epochs: int = 12, best: int = 9
         **about,
     }
     _write_json(folder / "model" / "model.json", model)
-    settings = (folder / "experiment.toml").read_text("utf-8").partition("\n[recipe]")[0]
+    settings = (folder / "experiment.toml").read_text("utf-8").partition("\n[training]")[0]
     views = f'depth = "{depth}"\nviews = {1 if depth == "all" else 4}\nfold = true'
     settings = re.sub(r'depth = ".*"\nviews = \d+(\nfold = true)?', views, settings)
     settings += (
-        '\n[recipe]\nepochs = 30\nrate = 0.002\nbatch_size = 32\noptimizer = "adamw"\nweight_decay = 0.01\n'
-        'schedule = "one-cycle"\nwarmup = 0.25\nloss = "cross-entropy"\nsmoothing = 0.1\nbalance = "none"\n'
+        '\n[training]\nepochs = 30\nlr = 0.002\nbatch_size = 32\noptimizer = "adamw"\nweight_decay = 0.01\n'
+        'schedule = "one-cycle"\nwarmup = 0.25\nloss = "cross-entropy"\nlabel_smoothing = 0.1\nbalance = "none"\n'
         'patience = 3\nmonitor = "validation_loss"\nkeep_best = true\n'
         "\n[augment]\nflip = true\nrotate = 15.0\ncrop = 1.0\njpeg = 0\ncutmix = 0.3\n"
     )
@@ -234,13 +234,13 @@ def _test(names: Sequence[str], counts: np.ndarray, images: int, groups: int, gr
             "accuracy": score(accuracy, images, groups),
             "balanced_accuracy": score(accuracy - 0.01, images, groups),
             "macro_f1": score(accuracy - 0.012, images, groups),
-            "macro_auroc": score(0.981, images, groups, reason="a class has only one test picture"),
+            "macro_auroc": score(0.981, images, groups, reason="a class has only one test image"),
             "log_loss": score(0.514, images, groups, spread=0.09),
         },
         "classes": classes,
         "confusion": counts.tolist(),
         "class_names": list(names),
-        "warnings": [f"class {names[-1]!r} has 2 test pictures: its scores say little"],
+        "warnings": [f"class {names[-1]!r} has 2 test images: its scores say little"],
     }
 
 
@@ -248,7 +248,7 @@ def _audit(source: Path, read: int, skipped: list[dict[str, str]], grouped: bool
     return {
         "source": str(source),
         "root": str(source.absolute()),
-        "pictures": read + len(skipped),
+        "images": read + len(skipped),
         "read": read,
         "skipped": skipped,
         "junk": 3,
@@ -259,9 +259,9 @@ def _audit(source: Path, read: int, skipped: list[dict[str, str]], grouped: bool
         "fit": "pad",
         "size": [224, 224],
         "survives": {"mean": 1.0, "min": 1.0},
-        "twins": {"pictures": 4, "conflicts": 0, "examples": [["class_0/leaf 0, e.jpg", "class_0/leaf 2, e.jpg"]]},
+        "twins": {"images": 4, "conflicts": 0, "examples": [["class_0/leaf 0, e.jpg", "class_0/leaf 2, e.jpg"]]},
         "grouped_by": "column plant" if grouped else None,
-        "notes": ["1 picture has transparency; it was laid on white."],
+        "notes": ["1 image has transparency; it was laid on white."],
     }
 
 

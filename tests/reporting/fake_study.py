@@ -14,16 +14,16 @@ import numpy as np
 EPOCHS = 20
 CLASSES = [f"class {at}" for at in range(15)]
 SPACE: dict[str, dict[str, Any]] = {
-    "recipe.rate": {"name": "learning rate", "kind": "float", "log": True, "low": 1e-4, "high": 0.3},
-    "recipe.batch_size": {"name": "batch size", "kind": "choice", "log": False, "choices": [16, 32, 64, 128]},
-    "recipe.weight_decay": {"name": "weight decay", "kind": "float", "log": True, "low": 1e-6, "high": 0.1},
+    "training.lr": {"name": "learning rate", "kind": "float", "log": True, "low": 1e-4, "high": 0.3},
+    "training.batch_size": {"name": "batch size", "kind": "choice", "log": False, "choices": [16, 32, 64, 128]},
+    "training.weight_decay": {"name": "weight decay", "kind": "float", "log": True, "low": 1e-6, "high": 0.1},
     "model.dropout": {"name": "dropout", "kind": "float", "log": False, "low": 0.0, "high": 0.6},
-    "recipe.smoothing": {"name": "label smoothing", "kind": "float", "log": False, "low": 0.0, "high": 0.2},
-    "recipe.optimizer": {"name": "optimizer", "kind": "choice", "log": False, "choices": ["adam", "adamw", "sgd"]},
+    "training.label_smoothing": {"name": "label smoothing", "kind": "float", "log": False, "low": 0.0, "high": 0.2},
+    "training.optimizer": {"name": "optimizer", "kind": "choice", "log": False, "choices": ["adam", "adamw", "sgd"]},
 }
 DEFAULTS = {
-    "recipe.rate": 1e-3, "recipe.batch_size": 32, "recipe.weight_decay": 1e-4, "model.dropout": 0.2,
-    "recipe.smoothing": 0.0, "recipe.optimizer": "adamw", "recipe.epochs": 20, "model.hidden": "128,128",
+    "training.lr": 1e-3, "training.batch_size": 32, "training.weight_decay": 1e-4, "model.dropout": 0.2,
+    "training.label_smoothing": 0.0, "training.optimizer": "adamw", "training.epochs": 20, "model.hidden": "128,128",
     "model.activation": "relu",
 }  # fmt: skip
 COLUMNS = (
@@ -35,12 +35,16 @@ COLUMNS = (
 def final_loss(values: Mapping[str, Any], rng: np.random.Generator) -> float:
     """What a trial ends at: best near rate 0.01 * batch / 32; infinite where the rate is far too high."""
     at = {**DEFAULTS, **values}
-    best = math.log10(0.012 * at["recipe.batch_size"] / 32)
-    off = math.log10(at["recipe.rate"]) - best
+    best = math.log10(0.012 * at["training.batch_size"] / 32)
+    off = math.log10(at["training.lr"]) - best
     if off > 1.45:
         return math.inf
-    loss = 0.21 * 10 ** (0.16 * off**2) + 0.08 * (at["model.dropout"] - 0.25) ** 2 + 0.5 * at["recipe.smoothing"] ** 2
-    loss += {"adam": 0.0, "adamw": 0.0, "sgd": 0.05}[at["recipe.optimizer"]] + 0.3 * at["recipe.weight_decay"]
+    loss = (
+        0.21 * 10 ** (0.16 * off**2)
+        + 0.08 * (at["model.dropout"] - 0.25) ** 2
+        + 0.5 * at["training.label_smoothing"] ** 2
+    )
+    loss += {"adam": 0.0, "adamw": 0.0, "sgd": 0.05}[at["training.optimizer"]] + 0.3 * at["training.weight_decay"]
     loss += {"relu": 0.0, "tanh": 0.02, "sigmoid": 0.1}[at["model.activation"]] + 0.02 * rng.random()
     return min(loss, 2.65)
 
@@ -48,7 +52,7 @@ def final_loss(values: Mapping[str, Any], rng: np.random.Generator) -> float:
 def run_trial(number: int, values: Mapping[str, Any], rng: np.random.Generator, **more: Any) -> dict[str, Any]:
     """A row of trials.csv, with its curve under ``curve``."""
     end = final_loss(values, rng)
-    epochs = int({**DEFAULTS, **values}["recipe.epochs"])
+    epochs = int({**DEFAULTS, **values}["training.epochs"])
     e = np.arange(1, epochs + 1)
     row: dict[str, Any] = {"number": number, "state": "finished", "role": "search", "why": "", "stack": 0, **more}
     row |= dict(values)
@@ -147,17 +151,17 @@ def step_rows(steps: Mapping[str, Sequence[Any]], seed: int = 5) -> tuple[list[d
     return rows, told
 
 
-def answers(rows: Sequence[Mapping[str, Any]], pictures: int, groups: int) -> dict[str, Any]:
-    """validation.npz: the loss of each picture by each finished trial."""
+def answers(rows: Sequence[Mapping[str, Any]], images: int, groups: int) -> dict[str, Any]:
+    """validation.npz: the loss of each image by each finished trial."""
     rng = np.random.default_rng(8)
     done = [row for row in rows if row["state"] == "finished"]
-    hard = rng.gamma(0.5, 2.0, groups)[np.arange(pictures) % groups]
-    losses = np.array([row["validation_loss"] * hard * rng.gamma(3, 1 / 3, pictures) for row in done], np.float32)
+    hard = rng.gamma(0.5, 2.0, groups)[np.arange(images) % groups]
+    losses = np.array([row["validation_loss"] * hard * rng.gamma(3, 1 / 3, images) for row in done], np.float32)
     return {
         "numbers": np.array([row["number"] for row in done], np.int64),
-        "losses": losses.reshape(len(done), pictures),
-        "right": losses.reshape(len(done), pictures) < 1.2,
-        "groups": np.arange(pictures) % groups,
+        "losses": losses.reshape(len(done), images),
+        "right": losses.reshape(len(done), images) < 1.2,
+        "groups": np.arange(images) % groups,
     }
 
 
@@ -190,7 +194,7 @@ def write_fake_study(
         table.writerows(rows)
     with (folder / "curves.csv").open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)
-        lines.writerow(("number", "epoch", "rate", "train_loss", "validation_loss", "validation_accuracy"))
+        lines.writerow(("number", "epoch", "lr", "train_loss", "validation_loss", "validation_accuracy"))
         for row in rows:
             lines.writerows((row["number"], epoch, 1e-3, *rest) for epoch, *rest in row["curve"])
     np.savez(folder / "validation.npz", **answers(rows, 412, 96))
@@ -200,7 +204,7 @@ def write_fake_study(
     counts = {name: sum(row["state"] == name for row in rows) for name in ("finished", "pruned", "failed", "running")}
     content: dict[str, Any] = {
         "kind": kind, "state": state, "name": folder.name, "network": "efficientnet-lite0", "depth": "head",
-        "pictures": {"train": 2002, "choose": 412, "groups": 96}, "classes": CLASSES, "keys": keys,
+        "images": {"train": 2002, "choose": 412, "groups": 96}, "classes": CLASSES, "keys": keys,
         "trials": {"planned": planned or len(rows), **counts}, "seconds": sum(row.get("seconds", 0) for row in rows),
         "seconds_left": None if state == "finished" else 95.0, "best": best, "default": default, "luck": None,
         "compared": None, "importance": [], "next": f"coverslip train {folder.name}/best.toml", "steps": list(steps),
@@ -236,7 +240,7 @@ def write_search(folder: Path, trials: int = 50, keys: Sequence[str] = tuple(SPA
         "accuracy": {"value": value + 0.012, "low": None, "high": None, "images": 412, "groups": 96},
         "corrected": corrected, "chosen": [{"number": best["number"], "share": 0.41}, {"number": 2, "share": 0.22}],
         "sentence": f"validation says {value + 0.012:.3f} for trial {best['number']}, the best of {trials}; "
-        f"{value:.3f} is to be expected on new pictures: about 0.012 is the luck of choosing",
+        f"{value:.3f} is to be expected on new images: about 0.012 is the luck of choosing",
     }  # fmt: skip
     return write_fake_study(
         folder, rows, space, **{"importance": importance, "compared": compared, "luck": luck} | more
@@ -245,22 +249,22 @@ def write_search(folder: Path, trials: int = 50, keys: Sequence[str] = tuple(SPA
 
 def write_sweep(folder: Path, rates: int = 16, batches: Sequence[int] = (8, 32, 128), **more: Any) -> Path:
     """A sweep of the learning rate by powers of ten, and of the batch size."""
-    values: dict[str, list[Any]] = {"recipe.rate": [float(f"{x:.6g}") for x in np.geomspace(1e-5, 1, rates)]}
-    keys = {"recipe.rate": SPACE["recipe.rate"] | {"low": 1e-5, "high": 1.0, "choices": values["recipe.rate"]}}
+    values: dict[str, list[Any]] = {"training.lr": [float(f"{x:.6g}") for x in np.geomspace(1e-5, 1, rates)]}
+    keys = {"training.lr": SPACE["training.lr"] | {"low": 1e-5, "high": 1.0, "choices": values["training.lr"]}}
     if batches:
-        values["recipe.batch_size"] = list(batches)
-        keys["recipe.batch_size"] = SPACE["recipe.batch_size"] | {"choices": list(batches)}
+        values["training.batch_size"] = list(batches)
+        keys["training.batch_size"] = SPACE["training.batch_size"] | {"choices": list(batches)}
     return write_fake_study(folder, sweep_rows(values), keys, kind="sweep", **more)
 
 
 def write_steps(folder: Path, **more: Any) -> Path:
     """One hyperparameter after another, as the course does."""
     steps: dict[str, Sequence[Any]] = {
-        "recipe.rate": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
-        "recipe.batch_size": (8, 32, 128),
+        "training.lr": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+        "training.batch_size": (8, 32, 128),
         "model.activation": ("relu", "tanh", "sigmoid"),
         "model.hidden": ("64", "128,128", "256,128,64"),
-        "recipe.optimizer": ("adam", "sgd"),
+        "training.optimizer": ("adam", "sgd"),
     }
     rows, told = step_rows(steps)
     keys = {
@@ -290,9 +294,9 @@ def write_running(folder: Path) -> Path:
 
 def write_failed(folder: Path) -> Path:
     """A sweep in which every trial diverged."""
-    values = {"recipe.rate": [3.0, 10.0, 30.0, 100.0], "recipe.batch_size": [8, 32]}
+    values = {"training.lr": [3.0, 10.0, 30.0, 100.0], "training.batch_size": [8, 32]}
     keys = {
-        "recipe.rate": SPACE["recipe.rate"] | {"low": 3.0, "high": 100.0},
-        "recipe.batch_size": SPACE["recipe.batch_size"],
+        "training.lr": SPACE["training.lr"] | {"low": 3.0, "high": 100.0},
+        "training.batch_size": SPACE["training.batch_size"],
     }
     return write_fake_study(folder, sweep_rows(values), keys, kind="sweep")

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.reporting import run_page, write_audit_page, write_report
 from coverslip.reporting.audit_sections import next_commands, verdict
 from coverslip.reporting.run_files import read_run
 from coverslip.reporting.thumbnails import Thumbnails
 
 from .fake_audit import finding, histogram, price, probe, write_fake_audit
-from .fake_run import HOSTILE, NAMES, draw_picture, write_fake_run
+from .fake_run import HOSTILE, NAMES, draw_image, write_fake_run
 from .page import Page, need_offline
 
 TWINS = [["healthy/a 1.jpg", "healthy/a 2.jpg"], ["healthy/b.jpg", "rust/b.jpg"]]
@@ -26,14 +26,14 @@ PROPOSAL = {
     "use": r"(.+) \d",
     "speaks": "Names that differ in their last number only.",
     "groups": 12,
-    "pictures": 31,
+    "images": 31,
     "largest": 30,
     "examples": [CHAIN[:4], TWINS[0]],
 }
 FEW = probe("encoder", 0.5, low=None, high=None, chance=None, reason="fewer than 3 groups")
 FULL: dict[str, Any] = {
     "findings": [
-        finding("label-conflict", "blocks", TWINS[1:], title="1 picture is filed under two classes at once"),
+        finding("label-conflict", "blocks", TWINS[1:], title="1 image is filed under two classes at once"),
         finding("group-leak", "blocks", [CHAIN[:3]], decision="accepted"),
         finding("near-copies", "warns", [TWINS[0], CHAIN]),
         finding("dark", "notes", [[path] for path in CHAIN], title=f"dark ones, such as {HOSTILE}"),
@@ -55,7 +55,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     rng = np.random.default_rng(1)
     for path in LABELS:
-        draw_picture(home / "leaves" / path, rng)
+        draw_image(home / "leaves" / path, rng)
     return write_fake_audit(home / "audit", labels=LABELS, **FULL)
 
 
@@ -95,7 +95,7 @@ def test_findings_come_gravest_first_and_say_how_grave_in_words_and_shapes(html:
     assert "--accept label-conflict" in html and "--accept near-copies" not in html
 
 
-def test_a_picture_under_two_labels_says_so_and_shows_both(html: str) -> None:
+def test_an_image_under_two_labels_says_so_and_shows_both(html: str) -> None:
     conflict = Page(html[html.index('<li class="frame differ">') :].partition("</li>")[0] + "</li>")
     assert "2 labels: healthy | rust" in conflict.text
     shown = [attributes["title"] for tag, attributes in conflict.tags if tag == "img"]
@@ -119,7 +119,7 @@ def test_both_labels_of_a_long_chain_are_among_the_few_that_are_shown(tmp_path: 
 def test_proposed_groups_are_shown_with_the_option_that_makes_them(html: str) -> None:
     text = Page(html).text
     assert r"--group '(.+) \d'" in text and PROPOSAL["speaks"] in text
-    assert "12 groups; 31 pictures share one with another; the largest has 30" in text
+    assert "12 groups; 31 images share one with another; the largest has 30" in text
 
 
 def test_probes_are_shown_with_interval_chance_and_verdict_or_the_reason_why_not(html: str) -> None:
@@ -158,7 +158,7 @@ def test_what_was_not_looked_for_is_not_said_to_be_found_well_and_the_command_lo
     assert "nobody asked for it" in text and "it needs groups" not in text
 
 
-def test_the_way_on_names_the_pictures_as_they_are_typed_and_their_groups(
+def test_the_way_on_names_the_images_as_they_are_typed_and_their_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = {"source": "../data/leaves", "group": "shots:6", "site": "camera"}
@@ -181,16 +181,16 @@ def test_an_audit_of_an_older_version_says_that_nobody_looked(tmp_path: Path) ->
         del content[key]
     (folder / "audit.json").write_text(json.dumps(content), encoding="utf-8")
     text = read(folder).text
-    assert "there are no findings in audit.json" in text and "no picture is an exact copy of another" in text
+    assert "there are no findings in audit.json" in text and "no image is an exact copy of another" in text
 
 
-def test_pictures_that_are_gone_leave_their_names(tmp_path: Path) -> None:
+def test_images_that_are_gone_leave_their_names(tmp_path: Path) -> None:
     page = read(write_fake_audit(tmp_path / "audit", labels=LABELS, **FULL))
     assert not [tag for tag, _ in page.tags if tag == "img"]
     assert "rust/b.jpg" in page.text and "no longer where the" in page.text
 
 
-def test_a_page_without_pictures_names_them(full: Path) -> None:
+def test_a_page_without_images_names_them(full: Path) -> None:
     page = read(full, thumbnails=False)
     assert not [tag for tag, _ in page.tags if tag == "img"]
     assert "rust/b.jpg" in page.text and "2 labels: healthy | rust" in page.text
@@ -211,7 +211,7 @@ def test_parts_are_told_where_a_set_lies_in_several(tmp_path: Path) -> None:
     assert text.count("in train") == 1  # the other pair lies in one part
 
 
-def test_hundreds_of_findings_with_hundreds_of_pictures_stay_under_five_megabytes(tmp_path: Path) -> None:
+def test_hundreds_of_findings_with_hundreds_of_images_stay_under_five_megabytes(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (500, 128, 128, 3), np.uint8)  # compresses as badly as it gets
     np.savez(tmp_path / "noise.npz", x=noise)
     paths = [f"x/{i:05d}" for i in range(500)]
@@ -233,15 +233,15 @@ def test_a_folder_without_an_audit_is_answered_with_what_to_do(tmp_path: Path) -
 
 
 def test_the_way_on_never_offers_what_would_not_go_on() -> None:
-    everything = finding("one-picture", "blocks", [CHAIN])
+    everything = finding("one-image", "blocks", [CHAIN])
     no_split = finding("no-split", "blocks")
     ways = next_commands({"read": 30, "findings": [everything]}, "leaves 1")
-    assert [command for _, command in ways] == ["coverslip train 'leaves 1' --accept one-picture"]
+    assert [command for _, command in ways] == ["coverslip train 'leaves 1' --accept one-image"]
     ways = next_commands({"read": 30, "findings": [no_split]}, "FOLDER")
     assert [command for _, command in ways] == ["coverslip audit FOLDER"]
 
 
-def test_the_way_on_from_clean_pictures_names_the_proposed_groups_first() -> None:
+def test_the_way_on_from_clean_images_names_the_proposed_groups_first() -> None:
     ways = next_commands({"findings": [], "groups": {"by": None, "proposals": [PROPOSAL]}}, "leaves")
     assert [command for _, command in ways] == [r"coverslip train leaves --group '(.+) \d'", "coverslip train leaves"]
     ways = next_commands({"findings": [], "groups": {"by": "column leaf", "proposals": [PROPOSAL]}}, "leaves")
@@ -260,7 +260,7 @@ def test_what_was_decided_is_counted_apart() -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run whose audit found two training pictures and two test pictures to be twins."""
+    """A run whose audit found two training images and two test images to be twins."""
     folder = write_fake_run(tmp_path / "run", names=NAMES[:3])
     rows = [line.rsplit(",", 4) for line in (folder / "table.csv").read_text(encoding="utf-8").splitlines()]
     paths = {part: [row[0].split('"')[1] for row in rows if row[3] == part][:2] for part in ("train", "test")}
@@ -276,7 +276,7 @@ def audit_part(folder: Path, **options: bool) -> Page:
     return Page(re.search(r'<section id="audit">.*?</section>', html, re.DOTALL)[0])  # type: ignore[index]
 
 
-def test_a_report_tells_what_the_audit_found_and_shows_no_training_picture_unasked(run: Path) -> None:
+def test_a_report_tells_what_the_audit_found_and_shows_no_training_image_unasked(run: Path) -> None:
     def shown(page: Page) -> int:
         return sum(tag == "img" for tag, _ in page.tags)
 
@@ -284,7 +284,7 @@ def test_a_report_tells_what_the_audit_found_and_shows_no_training_picture_unask
     assert "Nothing blocks training; there is 1 warning." in page.text and "4 copies" in page.text
     assert shown(page) == 2 and shown(audit_part(run, thumbnails=False)) == 0
     assert "only the names are shown here" in page.text
-    assert shown(audit_part(run, training_pictures=True)) >= 4
+    assert shown(audit_part(run, training_images=True)) >= 4
 
 
 def test_a_report_says_nothing_twice_and_keeps_to_what_was_looked_for(run: Path) -> None:
@@ -303,7 +303,7 @@ def test_the_report_of_an_older_run_says_that_nobody_looked(tmp_path: Path) -> N
     folder = write_fake_run(tmp_path / "run", names=NAMES[:3])
     assert "there are no findings in audit.json" in audit_part(folder).text
     text = Page((folder / "report.html").read_text(encoding="utf-8")).text
-    assert "4 pictures that are exact copies of one another" in text
+    assert "4 images that are exact copies of one another" in text
 
 
 def test_where_a_report_runs_full_its_mistakes_are_shown_before_the_audit(run: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.reporting import write_report
 from coverslip.reporting.answers import read_answers, template
 from coverslip.reporting.checklist import KEYS, LINES, checklist, checklist_section
@@ -16,7 +16,7 @@ from .page import Page
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return write_fake_run(tmp_path / "run", names=NAMES[:3], pictures=False)
+    return write_fake_run(tmp_path / "run", names=NAMES[:3], images=False)
 
 
 def line(run: Path, key: str, answers: dict[str, str] | None = None):
@@ -37,7 +37,7 @@ def test_every_line_asks_names_its_list_and_has_a_key_of_its_own() -> None:
 
 def test_answers_of_the_run_hold_its_numbers(run: Path) -> None:
     images = json.loads((run / "test.json").read_text("utf-8"))["images"]
-    assert f"{images} pictures" in line(run, "test_once").answer and line(run, "test_once").by == "run"
+    assert f"{images} images" in line(run, "test_once").answer and line(run, "test_once").by == "run"
     assert "none of" in line(run, "disjoint").answer and "column plant" in line(run, "disjoint").answer
     assert "truncated" in line(run, "flow").answer
     assert "mistake" in line(run, "failures").answer
@@ -92,7 +92,7 @@ def test_files_of_a_full_run_answer_what_an_old_one_leaves_open(run: Path) -> No
         familiarity={"flagged": {"value": 0.02, "low": None, "high": None}, "promised": 0.01},
     )
     assert all(line(run, key).by == "run" for key in keys)
-    assert "1 label of 1, 1 of them in the test part" in line(run, "label_errors").answer
+    assert "1 label of 1, 1 of them in the test set" in line(run, "label_errors").answer
     assert "0.810 to 0.860" in line(run, "repeats").answer
     assert "accuracy 0.700 (a) to 0.900 (b)" in line(run, "subgroups").answer
 

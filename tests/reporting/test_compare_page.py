@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.evidence.compare import compare
 from coverslip.figures import DifferenceRow, comparison_figure
 from coverslip.reporting.compare_page import write_comparison
@@ -17,7 +17,7 @@ LABELS, GROUPS = np.arange(240) % 3, np.arange(240) // 4
 
 
 def answers(wrong: float, seed: int) -> np.ndarray:
-    """(240, 3): probabilities that name about the share ``wrong`` of the pictures falsely."""
+    """(240, 3): probabilities that name about the share ``wrong`` of the images falsely."""
     rng = np.random.default_rng(seed)
     said = (LABELS + (rng.random(240) < wrong)) % 3
     return 0.3 * rng.dirichlet(np.ones(3), 240) + 0.7 * np.eye(3)[said]
@@ -47,7 +47,7 @@ def test_the_page_says_first_what_the_comparison_says_and_is_one_file(three: Pat
         assert pair["sentence"] in page.text
     assert page.text.index(told[0]["sentence"]) < page.text.rindex("Differences")
     assert HOSTILE not in html and HOSTILE in page.text
-    assert "two splits" in page.text and "12 pictures of first; 1 picture of worse" in page.text
+    assert "two splits" in page.text and "12 images of first; 1 image of worse" in page.text
     assert "ada" not in page.text  # where somebody keeps things is nobody's business
 
 

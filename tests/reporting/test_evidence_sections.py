@@ -84,7 +84,7 @@ def test_names_full_of_markup_are_shown_in_every_section_and_never_obeyed(html: 
 
 
 def test_an_old_run_says_in_one_line_what_it_lacks(tmp_path: Path) -> None:
-    html = report(write_fake_run(tmp_path / "old", names=NAMES[:3], pictures=False))
+    html = report(write_fake_run(tmp_path / "old", names=NAMES[:3], images=False))
     for name in ("ledger", "subgroups", "calibration", "sets", "familiarity"):
         assert section(html, name).endswith(f"test.json holds no {name}.")
     assert section(html, "labels").endswith("There is no label_errors.csv in the run folder.")
@@ -95,8 +95,8 @@ def test_an_old_run_says_in_one_line_what_it_lacks(tmp_path: Path) -> None:
 def test_a_null_is_said_with_its_reason_where_there_is_one(run: Path) -> None:
     change_test(run, **dict.fromkeys(KEYS))
     html = report(run)
-    assert "no pictures were left to calibrate them with" in section(html, "sets")
-    assert "no pictures were left to set its limit with" in section(html, "familiarity")
+    assert "no images were left to calibrate them with" in section(html, "sets")
+    assert "no images were left to set its limit with" in section(html, "familiarity")
     change_test(run, sets={"reason": "only <2> groups"}, subgroups={"site": {"reason": "31 values"}, "empty": None})
     html = report(run)
     assert section(html, "sets").endswith("Not measured: only <2> groups.")
@@ -104,7 +104,7 @@ def test_a_null_is_said_with_its_reason_where_there_is_one(run: Path) -> None:
 
 
 def test_numbers_that_are_all_null_do_not_become_numbers_or_a_crash(run: Path) -> None:
-    nothing = {"value": None, "low": None, "high": None, "images": 0, "groups": 0, "reason": "no picture"}
+    nothing = {"value": None, "low": None, "high": None, "images": 0, "groups": 0, "reason": "no image"}
     calibration = {"reliability": None, "report": None, "temperature": None, "assumes": None}
     sets = {"coverage": nothing, "size": nothing, "sizes": None, "classes": None, "asked": None, "calibrated_on": None}
     familiarity = {"flagged": nothing, "promised": None, "rough": None, "calibrated_on": None}
@@ -113,7 +113,7 @@ def test_numbers_that_are_all_null_do_not_become_numbers_or_a_crash(run: Path) -
     changes = {"subgroups": {"site": column}, "ledger": [entry, entry]}
     change_test(run, calibration=calibration, sets=sets, familiarity=familiarity, **changes)
     write_json(run / "repeats.json", {"folds": None, "seeds": {"n": None, "scores": None, "summary": None}})
-    curve = {"unit": None, "sizes": [4], "pictures": None, "scores": [[None], [None]], "score": None, "fit": None}
+    curve = {"unit": None, "sizes": [4], "images": None, "scores": [[None], [None]], "score": None, "fit": None}
     write_json(run / "learning_curve.json", curve)
     html = report(run)
     assert "no numbers of the calibration" in section(html, "calibration")
@@ -141,7 +141,7 @@ def test_calibration_tells_error_and_loss_before_and_after_and_what_the_probabil
     for when in ("before", "after"):
         each = scores[when]
         assert f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" in said
-    assert "as frequent as among the training pictures: from 25 %" in said and "27 %" in said
+    assert "as frequent as among the training images: from 25 %" in said and "27 %" in said
     assert "temperature of 1.40 (above 1: the model was too sure)" in said
 
 
@@ -152,13 +152,13 @@ def test_sets_are_held_against_what_was_asked_and_weak_classes_are_named(run: Pa
     content["sets"]["sizes"] = [0, 1, 2, 0, 4]
     write_json(run / "test.json", content)
     said = section(report(run), "sets")
-    assert "asked to hold the true class in 0.90" in said and "limits rest on 64 pictures of 30 groups" in said
+    assert "asked to hold the true class in 0.90" in said and "limits rest on 64 images of 30 groups" in said
     assert f"Less than was asked, beyond chance: {NAMES[1]}." in said
     assert "Under 9 groups to calibrate sets with" in said
     assert "1 holds 1 class, 2 hold 2, 4 hold 4." in said
 
 
-def test_flagged_test_pictures_are_shown_with_the_names_of_their_neighbours_only(html: str, template: Path) -> None:
+def test_flagged_test_images_are_shown_with_the_names_of_their_neighbours_only(html: str, template: Path) -> None:
     flagged = [row for row in read_rows(template / "predictions.csv") if row["familiar"] == "false"]
     part = section_html(html, "familiarity")
     shown = {attributes["title"] for tag, attributes in Page(part).tags if tag == "img"}
@@ -171,16 +171,14 @@ def test_flagged_test_pictures_are_shown_with_the_names_of_their_neighbours_only
     ("low", "value", "says"),
     [(0.05, 0.1, "more than promised"), (0.0, 0.02, "no more than promised"), (0.02, 0.05, "not distinguishable")],
 )
-def test_the_share_of_flagged_pictures_is_judged_by_its_interval(
-    run: Path, low: float, value: float, says: str
-) -> None:
+def test_the_share_of_flagged_images_is_judged_by_its_interval(run: Path, low: float, value: float, says: str) -> None:
     content = read_test(run)["familiarity"]
     content["flagged"] |= {"low": low, "value": value, "high": 0.2}
     change_test(run, familiarity=content)
     assert f"That is {says}" in section(report(run), "familiarity")
 
 
-def test_suspect_labels_are_ranked_and_only_test_pictures_are_shown_unless_asked(run: Path) -> None:
+def test_suspect_labels_are_ranked_and_only_test_images_are_shown_unless_asked(run: Path) -> None:
     rows = [row for row in read_rows(run / "label_errors.csv") if row["suspect"] == "true"]
     tested = {row["path"] for row in rows if row["part"] == "test"}
     html = report(run)
@@ -190,7 +188,7 @@ def test_suspect_labels_are_ranked_and_only_test_pictures_are_shown_unless_asked
     assert order == [str(rank) for rank in range(1, len(rows) + 1)] and len(tested) < len(rows)
     assert all(row["path"] in Page(part).text for row in rows) and "label_errors.csv" in Page(part).text
     assert f"looks like {rows[0]['suggested']}" in Page(part).text
-    everything = section_html(report(run, training_pictures=True), "labels")
+    everything = section_html(report(run, training_images=True), "labels")
     assert {attributes["title"] for tag, attributes in Page(everything).tags if tag == "img"} > tested
     assert "data:image" not in section_html(report(run, thumbnails=False), "labels")
 
@@ -220,10 +218,10 @@ def test_subgroups_have_a_warning_where_there_is_too_little_to_say(html: str, ru
     assert f"A{sentence[1:]}." in said and "Further columns are in test.json: site 8, site 9." in said
 
 
-def test_repeats_stand_beside_the_spread_between_pictures(html: str, run: Path) -> None:
+def test_repeats_stand_beside_the_spread_between_images(html: str, run: Path) -> None:
     said = section(html, "repeats")
-    assert re.search(r"Another seed moves the score by about 0\.\d+, other test pictures by about 0\.\d+", said)
-    assert "5 folds" in said and "10 seeds" in said and "this run, other test pictures" in said
+    assert re.search(r"Another seed moves the score by about 0\.\d+, other test images by about 0\.\d+", said)
+    assert "5 folds" in said and "10 seeds" in said and "this run, other test images" in said
     assert "corrected resampled t over 5 folds" in said
     content = json.loads((run / "repeats.json").read_text(encoding="utf-8"))
     content["seeds"] |= {"scores": {"accuracy": [0.9, 0.9]}, "summary": {"sentence": "x", "mean": 0.9, "low": None}}
@@ -236,7 +234,7 @@ def test_repeats_stand_beside_the_spread_between_pictures(html: str, run: Path) 
 def test_the_learning_curve_says_what_twice_as_much_would_buy(html: str) -> None:
     said = section(html, "learning")
     assert re.search(r"Twice as many leaves \(240 instead of 120\) would buy about 0\.\d+ \[0\.\d+, 0\.\d+\]\.", said)
-    assert "forecast 0." in said and "720" in said  # pictures at the largest size
+    assert "forecast 0." in said and "720" in said  # images at the largest size
 
 
 @pytest.mark.parametrize(("scorings", "says"), [(1, "Once: this run was the first"), (3, "with 3 different settings")])
@@ -287,5 +285,5 @@ def test_sixty_classes_and_many_columns_still_make_a_page_under_five_megabytes(t
     run = write_fake_run(tmp_path / "run", names=names, listing=listing)
     add_evidence(run, columns=tuple("abcdefghij"))
     html = report(run)
-    assert len(html.encode()) < 1_600_000  # what the budget of pictures leaves
+    assert len(html.encode()) < 1_600_000  # what the budget of images leaves
     assert html.count("<svg") > 30 and "44 further classes are in test.json" in section(html, "calibration")

@@ -14,7 +14,7 @@ from .fake_run import NAMES, write_fake_run
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return write_fake_run(tmp_path / "run", names=NAMES[:3], pictures=False)
+    return write_fake_run(tmp_path / "run", names=NAMES[:3], images=False)
 
 
 def change_table(run: Path, change) -> None:
@@ -34,7 +34,7 @@ def words(run: Path) -> str:
     return " ".join(re.findall(r">([^<>]+)</text>", flow_section(read_run(run))["svg"]))
 
 
-def test_every_picture_that_was_found_is_in_a_part_or_among_those_left_out(run: Path) -> None:
+def test_every_image_that_was_found_is_in_a_part_or_among_those_left_out(run: Path) -> None:
     def drop(number: int, row: dict[str, str]) -> None:
         if number in (0, 1):
             row["status"], row["split"] = f"dropped: copy of {'elsewhere' * number}", ""
@@ -44,18 +44,18 @@ def test_every_picture_that_was_found_is_in_a_part_or_among_those_left_out(run: 
     change_table(run, drop)
     flow = count_steps(read_run(run))
     assert flow is not None
-    assert flow.dropped == {"copies of another picture": 2, "near copies": 1}
-    assert flow.unread == {"truncated": 1, "not a picture": 1}
-    in_parts = sum(count.pictures for count in flow.parts.values())
-    assert flow.found.pictures == in_parts + sum(flow.dropped.values()) + sum(flow.unread.values())
-    assert flow.read.pictures == in_parts + 3 and flow.used.pictures == in_parts
+    assert flow.dropped == {"copies of another image": 2, "near copies": 1}
+    assert flow.unread == {"truncated": 1, "not an image": 1}
+    in_parts = sum(count.images for count in flow.parts.values())
+    assert flow.found.images == in_parts + sum(flow.dropped.values()) + sum(flow.unread.values())
+    assert flow.read.images == in_parts + 3 and flow.used.images == in_parts
 
 
 def test_groups_are_counted_over_all_parts_and_only_where_they_were_named(run: Path, tmp_path: Path) -> None:
     flow = count_steps(read_run(run))
     assert flow is not None and flow.used.groups == sum(count.groups or 0 for count in flow.parts.values())
     assert "group" in words(run)
-    plain = write_fake_run(tmp_path / "plain", names=NAMES[:3], grouped=False, pictures=False)
+    plain = write_fake_run(tmp_path / "plain", names=NAMES[:3], grouped=False, images=False)
     assert "group" not in words(plain)
 
 
@@ -64,10 +64,10 @@ def test_the_halves_of_validation_add_up_to_it(run: Path) -> None:
     assert whole is not None
     validation = whole.parts["validation"]
     test = json.loads((run / "test.json").read_text("utf-8"))
-    test["sets"] = {"calibrated_on": {"pictures": validation.pictures - 3, "groups": (validation.groups or 0) - 1}}
+    test["sets"] = {"calibrated_on": {"images": validation.images - 3, "groups": (validation.groups or 0) - 1}}
     (run / "test.json").write_text(json.dumps(test), encoding="utf-8")
     assert "to choose: 3 in 1 group" in words(run)
-    test["sets"]["calibrated_on"]["pictures"] = validation.pictures
+    test["sets"]["calibrated_on"]["images"] = validation.images
     (run / "test.json").write_text(json.dumps(test), encoding="utf-8")
     assert "calibrates only" in words(run)
 
@@ -85,9 +85,9 @@ def test_a_run_without_a_table_says_that_it_cannot_be_followed(run: Path) -> Non
 
 def test_boxes_of_the_figure_do_not_overlap_and_lie_within_it() -> None:
     many = [f"{number:,} for a rather long reason that has to be broken into lines" for number in (1200, 30, 7)]
-    stages = [FlowStage(FlowBox("Found", ["3,000 picture files"]), FlowBox("Left out: 1,237", many))]
-    parts = [FlowBox(name, ["1,000 pictures, 300 groups"], name) for name in ("train", "validation", "test")]
-    figure = flow_figure([*stages, FlowStage(FlowBox("Used", ["1,763 pictures"]))], parts)
+    stages = [FlowStage(FlowBox("Found", ["3,000 image files"]), FlowBox("Left out: 1,237", many))]
+    parts = [FlowBox(name, ["1,000 images, 300 groups"], name) for name in ("train", "validation", "test")]
+    figure = flow_figure([*stages, FlowStage(FlowBox("Used", ["1,763 images"]))], parts)
     ax = figure.axes[0]
     boxes = [patch.get_bbox() for patch in ax.patches]
     assert len(boxes) == 6

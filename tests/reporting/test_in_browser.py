@@ -93,7 +93,7 @@ class Browser:
         self.tell("new Promise(done => setTimeout(done, 50))")
 
     def asked_for(self) -> list[str]:
-        """Every address the page asked for since it was opened, its own and pictures inside it left out."""
+        """Every address the page asked for since it was opened, its own and images inside it left out."""
         sent = [event["params"]["request"]["url"] for event in self.events if event["method"] == SENT]
         return [url for url in sent if not url.startswith("data:") and url.partition("#")[0] != self.page]
 
@@ -174,7 +174,7 @@ def test_a_click_on_a_cell_of_the_matrix_shows_its_mistakes_only_and_another_cli
 def test_a_report_in_a_browser_asks_no_other_computer_for_anything(browser, run):
     browser.open(run / "report.html")
     browser.tell("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
-    browser.tell("window.scrollTo(0, document.body.scrollHeight)")  # pictures that load late load now
+    browser.tell("window.scrollTo(0, document.body.scrollHeight)")  # images that load late load now
     browser.tell("new Promise(done => setTimeout(done, 300))")
     assert browser.asked_for() == []
     assert browser.tell("performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length") == 0
@@ -183,13 +183,13 @@ def test_a_report_in_a_browser_asks_no_other_computer_for_anything(browser, run)
 
 def test_a_page_that_asks_another_computer_would_be_caught(browser, run, tmp_path):
     page = tmp_path / "asking.html"
-    picture = '<img src="https://elsewhere.invalid/a.png"></body>'
-    page.write_text((run / "report.html").read_text("utf-8").replace("</body>", picture), encoding="utf-8")
+    image = '<img src="https://elsewhere.invalid/a.png"></body>'
+    page.write_text((run / "report.html").read_text("utf-8").replace("</body>", image), encoding="utf-8")
     browser.open(page)
     assert browser.asked_for() == ["https://elsewhere.invalid/a.png"]
 
 
-def test_every_picture_in_a_report_can_be_drawn_and_nothing_stands_out_of_a_narrow_window(browser, run):
+def test_every_image_in_a_report_can_be_drawn_and_nothing_stands_out_of_a_narrow_window(browser, run):
     browser.open(run / "report.html")
     browser.ask("Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1, mobile=False)
     browser.tell("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")

@@ -33,7 +33,7 @@ MODEL = {
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    folder = write_fake_run(tmp_path / "run", names=NAMES[:3], pictures=False)
+    folder = write_fake_run(tmp_path / "run", names=NAMES[:3], images=False)
     (folder / "model").mkdir()
     (folder / "model" / "model.json").write_text(json.dumps(MODEL), encoding="utf-8")
     settings = (folder / "experiment.toml").read_text("utf-8")
@@ -73,7 +73,7 @@ def test_what_the_files_do_not_say_is_left_to_be_filled_in_and_never_made_up(run
     for name in ("model/model.json", "environment.json", "audit.json", "experiment.toml", "table.csv"):
         (run / name).unlink()
         text(run)
-    assert re.fullmatch(r"The pictures were taken \[.*\]\.\nThe model was tested.*", text(run))
+    assert re.fullmatch(r"The images were taken \[.*\]\.\nThe model was tested.*", text(run))
     assert "None" not in text(run) and run_card(read_run(run)) == []
 
 
@@ -95,12 +95,12 @@ def test_sets_and_familiarity_are_told_with_what_they_were_calibrated_on(run: Pa
     coverage = {"value": 0.914, "low": 0.87, "high": 0.95}
     change(
         run,
-        sets={"asked": 0.9, "coverage": coverage, "calibrated_on": {"pictures": 60, "groups": 31}},
+        sets={"asked": 0.9, "coverage": coverage, "calibrated_on": {"images": 60, "groups": 31}},
         familiarity={"flagged": {"value": 0.02, "low": 0.0, "high": 0.06}, "promised": 0.01},
     )
     said = text(run)
-    assert "calibrated on 60 validation pictures of 31 groups" in said
-    assert "on the test pictures a share of 0.914 [0.870, 0.950] held it" in said
+    assert "calibrated on 60 validation images of 31 groups" in said
+    assert "on the test images a share of 0.914 [0.870, 0.950] held it" in said
     assert "a share of 0.020 [0.000, 0.060] was flagged" in said
     change(run, sets={"reason": "too few groups"}, familiarity=None)
     assert "flagged" not in text(run)
@@ -121,7 +121,7 @@ def test_the_run_card_has_seeds_weights_and_seconds(run: Path) -> None:
 
 @pytest.mark.parametrize("side", ["sensitivity", "specificity"])
 def test_a_share_that_could_not_be_kept_is_nowhere_said_to_be(tmp_path: Path, side: str) -> None:
-    run = write_fake_run(tmp_path / "two", names=NAMES[:2], pictures=False)
+    run = write_fake_run(tmp_path / "two", names=NAMES[:2], images=False)
     found = {"class_name": NAMES[0], "value": 0.243, "chosen": side, "asked": 0.95, "why": "", "curve": {}}
     found |= {"sensitivity": score(1.0, 18, 18), "specificity": score(0.5, 18, 18), "calibrated_on": None}
 
@@ -137,5 +137,5 @@ def test_a_share_that_could_not_be_kept_is_nowhere_said_to_be(tmp_path: Path, si
     said = f" {side} of 0.95 was asked for, which takes 19 validation groups of {own}; the 18 there are can promise "
     for each in told(note="18 groups cannot promise 0.95"):
         assert f"{said}0.947, so it was set where {done} {NAMES[0]}" in each and "is kept" not in each
-    none = told(note="no picture", **{side: score(None, 0, 0)})
-    assert all(f"no validation picture of {own} was there, so it is 0.243" in each for each in none)
+    none = told(note="no image", **{side: score(None, 0, 0)})
+    assert all(f"no validation image of {own} was there, so it is 0.243" in each for each in none)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.reporting import run_page, write_report
 from coverslip.reporting.run_files import read_run
 from coverslip.reporting.thumbnails import Thumbnails
@@ -27,7 +27,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(template: Path, tmp_path: Path) -> Path:
-    """A small run folder of its own; the pictures are shared, since nothing may change them."""
+    """A small run folder of its own; the images are shared, since nothing may change them."""
     return shutil.copytree(template / "small-1", tmp_path / "small-1")
 
 
@@ -50,12 +50,12 @@ def test_a_report_is_one_file_that_fetches_nothing(html: str) -> None:
     need_offline(html)
 
 
-def test_a_report_stays_under_five_megabytes_however_many_pictures_there_are(html: str) -> None:
+def test_a_report_stays_under_five_megabytes_however_many_images_there_are(html: str) -> None:
     assert len(html.encode()) < 5_000_000
     assert html.count("data:image/jpeg") > 20
 
 
-def test_pictures_beyond_the_budget_are_left_out_with_a_note(run: Path) -> None:
+def test_images_beyond_the_budget_are_left_out_with_a_note(run: Path) -> None:
     files = read_run(run)
     text = run_page.render_page(files, Thumbnails(files, budget=1))
     assert text.count("data:image/jpeg") == 1
@@ -78,19 +78,19 @@ def test_every_link_of_a_report_leads_somewhere_and_no_id_is_given_twice(page: P
 def test_the_result_is_one_plain_sentence_with_its_interval_and_n(page: Page, template: Path) -> None:
     test = json.loads((template / "leaves-1" / "test.json").read_text(encoding="utf-8"))
     accuracy, right = test["scores"]["accuracy"], sum(test["confusion"][i][i] for i in range(len(NAMES)))
-    said = f"Of {test['images']} test pictures ({test['groups']} groups), the model named {right} correctly: "
+    said = f"Of {test['images']} test images ({test['groups']} groups), the model named {right} correctly: "
     assert said + f"{accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}]." in page.text
 
 
 def test_every_score_is_shown_with_interval_n_and_method_or_the_reason_why_not(page: Page) -> None:
     assert "Balanced accuracy" in page.text and "bootstrap over groups, 2,000 resamples" in page.text
-    assert "no interval: a class has only one test picture" in page.text  # macro AUROC
+    assert "no interval: a class has only one test image" in page.text  # macro AUROC
     assert "no interval: fewer than 3 groups" in page.text  # a class
 
 
 def test_skipped_files_are_listed_with_their_reasons(page: Page) -> None:
     assert "class_0/broken <i>.jpg" in page.text and "truncated: 20 bytes are missing" in page.text
-    assert "class_1/notes, old.png" in page.text and "not a picture" in page.text
+    assert "class_1/notes, old.png" in page.text and "not an image" in page.text
 
 
 def test_a_run_without_groups_says_that_its_number_may_flatter(tmp_path: Path, page: Page) -> None:
@@ -109,7 +109,7 @@ def test_a_group_on_both_sides_of_the_split_is_found_and_said(run: Path) -> None
     assert "1 group is in more than one part" in Page(write_report(run).read_text(encoding="utf-8")).text
 
 
-def test_examples_are_test_pictures_unless_training_pictures_are_asked_for(run: Path) -> None:
+def test_examples_are_test_images_unless_training_images_are_asked_for(run: Path) -> None:
     def shown(**options: bool) -> set[str]:
         tags = Page(write_report(run, **options).read_text(encoding="utf-8")).tags
         return {str(attributes["title"]) for tag, attributes in tags if tag == "img"}
@@ -117,18 +117,18 @@ def test_examples_are_test_pictures_unless_training_pictures_are_asked_for(run: 
     rows = [line.rsplit(",", 2) for line in (run / "table.csv").read_text(encoding="utf-8").splitlines()]
     train = {row[0].split('"')[1] for row in rows if row[1] == "train"}
     assert shown() and not shown() & train
-    assert shown(training_pictures=True) & train
+    assert shown(training_images=True) & train
     assert shown(thumbnails=False) == set()
 
 
-def test_a_picture_that_is_gone_or_broken_leaves_a_note_and_not_a_crash(tmp_path: Path) -> None:
+def test_an_image_that_is_gone_or_broken_leaves_a_note_and_not_a_crash(tmp_path: Path) -> None:
     run = write_fake_run(tmp_path / "run", names=NAMES[:3])
     first = next(line for line in (run / "predictions.csv").read_text(encoding="utf-8").splitlines() if "leaf" in line)
     (tmp_path / "leaves" / first.split('"')[1]).write_bytes(b"\xff\xd8\xff\xe0 no more")
     assert "could not be drawn here" in write_report(run).read_text(encoding="utf-8")
     shutil.rmtree(tmp_path / "leaves")
     text = Page(write_report(run).read_text(encoding="utf-8")).text
-    assert "were no longer where the run found them" in text and "the picture is no longer there" in text
+    assert "were no longer where the run found them" in text and "the image is no longer there" in text
 
 
 def test_mistakes_are_shown_with_the_most_confident_first(page: Page) -> None:
@@ -161,11 +161,11 @@ def test_an_evaluation_does_not_speak_of_training(tmp_path: Path) -> None:
     assert "model.name" not in text  # the settings of an evaluation are not those of the model's run
 
 
-def test_pictures_of_an_array_file_are_shown(tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).integers(0, 60_000, (24, 16, 16)).astype(np.uint16)
-    np.savez(tmp_path / "pictures.npz", x=pictures)
+def test_images_of_an_array_file_are_shown(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 60_000, (24, 16, 16)).astype(np.uint16)
+    np.savez(tmp_path / "images.npz", x=images)
     listing = [(f"x/{i:05d}", NAMES[i % 2], f"g{i}") for i in range(24)]
-    run = write_fake_run(tmp_path / "run", names=NAMES[:2], source=tmp_path / "pictures.npz", listing=listing)
+    run = write_fake_run(tmp_path / "run", names=NAMES[:2], source=tmp_path / "images.npz", listing=listing)
     text = write_report(run).read_text(encoding="utf-8")
     assert "data:image/jpeg" in text and "no longer" not in text
 
@@ -179,10 +179,10 @@ def test_a_run_without_a_test_result_is_answered_with_what_to_do(run: Path) -> N
 
 
 def test_a_score_without_value_or_interval_does_not_become_a_number(run: Path) -> None:
-    nothing = {"value": None, "low": None, "high": None, "reason": "no test pictures", "images": 0, "groups": 0}
+    nothing = {"value": None, "low": None, "high": None, "reason": "no test images", "images": 0, "groups": 0}
     change_test(run, scores={"accuracy": nothing}, confusion=[], classes={}, class_names=[], images=0, groups=0)
     text = Page(write_report(run).read_text(encoding="utf-8")).text
-    assert "not defined" in text and "There is no interval: no test pictures." in text
+    assert "not defined" in text and "There is no interval: no test images." in text
     assert not re.search(r"\bnan\b", text.lower())
 
 
@@ -248,7 +248,7 @@ def test_a_report_is_written_without_torch_or_pyplot(run: Path) -> None:
 
 def test_the_mark_in_the_documents_is_the_mark_in_the_pages() -> None:
     root = Path(run_page.__file__).parents[3]
-    drawn = root / "docs" / "pictures" / "mark.svg"
+    drawn = root / "docs" / "images" / "mark.svg"
     if not drawn.exists():
         pytest.skip("no docs beside the package")
     assert drawn.read_bytes() == (root / "src" / "coverslip" / "look" / "mark.svg").read_bytes()

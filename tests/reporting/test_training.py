@@ -16,12 +16,12 @@ from coverslip.reporting.training_words import training_sentence
 from .fake_run import NAMES, deepen, write_fake_run
 from .page import Page, need_offline
 
-HALVES = {"choose": {"pictures": 2, "groups": 1}, "calibrate": {"pictures": 3, "groups": 2}}
+HALVES = {"choose": {"images": 2, "groups": 1}, "calibrate": {"images": 3, "groups": 2}}
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return write_fake_run(tmp_path / "run", names=NAMES[:3], pictures=False)
+    return write_fake_run(tmp_path / "run", names=NAMES[:3], images=False)
 
 
 def change(run: Path, old: str, new: str) -> None:
@@ -62,14 +62,14 @@ def test_a_head_is_shown_step_by_step_as_before(run: Path) -> None:
 
 def test_the_methods_say_what_was_frozen_how_the_rest_was_trained_and_what_stopped_it(run: Path) -> None:
     text = said(deepen(run, validation_roles=HALVES))
-    assert "stages before 'blocks4' were frozen; the rest was trained on the training pictures for 12 epochs" in text
+    assert "stages before 'blocks4' were frozen; the rest was trained on the training images for 12 epochs" in text
     assert "AdamW: a learning rate that rose to 0.002 over 25 % of the steps" in text and "weight decay 0.01" in text
-    assert "cross-entropy with label smoothing of 0.1" in text and "batches of 32 pictures" in text
-    assert "4 fixed views of a training picture, itself and 3 changed at random once (mirrored, rotated" in text
+    assert "cross-entropy with label smoothing of 0.1" in text and "batches of 32 images" in text
+    assert "4 fixed views of a training image, itself and 3 changed at random once (mirrored, rotated" in text
     assert "What the frozen stages gave was mixed by CutMix with alpha 0.3." in text
     assert "cut to" not in text and "JPEG" not in text  # what is off is not spoken of
     assert "Batch norm had been folded into the convolutions" in text
-    assert "2 pictures of 1 group chose the epoch and the temperature, 3 pictures of 2 groups calibrated" in text
+    assert "2 images of 1 group chose the epoch and the temperature, 3 images of 2 groups calibrated" in text
     assert "Of 30 epochs 12 were run: the loss on the choosing half of validation had not become lower for 3" in text
     assert "temperature of 1.234, fitted to the choosing half of validation" in text and "linear" not in text
 
@@ -92,7 +92,7 @@ def test_each_depth_says_how_much_of_the_network_was_trained_and_from_where(run:
 
 def test_what_was_not_done_is_not_claimed(run: Path) -> None:
     deepen(run, epochs=30, best=30)
-    assert "Of 30 epochs" not in said(run) and "the lowest loss on the validation pictures" in said(run)
+    assert "Of 30 epochs" not in said(run) and "the lowest loss on the validation images" in said(run)
     change(run, "keep_best = true", "keep_best = false")
     assert "The weights after epoch 30, the last, are the model." in said(run)
     assert "best epoch" not in training_section(read_run(run))["svg"]
@@ -113,7 +113,7 @@ def test_what_was_not_done_is_not_claimed(run: Path) -> None:
 def test_a_refit_chose_nothing_by_validation(run: Path) -> None:
     change(run, "[training]\nseed = 1", "[training]\nseed = 1\nrefit = true")
     deepen(run, epochs=12, best=12, validation_roles={})
-    assert "trained on the training and validation pictures" in said(run)
+    assert "trained on the training and validation images" in said(run)
     assert "The weights after epoch 12, the last, are the model." in said(run) and "temperature" not in said(run)
     assert "fits the model too" in words(flow_section(read_run(run))["svg"])
 
@@ -124,7 +124,7 @@ def test_the_flow_shows_the_half_that_chooses_and_the_half_that_calibrates(run: 
     assert "chooses epoch and temperature" in words(flow_section(read_run(run))["svg"])
     deepen(run, validation_roles=HALVES)
     assert "to choose: 2 in 1 group to calibrate: 3 in 2 groups" in words(flow_section(read_run(run))["svg"])
-    deepen(run, validation_roles={**HALVES, "calibrate": {"pictures": 0, "groups": 0}})
+    deepen(run, validation_roles={**HALVES, "calibrate": {"images": 0, "groups": 0}})
     assert "chooses epoch and temperature" in words(flow_section(read_run(run))["svg"])
 
 
@@ -140,5 +140,5 @@ def test_half_written_files_leave_out_what_they_do_not_say(run: Path) -> None:
     assert "The network's first stages were frozen" in text and "None" not in text
     assert "svg" in training_section(read_run(run))
     settings = (run / "experiment.toml").read_text("utf-8")
-    (run / "experiment.toml").write_text(settings.partition("[recipe]")[0], encoding="utf-8")
+    (run / "experiment.toml").write_text(settings.partition("[training]")[0], encoding="utf-8")
     assert said(run) == "[How the network was trained.]"

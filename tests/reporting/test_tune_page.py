@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.reporting.tune_files import loss_limits, read_study
 from coverslip.reporting.tune_page import write_tune_page
 
@@ -47,7 +47,7 @@ def test_the_corrected_number_comes_first_then_whether_it_beats_the_default_then
     corrected = told["luck"]["corrected"]
     number = f"{corrected['value']:.3f} [{corrected['low']:.3f}, {corrected['high']:.3f}]"
     sentence, command = told["compared"]["sentence"][1:].replace("-", "−"), told["next"]
-    assert f"Expect {number} of new pictures" in text and "partly by luck" in text
+    assert f"Expect {number} of new images" in text and "partly by luck" in text
     order = [text.index(each) for each in (number, sentence, command, "How far to believe it Validation says")]
     assert order == sorted(order)
     assert (
@@ -99,7 +99,7 @@ def test_a_study_in_which_every_trial_failed_says_why_and_what_to_do(tmp_path) -
 
 
 def test_one_setting_needs_no_figure_of_several(tmp_path) -> None:
-    html = html_of(write_search(tmp_path / "s", 20, ["recipe.rate"]))
+    html = html_of(write_search(tmp_path / "s", 20, ["training.lr"]))
     assert not {"contour", "parallel", "importance"} & set(sections(html))
     assert "The loss against the learning rate" in Page(html).text
 
@@ -140,13 +140,13 @@ def test_the_interval_of_a_loss_respects_groups(tmp_path) -> None:
         "losses": np.tile(content["losses"], 3),
         "groups": np.tile(content["groups"], 3),
     }
-    np.savez(folder / "validation.npz", **thrice)  # the same groups with three times the pictures know no more
+    np.savez(folder / "validation.npz", **thrice)  # the same groups with three times the images know no more
     assert loss_limits(read_study(folder))[0] == pytest.approx(single)
 
 
 def test_names_are_never_obeyed_as_markup_and_folders_stay_private(tmp_path) -> None:
-    keys = {"recipe.rate": SPACE["recipe.rate"] | {"name": HOSTILE}}
-    rows = search_rows({"recipe.rate": SPACE["recipe.rate"]}, 6)
+    keys = {"training.lr": SPACE["training.lr"] | {"name": HOSTILE}}
+    rows = search_rows({"training.lr": SPACE["training.lr"]}, 6)
     rows[2] |= {"state": "failed", "why": HOSTILE}
     html = html_of(write_fake_study(tmp_path / "s", rows, keys, name=HOSTILE, notes=[HOSTILE]))
     assert HOSTILE not in html and HOSTILE in Page(html).text
@@ -178,7 +178,7 @@ def test_an_interrupted_study_says_how_to_go_on_and_not_where_it_is_kept(tmp_pat
     write_search(folder, 8, state="interrupted", planned=50, next=f"coverslip tune --resume '{folder}'")
     text = Page(html_of(folder)).text
     assert "coverslip tune --resume 'my study'" in text and "42 not begun" in text
-    assert "opens the test part" not in text and str(tmp_path) not in text
+    assert "opens the test set" not in text and str(tmp_path) not in text
 
 
 def test_what_the_steps_came_to_is_marked_although_another_trial_has_a_lower_loss(tmp_path) -> None:

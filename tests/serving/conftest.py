@@ -13,11 +13,11 @@ def small_service(small_run):
 
     Not those elsewhere: while a service is open NumPy has one thread, and what is trained then has other last bits.
     """
-    from coverslip.progress import SILENT
+    from coverslip.core.progress import SILENT
     from coverslip.serving.limits import Limits
     from coverslip.serving.server import Wishes, open_service
 
-    limits = Limits(bytes=2_000_000, pictures=5, pixels=1_000_000, queue=8, uploads=4_000_000, seconds=20)
+    limits = Limits(bytes=2_000_000, images=5, pixels=1_000_000, queue=8, uploads=4_000_000, seconds=20)
     service = open_service(small_run, Wishes(limits=limits), SILENT)
     yield service
     service.close()
@@ -37,12 +37,12 @@ def client(small_service):
 @pytest.fixture(scope="session")
 def leaf_files(leaves):
     """Paths of built-in leaves."""
-    return sorted((leaves.parent / "pictures").rglob("*.*"))
+    return sorted((leaves.parent / "images").rglob("*.*"))
 
 
 @pytest.fixture
-def picture():
-    """A picture of noise as a file of any kind: ``picture("PNG", (40, 30))`` -> bytes."""
+def image():
+    """An image of noise as a file of any kind: ``image("PNG", (40, 30))`` -> bytes."""
 
     def make(form="JPEG", size=(40, 30), mode="RGB", **options):
         noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)

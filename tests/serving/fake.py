@@ -1,7 +1,7 @@
 """A small server that answers as `coverslip serve` does, without a network: what it says follows from a file's name.
 
 A name with ``strange`` is unlike anything, one with ``split`` may be two classes,
-``same`` was trained on; what is no picture is an error.
+``same`` was trained on; what is no image is an error.
 """
 
 import base64
@@ -37,8 +37,8 @@ MODEL = {
     "network": "efficientnet-lite0",
     "classes": CLASSES,
     "task": "classification",
-    "trained_on": {"pictures": 448, "groups": 224, "name": "leaves"},
-    "tested_on": {"pictures": 96, "groups": 48, "seen": 0},
+    "trained_on": {"images": 448, "groups": 224, "name": "leaves"},
+    "tested_on": {"images": 96, "groups": 48, "seen": 0},
     "score": SCORE,
     "calibrated": True,
     "coverage": 0.9,
@@ -46,11 +46,11 @@ MODEL = {
     "familiarity": True,
     "maps": True,
     "examples": False,
-    "limits": {"bytes": 20 * 10**6, "pictures": 64, "pixels": 100_000_000},
-    "licence": "Apache-2.0 (network), the pictures' own",
+    "limits": {"bytes": 20 * 10**6, "images": 64, "pixels": 100_000_000},
+    "licence": "Apache-2.0 (network), the images' own",
     "program": "coverslip 0.1.0",
     "date": "2026-11-23T10:20:00",
-    "warnings": ["under 20 groups in the test part, so rough intervals: bean_rust, grape_healthy"],
+    "warnings": ["under 20 groups in the test set, so rough intervals: bean_rust, grape_healthy"],
 }
 TWO = {
     **MODEL,
@@ -121,7 +121,7 @@ class Fake:
                 "file": name,
                 "nearest": [],
                 "notes": [],
-                "error": "not a picture: its content is text, whatever it is called",
+                "error": "not an image: its content is text, whatever it is called",
             }
         classes = self.model["classes"]
         favorite = sum(name.encode()) % len(classes)
@@ -211,7 +211,7 @@ class Handler(BaseHTTPRequestHandler):
         if len(answers) == 1 and answers[0]["error"]:
             return self.reply(415, said(answers[0]["error"], "Send a JPEG, PNG, TIFF, BMP or WebP."))
         limit = fake.model["threshold"] and {key: fake.model["threshold"][key] for key in ("class_name", "value")}
-        return self.reply(200, {"model": fake.model["name"], "threshold": limit, "pictures": answers})
+        return self.reply(200, {"model": fake.model["name"], "threshold": limit, "images": answers})
 
     def allowed(self) -> bool:
         return not self.owner.token or self.headers["Authorization"] == f"Bearer {self.owner.token}"

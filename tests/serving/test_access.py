@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.serving.app import create_app
 from coverslip.serving.tokens import check_token, is_loopback, is_own_name, new_token, same_token
 
@@ -15,18 +15,18 @@ def guarded(small_service):
     return TestClient(create_app(small_service, token=TOKEN), base_url="http://192.0.2.7:8000")
 
 
-def test_with_a_token_nothing_of_the_model_is_told_without_it(guarded, picture):
+def test_with_a_token_nothing_of_the_model_is_told_without_it(guarded, image):
     for path in ("/v1/model", "/metrics"):
         response = guarded.get(path)
         assert response.status_code == 401 and response.headers["www-authenticate"] == "Bearer"
         assert "only with its token" in response.json()["error"]["problem"]
-    files = {"files": ("leaf.jpg", picture())}
+    files = {"files": ("leaf.jpg", image())}
     assert guarded.post("/v1/predict", files=files).status_code == 401
     wrong = guarded.post("/v1/predict", files=files, headers={"authorization": f"Bearer {TOKEN}x"})
     assert wrong.status_code == 401 and "not the token" in wrong.json()["error"]["problem"]
     assert guarded.get("/v1/model", headers={"authorization": "Bearer tok\xe4n".encode("latin-1")}).status_code == 401
     right = guarded.post("/v1/predict", files=files, headers={"authorization": f"Bearer {TOKEN}"})
-    assert right.status_code == 200 and right.json()["pictures"][0]["label"]
+    assert right.status_code == 200 and right.json()["images"][0]["label"]
 
 
 def test_the_page_itself_and_health_need_no_token_and_tell_nothing_of_the_model(guarded, small_run):
@@ -35,8 +35,8 @@ def test_the_page_itself_and_health_need_no_token_and_tell_nothing_of_the_model(
     assert page.status_code == 200 and small_run.folder.name not in page.text.replace("small ", "")
 
 
-def test_a_page_elsewhere_can_neither_ask_nor_lead_its_own_name_here(client, picture):
-    files = {"files": ("leaf.jpg", picture())}
+def test_a_page_elsewhere_can_neither_ask_nor_lead_its_own_name_here(client, image):
+    files = {"files": ("leaf.jpg", image())}
     other = client.post("/v1/predict", files=files, headers={"origin": "https://evil.example"})
     assert other.status_code == 403 and "another site" in other.json()["error"]["problem"]
     assert client.post("/v1/predict", files=files, headers={"origin": "null"}).status_code == 403
@@ -70,31 +70,31 @@ def test_what_watches_over_servers_may_ask_for_the_head_alone(client, path):
     assert found.status_code == 200 and found.headers["content-type"] == client.get(path).headers["content-type"]
 
 
-def test_what_fails_inside_is_told_without_contents(small_service, picture, monkeypatch, caplog):
+def test_what_fails_inside_is_told_without_contents(small_service, image, monkeypatch, caplog):
     client = TestClient(create_app(small_service), base_url="http://localhost", raise_server_exceptions=False)
 
     async def break_down(*arguments):
         raise RuntimeError("about secret_patient.jpg")
 
     monkeypatch.setattr(small_service, "answer", break_down)
-    response = client.post("/v1/predict", files={"files": ("secret_patient.jpg", picture())})
+    response = client.post("/v1/predict", files={"files": ("secret_patient.jpg", image())})
     assert response.status_code == 500 and "failed to answer" in response.json()["error"]["problem"]
     assert "secret" not in response.text + caplog.text and "RuntimeError" in caplog.text
 
 
-def test_metrics_count_and_name_nothing(client, ask, picture):
-    ask({"secret_patient.jpg": picture()})
+def test_metrics_count_and_name_nothing(client, ask, image):
+    ask({"secret_patient.jpg": image()})
     client.get("/v1/secret_patient")
     text = client.get("/metrics").text
     assert 'coverslip_requests_total{route="/v1/predict",status="200"}' in text
     assert 'coverslip_requests_total{route="other",status="404"}' in text
-    assert "coverslip_waiting_pictures 0.0" in text and "secret" not in text
+    assert "coverslip_waiting_images 0.0" in text and "secret" not in text
 
 
-def test_a_line_a_request_says_nothing_of_what_was_in_it(small_service, picture):
+def test_a_line_a_request_says_nothing_of_what_was_in_it(small_service, image):
     lines = []
     client = TestClient(create_app(small_service, say=lines.append), base_url="http://localhost")
-    client.post("/v1/predict?explain=false", files={"files": ("secret_patient.jpg", picture())})
+    client.post("/v1/predict?explain=false", files={"files": ("secret_patient.jpg", image())})
     client.get("/static/secret?patient=7")
     assert [line.split()[1:4] for line in lines] == [["POST", "/v1/predict", "200"], ["GET", "/static", "404"]]
 

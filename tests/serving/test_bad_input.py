@@ -1,4 +1,4 @@
-"""What nobody should send: each is refused before anything is decoded, in words, and the next picture is answered."""
+"""What nobody should send: each is refused before anything is decoded, in words, and the next image is answered."""
 
 import io
 import re
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from serving_pictures import hostile_uploads, png_bomb, png_header
+from serving_images import hostile_uploads, png_bomb, png_header
 
 HEADERS = ("content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy")
 
@@ -33,7 +33,7 @@ def refused(response, status, *words):
     ("data", "status", "says"),
     [
         (b"", 422, "the file is empty"),
-        (b"notes on my leaves\n", 415, "it is text, not a picture send"),
+        (b"notes on my leaves\n", 415, "it is text, not an image send"),
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', 415, "an SVG drawing"),
         (b'<?xml version="1.0"?><svg/>', 415, "an SVG drawing"),
         (b"<!DOCTYPE html><script>alert(1)</script>", 415, "a web page"),
@@ -50,15 +50,15 @@ def refused(response, status, *words):
         (b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03", 413, "65,535 x 65,535"),
         (b"BM" + bytes(12) + struct.pack("<Iii", 40, 40_000, -40_000) + bytes(50), 413, "40,000 x 40,000"),
         (b"RIFF\x00\x10\x00\x00WEBPVP8X\x0a\0\0\0\0\0\0\0\xff\x3f\0\xff\x3f\0", 413, "16,384 x 16,384"),
-        (png_header(200, 200), 422, "not a picture"),
+        (png_header(200, 200), 422, "not an image"),
         (b"\xff\xd8\xff" + bytes(300), 422, "a JPEG whose header cannot be read"),
         (b"II*\0" + b"\xff" * 300, 422, "a TIFF whose header cannot be read"),
         (b"BM" + bytes(60), 422, "a BMP"),
-        (b"RIFF\x00\x10\x00\x00WEBPVP8 " + bytes(40), 422, "a WebP without a picture"),
+        (b"RIFF\x00\x10\x00\x00WEBPVP8 " + bytes(40), 422, "a WebP without an image"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_what_is_not_a_small_whole_picture_is_refused_by_its_first_bytes(ask, monkeypatch, data, status, says):
+def test_what_is_not_a_small_whole_image_is_refused_by_its_first_bytes(ask, monkeypatch, data, status, says):
     decoded = []
     monkeypatch.setattr("coverslip.serving.answers.decode_one", lambda *a: decoded.append(1) or _real(*a))
     refused(ask({"leaf.jpg": data}), status, says)
@@ -71,13 +71,13 @@ def _real(*arguments):
     return decode_one(*arguments)
 
 
-def test_a_truncated_picture_is_refused_and_one_with_an_archive_behind_it_is_just_a_picture(ask, picture):
-    whole = picture("JPEG", (200, 150))
+def test_a_truncated_image_is_refused_and_one_with_an_archive_behind_it_is_just_an_image(ask, image):
+    whole = image("JPEG", (200, 150))
     refused(ask({"half.jpg": whole[: len(whole) // 2]}), 422, "truncated")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("evil.html", "<script>alert(1)</script>")
-    plain, both = (ask({"leaf.jpg": data}).json()["pictures"][0] for data in (whole, whole + archive.getvalue()))
+    plain, both = (ask({"leaf.jpg": data}).json()["images"][0] for data in (whole, whole + archive.getvalue()))
     assert plain == both and plain["error"] is None
 
 
@@ -103,7 +103,7 @@ def test_a_tiff_that_claims_more_than_it_holds_is_refused_before_its_reader_beli
     refused(ask({"d.tif": slide}), 415, "'svs'")
 
 
-def test_what_would_take_minutes_to_decode_is_refused(ask, picture):
+def test_what_would_take_minutes_to_decode_is_refused(ask, image):
     buffer = io.BytesIO()
     Image.new("L", (900, 900)).save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()
@@ -119,11 +119,11 @@ def test_what_would_take_minutes_to_decode_is_refused(ask, picture):
 def test_honest_stacks_are_answered_by_their_first_plane(ask):
     planes = np.random.default_rng(0).integers(0, 255, (5, 30, 40), np.uint8)
     for data in (tiff(planes), tiff(planes, ome=True, metadata={"axes": "ZYX"}), tiff(planes[0])):
-        answer = ask({"stack.tif": data}).json()["pictures"][0]
+        answer = ask({"stack.tif": data}).json()["images"][0]
         assert answer["error"] is None and (len(answer["notes"]) == 0) == (data == tiff(planes[0])), answer
 
 
-def test_a_picture_of_another_kind_than_the_model_knows_says_so(ask):
+def test_an_image_of_another_kind_than_the_model_knows_says_so(ask):
     refused(
         ask({"deep.tif": tiff(np.zeros((30, 40, 3), np.uint16), photometric="rgb")}),
         422,
@@ -131,20 +131,20 @@ def test_a_picture_of_another_kind_than_the_model_knows_says_so(ask):
     )
 
 
-def test_many_files_are_answered_one_by_one_and_of_many_bad_ones_each_says_why(ask, picture):
-    mixed = ask({"a.jpg": b"text", "b.jpg": picture(), "c.png": png_header(30_000, 30_000)})
+def test_many_files_are_answered_one_by_one_and_of_many_bad_ones_each_says_why(ask, image):
+    mixed = ask({"a.jpg": b"text", "b.jpg": image(), "c.png": png_header(30_000, 30_000)})
     assert mixed.status_code == 200
-    first, second, third = mixed.json()["pictures"]
+    first, second, third = mixed.json()["images"]
     assert "text" in first["error"] and first["label"] is None and "30,000" in third["error"]
     assert second["error"] is None and second["label"]
     assert third["error"].count("; ") == 1 and first["error"].count("; ") == 1  # the problem; how to mend it
     none = ask({"a.jpg": b"text", "b.jpg": b"<html>"})
     refused(none, 422, "none of the 2 files")
-    assert ["text" in each["error"] or "web page" in each["error"] for each in none.json()["pictures"]] == [True] * 2
+    assert ["text" in each["error"] or "web page" in each["error"] for each in none.json()["images"]] == [True] * 2
 
 
-def test_a_request_is_bounded_in_files_and_bytes_however_it_is_sent(client, ask, picture):
-    refused(ask({f"{number}.jpg": picture() for number in range(6)}), 413, "more than 5 files")
+def test_a_request_is_bounded_in_files_and_bytes_however_it_is_sent(client, ask, image):
+    refused(ask({f"{number}.jpg": image() for number in range(6)}), 413, "more than 5 files")
     refused(ask({"large.bmp": b"BM" + bytes(2_100_000)}), 413, "more than 2 MB")
     head = {"content-type": "multipart/form-data; boundary=x"}
 
@@ -193,11 +193,11 @@ def test_a_body_that_is_no_form_says_how_to_send_one(client, kind, body, status,
     refused(client.post("/v1/predict", content=body, headers={"content-type": kind} if kind else {}), status, says)
 
 
-def test_wrong_words_are_answered_with_the_right_ones(client, ask, picture):
-    refused(ask({"a.jpg": picture()}, explain="maybe"), 422, "'true'", "'false'")
-    refused(ask({"a.jpg": picture()}, format="xml"), 422, "'json'", "'csv'")
-    refused(ask({"a.jpg": picture()}, explian="true"), 422, "no parameter 'explian'", "did you mean 'explain'?")
-    refused(ask({"a.jpg": picture()}, explain="true", format="csv"), 422, "a table holds no maps", "format=json")
+def test_wrong_words_are_answered_with_the_right_ones(client, ask, image):
+    refused(ask({"a.jpg": image()}, explain="maybe"), 422, "'true'", "'false'")
+    refused(ask({"a.jpg": image()}, format="xml"), 422, "'json'", "'csv'")
+    refused(ask({"a.jpg": image()}, explian="true"), 422, "no parameter 'explian'", "did you mean 'explain'?")
+    refused(ask({"a.jpg": image()}, explain="true", format="csv"), 422, "a table holds no maps", "format=json")
     refused(client.get("/v1/modell"), 404, "did you mean '/v1/model'?")
     refused(client.get("/v1/predict"), 405, "use POST")
 
@@ -211,27 +211,27 @@ def test_no_path_leads_to_a_file_that_is_not_of_the_page(client, path):
     assert response.status_code == 404 and "import" not in response.text
 
 
-def test_names_are_shown_and_never_used(ask, picture, tmp_path, monkeypatch):
+def test_names_are_shown_and_never_used(ask, image, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ["../../../up.jpg", "C:\\temp\\leaf.jpg", "a\u202egpj.exe", "x" * 500 + ".jpg", "", "naïve 叶.jpg"]
-    found = [ask({name: picture()}).json()["pictures"][0]["file"] for name in names]
+    found = [ask({name: image()}).json()["images"][0]["file"] for name in names]
     assert found[0] == "up.jpg" and found[1] == "leaf.jpg" and "\u202e" not in found[2]
     assert len(found[3]) == 160 and found[5] == "naïve 叶.jpg"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_hostile_upload_of_the_soak_is_survived(ask, picture):
+def test_every_hostile_upload_of_the_soak_is_survived(ask, image):
     for name, data in hostile_uploads():
         response = ask({name: data})
         assert response.status_code in (200, 413, 415, 422), (name, response.text)
-    assert ask({"leaf.jpg": picture()}).status_code == 200
+    assert ask({"leaf.jpg": image()}).status_code == 200
 
 
-def test_a_bomb_in_the_text_of_a_png_costs_nothing(ask, picture):
+def test_a_bomb_in_the_text_of_a_png_costs_nothing(ask, image):
     packed = zlib.compress(bytes(50_000_000), 9)
     text = b"zTXtcomment\0\0" + packed
     chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
-    plain = picture("PNG")
+    plain = image("PNG")
     response = ask({"text.png": plain[:33] + chunk + plain[33:]})
     assert response.status_code in (200, 422)
 
@@ -239,4 +239,4 @@ def test_a_bomb_in_the_text_of_a_png_costs_nothing(ask, picture):
 def test_an_image_that_is_all_one_color_is_answered_with_a_note(ask):
     buffer = io.BytesIO()
     Image.new("RGB", (50, 50), "white").save(buffer, "PNG")
-    assert "one color" in ask({"white.png": buffer.getvalue()}).json()["pictures"][0]["notes"][0]
+    assert "one color" in ask({"white.png": buffer.getvalue()}).json()["images"][0]["notes"][0]

@@ -1,4 +1,4 @@
-"""The threads that carry pictures through: nothing is lost, batches fill, one alone does not wait."""
+"""The threads that carry images through: nothing is lost, batches fill, one alone does not wait."""
 
 import threading
 import time

@@ -19,7 +19,7 @@ def test_the_description_has_examples_and_every_failure(description):
     said = predict["responses"]
     assert {"200", "401", "403", "413", "415", "422", "429", "503"} <= set(said)
     example = said["200"]["content"]["application/json"]["example"]
-    assert example["pictures"][0]["label"] == "rust" and "p:rust" in said["200"]["content"]["text/csv"]["example"]
+    assert example["images"][0]["label"] == "rust" and "p:rust" in said["200"]["content"]["text/csv"]["example"]
     assert "threshold" not in example  # three classes: FastAPI leaves out what is null
     schemas = description["components"]["schemas"]
     assert "class_name" in schemas["Predictions"]["properties"]["threshold"]["description"]
@@ -34,7 +34,7 @@ def test_the_service_keeps_to_its_description(small_service):
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, headers={"host": "localhost"})
     schema.config.update(headers={"host": "localhost"})
     schema.config.generation.update(max_examples=4, deterministic=True, database="none")
-    # No schema can say which bytes are a picture, so that most of what it allows is refused with 415 or 422.
+    # No schema can say which bytes are an image, so that most of what it allows is refused with 415 or 422.
     schema.config.checks.update(excluded_check_names=["positive_data_acceptance"])
     asked, wrong = 0, []
     for event in from_schema(schema).execute():

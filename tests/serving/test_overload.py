@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.serving.gate import Gate
 from coverslip.serving.limits import Limits
 from coverslip.serving.refusals import Refused
@@ -18,7 +18,7 @@ from coverslip.serving.uploads import Upload
 
 @pytest.fixture
 def slow(small_service):
-    """A service of the same model card whose pictures wait until they are let go."""
+    """A service of the same model card whose images wait until they are let go."""
     go, made = threading.Event(), []
 
     class Slow:
@@ -31,7 +31,7 @@ def slow(small_service):
         def answers(self):
             from coverslip.serving.schemas import Answer
 
-            return lambda pictures: [Answer(file=each.name, label="rust") for each in pictures]
+            return lambda images: [Answer(file=each.name, label="rust") for each in images]
 
     def make(**limits):
         made.append(Service(Slow(), small_service.model, Limits(**{"queue": 4, "seconds": 5} | limits)))
@@ -68,7 +68,7 @@ def test_a_full_queue_refuses_with_the_seconds_to_wait_and_answers_all_that_it_l
 
         inside = [ask(3), ask(1)]
         await asyncio.sleep(0.05)
-        with pytest.raises(Refused, match="more pictures wait") as refused:
+        with pytest.raises(Refused, match="more images wait") as refused:
             await ask(1)
         assert refused.value.status == 429 and 1 <= refused.value.retry_after <= 60
         slow.go.set()
@@ -76,30 +76,30 @@ def test_a_full_queue_refuses_with_the_seconds_to_wait_and_answers_all_that_it_l
         assert [len(each) for each in answered] == [3, 1] and answered[0][2].file == "2.jpg"
         assert len(await ask(9)) == 9  # alone, however many they are
         await asyncio.sleep(0.05)
-        assert service.gate.pictures == 0
+        assert service.gate.images == 0
 
     asyncio.run(load())
 
 
-def test_pictures_that_wait_for_maps_are_counted_once_and_weigh_more():
+def test_images_that_wait_for_maps_are_counted_once_and_weigh_more():
     gate = Gate(Limits(queue=10))
     gate.draw(3)
-    assert gate.pictures == 3 and gate.weight == 9
+    assert gate.images == 3 and gate.weight == 9
     gate.enter(1)
-    with pytest.raises(Refused, match="more pictures wait"):
+    with pytest.raises(Refused, match="more images wait"):
         gate.enter(1)
     gate.drawn(3)
-    assert gate.pictures == gate.weight == 1
+    assert gate.images == gate.weight == 1
 
 
-def test_over_http_a_full_server_says_retry_after_and_a_slow_one_503(slow, picture):
+def test_over_http_a_full_server_says_retry_after_and_a_slow_one_503(slow, image):
     from fastapi.testclient import TestClient
 
     from coverslip.serving.app import create_app
 
     service = slow(queue=1, seconds=0.4)
     with TestClient(create_app(service), base_url="http://localhost") as client:
-        full_then_late(slow, service, client, picture)
+        full_then_late(slow, service, client, image)
 
 
 def wait_until(true):
@@ -109,15 +109,15 @@ def wait_until(true):
     assert true()
 
 
-def full_then_late(slow, service, client, picture):
+def full_then_late(slow, service, client, image):
     found = []
 
     def ask():
-        found.append(client.post("/v1/predict", files={"files": ("leaf.jpg", picture())}))
+        found.append(client.post("/v1/predict", files={"files": ("leaf.jpg", image())}))
 
     first = threading.Thread(target=ask)
     first.start()
-    wait_until(lambda: service.gate.pictures == 1)
+    wait_until(lambda: service.gate.images == 1)
     ask()
     first.join()
     full, late = found
@@ -125,7 +125,7 @@ def full_then_late(slow, service, client, picture):
     assert late.status_code == 503 and "no answer within 0.4 s" in late.json()["error"]["problem"]
     assert late.headers["retry-after"]
     slow.go.set()
-    wait_until(lambda: service.gate.pictures == 0)
+    wait_until(lambda: service.gate.images == 0)
     ask()
     assert found[-1].status_code == 200  # what was given up has left the queue
     service.stopping = True
@@ -137,14 +137,14 @@ def full_then_late(slow, service, client, picture):
 def test_all_bodies_together_hold_no_more_than_they_may():
     gate = Gate(Limits(bytes=1000, uploads=1500))
     gate.hold(1000)
-    with pytest.raises(Refused, match="more pictures wait"):
+    with pytest.raises(Refused, match="more images wait"):
         gate.hold(600)
     gate.release(1000)
     gate.hold(600)
 
 
 def test_limits_that_make_no_sense_are_refused():
-    with pytest.raises(UserError, match="pictures=0"):
-        Limits(pictures=0)
+    with pytest.raises(UserError, match="images=0"):
+        Limits(images=0)
     with pytest.raises(UserError, match="pixels"):
         Limits(pixels=10**12)

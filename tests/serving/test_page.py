@@ -43,9 +43,9 @@ def many(number):
 
 
 def shown(page):
-    """What is drawn of the picture that is open: float (H, W, 3)."""
+    """What is drawn of the image that is open: float (H, W, 3)."""
     page.evaluate("new Promise(requestAnimationFrame)")
-    data = page.evaluate("document.querySelector('.picture canvas').toDataURL()")
+    data = page.evaluate("document.querySelector('.image canvas').toDataURL()")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))).convert("RGB"), float)
 
 
@@ -58,42 +58,42 @@ def column(page, which):
     return page.locator(f".answers tbody .c{which}").all_inner_texts()
 
 
-def test_a_dropped_picture_gets_its_label_probabilities_set_map_and_neighbors(page, fake):
+def test_a_dropped_image_gets_its_label_probabilities_set_map_and_neighbors(page, fake):
     drop(page, [leaf("leaf_split.jpg")])
     page.wait_for_selector("#strength")
     first, second = fake.answer("leaf_split.jpg", leaf()["buffer"], True)["set"]
     assert page.inner_text("#answer h2") == f"{first} 0.522"
     told = page.inner_text("#answer")
     assert f"It may be {first} or {second}: these are the set of likely classes. Such sets hold the true" in told
-    assert "class 9 times in 10" in told and "very picture" not in told
+    assert "class 9 times in 10" in told and "very image" not in told
     bars = page.locator(".bars li").all_inner_texts()
     assert first in bars[0] and "0.522" in bars[0] and second in bars[1] and "0.463" in bars[1]
     assert page.locator(".bars > li").count() == len(CLASSES)  # the rest lies under a fold
     assert TRUST in page.inner_text("figcaption")
     assert page.locator(".near li").all_inner_texts() == [f"{first}distance {far}" for far in ("3.10", "4.10", "5.10")]
     assert fake.asked == [(["leaf_split.jpg"], True)]
-    assert "Like the pictures I was trained on" in page.inner_text("#answer")
+    assert "Like the images I was trained on" in page.inner_text("#answer")
 
 
-def test_a_pasted_picture_is_taken_too(page, fake):
+def test_a_pasted_image_is_taken_too(page, fake):
     paste(page, [leaf("image.png")])
     page.wait_for_selector("#strength")
     assert "pasted-1.png" in page.inner_text("#answer .from")
 
 
-def test_a_picture_unlike_all_others_is_flagged_before_it_is_named(page):
+def test_an_image_unlike_all_others_is_flagged_before_it_is_named(page):
     drop(page, [leaf("strange.jpg")])
     page.wait_for_selector("#strength")
     told = page.inner_text("#answer")
     assert "Unlike anything I was trained on. Its unlikeness is 2.7 times what is allowed." in told
     assert told.index("Unlike anything") < told.index("If it were one of my 8 classes") < told.index("0.882")
-    assert "9 times in 10" not in told  # that promise is not for such a picture
+    assert "9 times in 10" not in told  # that promise is not for such an image
 
 
-def test_a_picture_that_the_model_was_trained_on_is_no_test_of_it(page):
+def test_an_image_that_the_model_was_trained_on_is_no_test_of_it(page):
     drop(page, [leaf("same.jpg")])
     page.wait_for_selector("#strength")
-    assert "The nearest is this very picture: the model was trained on it" in page.inner_text(".evidence")
+    assert "The nearest is this very image: the model was trained on it" in page.inner_text(".evidence")
     near, box = (page.locator(each).bounding_box() for each in (".near", ".near + .note"))
     assert box["y"] - near["y"] - near["height"] >= 8  # it does not touch what is above
 
@@ -108,12 +108,12 @@ def test_no_line_of_a_list_of_classes_begins_with_its_comma(browser, fake):
 
 
 def test_what_the_model_is_and_how_it_was_tested_is_said_with_its_interval(page, fake):
-    assert "Of 96 pictures (48 groups) it had not seen, it named a share of 0.969 [0.883, 0.992]" in page.inner_text(
+    assert "Of 96 images (48 groups) it had not seen, it named a share of 0.969 [0.883, 0.992]" in page.inner_text(
         "h1 + p"
     )
     panel = page.inner_text("#about")
     for words in (
-        "448 pictures (224 groups) of leaves",
+        "448 images (224 groups) of leaves",
         "Under 20 groups",
         "100 million pixels",
         "20 MB",
@@ -129,10 +129,10 @@ def test_many_are_sent_in_portions_and_stand_in_a_table_in_their_order(page, fak
     assert [name.strip() for name in column(page, 0)] == [file["name"] for file in [*many(18), text()]]
     assert sorted(len(names) for names, _ in fake.asked) == [3, 8, 8] and not any(maps for _, maps in fake.asked)
     failed = page.locator("tr.failed").all_inner_texts()
-    assert len(failed) == 1 and "notes.txt" in failed[0] and "Not a picture: its content is text" in failed[0]
+    assert len(failed) == 1 and "notes.txt" in failed[0] and "Not an image: its content is text" in failed[0]
     assert "unlike" in page.inner_text("tr:has-text('_strange')")
-    assert page.inner_text(".asides").split("\n") == ["1 unlike the training pictures", "1 not read"]
-    heard(page, "19 pictures done")
+    assert page.inner_text(".asides").split("\n") == ["1 unlike the training images", "1 not read"]
+    heard(page, "19 images done")
 
 
 def test_the_table_is_sorted_and_filtered(page):
@@ -150,7 +150,7 @@ def test_the_table_is_sorted_and_filtered(page):
     assert sorted(name.strip() for name in column(page, 0)) == ["leaf03_strange.jpg", "leaf05_split.jpg", "notes.txt"]
 
 
-def test_the_csv_holds_every_picture_its_probabilities_and_its_error(page, tmp_path):
+def test_the_csv_holds_every_image_its_probabilities_and_its_error(page, tmp_path):
     page.set_input_files("#choose", [leaf('a, "b".jpg'), leaf("c_split.jpg"), text(), leaf("=1+1.jpg")])
     done(page)
     with page.expect_download() as told:
@@ -160,10 +160,10 @@ def test_the_csv_holds_every_picture_its_probabilities_and_its_error(page, tmp_p
     assert [row["path"] for row in rows] == ['a, "b".jpg', "c_split.jpg", "notes.txt", "'=1+1.jpg"]
     assert sum(float(rows[0][f"p:{name}"]) for name in CLASSES) == pytest.approx(1)
     assert rows[1]["set"].count(" | ") == 1 and rows[0]["familiar"] == "true"
-    assert rows[2]["predicted"] == "" and "not a picture" in rows[2]["error"]
+    assert rows[2]["predicted"] == "" and "not an image" in rows[2]["error"]
 
 
-def test_a_row_opens_its_picture_with_a_map_and_the_arrows_walk_on(page, fake):
+def test_a_row_opens_its_image_with_a_map_and_the_arrows_walk_on(page, fake):
     page.set_input_files("#choose", many(3))
     done(page)
     page.locator(".open").nth(1).click()
@@ -180,7 +180,7 @@ def test_a_row_opens_its_picture_with_a_map_and_the_arrows_walk_on(page, fake):
     assert page.evaluate("document.activeElement.innerText") == "leaf02.jpg"  # back where it was
 
 
-def test_the_slider_fades_the_map_in_and_leaves_the_picture_alone_at_zero(page):
+def test_the_slider_fades_the_map_in_and_leaves_the_image_alone_at_zero(page):
     drop(page, [leaf()])
     page.wait_for_selector("#strength")
 
@@ -200,8 +200,8 @@ def test_the_slider_fades_the_map_in_and_leaves_the_picture_alone_at_zero(page):
 def test_a_text_file_alone_is_refused_in_words(page):
     page.set_input_files("#choose", [text()])
     page.wait_for_selector(".note.stop")
-    assert "Not a picture: its content is text, whatever it is called. Send a JPEG" in page.inner_text("#answer")
-    heard(page, "notes.txt: Not a picture")
+    assert "Not an image: its content is text, whatever it is called. Send a JPEG" in page.inner_text("#answer")
+    heard(page, "notes.txt: Not an image")
     assert not page.is_visible("text=Try again")  # it would be refused again
 
 
@@ -301,7 +301,7 @@ def test_the_page_waits_says_why_and_asks_again(page, fake, obstacle, words):
 
 
 def test_a_portion_that_is_too_large_is_halved_and_a_file_that_is_says_so(browser):
-    limits = {"bytes": 40_000, "pictures": 4, "pixels": 10**6}
+    limits = {"bytes": 40_000, "images": 4, "pixels": 10**6}
     with Fake(model={**MODEL, "limits": limits}, script=[(413, {})]) as fake, tab(browser) as page:
         page.goto(fake.address)
         page.wait_for_selector("body.ready")
@@ -317,7 +317,7 @@ def test_cancel_keeps_what_was_answered_and_the_rest_can_be_sent_later(page, fak
     fake.free = 1
     page.set_input_files("#choose", many(30))
     page.wait_for_selector("tr.answered")
-    assert re.fullmatch(r"\d+ of 30 pictures", page.inner_text("#count"))
+    assert re.fullmatch(r"\d+ of 30 images", page.inner_text("#count"))
     page.click("#cancel")
     done(page)
     answered = page.locator("tr.answered").count()
@@ -343,10 +343,10 @@ def test_two_classes_say_where_the_limit_lies_and_what_it_did(browser):
     with Fake(model=TWO) as fake, tab(browser) as page:
         page.goto(fake.address)
         page.wait_for_selector("body.ready")
-        assert "Names a picture as Normal or OSCC." in page.inner_text("#lead")
+        assert "Names an image as Normal or OSCC." in page.inner_text("#lead")
         panel = page.inner_text("#about")
         assert "In its test it found a share of 0.93 [0.86, 0.97] of those that are (sensitivity)" in panel
-        assert "left 0.87 [0.78, 0.93] of the others alone (specificity), on 63 and 62 pictures." in panel
+        assert "left 0.87 [0.78, 0.93] of the others alone (specificity), on 63 and 62 images." in panel
         drop(page, [leaf("slide.jpg")])
         page.wait_for_selector("#strength")
         assert "OSCC is said from a probability of 0.372 up; here it is 0.110, so Normal is said." in page.inner_text(
@@ -357,12 +357,12 @@ def test_two_classes_say_where_the_limit_lies_and_what_it_did(browser):
 @pytest.mark.parametrize(
     ("measured", "words"),
     [
-        ("fit", ["On the very pictures that it was set with, it found a share", "Expect less of new pictures"]),
-        ("validation", ["On validation pictures, which trained nothing,", "The test has no such numbers"]),
+        ("fit", ["On the very images that it was set with, it found a share", "Expect less of new images"]),
+        ("validation", ["On validation images, which trained nothing,", "The test has no such numbers"]),
         (None, ["What that finds was not measured."]),
     ],
 )
-def test_on_which_pictures_a_threshold_was_measured_is_said(browser, measured, words):
+def test_on_which_images_a_threshold_was_measured_is_said(browser, measured, words):
     threshold = {**TWO["threshold"], "measured_on": measured}
     with Fake(model={**TWO, "threshold": threshold}) as fake, tab(browser) as page:
         page.goto(fake.address)
@@ -374,12 +374,12 @@ def test_on_which_pictures_a_threshold_was_measured_is_said(browser, measured, w
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
-        (0, "Of 96 pictures (48 groups) it had not seen, it named"),
-        (60, "Of 96 pictures (48 groups) (it was trained on 60 of them), it named"),
-        (None, "Of 96 pictures (48 groups), it named"),
+        (0, "Of 96 images (48 groups) it had not seen, it named"),
+        (60, "Of 96 images (48 groups) (it was trained on 60 of them), it named"),
+        (None, "Of 96 images (48 groups), it named"),
     ],
 )
-def test_whether_the_pictures_of_the_test_were_new_to_the_model_is_said(browser, seen, words):
+def test_whether_the_images_of_the_test_were_new_to_the_model_is_said(browser, seen, words):
     model = {**MODEL, "tested_on": {**MODEL["tested_on"], "seen": seen}}
     with Fake(model=model) as fake, tab(browser) as page:
         page.goto(fake.address)
@@ -387,14 +387,14 @@ def test_whether_the_pictures_of_the_test_were_new_to_the_model_is_said(browser,
         assert words in page.inner_text("#lead")
 
 
-def test_of_a_strange_picture_of_two_classes_nothing_false_is_said(browser):
+def test_of_a_strange_image_of_two_classes_nothing_false_is_said(browser):
     with Fake(model=TWO) as fake, tab(browser) as page:
         page.goto(fake.address)
         page.wait_for_selector("body.ready")
         drop(page, [leaf("strange.jpg")])
         page.wait_for_selector("#strength")
         told = page.inner_text("#answer")
-        assert "I name one of my classes whatever a picture shows" in told and "may mean nothing" in told
+        assert "I name one of my classes whatever an image shows" in told and "may mean nothing" in told
         assert "least unlike" not in told and "OSCC is said from a probability of 0.372 up" in told
 
 
@@ -452,11 +452,11 @@ def test_nothing_of_the_page_is_written_into_its_elements_or_asked_of_others():
     assert not re.search(r"\son\w+=|\sstyle=|<style|<script(?![^>]*src=)", page)
 
 
-def test_a_server_that_keeps_pictures_says_so_where_they_are_given_and_promises_nothing_else(browser, page):
+def test_a_server_that_keeps_images_says_so_where_they_are_given_and_promises_nothing_else(browser, page):
     assert page.is_hidden("#kept") and "this page keeps nothing" in page.inner_text("footer")
     with Fake(model={**MODEL, "keeps": True}) as fake, tab(browser) as other:
         other.goto(fake.address)
         other.wait_for_selector("body.ready")
-        assert "keep the pictures that are sent to it" in other.inner_text("#intake")
+        assert "keep the images that are sent to it" in other.inner_text("#intake")
         footer = other.inner_text("footer")
-        assert "keeps nothing" not in footer and "keeps the pictures" in footer
+        assert "keeps nothing" not in footer and "keeps the images" in footer

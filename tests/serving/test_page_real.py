@@ -33,7 +33,7 @@ def address(small_run):
 
 @pytest.fixture(scope="module")
 def leaf_files(leaves):
-    """Pictures that are in the table, as the page is given them."""
+    """Images that are in the table, as the page is given them."""
     paths = [leaves.parent / path for path in pl.read_csv(leaves)["path"].to_list()]
     return [{"name": path.name, "mimeType": "image/jpeg", "buffer": path.read_bytes()} for path in paths]
 
@@ -60,10 +60,10 @@ def test_one_leaf_then_many_at_the_page_of_a_real_server(address, small_run, lea
         )
         done(page)
         assert page.locator("tr.answered").count() == 13
-        assert "text, not a picture" in page.inner_text("tr.failed")
+        assert "text, not an image" in page.inner_text("tr.failed")
         page.locator(".open", has_text="noise.png").click()
         page.wait_for_selector("#answer:has-text('noise.png') #strength")
         assert "120 × 80 pixels" in page.inner_text("#answer .from")
         page.set_input_files("#choose", [text("alone.txt")])
         page.wait_for_selector(".note.stop")
-        assert "text, not a picture" in page.inner_text("#answer")
+        assert "text, not an image" in page.inner_text("#answer")

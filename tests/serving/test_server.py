@@ -19,7 +19,7 @@ BOUNDARY = "test"
 
 
 def send(port, data, token=""):
-    """One picture to a server: status and body."""
+    """One image to a server: status and body."""
     body = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'.encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/v1/predict",
@@ -55,11 +55,11 @@ def taken():
         yield place.getsockname()[1]
 
 
-def test_two_servers_on_one_run_a_kill_under_load_another_address_and_a_quiet_end(start, small_run, picture, tmp_path):
+def test_two_servers_on_one_run_a_kill_under_load_another_address_and_a_quiet_end(start, small_run, image, tmp_path):
     first, second = (start("serve", small_run.folder, "--port", "0", "--no-maps") for _ in range(2))
     (said, port), (_, other) = announced(first), announced(second)
     assert port != other and small_run.folder.name in said and "3 classes" in said and "tested on" in said
-    data = picture("JPEG", (256, 256))
+    data = image("JPEG", (256, 256))
     assert send(port, data) == send(other, data) and send(port, data)[0] == 200
 
     ended, answered, stopped = threading.Event(), [], []
@@ -116,7 +116,7 @@ def test_wrong_words_are_refused_before_anything_is_loaded(coverslip, small_run,
     coverslip("serve", small_run.folder, "--host", "no.such.host.invalid").refused("there is no address")
     coverslip("serve", small_run.folder, "--host", "192.0.2.1", "--port", "0").refused("not an address of this machine")
     coverslip("serve", small_run.folder, "--host", "0.0.0.0", "--token", "short").refused("--token needs 16")
-    coverslip("serve", small_run.folder, "--pictures", "0").refused("--pictures")
+    coverslip("serve", small_run.folder, "--images", "0").refused("--images")
 
 
 @pytest.mark.parametrize("missing", ["model/model.json", "model/weights.safetensors"])
@@ -126,10 +126,10 @@ def test_a_run_without_its_model_is_no_server(coverslip, small_run, tmp_path, mi
     coverslip("serve", run, "--port", "0").refused("holds no trained model", "it had one: restore", "coverslip train")
 
 
-def test_a_run_without_its_test_and_table_is_served_and_says_what_is_missing(small_run, tmp_path, picture):
+def test_a_run_without_its_test_and_table_is_served_and_says_what_is_missing(small_run, tmp_path, image):
     from fastapi.testclient import TestClient
 
-    from coverslip.runs import Run
+    from coverslip.core.runs import Run
     from coverslip.serving.app import create_app
     from coverslip.serving.server import Wishes, open_service
 
@@ -142,14 +142,14 @@ def test_a_run_without_its_test_and_table_is_served_and_says_what_is_missing(sma
         assert model["tested_on"] is None and model["score"] is None and not model["maps"]
         assert "nobody tested this model" in model["warnings"][0]
         assert any("nearest are not named" in each for each in model["warnings"])
-        files = {"files": ("leaf.jpg", picture())}
-        answer = client.post("/v1/predict", files=files).json()["pictures"][0]
+        files = {"files": ("leaf.jpg", image())}
+        answer = client.post("/v1/predict", files=files).json()["images"][0]
         assert answer["label"] and answer["nearest"] == []
         asked = client.post("/v1/predict?explain=true", files=files)
         assert asked.status_code == 422 and "draws no maps" in asked.json()["error"]["problem"]
 
 
-def test_pictures_are_kept_and_examples_shown_only_where_asked(small_run, leaves, leaf_files, tmp_path, coverslip):
+def test_images_are_kept_and_examples_shown_only_where_asked(small_run, leaves, leaf_files, tmp_path, coverslip):
     from fastapi.testclient import TestClient
 
     from coverslip.serving.app import create_app
@@ -161,18 +161,18 @@ def test_pictures_are_kept_and_examples_shown_only_where_asked(small_run, leaves
         model = client.get("/v1/model").json()
         assert model["examples"] and any("are kept" in each for each in model["warnings"])
         files = [("files", ("../../leaf.jpg", leaf_files[0].read_bytes())), ("files", ("no.jpg", b"text"))]
-        answer = client.post("/v1/predict", files=files).json()["pictures"][0]
+        answer = client.post("/v1/predict", files=files).json()["images"][0]
         assert all(each["thumbnail"].startswith("data:image/jpeg;base64,") for each in answer["nearest"])
-        assert any("keeps the picture" in note for note in answer["notes"]) and model["keeps"]
+        assert any("keeps the image" in note for note in answer["notes"]) and model["keeps"]
         client.post("/v1/predict", files=[("files", ("again.jpg", leaf_files[0].read_bytes()))])
     kept = sorted(path.suffix for path in keep.iterdir())
     assert kept == [".jpg", ".json", ".json", ".txt"]
     if os.name == "posix":
         assert keep.stat().st_mode & 0o777 == 0o700
         assert {path.stat().st_mode & 0o777 for path in keep.iterdir()} == {0o600}
-    pictures = [path for path in keep.iterdir() if path.suffix == ".jpg"]
-    assert pictures[0].read_bytes() == leaf_files[0].read_bytes() and re.fullmatch(r"[0-9a-f]{32}", pictures[0].stem)
-    records = [json.loads(file.read_text(encoding="utf-8")) for file in keep.glob(f"{pictures[0].stem}-*.json")]
+    images = [path for path in keep.iterdir() if path.suffix == ".jpg"]
+    assert images[0].read_bytes() == leaf_files[0].read_bytes() and re.fullmatch(r"[0-9a-f]{32}", images[0].stem)
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in keep.glob(f"{images[0].stem}-*.json")]
     assert {each["answer"]["file"] for each in records} == {"leaf.jpg", "again.jpg"}  # a record for each question
     assert {each["answer"]["label"] for each in records} == {answer["label"]}
 
@@ -180,7 +180,7 @@ def test_pictures_are_kept_and_examples_shown_only_where_asked(small_run, leaves
 
     other = tmp_path / "other" / leaf_files[0].parent.name
     other.mkdir(parents=True)
-    Image.new("RGB", (64, 64), "red").save(other / leaf_files[0].name)  # the same name, another picture
+    Image.new("RGB", (64, 64), "red").save(other / leaf_files[0].name)  # the same name, another image
     coverslip("serve", small_run.folder, "--port", "0", "--with-examples", other.parent).refused(
-        "does not hold the pictures that this model was trained on"
+        "does not hold the images that this model was trained on"
     )

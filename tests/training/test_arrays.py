@@ -10,9 +10,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from coverslip.core.errors import UserError
 from coverslip.data.augment import Augmentation
-from coverslip.errors import UserError
-from coverslip.training.array_data import read_labels, read_pictures
+from coverslip.training.array_data import read_images, read_labels
 from coverslip.training.arrays import evaluate_arrays, fit_arrays
 from coverslip.training.epoch_lines import EpochLines
 
@@ -26,7 +26,7 @@ def linear(classes=2, values=8 * 8 * 3):
 
 @pytest.fixture
 def squares():
-    """80 pictures of 8 x 8 pixels, sorted by class: dark ones, then bright ones; four of each group."""
+    """80 images of 8 x 8 pixels, sorted by class: dark ones, then bright ones; four of each group."""
     chance = np.random.default_rng(1)
     x = chance.integers(0, 128, (80, 8, 8, 3), np.uint8)
     x[40:] += 120
@@ -35,21 +35,21 @@ def squares():
 
 def taken(x, **options):
     """What the loop sees, float32 on the CPU, and what was said of it."""
-    inputs, said = read_pictures(x, **options)
+    inputs, said = read_images(x, **options)
     return inputs.take(np.arange(len(inputs)), None, CPU), said
 
 
-def test_the_same_pictures_are_learned_from_in_any_layout_type_and_library(squares):
+def test_the_same_images_are_learned_from_in_any_layout_type_and_library(squares):
     x = squares[0]
     expected = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255
     for form in (x, x.transpose(0, 3, 1, 2), x / 255, (x / 255).astype(np.float32), torch.from_numpy(x.copy())):
         seen, said = taken(form)
         assert torch.allclose(seen, expected, atol=1e-6) and seen.dtype == torch.float32
-        assert "80 pictures of 8 × 8 pixels, 3 channels" in said
+        assert "80 images of 8 × 8 pixels, 3 channels" in said
         assert ("NHWC" in said) == (form.shape[3] == 3) and ("NCHW" in said) == (form.shape[1] == 3)
 
 
-def test_grey_pictures_and_rows_of_numbers_are_taken_too():
+def test_grey_images_and_rows_of_numbers_are_taken_too():
     assert taken(np.zeros((5, 28, 28), np.uint8))[0].shape == (5, 1, 28, 28)
     rows, said = taken(np.array([[-3.0, 700.0], [0.5, 2.0]]))
     assert rows.tolist() == [[-3.0, 700.0], [0.5, 2.0]] and "2 rows of 2 numbers" in said
@@ -58,11 +58,11 @@ def test_grey_pictures_and_rows_of_numbers_are_taken_too():
 @pytest.mark.parametrize("shape", [(4, 3, 3, 3), (4, 3, 9, 3), (4, 28, 28, 28), (4, 4, 64, 3), (4, 64, 32, 50)])
 def test_a_shape_that_can_be_read_in_two_ways_is_refused_and_says_how_to_tell(shape):
     with pytest.raises(UserError, match=r"layout='NHWC'.*layout='NCHW'"):
-        read_pictures(np.zeros(shape, np.uint8))
+        read_images(np.zeros(shape, np.uint8))
     assert taken(np.zeros(shape, np.uint8), layout="NCHW")[0].shape == shape
     assert taken(np.zeros(shape, np.uint8), layout="NHWC")[0].shape == (shape[0], shape[3], shape[1], shape[2])
     with pytest.raises(UserError, match="did you mean 'NHWC'"):
-        read_pictures(np.zeros(shape, np.uint8), layout="NHC")
+        read_images(np.zeros(shape, np.uint8), layout="NHC")
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_a_shape_that_can_be_read_in_two_ways_is_refused_and_says_how_to_tell(sh
         (np.ones((2, 9, 9, 3), np.int64), "x holds int64"),
         (np.ones((2, 9, 9, 3), np.uint16), "65535"),
         (np.ones((2, 2, 9, 9, 3), np.uint8), "not four-dimensional"),
-        (np.ones((0, 9, 9, 3), np.uint8), "give pictures"),
-        (np.ones(7, np.uint8), "give pictures"),
+        (np.ones((0, 9, 9, 3), np.uint8), "give images"),
+        (np.ones(7, np.uint8), "give images"),
     ],
 )
-def test_what_is_no_picture_on_a_known_scale_is_refused_with_the_remedy(x, words):
+def test_what_is_no_image_on_a_known_scale_is_refused_with_the_remedy(x, words):
     with pytest.raises(UserError, match=words):
-        read_pictures(x)
+        read_images(x)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_labels_may_be_numbers_one_hot_rows_or_names(y):
 @pytest.mark.parametrize(
     ("y", "classes", "words"),
     [
-        ([0, 1, 2], None, "4 pictures and 3 labels"),
+        ([0, 1, 2], None, "4 images and 3 labels"),
         ([0, 1, 2, -1], None, "from -1 to 2"),
         ([0, 1, 2, 3], ["a", "b"], "from 0 to 3, and there are 2 classes"),
         ([0, 1, 0.5, 1], None, "not whole"),
@@ -137,7 +137,7 @@ def test_a_network_learns_in_place_and_the_history_has_a_row_an_epoch(squares):
     before = network[1].weight.detach().clone()
     history = fit_arrays(network, x, y, epochs=12, batch_size=8, lr=3e-2, verbose=0)
     assert history.network is network and not torch.equal(network[1].weight, before)
-    assert history.frame["epoch"].to_list() == list(range(1, 13)) and set(history.frame["rate"]) == {3e-2}
+    assert history.frame["epoch"].to_list() == list(range(1, 13)) and set(history.frame["lr"]) == {3e-2}
     best = history.frame.sort("validation_loss")["epoch"][0]
     assert history.best_epoch == best
     scores = evaluate_arrays(network, x[history.validation_rows], y[history.validation_rows])
@@ -201,7 +201,7 @@ def test_on_a_terminal_the_line_grows_in_place_and_an_old_one_is_asked_for_no_ch
     [
         ({"patients": 3}, "did you mean 'patience'"),
         ({"learning_rate": 0.1}, "say lr="),
-        ({"lr": 0}, "rate=0"),
+        ({"lr": 0}, "lr=0"),
         ({"optimizer": "adm"}, "did you mean 'adam"),
         ({"augment": "lite"}, "did you mean 'light'"),
         ({"validation_split": 1.0}, "validation_split=1.0"),
@@ -210,7 +210,7 @@ def test_on_a_terminal_the_line_grows_in_place_and_an_old_one_is_asked_for_no_ch
         ({"optimizer": torch.optim.Adam}, "the optimizer is a type, not a name"),
         ({"class_weights": {0: 1.0, 7: 2.0}}, "class_weights weighs 7, which is no class"),
         ({"groups": ["a"] * 80}, "1 group cannot be divided"),
-        ({"groups": ["a"]}, "80 pictures and 1 groups"),
+        ({"groups": ["a"]}, "80 images and 1 groups"),
         ({"classes": ["dark", "bright", "none"]}, "3"),
     ],
 )
@@ -244,7 +244,7 @@ def test_labels_beyond_the_outputs_are_the_labels_fault(squares):
 
 
 def test_one_class_teaches_nothing(squares):
-    with pytest.raises(UserError, match="all pictures are of one class, '0'"):
+    with pytest.raises(UserError, match="all images are of one class, '0'"):
         fit_arrays(linear(), squares[0], squares[1] * 0, epochs=1, verbose=0)
 
 
@@ -263,7 +263,7 @@ def test_a_loss_that_grew_beyond_guessing_is_told(squares, capsys):
     assert "guessing" not in capsys.readouterr().out
 
 
-def test_a_class_without_a_picture_never_shifts_the_others(squares):
+def test_a_class_without_an_image_never_shifts_the_others(squares):
     x, _, _ = squares
     y = np.array(["dark"] * 40 + ["light"] * 40)
     history = fit_arrays(linear(3), x, y, classes=["bright", "dark", "light"], epochs=1, verbose=0)
@@ -274,12 +274,12 @@ def test_a_class_without_a_picture_never_shifts_the_others(squares):
     assert evaluate_arrays(linear(3), x, squares[1]).classes == ("0", "1", "2")
 
 
-def test_scores_have_intervals_over_groups_and_every_picture_counts(squares):
+def test_scores_have_intervals_over_groups_and_every_image_counts(squares):
     x, y, groups = squares
     network = fit_arrays(linear(), x, y, epochs=3, verbose=0).network
     alone, grouped = evaluate_arrays(network, x[:71], y[:71]), evaluate_arrays(network, x, y, groups=groups)
     assert alone.probabilities.shape == (71, 2) and alone.accuracy["images"] == 71
-    assert grouped.accuracy["groups"] == 20 and "80 pictures, 20 groups" in repr(grouped)
+    assert grouped.accuracy["groups"] == 20 and "80 images, 20 groups" in repr(grouped)
     for scores in (alone, grouped):
         assert scores.accuracy["low"] <= scores.accuracy["value"] <= scores.accuracy["high"]
         right = scores.probabilities.argmax(1) == y[: len(scores.probabilities)]
@@ -296,7 +296,7 @@ def test_a_history_shows_itself_and_predicts(squares):
     assert found.shape == (5, 2) and found.sum(1) == pytest.approx(np.ones(5))
 
 
-def test_early_stopping_mixtures_and_all_pictures_at_once_are_options(squares):
+def test_early_stopping_mixtures_and_all_images_at_once_are_options(squares):
     x, y, _ = squares
     history = fit_arrays(
         linear(), x, y, epochs=50, lr=5.0, patience=1, batch_size=0, optimizer="sgd", momentum=0.0, verbose=0

@@ -11,22 +11,22 @@ import pytest
 import torch
 from torch import nn
 
-from coverslip.errors import UserError
-from coverslip.progress import Progress
+from coverslip.core.errors import UserError
+from coverslip.core.progress import Progress
 from coverslip.training.batches import ArrayInputs
 from coverslip.training.callbacks import Callback, saving
+from coverslip.training.config import TrainingConfig
 from coverslip.training.loop import train_network
-from coverslip.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 HARD = {
     "momentum": {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "clip": 1.0, "l2": 1e-3},
-    "adamw, ema": {"ema": 0.9, "accumulate": 2, "smoothing": 0.1},
+    "adamw, ema": {"ema": 0.9, "accumulate": 2, "label_smoothing": 0.1},
     "sampling, best": {"balance": "sampling", "optimizer": "adam", "loss": "focal", "patience": 4},
 }
 
 
-def pictures():
+def images():
     rng = np.random.default_rng(0)
     labels = rng.choice(3, 61, p=[0.6, 0.3, 0.1])
     return (rng.normal(size=(61, 2, 6, 6)) + labels[:, None, None, None]).astype(np.float32), labels
@@ -38,12 +38,12 @@ def cnn():
     return nn.Sequential(*body, nn.Flatten(), nn.Dropout(0.3), nn.Linear(24, 3))
 
 
-def train(recipe, checkpoint=None, data=None, network=None, **named):
-    values, labels = data or pictures()
+def train(config, checkpoint=None, data=None, network=None, **named):
+    values, labels = data or images()
     watched = (ArrayInputs(values[:20]), labels[:20])
     network = network or cnn()
     return train_network(
-        network, ArrayInputs(values), labels, 3, recipe, validation=watched, checkpoint=checkpoint, device=CPU, **named
+        network, ArrayInputs(values), labels, 3, config, validation=watched, checkpoint=checkpoint, device=CPU, **named
     )
 
 
@@ -77,32 +77,32 @@ class Notes(Progress):
 @pytest.mark.parametrize("step", [1, 8, 11])  # in the first epoch, at the end of one, in the second or third
 @pytest.mark.parametrize("how", HARD)
 def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(tmp_path, how, step):
-    recipe = Recipe(epochs=4, rate=0.02, batch_size=8, seed=3, **HARD[how])
-    whole = train(recipe)
+    config = TrainingConfig(epochs=4, lr=0.02, batch_size=8, seed=3, **HARD[how])
+    whole = train(config)
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path, callbacks=[Interrupt(step)])
+        train(config, tmp_path, callbacks=[Interrupt(step)])
     notes = Notes()
     torch.manual_seed(99)  # nothing may depend on what the user's program drew meanwhile
-    assert same(train(recipe, tmp_path, progress=notes), whole)
+    assert same(train(config, tmp_path, progress=notes), whole)
     assert any(f"going on after step {step} of" in line for line in notes.lines)
 
 
 def test_a_finished_training_is_found_finished(tmp_path):
-    recipe = Recipe(epochs=2, rate=0.02)
-    first = train(recipe, tmp_path)
+    config = TrainingConfig(epochs=2, lr=0.02)
+    first = train(config, tmp_path)
 
     class Never(Callback):
         def step_end(self, state):
             raise AssertionError("a step was taken")
 
-    assert same(train(recipe, tmp_path, callbacks=[Never()]), first)
+    assert same(train(config, tmp_path, callbacks=[Never()]), first)
 
 
 def test_a_training_that_stopped_early_stays_stopped(tmp_path):
-    recipe = Recipe(epochs=30, rate=0.1, patience=2, schedule="constant")
-    first = train(recipe, tmp_path)
+    config = TrainingConfig(epochs=30, lr=0.1, patience=2, schedule="constant")
+    first = train(config, tmp_path)
     assert len(first.history) < 30 and "no better" in first.stopped
-    assert same(train(recipe, tmp_path), first)
+    assert same(train(config, tmp_path), first)
 
 
 SCRIPT = """
@@ -134,57 +134,57 @@ def test_killed_and_resumed_is_uninterrupted_to_the_bit(tmp_path):
         pass
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    recipe, notes = Recipe(epochs=4, rate=0.02, batch_size=8, ema=0.9), Notes()
-    assert same(train(recipe, tmp_path, progress=notes), train(recipe))
+    config, notes = TrainingConfig(epochs=4, lr=0.02, batch_size=8, ema=0.9), Notes()
+    assert same(train(config, tmp_path, progress=notes), train(config))
     assert "going on after step 1" in "".join(notes.lines)
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".tmp"] == ["state.safetensors"]
 
 
-def stop(tmp_path, recipe, **named):
+def stop(tmp_path, config, **named):
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path, callbacks=[Interrupt(2)], **named)
+        train(config, tmp_path, callbacks=[Interrupt(2)], **named)
     return (tmp_path / "state.safetensors").read_bytes()
 
 
 def test_other_settings_are_refused_with_the_difference_and_the_checkpoint_stays(tmp_path):
-    before = stop(tmp_path, Recipe(epochs=3, rate=0.01))
+    before = stop(tmp_path, TrainingConfig(epochs=3, lr=0.01))
     with pytest.raises(
         UserError, match=r"cannot go on: rate was 0\.01 and is 0\.02 now\n  fix: give the same settings"
     ):
-        train(Recipe(epochs=3, rate=0.02), tmp_path)
+        train(TrainingConfig(epochs=3, lr=0.02), tmp_path)
     with pytest.raises(UserError, match="epochs was 3 and is 4 now"):
-        train(Recipe(epochs=4, rate=0.01), tmp_path)
+        train(TrainingConfig(epochs=4, lr=0.01), tmp_path)
     assert (tmp_path / "state.safetensors").read_bytes() == before
 
 
 def test_other_data_or_another_network_is_refused_with_the_difference(tmp_path):
-    recipe, (values, labels) = Recipe(epochs=3), pictures()
-    stop(tmp_path, recipe, identity={"split": "a"})
+    config, (values, labels) = TrainingConfig(epochs=3), images()
+    stop(tmp_path, config, identity={"split": "a"})
     same_split = {"identity": {"split": "a"}}
     with pytest.raises(UserError, match="split was 'a' and is 'b' now"):
-        train(recipe, tmp_path, identity={"split": "b"})
+        train(config, tmp_path, identity={"split": "b"})
     with pytest.raises(UserError, match="split was 'a' and is None now"):
-        train(recipe, tmp_path)
-    with pytest.raises(UserError, match="pictures was '61' and is '60' now"):
-        train(recipe, tmp_path, (values[:60], labels[:60]), **same_split)
+        train(config, tmp_path)
+    with pytest.raises(UserError, match="images was '61' and is '60' now"):
+        train(config, tmp_path, (values[:60], labels[:60]), **same_split)
     with pytest.raises(UserError, match="cannot go on: labels are not what they were"):
-        train(recipe, tmp_path, (values, labels[::-1]), **same_split)
-    with pytest.raises(UserError, match="first pictures are not what they were"):
-        train(recipe, tmp_path, (values + 1, labels), **same_split)
+        train(config, tmp_path, (values, labels[::-1]), **same_split)
+    with pytest.raises(UserError, match="first images are not what they were"):
+        train(config, tmp_path, (values + 1, labels), **same_split)
     with pytest.raises(UserError, match="shapes of the network are not"):
-        train(recipe, tmp_path, network=nn.Sequential(nn.Flatten(), nn.Linear(72, 3)), **same_split)
+        train(config, tmp_path, network=nn.Sequential(nn.Flatten(), nn.Linear(72, 3)), **same_split)
     frozen = cnn()
     frozen[0].requires_grad_(False)
     with pytest.raises(UserError, match="trained layers are not"):
-        train(recipe, tmp_path, network=frozen, **same_split)
-    train(recipe, tmp_path, **same_split)
+        train(config, tmp_path, network=frozen, **same_split)
+    train(config, tmp_path, **same_split)
 
 
 def test_another_number_of_threads_is_told(tmp_path, monkeypatch):
-    stop(tmp_path, Recipe(epochs=2))
+    stop(tmp_path, TrainingConfig(epochs=2))
     monkeypatch.setattr("coverslip.training.checkpoint.machine", lambda: {"torch": torch.__version__, "threads": "64"})
     notes = Notes()
-    train(Recipe(epochs=2), tmp_path, progress=notes)
+    train(TrainingConfig(epochs=2), tmp_path, progress=notes)
     assert any("and is 64 now: the last digits may differ" in line for line in notes.lines)
 
 
@@ -192,13 +192,13 @@ def test_another_number_of_threads_is_told(tmp_path, monkeypatch):
 def test_a_broken_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "state.safetensors").write_bytes(content)
     with pytest.raises(UserError, match=r"is not a checkpoint: .*\n  fix: delete it"):
-        train(Recipe(epochs=1), tmp_path)
+        train(TrainingConfig(epochs=1), tmp_path)
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     """The error comes from the system in the middle of a write, as it does on a real full disk."""
-    recipe, written = Recipe(epochs=4, rate=0.02), []
-    whole, write = train(recipe), Path.write_bytes
+    config, written = TrainingConfig(epochs=4, lr=0.02), []
+    whole, write = train(config), Path.write_bytes
 
     def write_until_full(self, data):
         written.append(self)
@@ -211,17 +211,17 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
         patch.setattr(Path, "write_bytes", write_until_full)
         patch.setattr(saving, "SHARE", 1e9)  # however short an epoch is, it ends with a checkpoint
         with pytest.raises(UserError, match="became full"):
-            train(recipe, tmp_path)
+            train(config, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
     notes = Notes()
-    assert same(train(recipe, tmp_path, progress=notes), whole)
+    assert same(train(config, tmp_path, progress=notes), whole)
     assert any("going on after step 4 of 8 (epoch 3)" in line for line in notes.lines)
 
 
 def test_a_broken_loss_is_never_saved(tmp_path):
-    recipe = Recipe(epochs=3, rate=1e30, optimizer="sgd", schedule="constant")
+    config = TrainingConfig(epochs=3, lr=1e30, optimizer="sgd", schedule="constant")
     with pytest.raises(UserError, match="at step"):
-        train(recipe, tmp_path)
+        train(config, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -233,21 +233,21 @@ def test_weights_that_overflowed_are_not_saved_though_the_loss_was_still_a_numbe
                     next(state.network.parameters()).fill_(torch.inf)
                 raise KeyboardInterrupt
 
-    recipe = Recipe(epochs=3, rate=0.02)
+    config = TrainingConfig(epochs=3, lr=0.02)
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path, callbacks=[Overflow()])
+        train(config, tmp_path, callbacks=[Overflow()])
     notes = Notes()
-    assert same(train(recipe, tmp_path, progress=notes), train(recipe))
+    assert same(train(config, tmp_path, progress=notes), train(config))
     assert any("going on after step 2 of 6" in line for line in notes.lines)
 
 
 def test_a_checkpoint_holds_no_code_and_its_words_are_json(tmp_path):
     from safetensors import safe_open
 
-    train(Recipe(epochs=1), tmp_path)
+    train(TrainingConfig(epochs=1), tmp_path)
     with safe_open(tmp_path / "state.safetensors", "pt") as opened:
         content = json.loads(opened.metadata()["state"])
-    assert content["epoch"] == 1 and content["recipe"]["optimizer"] == "adamw"
+    assert content["epoch"] == 1 and content["training"]["optimizer"] == "adamw"
 
 
 def test_tied_weights_survive(tmp_path):
@@ -263,10 +263,10 @@ def test_tied_weights_survive(tmp_path):
         def forward(self, images):
             return self.last(self.two(self.one(images.flatten(1)).relu()))
 
-    recipe = Recipe(epochs=2, rate=0.01, ema=0.9)
-    whole = train(recipe, network=Tied())
-    stop(tmp_path, recipe, network=Tied())
-    assert same(train(recipe, tmp_path, network=Tied()), whole)
+    config = TrainingConfig(epochs=2, lr=0.01, ema=0.9)
+    whole = train(config, network=Tied())
+    stop(tmp_path, config, network=Tied())
+    assert same(train(config, tmp_path, network=Tied()), whole)
 
 
 def test_checkpoints_are_passed_over_where_they_would_take_most_of_the_time(tmp_path, monkeypatch):
@@ -278,5 +278,5 @@ def test_checkpoints_are_passed_over_where_they_would_take_most_of_the_time(tmp_
         self.cost = 0.05
 
     monkeypatch.setattr(saving.Saving, "save", slow)
-    train(Recipe(epochs=20), tmp_path)
+    train(TrainingConfig(epochs=20), tmp_path)
     assert saved[0] == 2 and saved[-1] == 40 and len(saved) < 5

@@ -14,17 +14,17 @@ from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.training.array_data import Part
 from coverslip.training.batches import ArrayInputs
+from coverslip.training.config import TrainingConfig
 from coverslip.training.lanes import Stack
 from coverslip.training.loop import score_network, train_network
-from coverslip.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 CLASSES = 3
 SGD = {"optimizer": "sgd"}
 
 
-def pictures(count=100, seed=0, side=8):
-    """uint8 pictures (count, 3, side, side) whose brightness tells the class, mostly."""
+def images(count=100, seed=0, side=8):
+    """uint8 images (count, 3, side, side) whose brightness tells the class, mostly."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(count) % CLASSES)
     values = rng.normal(90 + 30 * labels[:, None, None, None], 40, (count, 3, side, side))
@@ -48,8 +48,8 @@ def head(seed=0):
 
 def recipes(*changes, **shared):
     """One recipe a change; rate 0.003, two epochs of ten steps."""
-    usual = {"epochs": 2, "batch_size": 10, "rate": 0.003}
-    return [Recipe(**(usual | shared | change)) for change in changes]
+    usual = {"epochs": 2, "batch_size": 10, "lr": 0.003}
+    return [TrainingConfig(**(usual | shared | change)) for change in changes]
 
 
 def check_equal(networks, plans, rows=None, mix=None):
@@ -57,8 +57,8 @@ def check_equal(networks, plans, rows=None, mix=None):
 
     Weights are compared all in all: where a gradient is nearly 0, Adam makes a whole step of what was rounded away.
     """
-    x, y = pictures()
-    validation = ArrayInputs(pictures(40, 1)[0]), pictures(40, 1)[1]
+    x, y = images()
+    validation = ArrayInputs(images(40, 1)[0]), images(40, 1)[1]
     stack = Stack(networks, plans, ArrayInputs(x), y, CLASSES, rows=rows, validation=validation, mix=mix, device=CPU)
     epochs = [stack.run_epoch() for _ in range(max(plan.epochs for plan in plans))]
     for lane, (network, plan) in enumerate(zip(networks, plans, strict=True)):
@@ -81,7 +81,7 @@ def check_equal(networks, plans, rows=None, mix=None):
         assert len(seen) == plan.epochs
         for each, row in zip(seen, done.history.iter_rows(named=True), strict=True):
             assert each.epoch == row["epoch"]
-            for name in ("rate", "train_loss", "validation_loss"):
+            for name in ("lr", "train_loss", "validation_loss"):
                 assert getattr(each, name) == pytest.approx(row[name], abs=1e-4), (lane, name)
             for name in ("train_accuracy", "validation_accuracy"):
                 assert getattr(each, name) == pytest.approx(row[name], abs=0.03), (lane, name)
@@ -92,9 +92,9 @@ def check_equal(networks, plans, rows=None, mix=None):
 @pytest.mark.parametrize("build", [head, mlp])
 def test_lanes_with_their_own_numbers_equal_trainings_alone(build, optimizer):
     plans = recipes(
-        {"rate": 0.01, "weight_decay": 0.1},
+        {"lr": 0.01, "weight_decay": 0.1},
         {"seed": 3, "schedule": "cosine", "l2": 0.01},
-        {"smoothing": 0.2, "momentum": 0.5, "schedule": "constant"},
+        {"label_smoothing": 0.2, "momentum": 0.5, "schedule": "constant"},
         {"balance": "sampling", "seed": 1, "warmup": 0.6},
         {"class_weights": (1.0, 2.0, 0.5)},
         optimizer=optimizer,
@@ -104,7 +104,7 @@ def test_lanes_with_their_own_numbers_equal_trainings_alone(build, optimizer):
 
 @pytest.mark.parametrize("shared", [{"nesterov": True, "optimizer": "sgd"}, {"clip": 0.05}, {"loss": "focal"}])
 def test_what_all_lanes_have_in_common_is_kept(shared):
-    plans = recipes({"l2": 0.001}, {"seed": 1, "rate": 0.01, "gamma": 1.0}, **shared)
+    plans = recipes({"l2": 0.001}, {"seed": 1, "lr": 0.01, "gamma": 1.0}, **shared)
     check_equal([mlp(), mlp(1)], plans)
 
 
@@ -117,7 +117,7 @@ def test_any_batch_size(size):
 def test_narrower_networks_lie_within_the_widest(activation):
     hidden = ((12, 6), (5, 9), (3, 2))
     networks = [mlp(seed, hidden=each, activation=activation, dropout=0.3) for seed, each in enumerate(hidden)]
-    check_equal(networks, recipes({}, {"seed": 2, "l2": 0.01}, {"rate": 0.03}))
+    check_equal(networks, recipes({}, {"seed": 2, "l2": 0.01}, {"lr": 0.03}))
 
 
 def test_dropout_is_drawn_as_each_network_alone_would_draw_it():
@@ -133,7 +133,7 @@ def test_dropped_inputs():
 @pytest.mark.parametrize("hidden", [((12, 6),) * 3, ((12, 6), (7, 6), (12, 3))])
 def test_batch_norm_sees_each_lane_alone(hidden):
     networks = [mlp(seed, batch_norm=True, hidden=each) for seed, each in enumerate(hidden)]
-    check_equal(networks, recipes({}, {"seed": 4, "rate": 0.01}, {"seed": 2}))
+    check_equal(networks, recipes({}, {"seed": 4, "lr": 0.01}, {"seed": 2}))
 
 
 def test_folds_of_other_lengths():
@@ -162,30 +162,30 @@ def test_large_layers_are_updated_a_lane_at_a_time(optimizer, monkeypatch):
         check_equal([mlp(seed) for seed in range(7)], plans)
 
 
-def test_mixed_pictures():
-    plans = recipes({"smoothing": 0.1}, {"seed": 1}, {"seed": 1, "rate": 0.01})
+def test_mixed_images():
+    plans = recipes({"label_smoothing": 0.1}, {"seed": 1}, {"seed": 1, "lr": 0.01})
     check_equal([mlp(), mlp(1), mlp(2)], plans, mix=Augmentation(mixup=0.4))
 
 
 @pytest.mark.parametrize("kind", ["cnn", "cnn-full"])
 @pytest.mark.parametrize("options", [{}, {"batch_norm": True, "dropout": 0.3}])
 def test_small_convolutional_networks(kind, options):
-    plans = recipes({}, {"seed": 1, "rate": 0.01}, {"seed": 1, "weight_decay": 0.1}, optimizer="sgd")
+    plans = recipes({}, {"seed": 1, "lr": 0.01}, {"seed": 1, "weight_decay": 0.1}, optimizer="sgd")
     check_equal([cnn(seed, kind, **options) for seed in range(3)], plans)
 
 
-def test_convolutions_that_see_the_same_pictures():
-    check_equal([cnn(seed, batch_norm=True) for seed in range(3)], recipes({}, {"rate": 0.01}, {"rate": 0.001}))
+def test_convolutions_that_see_the_same_images():
+    check_equal([cnn(seed, batch_norm=True) for seed in range(3)], recipes({}, {"lr": 0.01}, {"lr": 0.001}))
 
 
 def test_a_whole_training_ends_at_the_same_loss():
-    x, y = pictures(200)
+    x, y = images(200)
     networks = [mlp(seed, dropout=0.2) for seed in range(3)]
-    plans = recipes({"rate": 0.01}, {"seed": 1}, {"optimizer": "adam", "seed": 2}, epochs=12)
+    plans = recipes({"lr": 0.01}, {"seed": 1}, {"optimizer": "adam", "seed": 2}, epochs=12)
     stack = Stack(networks, plans, ArrayInputs(x), y, CLASSES, device=CPU)
     while stack.epoch < 12:
         stack.run_epoch()
-    validation, truth = pictures(60, 1)
+    validation, truth = images(60, 1)
     for lane, plan in enumerate(plans):
         alone = train_network(networks[lane], ArrayInputs(x), y, CLASSES, plan, device=CPU).network
         one = torch.from_numpy(score_network(alone, ArrayInputs(validation), device=CPU))

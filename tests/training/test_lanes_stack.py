@@ -8,20 +8,20 @@ import pytest
 import torch
 from torch import nn
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.training.batches import ArrayInputs
+from coverslip.training.config import TrainingConfig
 from coverslip.training.lanes import Stack, can_stack, pays, stack_key
 from coverslip.training.lanes.crew import run_together
 from coverslip.training.lanes.saving import stack_file
-from coverslip.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 CLASSES = 3
 
 
-def pictures(count=60, seed=0):
+def images(count=60, seed=0):
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % CLASSES
     values = rng.normal(90 + 30 * labels[:, None, None, None], 40, (count, 3, 8, 8))
@@ -35,12 +35,12 @@ def network(name="mlp", seed=0, **options):
 
 
 def plan(**changes):
-    return Recipe(**({"epochs": 4, "batch_size": 8, "rate": 0.003} | changes))
+    return TrainingConfig(**({"epochs": 4, "batch_size": 8, "lr": 0.003} | changes))
 
 
 def stack(plans, name="mlp", options=(), **named):
-    x, y = pictures()
-    validation = ArrayInputs(pictures(30, 1)[0]), pictures(30, 1)[1]
+    x, y = images()
+    validation = ArrayInputs(images(30, 1)[0]), images(30, 1)[1]
     options = options or [{}] * len(plans)
     networks = [network(name, seed, **each) for seed, each in enumerate(options)]
     named = {"validation": validation, "device": CPU} | named
@@ -73,7 +73,7 @@ def test_lanes_that_stay_go_on_as_if_nobody_had_left():
     with pytest.raises(UserError, match="lane 0 is not in the stack"):
         shrinking.weights(0)
     shrinking.keep([])
-    assert shrinking.run_epoch() == [] and shrinking.scores(ArrayInputs(pictures()[0])).shape == (0, 60, CLASSES)
+    assert shrinking.run_epoch() == [] and shrinking.scores(ArrayInputs(images()[0])).shape == (0, 60, CLASSES)
 
 
 @pytest.mark.parametrize("seeds", [(0, 0, 0), (0, 1, 2)])
@@ -134,7 +134,7 @@ class Interrupted(ArrayInputs):
 
 
 def test_an_epoch_that_was_interrupted_cannot_be_saved_but_loaded_again(tmp_path):
-    x, y = pictures()
+    x, y = images()
     one = Stack([network(), network(seed=1)], [plan(), plan(seed=1)], Interrupted(x), y, CLASSES, device=CPU)
     one.save(tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -150,7 +150,7 @@ def test_an_epoch_that_was_interrupted_cannot_be_saved_but_loaded_again(tmp_path
 def test_networks_given_stay_as_they_are_and_scores_are_told_by_lane():
     networks = [network(seed=seed) for seed in range(2)]
     before = [{name: each.clone() for name, each in one.state_dict().items()} for one in networks]
-    x, y = pictures()
+    x, y = images()
     validation = ArrayInputs(x), y
     one = Stack(networks, [plan(), plan()], ArrayInputs(x), y, CLASSES, validation=validation, device=CPU)
     found = one.run_epoch()
@@ -188,7 +188,7 @@ def test_what_can_be_stacked_and_what_cannot():
 
 def test_keys_tell_which_lanes_go_together():
     key = stack_key(network(), plan())
-    alike = [plan(rate=0.1, seed=3, epochs=9, l2=0.1, smoothing=0.1), plan(optimizer="adam", weight_decay=0.0)]
+    alike = [plan(lr=0.1, seed=3, epochs=9, l2=0.1, smoothing=0.1), plan(optimizer="adam", weight_decay=0.0)]
     assert all(stack_key(network(dropout=0.3, hidden=(9, 5)), each) == key for each in alike)
     others = [plan(batch_size=16), plan(optimizer="sgd"), plan(loss="focal"), plan(clip=1.0)]
     assert all(stack_key(network(), each) != key for each in others)
@@ -202,7 +202,7 @@ def test_keys_tell_which_lanes_go_together():
     [
         ({"plans": [plan(), plan(batch_size=4)]}, "batch size differ"),
         ({"plans": [plan(), plan(accumulate=2)]}, "cannot be trained in a stack"),
-        ({"plans": [plan()], "rows": [np.array([70])]}, "there are 60 pictures"),
+        ({"plans": [plan()], "rows": [np.array([70])]}, "there are 60 images"),
         ({"plans": [plan()], "rows": [np.array([], np.int64)]}, "give row numbers"),
         ({"plans": [plan(), plan()], "rows": [np.arange(3)]}, "rows for 1"),
         ({"plans": []}, "0 networks"),
@@ -216,7 +216,7 @@ def test_what_does_not_fit_is_refused_in_words(named, said):
 
 def test_the_crew_stops_when_one_of_it_fails():
     def fail(ending):
-        raise UserError("a picture is gone", "look for it")
+        raise UserError("an image is gone", "look for it")
 
     def work(ending):
         assert ending.wait(20)

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import nn
 
-from coverslip.errors import UserError
-from coverslip.progress import Progress
+from coverslip.core.errors import UserError
+from coverslip.core.progress import Progress
 from coverslip.training.batches import ArrayInputs, balanced_order, divide, epoch_order
 from coverslip.training.callbacks import Callback
+from coverslip.training.config import TrainingConfig
 from coverslip.training.loop import score_network, train_network
-from coverslip.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 
 
-def pictures(count=60, classes=3, seed=0):
-    """Float pictures (count, 2, 6, 6) whose brightness tells the class."""
+def images(count=60, classes=3, seed=0):
+    """Float images (count, 2, 6, 6) whose brightness tells the class."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(count) % classes)
     values = rng.normal(size=(count, 2, 6, 6)) + 2 * labels[:, None, None, None]
@@ -39,9 +39,9 @@ def linear(seed=0, classes=3):
     return nn.Sequential(nn.Flatten(), nn.Linear(72, classes))
 
 
-def train(network, recipe=None, data=None, classes=3, **named):
-    values, labels = data or pictures()
-    return train_network(network, ArrayInputs(values), labels, classes, recipe or Recipe(), device=CPU, **named)
+def train(network, config=None, data=None, classes=3, **named):
+    values, labels = data or images()
+    return train_network(network, ArrayInputs(values), labels, classes, config or TrainingConfig(), device=CPU, **named)
 
 
 def weights(network):
@@ -61,9 +61,9 @@ class Notes(Progress):
 
 
 def test_it_learns_and_says_what_it_measured():
-    values, labels = pictures(90)
+    values, labels = images(90)
     found = train_network(
-        cnn(), ArrayInputs(values[:60]), labels[:60], 3, Recipe(epochs=8, rate=0.01, batch_size=8),
+        cnn(), ArrayInputs(values[:60]), labels[:60], 3, TrainingConfig(epochs=8, lr=0.01, batch_size=8),
         validation=(ArrayInputs(values[60:]), labels[60:]), device=CPU,
     )  # fmt: skip
     assert found.history["epoch"].to_list() == list(range(1, 9)) and found.history["step"].to_list()[-1] == 64
@@ -72,7 +72,7 @@ def test_it_learns_and_says_what_it_measured():
 
 
 def test_without_a_validation_part_its_columns_are_empty_and_the_last_weights_stay():
-    found = train(linear(), Recipe(epochs=2))
+    found = train(linear(), TrainingConfig(epochs=2))
     assert found.history["validation_loss"].null_count() == 2 and found.best_epoch == 2
 
 
@@ -82,7 +82,7 @@ def test_the_order_differs_by_epoch_and_follows_from_the_seed():
     assert epoch_order(20, 0, 1).tolist() == second.tolist() != epoch_order(20, 1, 1).tolist()
 
 
-def test_every_epoch_sees_every_picture_once():
+def test_every_epoch_sees_every_image_once():
     seen = []
 
     class Watched(ArrayInputs):
@@ -91,18 +91,18 @@ def test_every_epoch_sees_every_picture_once():
                 seen.append((epoch, rows.tolist()))
             return super().take(rows, epoch, device)
 
-    values, labels = pictures(10)
-    train_network(linear(), Watched(values), labels, 3, Recipe(epochs=2, batch_size=4), device=CPU)
+    values, labels = images(10)
+    train_network(linear(), Watched(values), labels, 3, TrainingConfig(epochs=2, batch_size=4), device=CPU)
     for epoch in (0, 1):
         assert sorted(row for own, rows in seen for row in rows if own == epoch) == list(range(10))
     assert [len(rows) for _, rows in seen[:3]] == [4, 4, 2]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others():
-    data = pictures()
-    one, two = (weights(train(cnn(), Recipe(epochs=2), data).network) for _ in range(2))
+    data = images()
+    one, two = (weights(train(cnn(), TrainingConfig(epochs=2), data).network) for _ in range(2))
     assert same(one, two)
-    assert not same(one, weights(train(cnn(), Recipe(epochs=2, seed=1), data).network))
+    assert not same(one, weights(train(cnn(), TrainingConfig(epochs=2, seed=1), data).network))
 
 
 def test_the_users_own_random_numbers_go_on_as_if_nothing_had_been_trained():
@@ -110,12 +110,12 @@ def test_the_users_own_random_numbers_go_on_as_if_nothing_had_been_trained():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    train(network, Recipe(epochs=1))
+    train(network, TrainingConfig(epochs=1))
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_ten_pictures_at_batch_four_give_ten_rows_and_leave_the_mode_as_it_was():
-    values, _ = pictures(10)
+def test_ten_images_at_batch_four_give_ten_rows_and_leave_the_mode_as_it_was():
+    values, _ = images(10)
     network = cnn().train()
     scores = score_network(network, ArrayInputs(values), batch_size=4, device=CPU)
     assert scores.shape == (10, 3) and scores.dtype == np.float32 and network.training
@@ -137,8 +137,8 @@ def test_the_best_weights_are_not_overwritten_by_worse_ones(monkeypatch, kept, e
         def epoch_end(self, state):
             after.append(weights(state.network))
 
-    recipe = Recipe(epochs=3, monitor="validation_accuracy", keep_best=kept)
-    found = train(cnn(), recipe, validation=(ArrayInputs(pictures()[0]), pictures()[1]), callbacks=[Keep()])
+    config = TrainingConfig(epochs=3, monitor="validation_accuracy", keep_best=kept)
+    found = train(cnn(), config, validation=(ArrayInputs(images()[0]), images()[1]), callbacks=[Keep()])
     assert found.best_epoch == epoch and same(weights(found.network), after[epoch - 1])
 
 
@@ -148,26 +148,26 @@ def test_early_stopping_waits_as_long_as_it_was_told_and_brings_the_best_back(mo
         "coverslip.training.callbacks.History._score",
         lambda self, state, *_: {"validation_loss": told[state.epoch - 1], "validation_accuracy": 0.5},
     )
-    found = train(cnn(), Recipe(epochs=6, patience=3), validation=(ArrayInputs(pictures()[0]), pictures()[1]))
+    found = train(cnn(), TrainingConfig(epochs=6, patience=3), validation=(ArrayInputs(images()[0]), images()[1]))
     assert len(found.history) == 5 and found.best_epoch == 2
     assert found.stopped == "no better validation loss for 3 epochs"
 
 
 def test_early_stopping_on_what_is_not_measured_is_refused_at_the_start():
     with pytest.raises(UserError, match=r"not measured here \(measured: train_loss, train_accuracy"):
-        train(linear(), Recipe(patience=3))
+        train(linear(), TrainingConfig(patience=3))
     with pytest.raises(UserError, match="did you mean 'validation_loss'"):
-        Recipe(patience=3, monitor="validation_los")
+        TrainingConfig(patience=3, monitor="validation_los")
 
 
 def test_plain_sgd_is_the_update_written_by_hand():
-    values, labels = pictures(30)
+    values, labels = images(30)
     network = linear()
     weight, bias = network[1].weight.detach().numpy().copy(), network[1].bias.detach().numpy().copy()
-    recipe = Recipe(
-        epochs=3, rate=0.1, batch_size=0, optimizer="sgd", momentum=0.0, weight_decay=0.0, schedule="constant"
+    config = TrainingConfig(
+        epochs=3, lr=0.1, batch_size=0, optimizer="sgd", momentum=0.0, weight_decay=0.0, schedule="constant"
     )
-    found = train(network, recipe, (values, labels))
+    found = train(network, config, (values, labels))
     flat, truth = values.reshape(30, -1).astype(np.float64), np.eye(3)[labels]
     for _ in range(3):
         scores = flat @ weight.T + bias
@@ -183,15 +183,20 @@ def test_gradients_that_a_caller_left_are_not_taken_for_the_first_steps():
     marked = linear()
     for each in marked.parameters():
         each.grad = torch.ones_like(each)
-    assert same(weights(train(marked, Recipe(epochs=1)).network), weights(train(linear(), Recipe(epochs=1)).network))
+    assert same(
+        weights(train(marked, TrainingConfig(epochs=1)).network),
+        weights(train(linear(), TrainingConfig(epochs=1)).network),
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("count", [48, 45])
 def test_two_batches_of_eight_accumulated_are_one_of_sixteen(optimizer, count):
-    data = pictures(count)
+    data = images(count)
     found = [
-        train(cnn(norm=False, dropout=0.0), Recipe(epochs=2, rate=0.01, optimizer=optimizer, l2=0.01, **how), data)
+        train(
+            cnn(norm=False, dropout=0.0), TrainingConfig(epochs=2, lr=0.01, optimizer=optimizer, l2=0.01, **how), data
+        )
         for how in ({"batch_size": 8, "accumulate": 2}, {"batch_size": 16})
     ]
     one, two = (weights(each.network) for each in found)
@@ -204,9 +209,9 @@ def test_clipping_keeps_a_gradient_short():
     for clip in (0.0, 0.01):
         network = linear()
         before = network[1].weight.detach().clone()
-        recipe = Recipe(epochs=1, rate=1.0, batch_size=0, optimizer="sgd", momentum=0.0, clip=clip, weight_decay=0.0,
-                        schedule="constant")  # fmt: skip
-        train(network, recipe)
+        config = TrainingConfig(epochs=1, lr=1.0, batch_size=0, optimizer="sgd", momentum=0.0, clip=clip,
+                        weight_decay=0.0, schedule="constant")  # fmt: skip
+        train(network, config)
         lengths[clip] = float((network[1].weight.detach() - before).norm())
     assert lengths[0.01] <= 0.01 + 1e-6 < lengths[0.0]
 
@@ -216,7 +221,7 @@ def test_frozen_batch_norm_stays_frozen_and_so_do_frozen_weights():
     network[0].requires_grad_(False)
     network[1].requires_grad_(False)
     before = weights(network)
-    after = weights(train(network, Recipe(epochs=2, rate=0.01)).network)
+    after = weights(train(network, TrainingConfig(epochs=2, lr=0.01)).network)
     kept = {name for name in before if torch.equal(before[name], after[name])}
     assert kept == {name for name in before if name[0] in "01"}
 
@@ -232,40 +237,40 @@ def test_a_last_batch_of_one_joins_the_one_before_where_there_is_batch_norm():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(72, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
     for accumulate in (1, 2, 3):
-        found = train(network, Recipe(epochs=1, batch_size=4, accumulate=accumulate), pictures(9))
+        found = train(network, TrainingConfig(epochs=1, batch_size=4, accumulate=accumulate), images(9))
         assert math.isfinite(found.history["train_loss"][0])
-    assert train(linear(), Recipe(epochs=1, batch_size=1), pictures(5)).history["step"].to_list() == [5]
+    assert train(linear(), TrainingConfig(epochs=1, batch_size=1), images(5)).history["step"].to_list() == [5]
 
 
-def test_batch_norm_with_one_picture_a_batch_is_refused():
-    with pytest.raises(UserError, match="a batch holds one picture only\n  fix: give batch_size=2"):
-        train(cnn(), Recipe(batch_size=1))
-    with pytest.raises(UserError, match="one picture only"):
-        train(cnn(), Recipe(), pictures(1))
+def test_batch_norm_with_one_image_a_batch_is_refused():
+    with pytest.raises(UserError, match="a batch holds one image only\n  fix: give batch_size=2"):
+        train(cnn(), TrainingConfig(batch_size=1))
+    with pytest.raises(UserError, match="one image only"):
+        train(cnn(), TrainingConfig(), images(1))
     frozen = cnn()
     frozen[1].requires_grad_(False)
-    train(frozen, Recipe(batch_size=1, epochs=1))  # it learns nothing from a batch
+    train(frozen, TrainingConfig(batch_size=1, epochs=1))  # it learns nothing from a batch
 
 
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ([0, 1, 3], "label 3 of the training pictures is not one of 3 classes"),
+        ([0, 1, 3], "label 3 of the training images is not one of 3 classes"),
         ([0, -1, 2], "label -1"),
-        ([0, 1], "3 training pictures have labels of shape .2,."),
+        ([0, 1], "3 training images have labels of shape .2,."),
         ([0.0, 1.0, 2.0], "not whole numbers"),
     ],
 )
 def test_labels_that_are_not_classes_are_refused(labels, words):
     with pytest.raises(UserError, match=words):
-        train(linear(), data=(pictures(3)[0], np.array(labels)))
+        train(linear(), data=(images(3)[0], np.array(labels)))
 
 
-def test_no_pictures_at_all_are_refused():
-    with pytest.raises(UserError, match="there are no training pictures"):
-        train(linear(), data=(pictures()[0][:0], np.zeros(0, int)))
-    with pytest.raises(UserError, match="there are no validation pictures"):
-        train(linear(), validation=(ArrayInputs(pictures()[0][:0]), np.zeros(0, int)))
+def test_no_images_at_all_are_refused():
+    with pytest.raises(UserError, match="there are no training images"):
+        train(linear(), data=(images()[0][:0], np.zeros(0, int)))
+    with pytest.raises(UserError, match="there are no validation images"):
+        train(linear(), validation=(ArrayInputs(images()[0][:0]), np.zeros(0, int)))
 
 
 class Tuple(nn.Module):
@@ -293,10 +298,10 @@ def test_a_network_of_another_shape_is_refused_before_the_first_step(network, wo
 
 def test_a_loss_that_is_no_number_stops_with_the_step_and_the_likely_cause():
     with pytest.raises(UserError, match=r"at step [2-9]: most likely the learning rate of 1e\+30 is too high") as told:
-        train(cnn(), Recipe(rate=1e30, optimizer="sgd", schedule="constant"))
+        train(cnn(), TrainingConfig(lr=1e30, optimizer="sgd", schedule="constant"))
     assert "lower it" in told.value.fix
-    values, labels = pictures()
-    broken = epoch_order(60, 0, 1)[7]  # the first step of the second epoch, at eight pictures a batch
+    values, labels = images()
+    broken = epoch_order(60, 0, 1)[7]  # the first step of the second epoch, at eight images a batch
     values[broken, 0, 0, 0] = np.nan
 
     class Later(ArrayInputs):
@@ -304,9 +309,9 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_the_likely_cause():
             found = super().take(rows, epoch, device)
             return found if epoch == 1 else found.nan_to_num(0)
 
-    with pytest.raises(UserError, match="at step 9: a picture of that step holds values that are no numbers"):
-        train_network(linear(), Later(values), labels, 3, Recipe(batch_size=8), device=CPU)
-    values, labels = pictures()
+    with pytest.raises(UserError, match="at step 9: an image of that step holds values that are no numbers"):
+        train_network(linear(), Later(values), labels, 3, TrainingConfig(batch_size=8), device=CPU)
+    values, labels = images()
     with pytest.raises(UserError, match="nan in epoch 1"):
         train(linear(), validation=(ArrayInputs(values * np.nan), labels))
 
@@ -318,11 +323,13 @@ def test_averaged_weights_are_the_average_and_are_what_is_validated():
         def step_end(self, state):
             seen.append(state.network[1].weight.detach().clone())
 
-    values, labels = pictures()
+    values, labels = images()
     data = (ArrayInputs(values), labels)
     network = linear()
     average = network[1].weight.detach().clone()
-    found = train(network, Recipe(epochs=2, ema=0.5, rate=0.05, keep_best=False), validation=data, callbacks=[Watch()])
+    found = train(
+        network, TrainingConfig(epochs=2, ema=0.5, lr=0.05, keep_best=False), validation=data, callbacks=[Watch()]
+    )
     for step, weight in enumerate(seen, start=1):
         average = torch.lerp(average, weight, 1 - min(0.5, (1 + step) / (10 + step)))
     assert found.best_epoch == 2 and torch.allclose(found.network[1].weight, average, atol=1e-6)
@@ -350,7 +357,7 @@ def test_callbacks_are_called_at_five_moments_and_can_stop():
         def fit_end(self, state):
             seen.append("fit_end")
 
-    found = train(linear(), Recipe(epochs=5), callbacks=[Watch()])
+    found = train(linear(), TrainingConfig(epochs=5), callbacks=[Watch()])
     assert seen == ["fit_start", "epoch_start", "step_end", "step_end", "epoch_end 1", "fit_end"]
     assert found.stopped == "enough" and len(found.history) == 1
 
@@ -361,7 +368,7 @@ def test_a_callback_can_stop_in_the_middle_of_an_epoch():
             if state.step == 3:
                 state.stopped = "the time is up"
 
-    found = train(linear(), Recipe(epochs=5, batch_size=30), callbacks=[Stop()])
+    found = train(linear(), TrainingConfig(epochs=5, batch_size=30), callbacks=[Stop()])
     assert found.history["step"].to_list() == [2, 3] and found.stopped == "the time is up"
 
 
@@ -410,7 +417,7 @@ def test_ctrl_c_is_heard_after_the_step_and_a_second_one_at_once():
 
 def test_training_in_another_thread_works():
     found = []
-    thread = threading.Thread(target=lambda: found.append(train(linear(), Recipe(epochs=1))))
+    thread = threading.Thread(target=lambda: found.append(train(linear(), TrainingConfig(epochs=1))))
     thread.start()
     thread.join()
     assert len(found) == 1
@@ -420,7 +427,7 @@ def test_balanced_sampling_draws_every_class_alike():
     labels = np.repeat([0, 1, 2], [80, 15, 5])
     drawn = balanced_order(labels, 0, 0)
     assert len(drawn) == 100 and np.ptp(np.bincount(labels[drawn])) <= 1
-    assert np.bincount(drawn)[95:].min() >= 6  # a picture of five stands for a fifth of its class's share
+    assert np.bincount(drawn)[95:].min() >= 6  # an image of five stands for a fifth of its class's share
     assert (
         len(np.unique(drawn[labels[drawn] == 0])) == (labels[drawn] == 0).sum()
     )  # nothing twice where there is plenty
@@ -429,18 +436,18 @@ def test_balanced_sampling_draws_every_class_alike():
 
 def test_precision_that_is_measured_is_told_and_changes_nothing_before_training():
     notes = Notes()
-    data = pictures()
-    found = train(cnn(), Recipe(epochs=1, precision="auto"), data, progress=notes)
+    data = images()
+    found = train(cnn(), TrainingConfig(epochs=1, precision="auto"), data, progress=notes)
     assert any(line.startswith("precision: ") for line in notes.lines)
     chosen = notes.lines[-1].split()[1]
-    assert same(weights(train(cnn(), Recipe(epochs=1, precision=chosen), data).network), weights(found.network))
+    assert same(weights(train(cnn(), TrainingConfig(epochs=1, precision=chosen), data).network), weights(found.network))
 
 
 def test_precision_is_measured_once_and_then_remembered(monkeypatch, tmp_path):
     from coverslip.training import precision
 
     monkeypatch.setenv("COVERSLIP_CACHE", str(tmp_path))
-    auto, timed = Recipe(epochs=1, precision="auto"), []
+    auto, timed = TrainingConfig(epochs=1, precision="auto"), []
 
     def measured(job):
         timed.append(job)
@@ -463,13 +470,13 @@ def test_what_bfloat16_seems_to_save_on_a_processor_without_it_is_chance(monkeyp
     monkeypatch.setattr(precision, "native_bfloat16", lambda: native)
     monkeypatch.setattr(precision, "perf_counter", lambda: next(clock))
     notes = Notes()
-    found = train(cnn(), Recipe(epochs=1, precision="auto"), progress=notes)
+    found = train(cnn(), TrainingConfig(epochs=1, precision="auto"), progress=notes)
     assert found.precision == chosen and f"precision: {chosen}" in notes.lines[0]
     assert ("has no bfloat16" in notes.lines[0]) == (native is False)
 
 
 def test_bfloat16_trains_too():
-    found = train(cnn(), Recipe(epochs=3, rate=0.01, precision="bfloat16"))
+    found = train(cnn(), TrainingConfig(epochs=3, lr=0.01, precision="bfloat16"))
     assert found.history["train_loss"][-1] < found.history["train_loss"][0]
     assert all(each.dtype == torch.float32 for each in found.network.parameters())
 
@@ -484,7 +491,7 @@ def test_arrays_of_bytes_become_zero_to_one_in_either_order_in_memory(last):
     np.testing.assert_allclose(taken.numpy(), pixels[[3, 1]] / 255, atol=1e-6)
 
 
-def test_augmented_pictures_follow_from_seed_epoch_and_row_and_not_from_the_batch():
+def test_augmented_images_follow_from_seed_epoch_and_row_and_not_from_the_batch():
     from coverslip.data.augment import PRESETS
 
     pixels = np.random.default_rng(0).integers(0, 256, (6, 3, 16, 16), np.uint8)
@@ -495,13 +502,13 @@ def test_augmented_pictures_follow_from_seed_epoch_and_row_and_not_from_the_batc
     np.testing.assert_allclose(inputs.take(np.arange(6), None, CPU).numpy(), pixels / 255, atol=1e-6)
 
 
-def test_mixed_pictures_train_the_same_way_twice_and_have_no_accuracy():
+def test_mixed_images_train_the_same_way_twice_and_have_no_accuracy():
     from coverslip.data.augment import Augmentation
 
     how = Augmentation(mixup=0.4)
-    one, two = (train(cnn(), Recipe(epochs=2), mix=how) for _ in range(2))
+    one, two = (train(cnn(), TrainingConfig(epochs=2), mix=how) for _ in range(2))
     assert same(weights(one.network), weights(two.network))
     assert one.history["train_accuracy"].null_count() == 2
-    assert not same(weights(one.network), weights(train(cnn(), Recipe(epochs=2)).network))
+    assert not same(weights(one.network), weights(train(cnn(), TrainingConfig(epochs=2)).network))
     with pytest.raises(UserError, match=r"measured: train_loss\)"):
-        train(cnn(), Recipe(patience=1, monitor="train_accuracy"), mix=how)
+        train(cnn(), TrainingConfig(patience=1, monitor="train_accuracy"), mix=how)

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from coverslip.training.config import TrainingConfig
 from coverslip.training.losses import build_loss, cross_entropy, focal, soft_targets
 from coverslip.training.optimizers import add_l2, build_optimizer, decay_groups
-from coverslip.training.recipe import Recipe
 
 
 def scores(count=7, classes=3):
@@ -48,7 +48,7 @@ def test_shares_of_one_class_are_that_class_and_mixed_shares_mix_the_losses(loss
 
 def test_focal_has_a_gradient_where_the_network_is_certain():
     told = torch.tensor([[200.0, -200.0], [-200.0, 200.0]], requires_grad=True)
-    build_loss(Recipe(loss="focal", gamma=0.5), None)(told, torch.tensor([0, 0])).backward()
+    build_loss("focal", gamma=0.5)(told, torch.tensor([0, 0])).backward()
     assert bool(torch.isfinite(told.grad).all())
 
 
@@ -57,59 +57,70 @@ def layers():
     return nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3), nn.Linear(3, 2))
 
 
-def stepped(recipe, penalty_in_loss=0.0, steps=3):
+def built_by(network, config):
+    return build_optimizer(
+        network,
+        config.optimizer,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+    )
+
+
+def stepped(config, penalty_in_loss=0.0, steps=3):
     """The weights after steps on the same numbers; ``penalty_in_loss`` writes the L2 term out for autograd."""
     network = layers()
-    optimizer, (decayed, _) = build_optimizer(network, recipe), decay_groups(network)
+    optimizer, (decayed, _) = built_by(network, config), decay_groups(network)
     images = torch.randn(8, 4, generator=torch.Generator().manual_seed(1))
     for _ in range(steps):
         loss = functional.cross_entropy(network(images), torch.arange(8) % 2)
         loss = loss + penalty_in_loss * sum(each.square().sum() for each in decayed)
         optimizer.zero_grad()
         loss.backward()
-        add_l2(decayed, recipe.l2)
+        add_l2(decayed, config.l2)
         optimizer.step()
     return torch.cat([each.detach().flatten() for each in network.parameters()])
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_l2_is_the_gradient_of_the_term_written_in_the_loss(optimizer):
-    plain = {"rate": 0.1, "optimizer": optimizer, "weight_decay": 0.0}
-    written = stepped(Recipe(**plain), penalty_in_loss=0.05)
-    assert torch.allclose(stepped(Recipe(**plain, l2=0.05)), written, atol=1e-6)
-    assert not torch.allclose(stepped(Recipe(**plain)), written, atol=1e-3)
+    plain = {"lr": 0.1, "optimizer": optimizer, "weight_decay": 0.0}
+    written = stepped(TrainingConfig(**plain), penalty_in_loss=0.05)
+    assert torch.allclose(stepped(TrainingConfig(**plain, l2=0.05)), written, atol=1e-6)
+    assert not torch.allclose(stepped(TrainingConfig(**plain)), written, atol=1e-3)
 
 
 def test_l2_and_decoupled_decay_are_one_for_plain_sgd_and_not_for_adam():
-    sgd = {"rate": 0.1, "optimizer": "sgd", "momentum": 0.0}
-    as_term = stepped(Recipe(**sgd, weight_decay=0.0, l2=0.05))
-    assert torch.allclose(as_term, stepped(Recipe(**sgd, weight_decay=0.1)), atol=1e-6)
-    adam = {"rate": 0.1, "optimizer": "adam"}
-    as_term = stepped(Recipe(**adam, weight_decay=0.0, l2=0.05))
-    assert not torch.allclose(as_term, stepped(Recipe(**adam, weight_decay=0.1)), atol=1e-2)
+    sgd = {"lr": 0.1, "optimizer": "sgd", "momentum": 0.0}
+    as_term = stepped(TrainingConfig(**sgd, weight_decay=0.0, l2=0.05))
+    assert torch.allclose(as_term, stepped(TrainingConfig(**sgd, weight_decay=0.1)), atol=1e-6)
+    adam = {"lr": 0.1, "optimizer": "adam"}
+    as_term = stepped(TrainingConfig(**adam, weight_decay=0.0, l2=0.05))
+    assert not torch.allclose(as_term, stepped(TrainingConfig(**adam, weight_decay=0.1)), atol=1e-2)
 
 
 def test_adam_with_decoupled_decay_is_pytorchs_adamw_and_without_it_pytorchs_adam():
-    for recipe, theirs in (
-        (Recipe(rate=0.1, weight_decay=0.2), lambda groups: torch.optim.AdamW(groups, lr=0.1)),
-        (Recipe(rate=0.1, optimizer="adam", weight_decay=0.0), lambda groups: torch.optim.Adam(groups, lr=0.1)),
+    for config, theirs in (
+        (TrainingConfig(lr=0.1, weight_decay=0.2), lambda groups: torch.optim.AdamW(groups, lr=0.1)),
+        (TrainingConfig(lr=0.1, optimizer="adam", weight_decay=0.0), lambda groups: torch.optim.Adam(groups, lr=0.1)),
     ):
         network = layers()
         decayed, others = ({"params": each} for each in decay_groups(network))
-        optimizer = theirs([decayed | {"weight_decay": recipe.weight_decay}, others | {"weight_decay": 0}])
+        optimizer = theirs([decayed | {"weight_decay": config.weight_decay}, others | {"weight_decay": 0}])
         images = torch.randn(8, 4, generator=torch.Generator().manual_seed(1))
         for _ in range(3):
             optimizer.zero_grad()
             functional.cross_entropy(network(images), torch.arange(8) % 2).backward()
             optimizer.step()
         expected = torch.cat([each.detach().flatten() for each in network.parameters()])
-        assert torch.allclose(stepped(recipe), expected, atol=1e-6)
+        assert torch.allclose(stepped(config), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_biases_and_norms_are_not_decayed(optimizer):
     network = layers()
-    built = build_optimizer(network, Recipe(rate=0.1, optimizer=optimizer, weight_decay=0.5))
+    built = built_by(network, TrainingConfig(lr=0.1, optimizer=optimizer, weight_decay=0.5))
     for each in network.parameters():
         each.grad = torch.zeros_like(each)
     before = [each.detach().clone() for each in network.parameters()]

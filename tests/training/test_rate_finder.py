@@ -3,18 +3,18 @@ import pytest
 import torch
 from torch import nn
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.figures.rates import rates_figure
 from coverslip.training.batches import ArrayInputs
+from coverslip.training.config import TrainingConfig
 from coverslip.training.loop import train_network
 from coverslip.training.rate_finder import find_rate, suggest_rate
-from coverslip.training.recipe import Recipe
 
 CPU = torch.device("cpu")
-RECIPE = Recipe(batch_size=16)
+RECIPE = TrainingConfig(batch_size=16)
 
 
-def pictures(count=256):
+def images(count=256):
     rng = np.random.default_rng(0)
     labels = np.arange(count) % 3
     means = rng.normal(size=(3, 2, 6, 6))
@@ -28,7 +28,7 @@ def cnn():
 
 
 def find(network, **named):
-    values, labels = pictures()
+    values, labels = images()
     return find_rate(network, ArrayInputs(values), labels, 3, RECIPE, device=CPU, **named)
 
 
@@ -44,12 +44,12 @@ def test_the_network_is_as_it_was():
 
 
 def test_the_suggested_rate_trains_better_than_a_twentieth_or_two_hundred_times_it():
-    values, labels = pictures()
+    values, labels = images()
     rate = find(cnn()).suggestion
     losses = {}
     for factor in (0.05, 1.0, 200.0):
-        recipe = Recipe(epochs=2, batch_size=16, rate=rate * factor)
-        found = train_network(cnn(), ArrayInputs(values), labels, 3, recipe, device=CPU)
+        config = TrainingConfig(epochs=2, batch_size=16, lr=rate * factor)
+        found = train_network(cnn(), ArrayInputs(values), labels, 3, config, device=CPU)
         losses[factor] = found.history["train_loss"][-1]
     assert losses[1.0] == min(losses.values())
 
@@ -57,7 +57,7 @@ def test_the_suggested_rate_trains_better_than_a_twentieth_or_two_hundred_times_
 def test_it_ends_where_the_loss_breaks_and_keeps_only_numbers():
     found = find(cnn(), high=1e6)
     assert len(found.frame) < 100 and np.isfinite(found.frame["loss"].to_numpy()).all()
-    assert found.frame["rate"].is_sorted() and found.frame["rate"][0] == pytest.approx(1e-6)
+    assert found.frame["lr"].is_sorted() and found.frame["lr"][0] == pytest.approx(1e-6)
     assert find(cnn(), high=1e6).frame.equals(found.frame)
 
 
@@ -82,7 +82,7 @@ def test_a_range_that_is_none_is_refused(bad):
 
 
 def test_a_loss_that_breaks_at_once_is_told():
-    values, labels = pictures()
+    values, labels = images()
     network = nn.Sequential(nn.Flatten(), nn.Linear(72, 3))
     with pytest.raises(UserError, match="the loss broke after"):
         find_rate(network, ArrayInputs(values * np.float32(np.nan)), labels, 3, RECIPE, device=CPU)
@@ -92,7 +92,7 @@ def test_a_loss_that_breaks_at_once_is_told():
 def test_the_plot_shows_the_losses_and_names_the_rate():
     found = find(cnn())
     frame = found.frame
-    figure = rates_figure(frame["rate"].to_list(), frame["loss"].to_list(), frame["smooth"].to_list(), found.suggestion)
+    figure = rates_figure(frame["lr"].to_list(), frame["loss"].to_list(), frame["smooth"].to_list(), found.suggestion)
     (ax,) = figure.axes
     assert ax.get_xscale() == "log" and ax.get_xlabel() == "learning rate" and ax.get_ylabel() == "loss"
     assert any(f"{found.suggestion:.1e}" in text.get_text() for text in ax.get_legend().get_texts())

@@ -2,15 +2,15 @@ import math
 
 import pytest
 
-from coverslip.config import from_mapping, to_mapping
-from coverslip.errors import UserError
-from coverslip.training.recipe import Recipe
+from coverslip.core.config import from_mapping, to_mapping
+from coverslip.core.errors import UserError
+from coverslip.training.config import TrainingConfig
 
 
-@pytest.mark.parametrize("rate", [0, 0.0, -1.0, math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("lr", [0, 0.0, -1.0, math.inf, -math.inf, math.nan])
 def test_a_rate_that_cannot_train_is_refused(rate):
-    with pytest.raises(UserError, match=r"rate=.* is not above 0 and finite\n  fix: 0\.001 is a start"):
-        Recipe(rate=rate)
+    with pytest.raises(UserError, match=r"lr=.* is not above 0 and finite\n  fix: 0\.001 is a start"):
+        TrainingConfig(lr=rate)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_a_rate_that_cannot_train_is_refused(rate):
         ("weight_decay", math.nan),
         ("l2", math.inf),
         ("warmup", 1.0),
-        ("smoothing", 1.0),
+        ("label_smoothing", 1.0),
         ("gamma", -1.0),
         ("clip", -1.0),
         ("accumulate", 0),
@@ -35,15 +35,13 @@ def test_a_rate_that_cannot_train_is_refused(rate):
 )
 def test_a_number_out_of_its_range_is_refused_by_name(setting, value):
     with pytest.raises(UserError, match=f"{setting}="):
-        Recipe(**{setting: value})
+        TrainingConfig(**{setting: value})
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"), [("epochs", 2.5), ("rate", "fast"), ("batch_size", True), ("seed", None)]
-)
+@pytest.mark.parametrize(("setting", "value"), [("epochs", 2.5), ("lr", "fast"), ("batch_size", True), ("seed", None)])
 def test_a_number_of_the_wrong_kind_is_refused(setting, value):
     with pytest.raises(UserError, match="is not a"):
-        Recipe(**{setting: value})
+        TrainingConfig(**{setting: value})
 
 
 @pytest.mark.parametrize(
@@ -59,24 +57,24 @@ def test_a_number_of_the_wrong_kind_is_refused(setting, value):
 )
 def test_a_misspelt_name_is_answered_with_the_nearest_one(setting, typo, meant):
     with pytest.raises(UserError, match=f"did you mean '{meant}'|choose from .*'{meant}'"):
-        Recipe(**{setting: typo})
+        TrainingConfig(**{setting: typo})
 
 
 def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(UserError, match="nesterov"):
-        Recipe(nesterov=True)
+        TrainingConfig(nesterov=True)
     with pytest.raises(UserError, match="nesterov"):
-        Recipe(nesterov=True, optimizer="sgd", momentum=0.0)
+        TrainingConfig(nesterov=True, optimizer="sgd", momentum=0.0)
     with pytest.raises(UserError, match="both weigh the classes"):
-        Recipe(class_weights=(1.0, 2.0), balance="weights")
+        TrainingConfig(class_weights=(1.0, 2.0), balance="weights")
     with pytest.raises(UserError, match="cannot weigh"):
-        Recipe(class_weights=(1.0, -2.0))
+        TrainingConfig(class_weights=(1.0, -2.0))
     with pytest.raises(UserError, match="cannot weigh"):
-        Recipe(class_weights=(0.0, 0.0))
+        TrainingConfig(class_weights=(0.0, 0.0))
 
 
 def test_it_survives_a_settings_file_and_what_is_none_becomes_a_number_only_when_filled():
-    recipe = Recipe(rate=0.01, class_weights=(1.0, 2.0))
-    assert from_mapping(Recipe, to_mapping(recipe)) == recipe
-    assert recipe.filled() == Recipe(epochs=10, rate=0.01, batch_size=32, class_weights=(1.0, 2.0))
-    assert Recipe(batch_size=0).filled().batch_size == 0
+    config = TrainingConfig(lr=0.01, class_weights=(1.0, 2.0))
+    assert from_mapping(TrainingConfig, to_mapping(config)) == config
+    assert config.filled() == TrainingConfig(epochs=10, lr=0.01, batch_size=32, class_weights=(1.0, 2.0))
+    assert TrainingConfig(batch_size=0).filled().batch_size == 0

@@ -9,14 +9,14 @@ import polars as pl
 import pytest
 from sklearn.tree import DecisionTreeRegressor
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.tuning.importance import importance, tree_effects
 
 SPACE = {
-    "recipe.rate": {"kind": "float", "log": True, "low": 1e-5, "high": 1.0},
-    "recipe.dropout": {"kind": "float", "log": False, "low": 0.0, "high": 0.5},
-    "recipe.batch_size": {"kind": "choice", "choices": [8, 32, 128]},
-    "recipe.optimizer": {"kind": "choice", "choices": ["sgd", "adam", "adamw"]},
+    "training.lr": {"kind": "float", "log": True, "low": 1e-5, "high": 1.0},
+    "training.dropout": {"kind": "float", "log": False, "low": 0.0, "high": 0.5},
+    "training.batch_size": {"kind": "choice", "choices": [8, 32, 128]},
+    "training.optimizer": {"kind": "choice", "choices": ["sgd", "adam", "adamw"]},
 }
 
 
@@ -24,13 +24,13 @@ def table(number=80, seed=0, loss=None, **columns):
     """Trials drawn at random from `SPACE`; the loss is a valley over the logarithm of the rate, and noise."""
     chance = np.random.default_rng(seed)
     trials = {
-        "recipe.rate": 10 ** chance.uniform(-5, 0, number),
-        "recipe.dropout": chance.uniform(0, 0.5, number),
-        "recipe.batch_size": chance.choice([8, 32, 128], number),
-        "recipe.optimizer": chance.choice(["sgd", "adam", "adamw"], number),
+        "training.lr": 10 ** chance.uniform(-5, 0, number),
+        "training.dropout": chance.uniform(0, 0.5, number),
+        "training.batch_size": chance.choice([8, 32, 128], number),
+        "training.optimizer": chance.choice(["sgd", "adam", "adamw"], number),
     }
     if loss is None:
-        loss = 0.3 + 0.1 * (np.log10(trials["recipe.rate"]) + 2.5) ** 2
+        loss = 0.3 + 0.1 * (np.log10(trials["training.lr"]) + 2.5) ** 2
     trials |= {"state": ["finished"] * number, "validation_loss": loss + 0.02 * chance.normal(size=number)}
     return pl.DataFrame(trials | columns)
 
@@ -48,7 +48,7 @@ def test_a_tree_is_averaged_over_the_other_axes_exactly():
 
 def test_the_setting_that_matters_comes_first_and_the_others_may_be_nothing():
     rows = importance(table(), SPACE)
-    assert rows[0]["key"] == "recipe.rate"
+    assert rows[0]["key"] == "training.lr"
     assert rows[0]["low"] > 0.6
     assert all(row["low"] < 0.01 and row["value"] < 0.05 for row in rows[1:])
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in rows)
@@ -68,10 +68,10 @@ def test_shares_are_near_those_of_a_known_sum():
 def test_a_choice_that_matters_is_seen_whatever_it_is_called():
     bonus = {"sgd": 0.9, "adam": 0.3, "adamw": 0.35}
     frame = table()
-    frame = frame.with_columns(validation_loss=pl.col("recipe.optimizer").replace_strict(bonus))
+    frame = frame.with_columns(validation_loss=pl.col("training.optimizer").replace_strict(bonus))
     for keys in (SPACE, list(SPACE)):
         rows = importance(frame, keys)
-        assert rows[0]["key"] == "recipe.optimizer"
+        assert rows[0]["key"] == "training.optimizer"
         assert rows[0]["low"] > 0.7
 
 
@@ -88,8 +88,8 @@ def test_fewer_trials_make_wider_intervals():
     widths = []
     for number in (15, 150):
         frame = table(number, seed=4)
-        frame = frame.with_columns(validation_loss=frame["recipe.dropout"] + 0.3 * chance.random(number))
-        row = of_key(importance(frame, SPACE), "recipe.dropout")
+        frame = frame.with_columns(validation_loss=frame["training.dropout"] + 0.3 * chance.random(number))
+        row = of_key(importance(frame, SPACE), "training.dropout")
         widths.append(row["high"] - row["low"])
     assert widths[0] > 1.5 * widths[1]
 
@@ -100,7 +100,7 @@ def test_one_diverged_trial_does_not_decide():
         validation_loss=pl.when(pl.int_range(pl.len()) == 7).then(1e6).otherwise(pl.col("validation_loss"))
     )
     first = importance(wild, SPACE)[0]
-    assert first["key"] == "recipe.rate"
+    assert first["key"] == "training.lr"
     assert first["value"] > 0.5
 
 
@@ -114,26 +114,29 @@ def test_failed_and_running_trials_do_not_count_and_pruned_ones_do():
 
 
 def test_a_key_of_one_value_has_no_share_and_no_interval():
-    frame = table().with_columns(pl.lit(0.1).alias("recipe.dropout"))
-    row = of_key(importance(frame, SPACE), "recipe.dropout")
-    assert row == {"key": "recipe.dropout", "value": 0.0, "low": None, "high": None}
-    only = importance(frame.drop("recipe.rate"), ["recipe.dropout"])
+    frame = table().with_columns(pl.lit(0.1).alias("training.dropout"))
+    row = of_key(importance(frame, SPACE), "training.dropout")
+    assert row == {"key": "training.dropout", "value": 0.0, "low": None, "high": None}
+    only = importance(frame.drop("training.lr"), ["training.dropout"])
     assert only == [row]
 
 
 def test_columns_of_a_csv_with_holes_are_read(tmp_path):
     frame = table(30).with_columns(
-        pl.when(pl.int_range(pl.len()) % 5 == 0).then(None).otherwise(pl.col("recipe.dropout")).alias("recipe.dropout"),
+        pl.when(pl.int_range(pl.len()) % 5 == 0)
+        .then(None)
+        .otherwise(pl.col("training.dropout"))
+        .alias("training.dropout"),
         pl.when(pl.int_range(pl.len()) % 7 == 0)
         .then(None)
-        .otherwise(pl.col("recipe.optimizer"))
-        .alias("recipe.optimizer"),
+        .otherwise(pl.col("training.optimizer"))
+        .alias("training.optimizer"),
     )
     frame.write_csv(tmp_path / "trials.csv")
     again = pl.read_csv(tmp_path / "trials.csv", infer_schema_length=None)
-    assert importance(again, list(SPACE))[0]["key"] == "recipe.rate"
+    assert importance(again, list(SPACE))[0]["key"] == "training.lr"
     texts = pl.read_csv(tmp_path / "trials.csv", infer_schema=False)
-    assert importance(texts, SPACE)[0]["key"] == "recipe.rate"
+    assert importance(texts, SPACE)[0]["key"] == "training.lr"
 
 
 def test_nothing_is_said_of_few_trials_or_of_equal_losses():
@@ -143,8 +146,8 @@ def test_nothing_is_said_of_few_trials_or_of_equal_losses():
 
 
 def test_a_key_without_a_column_is_answered_with_the_nearest():
-    with pytest.raises(UserError, match=r"did you mean 'recipe\.dropout'"):
-        importance(table(), ["recipe.dropuot"])
+    with pytest.raises(UserError, match=r"did you mean 'training\.dropout'"):
+        importance(table(), ["training.dropuot"])
 
 
 def test_two_hundred_trials_take_no_second():

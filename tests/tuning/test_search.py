@@ -15,15 +15,15 @@ import polars as pl
 import pytest
 
 from coverslip import api
-from coverslip.errors import UserError
-from coverslip.runs import Study
-from coverslip.settings import settled
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Study
+from coverslip.pipeline.resolve import resolve_config
 from coverslip.tuning.halving import bracket, comparisons
 from coverslip.tuning.search import search
 from coverslip.tuning.space import space_from
 
 EPOCHS = 9
-SPACE = {"lr": "1e-5..1:log", "smoothing": "0..0.3", "batch_size": [16, 32, 64]}
+SPACE = {"lr": "1e-5..1:log", "label_smoothing": "0..0.3", "batch_size": [16, 32, 64]}
 
 
 @dataclass
@@ -46,19 +46,19 @@ class Fake:
 
     def __init__(self, plans):
         self.plans, self.running = dict(plans), list(plans)
-        self.stacks = {number: plan.recipe.batch_size for number, plan in plans.items()}
+        self.stacks = {number: plan.training.batch_size for number, plan in plans.items()}
         Fake.opened.append(dict(plans))
 
     def advance(self):
         reports = []
         for number in list(self.running):
-            recipe = self.plans[number].recipe
+            training = self.plans[number].training
             epoch = Fake.checkpoint[number] = Fake.checkpoint.get(number, 0) + 1
-            loss = abs(math.log10(recipe.rate / 0.01)) + recipe.smoothing + 1 / epoch
-            broken = "the loss became nan" if recipe.rate > 0.5 else ""
+            loss = abs(math.log10(training.lr / 0.01)) + training.label_smoothing + 1 / epoch
+            broken = "the loss became nan" if training.lr > 0.5 else ""
             loss = math.nan if broken else loss
-            reports.append(Report(number, epoch, recipe.rate, loss, loss, math.exp(-loss), broken))
-            if broken or epoch >= recipe.epochs:
+            reports.append(Report(number, epoch, training.lr, loss, loss, math.exp(-loss), broken))
+            if broken or epoch >= training.epochs:
                 self.running.remove(number)
         if Fake.after:
             Fake.after(self)
@@ -76,7 +76,7 @@ def fresh():
 
 @pytest.fixture
 def plan():
-    return settled(api.plan("leaves", model_network="mlp", settings=[f"recipe.epochs={EPOCHS}"]))
+    return resolve_config(api.configure("leaves", model_network="mlp", settings=[f"training.epochs={EPOCHS}"]))
 
 
 @pytest.fixture
@@ -92,9 +92,9 @@ def test_the_default_is_trial_0_and_is_trained_to_its_end(study, plan):
     frame = run(study, plan)
     first = frame.row(0, named=True)
     assert (first["number"], first["role"], first["state"], first["epochs"]) == (0, "default", "finished", EPOCHS)
-    assert (first["recipe.rate"], first["recipe.smoothing"], first["recipe.batch_size"]) == (
+    assert (first["training.lr"], first["training.label_smoothing"], first["training.batch_size"]) == (
         0.001,
-        plan.recipe.smoothing,
+        plan.training.smoothing,
         32,
     )
 
@@ -117,7 +117,7 @@ def test_tables_hold_what_was_trained(study, plan):
     row = trials.row(3, named=True)
     own = curves.filter(pl.col("number") == 3).sort("validation_loss")
     assert row["validation_loss"] == own["validation_loss"][0] and row["best_epoch"] == own["epoch"][0]
-    assert row["stack"] == row["recipe.batch_size"]
+    assert row["stack"] == row["training.batch_size"]
 
 
 def test_a_trial_that_diverges_fails_with_its_reason_and_the_search_goes_on(study, plan):
@@ -128,7 +128,9 @@ def test_a_trial_that_diverges_fails_with_its_reason_and_the_search_goes_on(stud
 
 
 def test_when_every_trial_diverges_it_says_so(study, plan):
-    plan = settled(api.plan("leaves", model_network="mlp", settings=["recipe.epochs=9", "recipe.rate=0.9"]))
+    plan = resolve_config(
+        api.configure("leaves", model_network="mlp", settings=["training.epochs=9", "training.lr=0.9"])
+    )
     with pytest.raises(UserError, match=r"all 16 trials failed; the first: the loss became nan") as error:
         run(study, plan, {"lr": "0.6..1:log"}, trials=200)
     assert "learning rates" in error.value.fix
@@ -139,26 +141,26 @@ def test_settings_that_cannot_work_are_a_failed_trial(study, plan):
     def broken(plans):
         batch = Fake(plans)
         for number, each in plans.items():
-            if each.recipe.batch_size == 64:
+            if each.training.batch_size == 64:
                 batch.running.remove(number)
         return batch
 
     frame = search(study, space_from(SPACE), plan, broken, trials=16, together=8)
-    failed = frame.filter(pl.col("state") == "failed", pl.col("recipe.batch_size") == 64)
+    failed = frame.filter(pl.col("state") == "failed", pl.col("training.batch_size") == 64)
     assert failed.height and frame.filter(pl.col("state") == "finished").height
 
 
 def test_a_default_outside_its_range_takes_part_and_is_not_proposed_again(study, plan):
     frame = run(study, plan, {"lr": "0.01..0.1:log", "optimizer": ["sgd", "adam"]}, trials=40)
-    assert frame["recipe.rate"][0] == 0.001 and frame["recipe.optimizer"][0] == "adamw"
-    assert frame["recipe.rate"][1:].min() >= 0.01
+    assert frame["training.lr"][0] == 0.001 and frame["training.optimizer"][0] == "adamw"
+    assert frame["training.lr"][1:].min() >= 0.01
 
 
 def test_a_small_space_ends_when_all_of_it_is_tried_and_repeats_have_another_seed(study, plan):
     frame = run(study, plan, {"batch_size": [16, 32]}, trials=50)
-    assert frame.height < 20 and set(frame["recipe.batch_size"]) == {16, 32}
+    assert frame.height < 20 and set(frame["training.batch_size"]) == {16, 32}
     repeats = frame.filter(pl.col("role") == "repeat")["number"].to_list()
-    seeds = [(each.recipe.batch_size, each.recipe.seed) for opened in Fake.opened for each in opened.values()]
+    seeds = [(each.training.batch_size, each.training.seed) for opened in Fake.opened for each in opened.values()]
     assert repeats and len(set(seeds)) == frame.height
 
 
@@ -225,10 +227,10 @@ def test_a_killed_process_leaves_a_file_that_another_goes_on_with(tmp_path, plan
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         import test_search as here
         from coverslip import api
-        from coverslip.runs import Study
-        from coverslip.settings import settled
+        from coverslip.core.runs import Study
+        from coverslip.pipeline.config import settled
         here.Fake.after = lambda batch: os._exit(9) if here.Fake.checkpoint[0] == 5 else None
-        plan = settled(api.plan("leaves", model_network="mlp", settings=["recipe.epochs=9"]))
+        plan = resolve_config(api.configure("leaves", model_network="mlp", settings=["training.epochs=9"]))
         here.run(Study.create({str(tmp_path / "study")!r}), plan)
     """
     assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False).returncode == 9
@@ -302,14 +304,14 @@ def test_optuna_itself_reads_the_file(study, plan):
 
 
 def test_a_study_of_something_else_is_refused_with_the_difference(study, plan):
-    run(study, plan, data={"pictures": "1a", "labels": "2b"}, trials=4)
-    other = settled(api.plan("leaves", model_network="mlp", settings=["recipe.epochs=12"]))
-    with pytest.raises(UserError, match=r"was begun with recipe.epochs = 9, and now it is 12"):
-        run(study, other, data={"pictures": "1a", "labels": "2b"})
+    run(study, plan, data={"images": "1a", "labels": "2b"}, trials=4)
+    other = resolve_config(api.configure("leaves", model_network="mlp", settings=["training.epochs=12"]))
+    with pytest.raises(UserError, match=r"was begun with training.epochs = 9, and now it is 12"):
+        run(study, other, data={"images": "1a", "labels": "2b"})
     with pytest.raises(UserError, match="was begun with other labels"):
-        run(study, plan, data={"pictures": "1a", "labels": "3c"})
-    with pytest.raises(UserError, match=r"begun with recipe.smoothing = .*and now it is nothing"):
-        run(study, plan, {"lr": "1e-5..1:log", "batch_size": [16, 32, 64]}, data={"pictures": "1a", "labels": "2b"})
+        run(study, plan, data={"images": "1a", "labels": "3c"})
+    with pytest.raises(UserError, match=r"begun with training.label_smoothing = .*and now it is nothing"):
+        run(study, plan, {"lr": "1e-5..1:log", "batch_size": [16, 32, 64]}, data={"images": "1a", "labels": "2b"})
 
 
 def test_a_damaged_file_is_refused_and_kept(study, plan):
@@ -394,7 +396,7 @@ def test_a_shared_study_goes_on_after_one_was_killed(study, plan):
 
 
 def test_epochs_cannot_be_searched(study, plan):
-    with pytest.raises(UserError, match=r"recipe\.epochs"):
+    with pytest.raises(UserError, match=r"training\.epochs"):
         run(study, plan, {"epochs": [5, 10]})
     assert not study.database_file.exists()
 

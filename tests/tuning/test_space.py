@@ -3,31 +3,31 @@
 import pytest
 
 from coverslip import api
-from coverslip.errors import UserError
-from coverslip.settings import settled
+from coverslip.core.errors import UserError
+from coverslip.pipeline.resolve import resolve_config
 from coverslip.tuning.keys import setting, value_of, with_value
 from coverslip.tuning.space import Space, default_space, parse_sweep, read_space, space_from, write_space
 
 
 def a_plan(network="mlp", *settings, **options):
-    return settled(api.plan("leaves", model_network=network, settings=settings, **options))
+    return resolve_config(api.configure("leaves", model_network=network, settings=settings, **options))
 
 
 @pytest.mark.parametrize(
     ("text", "key", "values"),
     [
-        ("lr=1e-4..1:log:5", "recipe.rate", (1e-4, 1e-3, 1e-2, 0.1, 1.0)),
-        ("rate = 0.1, 0.2", "recipe.rate", (0.1, 0.2)),
+        ("lr=1e-4..1:log:5", "training.lr", (1e-4, 1e-3, 1e-2, 0.1, 1.0)),
+        ("lr = 0.1, 0.2", "training.lr", (0.1, 0.2)),
         ("dropout=0..0.5:3", "model.dropout", (0.0, 0.25, 0.5)),
-        ("batch_size=8,32,128", "recipe.batch_size", (8, 32, 128)),
-        ("batch-size=8..64:log", "recipe.batch_size", (8, 16, 32, 64)),
+        ("batch_size=8,32,128", "training.batch_size", (8, 32, 128)),
+        ("batch-size=8..64:log", "training.batch_size", (8, 16, 32, 64)),
         ("seed=0..4", "training.seed", (0, 1, 2, 3, 4)),
         ("model.hidden=64;128;256,128", "model.hidden", ((64,), (128,), (256, 128))),
-        ("optimizer=sgd,adam", "recipe.optimizer", ("sgd", "adam")),
+        ("optimizer=sgd,adam", "training.optimizer", ("sgd", "adam")),
         ("batch_norm=yes,no", "model.batch_norm", (True, False)),
         ("augment=none,strong", "augment", ("none", "strong")),
         ("rotate=0,20", "augment.rotate", (0.0, 20.0)),
-        ("gamma=0,2", "recipe.gamma", (0.0, 2.0)),  # of two settings the recipe's
+        ("gamma=0,2", "training.gamma", (0.0, 2.0)),  # of two settings the recipe's
         ("augment.gamma=0,0.5", "augment.gamma", (0.0, 0.5)),
     ],
 )
@@ -42,7 +42,7 @@ def test_a_sweep_is_read(text, key, values):
     [
         ("lr", "is not KEY=VALUES", "lr=1e-5..1:log:16"),
         ("lr=", "is not KEY=VALUES", "lr=1e-5"),
-        ("recipe.ratte=1,2", "no setting is called 'recipe.ratte'", "did you mean 'recipe.rate'?"),
+        ("training.ratte=1,2", "no setting is called 'training.ratte'", "did you mean 'training.lr'?"),
         ("smothing=0,0.1", "no setting is called 'smothing'", "did you mean 'smoothing'?"),
         ("lr=0..1:log:5", "0 has no logarithm", "above 0"),
         ("lr=1..0.1:log:5", "from 1 to 0.1 is an empty range", "lower end first"),
@@ -63,7 +63,7 @@ def test_a_sweep_is_read(text, key, values):
         ("hidden=64,128", "64,128 alone is no choice", "two or more"),
         ("hidden=64;0", "has a layer of nothing", "1 or more"),
         ("augment=none,stong", "no augmentation is called 'stong'", "did you mean 'strong'?"),
-        ("recipe.seed=0..3", "it follows training.seed", "seed=0..4"),
+        ("training.seed=0..3", "it follows training.seed", "seed=0..4"),
         ("data.source=a,b", "cannot be varied in a study", "coverslip compare"),
         ("split.seed=0,1", "cannot be varied in a study", "coverslip compare"),
     ],
@@ -94,20 +94,20 @@ def test_a_figure_of_a_sweep_has_the_axis_that_suits_it(text, kind, log):
     ("mapping", "problem", "fix"),
     [
         ({}, "nothing is varied", "name one setting"),
-        ({"recipe": {"ratee": {"low": 1, "high": 2}}}, "no setting is called 'recipe.ratee'", "'recipe.rate'"),
-        ({"recipe": {"rate": {"lo": 1, "high": 2}}}, "recipe.rate has no 'lo'", "did you mean"),
-        ({"recipe": {"rate": {"low": 0, "high": 1, "log": True}}}, "0 has no logarithm", "above 0"),
-        ({"recipe": {"rate": {"low": 1, "high": 0.1}}}, "is an empty range", "lower end first"),
-        ({"recipe": {"rate": {"low": 1}}}, "needs low and high", "low = "),
-        ({"recipe": {"rate": {"low": "a", "high": 1}}}, "low = 'a' is not a number", "0.001"),
-        ({"recipe": {"rate": {"low": 0.1, "high": 1, "log": "yes"}}}, "is not true or false", "log = true"),
-        ({"recipe": {"rate": 0.1}}, "0.1 alone is no choice", "--set"),
-        ({"recipe": {"batch_size": [32]}}, "32 alone is no choice", "--set"),
-        ({"recipe": {"batch_size": {"choices": 32}}}, "a list of choices", "[...]"),
-        ({"recipe": {"batch_size": [32, 16.5]}}, "16.5 is not a whole number", "32"),
-        ({"recipe": {"rate": {"low": 0.1, "high": 1, "choices": [1, 2]}}}, "a range or a list", "choices"),
-        ({"recipe": {"optimizer": {"low": 1, "high": 2}}}, "is a name, which has no range", "choices"),
-        ({"lr": "0.1..1", "recipe": {"rate": "0.1..1"}}, "recipe.rate is given twice", "one"),
+        ({"training": {"lrr": {"low": 1, "high": 2}}}, "no setting is called 'training.lrr'", "'training.lr'"),
+        ({"training": {"lr": {"lo": 1, "high": 2}}}, "training.lr has no 'lo'", "did you mean"),
+        ({"training": {"lr": {"low": 0, "high": 1, "log": True}}}, "0 has no logarithm", "above 0"),
+        ({"training": {"lr": {"low": 1, "high": 0.1}}}, "is an empty range", "lower end first"),
+        ({"training": {"lr": {"low": 1}}}, "needs low and high", "low = "),
+        ({"training": {"lr": {"low": "a", "high": 1}}}, "low = 'a' is not a number", "0.001"),
+        ({"training": {"lr": {"low": 0.1, "high": 1, "log": "yes"}}}, "is not true or false", "log = true"),
+        ({"training": {"lr": 0.1}}, "0.1 alone is no choice", "--set"),
+        ({"training": {"batch_size": [32]}}, "32 alone is no choice", "--set"),
+        ({"training": {"batch_size": {"choices": 32}}}, "a list of choices", "[...]"),
+        ({"training": {"batch_size": [32, 16.5]}}, "16.5 is not a whole number", "32"),
+        ({"training": {"lr": {"low": 0.1, "high": 1, "choices": [1, 2]}}}, "a range or a list", "choices"),
+        ({"training": {"optimizer": {"low": 1, "high": 2}}}, "is a name, which has no range", "choices"),
+        ({"lr": "0.1..1", "recipe": {"lr": "0.1..1"}}, "training.lr is given twice", "one"),
         ({"augment": ["none", "light"], "augment.rotate": "0..20"}, "a part of it too", "presets"),
         ({"lr": "1e-4..1:log:5"}, "no number of values", "sweep"),
     ],
@@ -135,10 +135,10 @@ def test_a_space_survives_its_file(tmp_path):
 
 def test_a_file_may_be_short(tmp_path):
     (tmp_path / "space.toml").write_text(
-        '[recipe]\nrate = "1e-4..0.1:log"\nbatch_size = [8, 16]\n[augment.rotate]\nlow=0\nhigh=30'
+        '[training]\nlr = "1e-4..0.1:log"\nbatch_size = [8, 16]\n[augment.rotate]\nlow=0\nhigh=30'
     )
     space = read_space(tmp_path / "space.toml")
-    assert space.keys == ["recipe.rate", "recipe.batch_size", "augment.rotate"]
+    assert space.keys == ["training.lr", "training.batch_size", "augment.rotate"]
     assert space.dimensions[0].log and space.dimensions[2].high == 30
 
 
@@ -148,16 +148,16 @@ NETWORKS += [("mlp", "all"), ("cnn", "all"), ("cnn-full", "all")]
 
 @pytest.mark.parametrize(("network", "depth"), NETWORKS)
 def test_every_network_and_depth_has_a_space_that_holds_its_default(network, depth):
-    plan = a_plan(network, model_depth=depth, training_solver="loop")
+    plan = a_plan(network, model_depth=depth, head_solver="loop")
     space = default_space(plan)
     space.check(plan)
-    assert {"recipe.rate", "recipe.weight_decay", "recipe.smoothing"} <= set(space.keys)
-    assert ("recipe.batch_size" in space.keys) == (depth != "head")  # heads of one batch size are one stack
-    assert "recipe.epochs" not in space.keys
+    assert {"training.lr", "training.weight_decay", "training.label_smoothing"} <= set(space.keys)
+    assert ("training.batch_size" in space.keys) == (depth != "head")  # heads of one batch size are one stack
+    assert "training.epochs" not in space.keys
     for each in space.dimensions:
         value = value_of(plan, each.key)
         assert value in each.choices if each.kind == "choice" else each.low <= value <= each.high
-    assert space.with_values(plan, space.values_of(plan)).recipe == plan.recipe
+    assert space.with_values(plan, space.values_of(plan)).training == plan.training
 
 
 def test_an_option_that_the_network_does_not_know_is_refused():
@@ -168,13 +168,13 @@ def test_an_option_that_the_network_does_not_know_is_refused():
 
 def test_values_reach_the_plan_and_nothing_else_changes():
     plan = a_plan("mlp", "augment.rotate=5")
-    values = {"recipe.rate": 0.5, "model.hidden": "256,128", "augment.rotate": 20, "training.seed": 3}
+    values = {"training.lr": 0.5, "model.hidden": "256,128", "augment.rotate": 20, "training.seed": 3}
     space = space_from({"lr": "0.1..1", "hidden": ["64", "256,128"], "rotate": "0..30", "seed": "0..9"})
     other = space.with_values(plan, values)
-    assert other.recipe.rate == 0.5 and other.model.hidden == (256, 128) and other.augment.rotate == 20
-    assert other.training.seed == 3 and settled(other).recipe.seed == 3  # as `train` would have it
+    assert other.training.lr == 0.5 and other.model.hidden == (256, 128) and other.augment.rotate == 20
+    assert other.training.seed == 3 and resolve_config(other).training.seed == 3  # as `train` would have it
     back = space.with_values(other, space.values_of(plan))
-    assert back.recipe == plan.recipe and back.augment == plan.augment and back.training == plan.training
+    assert back.training == plan.training and back.augment == plan.augment and back.training == plan.training
 
 
 def test_an_augmentation_that_is_no_preset_is_a_choice_of_its_own():
@@ -187,12 +187,12 @@ def test_an_augmentation_that_is_no_preset_is_a_choice_of_its_own():
 
 def test_combinations_are_counted():
     assert space_from({"batch_size": [8, 16], "seed": "0..4"}).combinations == 10
-    assert space_from({"batch_size": [8, 16], "smoothing": "0..0.3"}).combinations == float("inf")
+    assert space_from({"batch_size": [8, 16], "label_smoothing": "0..0.3"}).combinations == float("inf")
 
 
 def test_an_open_setting_has_no_default_to_compare_with():
-    with pytest.raises(UserError, match=r"recipe\.rate is open"):
-        value_of(api.plan("leaves"), "recipe.rate")
+    with pytest.raises(UserError, match=r"training\.rate is open"):
+        value_of(api.configure("leaves"), "training.lr")
 
 
 def test_names_are_plain():
@@ -204,5 +204,5 @@ def test_names_are_plain():
         "dense layers",
     ]
     with pytest.raises(UserError, match="is not a number"):
-        with_value(a_plan(), "recipe.rate", "fast")
+        with_value(a_plan(), "training.lr", "fast")
     assert isinstance(space_from({"lr": "0.1..1"}), Space)

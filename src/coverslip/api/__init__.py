@@ -1,26 +1,27 @@
 """The functions users call; the command line calls the same ones.
 
-A long job takes ``progress``: the default says nothing, `coverslip.progress.TerminalProgress` draws bars.
+A long job takes ``progress``: the default says nothing, `coverslip.core.progress.TerminalProgress` draws bars.
 """
 
 from __future__ import annotations
 
+from coverslip.api.configs import configure, plan, unfinished
+from coverslip.api.evaluating import compare, evaluate, evaluate_any, load, report
+from coverslip.api.explaining import explain
 from coverslip.api.exporting import export
-from coverslip.api.maps import explain
-from coverslip.api.plans import plan, unfinished
 from coverslip.api.predicting import predict, predict_in_parts, predict_to
-from coverslip.api.studies import resume_study, study_folder, tune
-from coverslip.api.training import audit, find_rate, train
-from coverslip.api.use import compare, evaluate, evaluate_any, load, report
+from coverslip.api.training import audit, find_lr, train
+from coverslip.api.tuning import resume_study, study_folder, tune
 
 __all__ = [
     "audit",
     "compare",
+    "configure",
     "evaluate",
     "evaluate_any",
     "explain",
     "export",
-    "find_rate",
+    "find_lr",
     "load",
     "plan",
     "predict",

@@ -1,4 +1,4 @@
-"""New pictures and a trained model: answers as a table, part by part, or in a file that can be gone on with."""
+"""New images and a trained model: answers as a table, part by part, or in a file that can be gone on with."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import IO
 
 import polars as pl
 
-from coverslip import __version__
-from coverslip.api.use import load
-from coverslip.data.files import is_picture
+from coverslip._version import __version__
+from coverslip.api.evaluating import load
+from coverslip.core.errors import StoppedError, UserError
+from coverslip.core.paths import expand
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.runs import Run
+from coverslip.core.storage import digest, digest_of_files
+from coverslip.core.tables import csv_text, read_csv
+from coverslip.data.files import is_image
 from coverslip.data.image import Pixels
-from coverslip.data.sources.loose import KINDS, NO_PICTURE, LoosePictures, find_pictures, left_out_words
+from coverslip.data.sources.loose import KINDS, NO_IMAGE, LooseImages, find_images, left_out_words
 from coverslip.data.sources.source import Files
-from coverslip.errors import StoppedError, UserError
 from coverslip.evidence.threshold import DEFAULT
 from coverslip.inference import predictor
 from coverslip.inference.growing import GrowingFile, growing, refuse_existing
 from coverslip.inference.predictor import Predictor
-from coverslip.paths import expand
-from coverslip.progress import SILENT, Progress
-from coverslip.runs import Run
-from coverslip.storage import digest, digest_of_files
-from coverslip.tables import csv_text, read_csv
 
 DECIMALS = 6
 HEAD = b"path,label,group,predicted,confidence,"  # how every table of predictions begins
@@ -40,15 +40,15 @@ class Predicted:
     """What a call of `predict_to` came to.
 
     Attributes:
-        pictures: rows that were written.
+        images: rows that were written.
         classes: how many were named as each.
         unread: how many could not be read.
-        unfamiliar: how many are unlike the training pictures.
-        rule: from which probability on a picture is named as the class that is looked for, in words; empty where the
+        unfamiliar: how many are unlike the training images.
+        rule: from which probability on an image is named as the class that is looked for, in words; empty where the
             most probable class is named.
     """
 
-    pictures: int
+    images: int
     classes: dict[str, int]
     unread: int
     unfamiliar: int = 0
@@ -56,15 +56,15 @@ class Predicted:
 
 
 def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progress = SILENT) -> pl.DataFrame:
-    """Classify pictures with a trained model; nothing is trained.
+    """Classify images with a trained model; nothing is trained.
 
     Args:
         folder: the run.
-        paths: files and folders. A file that is no picture by its name gets a row that says so, beside pictures.
+        paths: files and folders. A file that is no image by its name gets a row that says so, beside images.
         progress: told of the stage.
 
     Returns:
-        A row a picture: path (as given, or below the folder given), label (null), group (null), predicted, confidence,
+        A row an image: path (as given, or below the folder given), label (null), group (null), predicted, confidence,
         one column ``p:CLASS`` a class, set, familiar, nearest, and error, which says why a file could not be read.
     """
     return pl.concat(list(predict_in_parts(folder, paths, progress=progress)))
@@ -75,10 +75,10 @@ def predict_in_parts(
 ) -> Iterator[pl.DataFrame]:
     """The same rows in the same order, some hundred at a time, as they are ready: for more than fits into memory.
 
-    >>> for rows in predict_in_parts("runs/leaves-1", ["pictures"]):            # doctest: +SKIP
+    >>> for rows in predict_in_parts("runs/leaves-1", ["images"]):            # doctest: +SKIP
     ...     print(rows.filter(~pl.col("familiar"))["path"].to_list())
     """
-    found = find_pictures(paths, others=True)
+    found = find_images(paths, others=True)
     _say_left_out(found, progress)
     return (rows for rows, _ in _rows(load(folder), found, _Stamping(found.root), progress))
 
@@ -99,17 +99,17 @@ def predict_to(
         out: a file, which must not exist; it grows as ``OUT.partial`` and gets its name when it is whole. Or an open
             text file, such as standard output.
         resume: go on with a file that an earlier call left unfinished. Rows are kept as long as they are those of the
-            same pictures, unchanged; from the first that is not, all are computed again.
+            same images, unchanged; from the first that is not, all are computed again.
         progress: told of the stage.
 
     Raises:
-        UserError: as `growing`, `find_pictures` and `load`.
+        UserError: as `growing`, `find_images` and `load`.
         StoppedError: Ctrl+C, with the way to go on.
     """
     out = expand(out) if isinstance(out, str | Path) else out
     if isinstance(out, Path) and not resume:
         refuse_existing(out)
-    found = find_pictures(paths, others=True)
+    found = find_images(paths, others=True)
     if isinstance(out, Path) and resume:
         _refuse_finished(out, found.shown)
         refuse_existing(out)
@@ -151,14 +151,14 @@ def _going_on(done: Callable[[], int], total: int, how: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         fix = how if done() else "run the same command again"
-        raise StoppedError(f"interrupted; {done():,} of {total:,} pictures are done", fix) from None
+        raise StoppedError(f"interrupted; {done():,} of {total:,} images are done", fix) from None
 
 
 def _refuse_finished(out: Path, shown: Sequence[str]) -> None:
-    """A table of these very pictures has nothing left to go on with; which model it is of, it does not say.
+    """A table of these very images has nothing left to go on with; which model it is of, it does not say.
 
     Raises:
-        UserError: it is there; or a table of other pictures is, or a part of one that nothing is known of.
+        UserError: it is there; or a table of other images is, or a part of one that nothing is known of.
     """
     if not out.is_file() or GrowingFile(out).partial.exists():
         return
@@ -173,13 +173,13 @@ def _refuse_finished(out: Path, shown: Sequence[str]) -> None:
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(there, shown, strict=False)))
     raise UserError(
         f"{str(out)!r} is there and holds something else: of its {len(there):,} rows the first {same:,} are of these "
-        f"{len(shown):,} pictures, and it was not left by a 'predict --out' that was interrupted",
+        f"{len(shown):,} images, and it was not left by a 'predict --out' that was interrupted",
         "choose another --out, or remove it first",
     )
 
 
 def _paths_in(out: Path) -> list[str] | None:
-    """The pictures in a whole table of predictions, in order; None where it is something else."""
+    """The images in a whole table of predictions, in order; None where it is something else."""
     try:
         with out.open("rb") as file:
             if file.read(len(HEAD)) != HEAD:
@@ -192,7 +192,7 @@ def _paths_in(out: Path) -> list[str] | None:
         return None
 
 
-def _say_left_out(found: LoosePictures, progress: Progress) -> None:
+def _say_left_out(found: LooseImages, progress: Progress) -> None:
     words = left_out_words(found.left_out)
     if words:
         progress.note(f"note: {words}")
@@ -211,7 +211,7 @@ def _unfamiliar(rows: pl.DataFrame) -> int:
 
 
 def _rows(
-    model: Predictor, found: LoosePictures, source: _Stamping, progress: Progress, skip: int = 0
+    model: Predictor, found: LooseImages, source: _Stamping, progress: Progress, skip: int = 0
 ) -> Iterator[tuple[pl.DataFrame, str]]:
     """Rows as users see them, and what they were made of."""
     first = skip
@@ -222,15 +222,15 @@ def _rows(
         first = after
 
 
-def _go_on(file: GrowingFile, found: LoosePictures, source: Files, progress: Progress) -> None:
-    """Keep what an earlier process wrote of these very pictures, and say so."""
+def _go_on(file: GrowingFile, found: LooseImages, source: Files, progress: Progress) -> None:
+    """Keep what an earlier process wrote of these very images, and say so."""
     total = len(found.paths)
     if not file.partial.stat().st_size:
         return
 
     def made_of(first: int, rows: int) -> str:
         if rows < predictor.PART and first + rows < total:
-            return ""  # it was the last and is not any more; parts begin at the same pictures, however it came about
+            return ""  # it was the last and is not any more; parts begin at the same images, however it came about
         some = found.paths[first : first + rows]
         return digest(found.shown[first : first + rows], [source.stamp(path) for path in some])
 
@@ -238,10 +238,10 @@ def _go_on(file: GrowingFile, found: LoosePictures, source: Files, progress: Pro
     if file.rows < there:
         name = found.shown[file.rows] if file.rows < total else "the end"
         progress.note(
-            f"note: the pictures or the file have changed since (from about {name!r} on), so {there - file.rows:,} of "
+            f"note: the images or the file have changed since (from about {name!r} on), so {there - file.rows:,} of "
             f"{there:,} rows are made again"
         )
-    progress.note(f"going on after {file.rows:,} of {total:,} pictures")
+    progress.note(f"going on after {file.rows:,} of {total:,} images")
 
 
 def _csv(rows: pl.DataFrame, *, header: bool) -> str:
@@ -251,7 +251,7 @@ def _csv(rows: pl.DataFrame, *, header: bool) -> str:
 class _Stamping(Files):
     """Files that note size and time of each *before* it is read, so that a later change cannot go unseen.
 
-    What is no picture by its name is not opened.
+    What is no image by its name is not opened.
     """
 
     def __init__(self, root: Path) -> None:
@@ -261,6 +261,6 @@ class _Stamping(Files):
     def read(self, path: str) -> bytes | Pixels:  # type: ignore[override]
         """See `Source.read`."""
         self.stamps[path] = self.stamp(path)
-        if not is_picture(path.rpartition("/")[2]):
-            raise OSError(errno.EINVAL, f"{NO_PICTURE}; only {KINDS} files are read")
+        if not is_image(path.rpartition("/")[2]):
+            raise OSError(errno.EINVAL, f"{NO_IMAGE}; only {KINDS} files are read")
         return super().read(path)

@@ -1,4 +1,4 @@
-"""Is one picture a copy of the other? Lay them over each other, then compare what is left of every detail.
+"""Is one image a copy of the other? Lay them over each other, then compare what is left of every detail.
 
 Two leaves of one species on one bench have the same coarse forms and colors, and a network takes them for relatives;
 but only copies agree in fine detail once they lie on each other. So a pair is turned, shifted and zoomed into place,
@@ -24,22 +24,22 @@ FARTHEST = np.array([1.16, 0.16, 1.16, 0.16], np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How well pairs of pictures agree when they lie on each other.
+    """How well pairs of images agree when they lie on each other.
 
     Attributes:
         detail: (n,), correlation of what a blur takes away, -1 to 1.
-        place: (n, 4), zoom and shift of the second picture across, then down, as shares of half a side.
+        place: (n, 4), zoom and shift of the second image across, then down, as shares of half a side.
     """
 
     detail: Floats
     place: Floats
 
 
-def turned(pictures: npt.NDArray[np.generic], way: int) -> npt.NDArray[np.generic]:
-    """One of the eight ways to mirror and turn square pictures (n, S, S, ...): 0 leaves them as they are."""
-    pictures = pictures.swapaxes(1, 2) if way & 4 else pictures
-    pictures = pictures[:, ::-1] if way & 2 else pictures
-    return pictures[:, :, ::-1] if way & 1 else pictures
+def turned(images: npt.NDArray[np.generic], way: int) -> npt.NDArray[np.generic]:
+    """One of the eight ways to mirror and turn square images (n, S, S, ...): 0 leaves them as they are."""
+    images = images.swapaxes(1, 2) if way & 4 else images
+    images = images[:, ::-1] if way & 2 else images
+    return images[:, :, ::-1] if way & 1 else images
 
 
 def coarse_forms(thumbnails: npt.NDArray[np.uint8]) -> Floats:
@@ -54,10 +54,10 @@ def coarse_forms(thumbnails: npt.NDArray[np.uint8]) -> Floats:
 
 
 def best_ways(first: Floats, second: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Which way (see `turned`) brings each second picture closest to the first, and how close, from coarse forms."""
+    """Which way (see `turned`) brings each second image closest to the first, and how close, from coarse forms."""
     alternating = np.where(np.arange(WAVES) % 2, -1, 1).astype(np.float32)
     product = np.stack([first * second, first * second.swapaxes(1, 2)])  # as it is, transposed
-    # A mirrored picture has the same waves, and every other one upside down.
+    # A mirrored image has the same waves, and every other one upside down.
     signs = np.stack([np.ones_like(alternating), alternating])
     close = np.einsum("tnyx,ry,cx->ntrc", product, signs, signs, optimize=True).reshape(len(first), 8)
     return close.argmax(axis=1).astype(np.int8), close.max(axis=1)
@@ -66,7 +66,7 @@ def best_ways(first: Floats, second: Floats) -> tuple[npt.NDArray[np.int8], Floa
 def agreement(
     first: Floats, second: Floats, *, start: Floats | None = None, blur: float = 0.0, steps: int = 5
 ) -> Agreement:
-    """Zoom and shift the second pictures onto the first ones, and compare them there.
+    """Zoom and shift the second images onto the first ones, and compare them there.
 
     The best zoom and shift are found by Gauss and Newton's method, together with a gain and an offset of the grey
     values (Lucas and Kanade, IJCAI 1981).
@@ -74,7 +74,7 @@ def agreement(
     Args:
         first: float32 (n, S, S), grey.
         second: likewise, already turned the right way.
-        start: (n, 4), where the search starts; without it, with the pictures as they are.
+        start: (n, 4), where the search starts; without it, with the images as they are.
         blur: standard deviation in pixels of a blur for the search: coarse forms are found from farther away.
         steps: of the search; it gains about a digit a step.
     """
@@ -91,7 +91,7 @@ def agreement(
         )
         columns = (columns * seen[:, None]).reshape(count, 6, side * side)
         square = columns @ columns.swapaxes(1, 2)
-        weight = np.trace(square, axis1=1, axis2=2)[:, None, None]  # keeps the equations solvable for plain pictures
+        weight = np.trace(square, axis1=1, axis2=2)[:, None, None]  # keeps the equations solvable for plain images
         wanted = columns @ (ours * seen).reshape(count, side * side, 1)
         solved = np.linalg.solve(square + np.eye(6, dtype=np.float32) * (1e-6 * weight + 1e-9), wanted)[..., 0]
         gain = np.maximum(solved[:, 4:5], 0.1)
@@ -103,13 +103,13 @@ def agreement(
     return Agreement(_correlation(details[0], details[1], seen), place)
 
 
-def laid_over(pictures: Floats, place: Floats) -> tuple[Floats, Floats]:
-    """Pictures (n, S, S) zoomed and shifted by ``place`` (n, 4); and (n, S, S) 1 where there is something, else 0."""
-    side = pictures.shape[1]
+def laid_over(images: Floats, place: Floats) -> tuple[Floats, Floats]:
+    """Images (n, S, S) zoomed and shifted by ``place`` (n, 4); and (n, S, S) 1 where there is something, else 0."""
+    side = images.shape[1]
     at = _centers(side)[None]
     across, across_seen = _sampling(place[:, 0:1] * at + place[:, 1:2], side)
     down, down_seen = _sampling(place[:, 2:3] * at + place[:, 3:4], side)
-    return _product(down, pictures, across.swapaxes(1, 2)), down_seen[:, :, None] * across_seen[:, None, :]
+    return _product(down, images, across.swapaxes(1, 2)), down_seen[:, :, None] * across_seen[:, None, :]
 
 
 def _where_they_are(count: int) -> Floats:
@@ -121,9 +121,9 @@ def _centers(side: int) -> Floats:
     return ((np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1).astype(np.float32)
 
 
-def _blurred(pictures: Floats, width: float) -> Floats:
-    matrix = _gauss(pictures.shape[1], width)
-    return _product(matrix, pictures, matrix.T)
+def _blurred(images: Floats, width: float) -> Floats:
+    matrix = _gauss(images.shape[1], width)
+    return _product(matrix, images, matrix.T)
 
 
 def _product(left: Floats, middle: Floats, right: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The audit: everything that is judged of a table of pictures before anything is learned from it."""
+"""The audit: everything that is judged of a table of images before anything is learned from it."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from coverslip.auditing.price import Price
 from coverslip.auditing.repair import drop_found, fix_table
 from coverslip.auditing.shortcuts import Probe
 from coverslip.auditing.twins import Twins, find_twins
-from coverslip.commands import options_text
+from coverslip.core.commands import options_text
+from coverslip.core.errors import BlockedError
+from coverslip.core.progress import SILENT, Progress
 from coverslip.data.groups import join_sets
 from coverslip.data.image import Pixels
 from coverslip.data.proposals import Proposal, propose_groups
 from coverslip.data.split import straddling
 from coverslip.data.table import READ, ImageTable
-from coverslip.errors import BlockedError
-from coverslip.progress import SILENT, Progress
 
 BINS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found in a table of pictures, and the table as it is after what was decided.
+    """What was found in a table of images, and the table as it is after what was decided.
 
     Attributes:
-        table: pictures that were dropped say so in their status; copies share a group.
+        table: images that were dropped say so in their status; copies share a group.
         facts: columns of `coverslip.data.decoding.FACTS`, in the order of the table.
         twins: copies.
         proposals: what could be taken for groups; empty where groups were given.
         findings: the gravest first.
         probes: of shortcuts; None where they were not run.
         price: of a leak; None where it was not asked for.
-        split_given: whether the split came with the pictures.
+        split_given: whether the split came with the images.
     """
 
     table: ImageTable
@@ -78,7 +78,7 @@ class Audit:
         return replace(self, findings=ordered([*self.findings, *findings]))
 
     def to_json(self) -> dict[str, Any]:
-        """What ``audit.json`` holds beside the facts of the files; every picture is named."""
+        """What ``audit.json`` holds beside the facts of the files; every image is named."""
         table = self.table
         groups = None if table.grouped_by is None else _group_sizes(table)
         return {
@@ -115,7 +115,7 @@ def audit_table(
         pixels: (N, H, W, C), of the same rows.
         fit: how they were fitted into H x W.
         accept: names of findings that somebody decided to go on with.
-        drop: names of findings whose pictures are left out.
+        drop: names of findings whose images are left out.
         fix: mend what `coverslip.auditing.repair.FIXED` names.
         progress: told of the stage.
     """
@@ -154,8 +154,8 @@ def with_probes(audit: Audit, probes: Sequence[Probe], price: Price | None, acce
             severity="warns" if probe.verdict == "warns" else "notes",
             title=f"the label can be told without the subject, by {probe.title[:1].lower()}{probe.title[1:]}",
             meaning=probe.says,
-            remedy="Put pictures of each class side by side and look for what else differs between the classes. "
-            "If you change the pictures, audit them again.",
+            remedy="Put images of each class side by side and look for what else differs between the classes. "
+            "If you change the images, audit them again.",
         )
         for probe in probes
         if probe.verdict != "silent"
@@ -165,9 +165,9 @@ def with_probes(audit: Audit, probes: Sequence[Probe], price: Price | None, acce
             Finding(
                 name="leak-price",
                 severity="notes",
-                title=f"a split by picture would flatter the score by about {price.difference:.3f}"
+                title=f"a split by image would flatter the score by about {price.difference:.3f}"
                 if price.told
-                else "no leak can be told: a split by picture and one by groups score alike",
+                else "no leak can be told: a split by image and one by groups score alike",
                 meaning=price.says[:1].upper() + price.says[1:] + ".",
                 remedy="Name the groups with --group all the same: then nobody has to ask."
                 if _only_proposed(audit)
@@ -186,8 +186,8 @@ def need_unblocked(audit: Audit, source: str, given: Mapping[str, object]) -> No
     """Go on only where nothing blocks.
 
     Args:
-        audit: of the pictures.
-        source: the pictures, as the user named them.
+        audit: of the images.
+        source: the images, as the user named them.
         given: options that a command about them has to repeat, such as their group.
 
     Raises:
@@ -199,20 +199,20 @@ def need_unblocked(audit: Audit, source: str, given: Mapping[str, object]) -> No
     names = [each.name for each in blocking]
     said = "; ".join(each.title for each in blocking)
     ways = ["--fix"] if set(names) <= set(FIXED) else []
-    ways += [f"--drop {name}" for name in names[:1] if name not in ("one-picture", "one-group")]
+    ways += [f"--drop {name}" for name in names[:1] if name not in ("one-image", "one-group")]
     ways += [f"--accept {names[0]}"]
     look = f"look: coverslip audit {shlex.quote(source)}{options_text(given)} --out audit"
     raise BlockedError(f"the data is not fit to learn from: {said}", f"{look}; then go on by {' or '.join(ways)}")
 
 
 def _group_sizes(table: ImageTable) -> dict[str, int]:
-    """Pictures a group -> groups."""
+    """Images a group -> groups."""
     sizes = Counter(Counter(table.groups(table.rows())).values())
     return {str(size): sizes[size] for size in sorted(sizes)}
 
 
 def _distributions(facts: pl.DataFrame) -> Mapping[str, Any]:
-    """Histograms of what varies from picture to picture."""
+    """Histograms of what varies from image to image."""
     read = facts.filter(pl.col("status") == READ)
     found: dict[str, Any] = {}
     for name in ("brightness", "sharpness", "width", "height", "bytes"):

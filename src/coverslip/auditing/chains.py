@@ -1,4 +1,4 @@
-"""A guard: copies of one picture are all alike; a chain of look-alikes, such as a film, is not one picture."""
+"""A guard: copies of one image are all alike; a chain of look-alikes, such as a film, is not one image."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
-ALIKE = 0.5  # share of a set's pairs that must be copies of each other; two crops of one picture may not be
+ALIKE = 0.5  # share of a set's pairs that must be copies of each other; two crops of one image may not be
 CHECKED = 300  # pairs of a set that are compared for this, at most
-LARGEST = 0.5  # share of all pictures: a set that holds more cannot be split, and is likelier an error of ours
+LARGEST = 0.5  # share of all images: a set that holds more cannot be split, and is likelier an error of ours
 FEW, PART = (
     20,
     0.05,
-)  # a set of so many pictures, and of so small a part of all, is joined unseen: the safe side
+)  # a set of so many images, and of so small a part of all, is joined unseen: the safe side
 
 
 class Comparer(Protocol):
-    """What says which pairs of pictures are copies."""
+    """What says which pairs of images are copies."""
 
     def __len__(self) -> int: ...
 
@@ -33,12 +33,12 @@ def link_alike(pairs: Integers, similarity: Floats, album: Comparer) -> tuple[li
     """Join copies to sets.
 
     Args:
-        pairs: int64 (m, 2), pictures that are copies of each other.
+        pairs: int64 (m, 2), images that are copies of each other.
         similarity: float32 (m,).
         album: compares pairs that were no candidates.
 
     Returns:
-        Sets of pictures that are copies of one; and chains, which hold sets and pictures that were not joined.
+        Sets of images that are copies of one; and chains, which hold sets and images that were not joined.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -64,7 +64,7 @@ def link_alike(pairs: Integers, similarity: Floats, album: Comparer) -> tuple[li
 
 
 def _share_alike(members: Integers, edges: Integers, album: Comparer) -> float:
-    """The share of all pairs of some pictures that are copies; of large sets it is estimated from a sample."""
+    """The share of all pairs of some images that are copies; of large sets it is estimated from a sample."""
     size = len(members)
     if size * (size - 1) // 2 <= CHECKED:
         known = {(one, other) for one, other in edges.tolist()}

@@ -1,4 +1,4 @@
-"""What a probe for shortcuts is shown of each picture: its border, or what its file says, but never its subject."""
+"""What a probe for shortcuts is shown of each image: its border, or what its file says, but never its subject."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from coverslip.data.image import Pixels
 from coverslip.data.inputs import content_box
 
 Clues = npt.NDArray[np.float32]
-"""(n, F): what is known of n pictures."""
+"""(n, F): what is known of n images."""
 
-FRAME = 1 / 32  # thickness of the border frame, as a share of the picture's shorter side
+FRAME = 1 / 32  # thickness of the border frame, as a share of the image's shorter side
 LEVELS = 30  # commonest words of a kind (cameras, encoders) that a probe can tell apart
 NUMBERS = 6  # in a file name that are used, from its end: enough for a date and a time
 FROM_ZERO = 6.0  # a class is counted from zero if its lowest number is under so many of its mean steps
 
 
 class BorderClues:
-    """The border of some pictures, and the same of their middle to compare it with.
+    """The border of some images, and the same of their middle to compare it with.
 
-    Padding does not count as border: its color is the mean of the whole picture and would give the subject away.
+    Padding does not count as border: its color is the mean of the whole image and would give the subject away.
 
     Attributes:
         eight: (n, 8 C) the four corners and the four middles of the edges, in the pixels' own scale.
@@ -41,13 +41,13 @@ class BorderClues:
         self.eight = np.empty((len(rows), 8 * channels), np.float32)
         self.frame = np.empty((len(rows), channels), np.float32)
         self.middle = np.empty((len(rows), channels), np.float32)
-        for place, picture in enumerate(_contents(pixels, rows, facts, fit)):
-            height, width = picture.shape[:2]
+        for place, image in enumerate(_contents(pixels, rows, facts, fit)):
+            height, width = image.shape[:2]
             ys, xs = ([0, length // 2, length - 1] for length in (height, width))
-            nine = picture[ys][:, xs].reshape(9, channels)
-            self.eight[place] = np.delete(nine, 4, axis=0).ravel()  # the fifth is the middle of the picture
-            self.frame[place] = _frame(picture).mean(axis=0)
-            inner = picture[height // 4 : height - height // 4, width // 4 : width - width // 4]
+            nine = image[ys][:, xs].reshape(9, channels)
+            self.eight[place] = np.delete(nine, 4, axis=0).ravel()  # the fifth is the middle of the image
+            self.frame[place] = _frame(image).mean(axis=0)
+            inner = image[height // 4 : height - height // 4, width // 4 : width - width // 4]
             self.middle[place] = inner.mean(axis=(0, 1))
 
 
@@ -61,14 +61,14 @@ def _contents(pixels: Pixels, rows: Sequence[int], facts: pl.DataFrame, fit: str
         yield np.asarray(pixels[row, top + spare_y : top + height - spare_y, left + spare_x : left + width - spare_x])
 
 
-def _frame(picture: Pixels) -> Pixels:
-    """(H, W, C) -> (P, C): the pixels of a thin frame, each once; all of a picture that is hardly larger."""
-    height, width, channels = picture.shape
+def _frame(image: Pixels) -> Pixels:
+    """(H, W, C) -> (P, C): the pixels of a thin frame, each once; all of an image that is hardly larger."""
+    height, width, channels = image.shape
     thick = max(1, round(FRAME * min(height, width)))
     if min(height, width) <= 2 * thick:
-        return picture.reshape(-1, channels)
+        return image.reshape(-1, channels)
     inside = slice(thick, height - thick)
-    strips = (picture[:thick], picture[-thick:], picture[inside, :thick], picture[inside, -thick:])
+    strips = (image[:thick], image[-thick:], image[inside, :thick], image[inside, -thick:])
     return np.concatenate([strip.reshape(-1, channels) for strip in strips])
 
 
@@ -106,7 +106,7 @@ def exif(facts: pl.DataFrame) -> Clues:
 
 
 def name_numbers(paths: Sequence[str], labels: npt.NDArray[np.integer]) -> Clues:
-    """The numbers in the file names, which follow the order in which pictures were taken or saved: (n, F).
+    """The numbers in the file names, which follow the order in which images were taken or saved: (n, F).
 
     Letters are left out, since they often spell the class, and so is every number that is the same throughout each
     class, which may be the class's own. What remains: the last six numbers, how many there are, and the digits of
@@ -155,7 +155,7 @@ def words(values: Sequence[str | None]) -> Clues:
 
 
 def varying(clues: Clues) -> Clues:
-    """The columns that are not the same for all pictures."""
+    """The columns that are not the same for all images."""
     return clues[:, (clues != clues[:1]).any(axis=0)]
 
 

@@ -1,4 +1,4 @@
-"""From candidates to copies: cheap looks first, the pictures themselves last."""
+"""From candidates to copies: cheap looks first, the images themselves last."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy.typing as npt
 import polars as pl
 
 from coverslip.auditing.alignment import agreement, best_ways, coarse_forms, laid_over, turned
+from coverslip.core.progress import SILENT, Progress
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import content_box, resize
-from coverslip.progress import SILENT, Progress
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
-COLOR = 0.08  # of the mean of a channel, 0 to 1: more differs only between different pictures
+COLOR = 0.08  # of the mean of a channel, 0 to 1: more differs only between different images
 COARSE = 0.5  # least agreement of coarse forms, the right way up but not yet in place
 ROUGH = 0.8  # least correlation of details of thumbnails of half the side, in place
 CLOSER = 0.85  # least correlation of details of thumbnails in place
-COPY = {96: 0.94, 64: 0.92, 32: 0.92}  # the same, of pictures of that side: see `Album._sides`
+COPY = {96: 0.94, 64: 0.92, 32: 0.92}  # the same, of images of that side: see `Album._sides`
 DIFFERENCE = 0.025  # most of colors in place, root mean square over patches of an eighth of the side, 0 to 1
-LOOKED_AT = 20_000  # pairs compared in place, and one more a picture; those closest to each picture first
+LOOKED_AT = 20_000  # pairs compared in place, and one more an image; those closest to each image first
 
 
 class Album:
-    """Different pictures that can be compared, by number.
+    """Different images that can be compared, by number.
 
     Args:
-        facts: a row a picture, columns of `coverslip.data.decoding.FACTS`.
-        pixels: (N, H, W, C), the cached pictures.
+        facts: a row an image, columns of `coverslip.data.decoding.FACTS`.
+        pixels: (N, H, W, C), the cached images.
         fit: how they were fitted into H x W.
-        rows: of the pictures in facts and pixels, (n,).
+        rows: of the images in facts and pixels, (n,).
         thumbnails: uint8 (n, 32, 32).
     """
 
@@ -111,7 +111,7 @@ class Album:
         return np.asarray(np.sqrt(total / one.shape[3]) / np.iinfo(self.pixels.dtype).max, np.float32)
 
     def _both(self, pairs: Integers, ways: npt.NDArray[np.int8], side: int) -> tuple[Floats, Floats]:
-        """Content of both pictures of each pair, float32 (n, side, side, C); the second is turned the right way."""
+        """Content of both images of each pair, float32 (n, side, side, C); the second is turned the right way."""
         numbers, places = np.unique(pairs, return_inverse=True)
         content = np.stack([self._content(number, side) for number in numbers]) if len(pairs) else self._nothing(side)
         one, other = (content[places.reshape(-1, 2)[:, end]].astype(np.float32) for end in (0, 1))
@@ -126,7 +126,7 @@ class Album:
         return np.asarray(np.select([smaller >= 160, smaller >= 96], [96, 64], 32), np.int64)
 
     def _content(self, number: int, side: int) -> Pixels:
-        """One picture without its padding, (side, side, C)."""
+        """One image without its padding, (side, side, C)."""
         width, height = self.sizes[number].tolist()
         top, left, tall, wide = content_box(width, height, self.pixels.shape[1:3], self.fit)
         content = np.ascontiguousarray(self.pixels[self.rows[number], top : top + tall, left : left + wide])
@@ -138,21 +138,21 @@ def _parts(length: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
 
 
-def _turned(pictures: Any, ways: npt.NDArray[np.int8]) -> Any:
-    result = np.empty_like(pictures)
+def _turned(images: Any, ways: npt.NDArray[np.int8]) -> Any:
+    result = np.empty_like(images)
     for way in range(8):
-        result[ways == way] = turned(pictures[ways == way], way)
+        result[ways == way] = turned(images[ways == way], way)
     return result
 
 
-def _closest_first(pairs: Integers, close: Floats, pictures: int, bound: int) -> npt.NDArray[np.bool_]:
-    """Which pairs to look at where there are too many: of each picture the closest, then the second closest ..."""
+def _closest_first(pairs: Integers, close: Floats, images: int, bound: int) -> npt.NDArray[np.bool_]:
+    """Which pairs to look at where there are too many: of each image the closest, then the second closest ..."""
     if len(pairs) <= bound:
         return np.ones(len(pairs), bool)
     one, at = np.concatenate([pairs[:, 0], pairs[:, 1]]), np.tile(np.arange(len(pairs)), 2)
     order = np.lexsort((at, -close[at], one))
     place = np.empty(len(one), np.int64)
-    place[order] = np.arange(len(one)) - np.searchsorted(one[order], np.arange(pictures))[one[order]]
+    place[order] = np.arange(len(one)) - np.searchsorted(one[order], np.arange(images))[one[order]]
     rank = np.minimum(place[: len(pairs)], place[len(pairs) :])
     result = np.zeros(len(pairs), bool)
     result[np.lexsort((-close, rank))[:bound]] = True

@@ -1,4 +1,4 @@
-"""Findings about twins: one picture several times, under one label or under several."""
+"""Findings about twins: one image several times, under one label or under several."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def judge_twins(table: ImageTable, twins: Twins) -> list[Finding]:
     if any(len(same) == len(rows) > 1 for same in twins.exact):
         return [
             Finding(
-                name="one-picture",
+                name="one-image",
                 severity="blocks",
-                title=f"all {len(rows):,} pictures are one and the same",
+                title=f"all {len(rows):,} images are one and the same",
                 meaning="There is nothing to tell apart.",
-                remedy="Check how the pictures were written or copied.",
+                remedy="Check how the images were written or copied.",
                 rows=(tuple(rows),),
             )
         ]
@@ -61,8 +61,8 @@ def judge_leaks(table: ImageTable, twins: Twins, groups: Sequence[Sequence[int]]
             Finding(
                 name="copy-leak",
                 severity="blocks",
-                title=f"{sum(map(len, leaking)):,} pictures have a copy in another part of the given split",
-                meaning="The model is tested on pictures that it was trained on: the scores would be too high.",
+                title=f"{sum(map(len, leaking)):,} images have a copy in another part of the given split",
+                meaning="The model is tested on images that it was trained on: the scores would be too high.",
                 remedy=remedy,
                 rows=together(leaking),
             )
@@ -71,7 +71,7 @@ def judge_leaks(table: ImageTable, twins: Twins, groups: Sequence[Sequence[int]]
 
 
 def conflicts(table: ImageTable, twins: Twins) -> list[list[int]]:
-    """Rows of each picture that is filed under more than one class."""
+    """Rows of each image that is filed under more than one class."""
     labels = table.frame["label"]
     return [rows for rows in twins.sets if labels.gather(list(rows)).n_unique() > 1]
 
@@ -83,7 +83,7 @@ def _conflicts(table: ImageTable, twins: Twins) -> Iterator[Finding]:
         yield Finding(
             name="label-conflict",
             severity="blocks",
-            title=f"{len(sets):,} {'picture is' if one else 'pictures are'} filed under two classes at once",
+            title=f"{len(sets):,} {'image is' if one else 'images are'} filed under two classes at once",
             meaning="One of the two labels is wrong, and nobody can tell which from here.",
             remedy="Correct the labels by hand; until then --fix (or --drop label-conflict) leaves out both.",
             rows=together(sets),
@@ -97,20 +97,20 @@ def _copies(table: ImageTable, twins: Twins) -> Iterator[Finding]:
         yield Finding(
             name="exact-copies",
             severity="warns",
-            title=f"{sum(map(len, exact)):,} pictures are exact copies of one another",
-            meaning="Copies count one picture several times. They share a group, so none is on both sides.",
+            title=f"{sum(map(len, exact)):,} images are exact copies of one another",
+            meaning="Copies count one image several times. They share a group, so none is on both sides.",
             remedy="Nothing is needed; --fix keeps one of each.",
             rows=together(exact),
         )
     near = [(a, b) for a, b, _ in twins.near if not mixed.intersection((a, b))]
     if near:
-        pictures = len({row for pair in near for row in pair})
+        images = len({row for pair in near for row in pair})
         yield Finding(
             name="near-copies",
             severity="warns",
-            title=f"{pictures:,} pictures are near copies of another (saved again, resized, cropped, mirrored, turned)",
-            meaning="Near copies count one picture several times. They share a group, so none is on both sides.",
-            remedy="Nothing is needed; look at them, and remove those that are no pictures of their own.",
+            title=f"{images:,} images are near copies of another (saved again, resized, cropped, mirrored, turned)",
+            meaning="Near copies count one image several times. They share a group, so none is on both sides.",
+            remedy="Nothing is needed; look at them, and remove those that are no images of their own.",
             rows=together(near),
             numbers={"similarity": [round(each, 4) for a, b, each in twins.near if not mixed.intersection((a, b))]},
         )
@@ -118,7 +118,7 @@ def _copies(table: ImageTable, twins: Twins) -> Iterator[Finding]:
         yield Finding(
             name="look-alikes",
             severity="notes",
-            title=f"{sum(map(len, twins.chains)):,} pictures form chains of look-alikes",
+            title=f"{sum(map(len, twins.chains)):,} images form chains of look-alikes",
             meaning="Each looks like the next, but the ends do not: slices, frames of a film, or an empty background. "
             "They were not joined.",
             remedy="If they come from few specimens, name these with --group.",

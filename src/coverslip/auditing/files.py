@@ -50,9 +50,9 @@ def _small(read: pl.DataFrame) -> Iterator[Finding]:
         yield Finding(
             name="tiny",
             severity="warns",
-            title=f"{_count(tiny.height, 'picture')} smaller than {TINY} pixels",
+            title=f"{_count(tiny.height, 'image')} smaller than {TINY} pixels",
             meaning="So few pixels show hardly any texture; they may be thumbnails or icons.",
-            remedy="Replace them by the original pictures, or --drop tiny.",
+            remedy="Replace them by the original images, or --drop tiny.",
             rows=singly(tiny["row"].to_list()),
         )
     blank = read.filter(pl.col("contrast") < BLANK)
@@ -60,7 +60,7 @@ def _small(read: pl.DataFrame) -> Iterator[Finding]:
         yield Finding(
             name="blank",
             severity="warns",
-            title=f"{_count(blank.height, 'picture')} of nearly one color",
+            title=f"{_count(blank.height, 'image')} of nearly one color",
             meaning="There is nothing to learn from in them, or their range of grey values is not used.",
             remedy="Look at them; --drop blank leaves them out.",
             rows=singly(blank["row"].to_list()),
@@ -68,7 +68,7 @@ def _small(read: pl.DataFrame) -> Iterator[Finding]:
 
 
 def _unlike(read: pl.DataFrame) -> Iterator[Finding]:
-    """Much darker, brighter or blurrier than the rest; a blank picture has nothing that could be sharp."""
+    """Much darker, brighter or blurrier than the rest; a blank image has nothing that could be sharp."""
     if read.height < 8:
         return
     shows = read["contrast"].to_numpy() >= BLANK
@@ -87,7 +87,7 @@ def _unlike(read: pl.DataFrame) -> Iterator[Finding]:
             yield Finding(
                 name=name,
                 severity="notes",
-                title=f"{_count(int(which.sum()), 'picture')} much {word} than the rest",
+                title=f"{_count(int(which.sum()), 'image')} much {word} than the rest",
                 meaning="The model sees few of this kind, and will be less sure of them.",
                 remedy=f"Look at them; --drop {name} leaves them out.",
                 rows=singly(rows[which].tolist()),
@@ -107,9 +107,9 @@ def _forms(read: pl.DataFrame) -> Iterator[Finding]:
         yield Finding(
             name=name,
             severity="notes",
-            title=f"{_count(odd.height, 'picture')} of another {words}" if rare else f"several {words}s",
+            title=f"{_count(odd.height, 'image')} of another {words}" if rare else f"several {words}s",
             meaning=f"They come from another way of saving ({listed}); where that goes with a class, it is a shortcut.",
-            remedy="Nothing, if every class has some; otherwise save all pictures in one way.",
+            remedy="Nothing, if every class has some; otherwise save all images in one way.",
             rows=singly(odd["row"].to_list()),
             numbers={"counts": shares},
         )
@@ -126,7 +126,7 @@ def _sizes(read: pl.DataFrame) -> Iterator[Finding]:
         yield Finding(
             name="odd-size",
             severity="notes",
-            title=f"{_count(int(odd.sum()), 'picture')} of another size or shape than most",
+            title=f"{_count(int(odd.sum()), 'image')} of another size or shape than most",
             meaning="After resizing, their subject is larger, smaller or more padded than that of the others.",
             remedy="Check that they show the same kind of thing at the same scale.",
             rows=singly(read["row"].to_numpy()[odd].tolist()),
@@ -147,7 +147,7 @@ def _handled(read: pl.DataFrame) -> Iterator[Finding]:
         yield Finding(
             name="turned",
             severity="notes",
-            title=f"{_count(turned.height, 'picture')} turned upright, as the camera noted",
+            title=f"{_count(turned.height, 'image')} turned upright, as the camera noted",
             meaning="Programs that ignore this note see them lying on their side.",
             remedy="Nothing; Coverslip turns them.",
             rows=singly(turned["row"].to_list()),

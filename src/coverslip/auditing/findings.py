@@ -1,4 +1,4 @@
-"""What an audit has to say: a name, how grave it is, the pictures concerned, what it means, and what to do."""
+"""What an audit has to say: a name, how grave it is, the images concerned, what it means, and what to do."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NAMES = (
     "unreadable", "tiny", "blank", "dark", "bright", "blurry",
     "odd-color", "odd-format", "odd-size", "mixed-sizes", "turned", "several-pages",
     # labels
-    "similar-labels", "few-pictures",
+    "similar-labels", "few-images",
     # twins
-    "label-conflict", "one-picture", "exact-copies", "near-copies", "look-alikes",
+    "label-conflict", "one-image", "exact-copies", "near-copies", "look-alikes",
     # groups
     "one-group", "ungrouped", "no-groups", "group-labels",
     # the split
@@ -42,10 +42,10 @@ class Finding:
     Attributes:
         name: one of `NAMES`; an audit has at most one of each.
         severity: see `SEVERITIES`.
-        title: a few words for a headline, with the number of pictures where that says something.
+        title: a few words for a headline, with the number of images where that says something.
         meaning: what it does to a result, in one plain sentence.
         remedy: what to do, in one sentence.
-        rows: sets of table rows that belong together: twins, groups, or one picture each.
+        rows: sets of table rows that belong together: twins, groups, or one image each.
         numbers: what figures and machines need; plain values that JSON can hold.
         decision: what was decided; an accepted finding stays in the report for ever.
     """
@@ -65,12 +65,12 @@ class Finding:
         return self.severity == "blocks" and not self.decision
 
     @property
-    def pictures(self) -> int:
-        """How many pictures are concerned."""
+    def images(self) -> int:
+        """How many images are concerned."""
         return len({row for members in self.rows for row in members})
 
     def to_json(self, paths: Sequence[str]) -> dict[str, Any]:
-        """What ``audit.json`` holds; every picture is named."""
+        """What ``audit.json`` holds; every image is named."""
         return {
             "name": self.name,
             "severity": self.severity,
@@ -79,8 +79,8 @@ class Finding:
             "title": self.title,
             "meaning": self.meaning,
             "remedy": self.remedy,
-            "count": self.pictures,
-            "pictures": [[paths[row] for row in members] for members in self.rows],
+            "count": self.images,
+            "images": [[paths[row] for row in members] for members in self.rows],
             "numbers": dict(self.numbers),
         }
 

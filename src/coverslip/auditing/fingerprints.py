@@ -1,6 +1,6 @@
-"""Pictures that might be copies of one another: fingerprints of thumbnails, and the closest pairs among very many.
+"""Images that might be copies of one another: fingerprints of thumbnails, and the closest pairs among very many.
 
-A fingerprint does not change when a picture is mirrored or turned by a quarter, and little when it is shifted, cropped,
+A fingerprint does not change when an image is mirrored or turned by a quarter, and little when it is shifted, cropped,
 resized or saved again.
 """
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.devices import cores
-from coverslip.progress import Stage
+from coverslip.core.devices import cores
+from coverslip.core.progress import Stage
 
 if TYPE_CHECKING:
     import torch
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
-RADIUS = 5.1  # waves a picture, up to which its spectrum is kept: coarse forms, which survive compression and resizing
+RADIUS = 5.1  # waves an image, up to which its spectrum is kept: coarse forms, which survive compression and resizing
 POWER = 0.7  # evens out strong and weak waves
-PRIOR = 200  # pictures that the typical spectrum counts for, beside those of the folder
+PRIOR = 200  # images that the typical spectrum counts for, beside those of the folder
 ROWS, COLUMNS = 1024, 2048  # of one block of similarities: 8 MiB, which a processor's cache can hold
 HELD = 1_000_000  # new pairs held before all but the closest are let go
 NEVER = -2.0  # less than any similarity
-CHUNK = 4096  # pictures whose spectra are computed at once
+CHUNK = 4096  # images whose spectra are computed at once
 
 
 def fingerprints(thumbnails: npt.NDArray[np.uint8]) -> Floats:
-    """What is common to a picture and its copies, as a vector of length 1; similarity is the scalar product.
+    """What is common to an image and its copies, as a vector of length 1; similarity is the scalar product.
 
     The absolute values of the Fourier transform do not know where things are, so a small shift or crop changes little;
-    a window takes the picture's edge away, which a crop does change. The eight mirrorings and quarter turns only
+    a window takes the image's edge away, which a crop does change. The eight mirrorings and quarter turns only
     exchange waves of one length, so sums and absolute differences over those are the same for all eight.
 
     Args:
@@ -47,7 +47,7 @@ def fingerprints(thumbnails: npt.NDArray[np.uint8]) -> Floats:
     chunks = [_spectra(thumbnails[start : start + CHUNK]) for start in range(0, len(thumbnails), CHUNK)]
     own = np.concatenate(chunks or [_typical()[:0]])
     typical = _typical()
-    share = len(own) / (len(own) + PRIOR)  # a folder of ten pictures says little of what is common in it
+    share = len(own) / (len(own) + PRIOR)  # a folder of ten images says little of what is common in it
     mean = share * own.mean(axis=0) + (1 - share) * typical.mean(axis=0) if len(own) else typical.mean(axis=0)
     spread = share * np.square(own - mean).sum(axis=0) / max(len(own), 1)
     spread = np.sqrt(spread + (1 - share) * np.square(typical - mean).mean(axis=0))
@@ -57,16 +57,16 @@ def fingerprints(thumbnails: npt.NDArray[np.uint8]) -> Floats:
 
 
 def closest_pairs(prints: Floats, least: float, keep: int, stage: Stage | None = None) -> Integers:
-    """All pairs that are at least so similar, but of each picture only the closest ones.
+    """All pairs that are at least so similar, but of each image only the closest ones.
 
-    Every picture is compared with every other, block by block; memory does not grow with the number of pairs, also
-    where all pictures look alike.
+    Every image is compared with every other, block by block; memory does not grow with the number of pairs, also
+    where all images look alike.
 
     Args:
         prints: float32 (n, d), of length 1.
         least: similarity below which a pair is not looked at, -1 to 1.
-        keep: pairs kept for a picture; one pair counts for both, and is kept if it is among the closest of either.
-        stage: is advanced picture by picture.
+        keep: pairs kept for an image; one pair counts for both, and is kept if it is among the closest of either.
+        stage: is advanced image by image.
 
     Returns:
         int64 (m, 2), the smaller number first, sorted.
@@ -95,7 +95,7 @@ def _block(prints: Floats, top: int, left: int, floor: float, keep: int) -> tupl
 
     rows, columns = (torch.from_numpy(prints[at : at + size]) for at, size in ((top, ROWS), (left, COLUMNS)))
     block = rows @ columns.T
-    if left < top + ROWS:  # at the diagonal: no picture with itself, no pair twice
+    if left < top + ROWS:  # at the diagonal: no image with itself, no pair twice
         block.masked_fill_(torch.ones_like(block, dtype=torch.bool).tril(top - left), NEVER)
     hits = (block > floor).numpy()
     if np.count_nonzero(hits) > 2 * keep * sum(block.shape):  # all look alike: the closest will do
@@ -109,11 +109,11 @@ class _Held:
     """The closest pairs found so far; each is held from both sides.
 
     Attributes:
-        floors: float32 (n,), what the similarity of a new pair has to exceed to be among the closest of a picture.
+        floors: float32 (n,), what the similarity of a new pair has to exceed to be among the closest of an image.
     """
 
-    def __init__(self, pictures: int, least: float, keep: int) -> None:
-        self.keep, self.floors = keep, np.full(pictures, least, np.float32)
+    def __init__(self, images: int, least: float, keep: int) -> None:
+        self.keep, self.floors = keep, np.full(images, least, np.float32)
         nothing = np.zeros(0, np.int64)
         self.found = [(nothing, nothing, np.zeros(0, np.float32))]
         self.waiting = 0
@@ -127,9 +127,9 @@ class _Held:
             self.prune()
 
     def prune(self) -> None:
-        """Let all go but the closest of each picture."""
+        """Let all go but the closest of each image."""
         one, other, similarity = (np.concatenate(each) for each in zip(*self.found, strict=True))
-        # One key to sort by: the picture, then similarity from above. (Bits of floats above 0 sort as the floats do.)
+        # One key to sort by: the image, then similarity from above. (Bits of floats above 0 sort as the floats do.)
         order = np.argsort((one + 1 << 32) - similarity.view(np.uint32).astype(np.int64), kind="stable")
         one, other, similarity = one[order], other[order], similarity[order]
         place = np.arange(len(one)) - np.searchsorted(one, np.arange(len(self.floors)))[one]

@@ -12,7 +12,7 @@ from coverslip.data.split import ungrouped_rows
 from coverslip.data.table import ImageTable
 
 FEW = 10  # independent groups of a class: under this its score says hardly anything
-SHARE = 0.1  # of the pictures; a proposal that joins fewer is worth knowing, but changes little
+SHARE = 0.1  # of the images; a proposal that joins fewer is worth knowing, but changes little
 
 
 def judge_labels(table: ImageTable) -> list[Finding]:
@@ -53,14 +53,14 @@ def _few(table: ImageTable) -> Iterator[Finding]:
     groups_of = Counter(label for label, _ in set(zip(labels, groups, strict=True)))
     few = {name: groups_of[name] for name in table.classes if groups_of[name] < FEW}
     if few:
-        word = "groups" if table.grouped_by else "pictures"
+        word = "groups" if table.grouped_by else "images"
         listed = ", ".join(f"{name} {count}" for name, count in list(few.items())[:6])
         yield Finding(
-            name="few-pictures",
+            name="few-images",
             severity="notes",
             title=f"{len(few):,} of {len(table.classes):,} classes have fewer than {FEW} {word}: {listed}",
             meaning="Their scores will have no interval, or a very wide one.",
-            remedy="Add pictures of other leaves (patients, slides), or join classes.",
+            remedy="Add images of other leaves (patients, slides), or join classes.",
             numbers={"groups": few},
         )
 
@@ -71,15 +71,15 @@ def _none(table: ImageTable, proposals: Sequence[Proposal]) -> Finding:
             name="no-groups",
             severity="notes",
             title="no groups are known, and names and times propose none",
-            meaning="If several pictures show one leaf (patient, slide), the scores will be too high.",
-            remedy="Name what keeps pictures together with --group: a column, a pattern on the path, or 'parent'.",
+            meaning="If several images show one leaf (patient, slide), the scores will be too high.",
+            remedy="Name what keeps images together with --group: a column, a pattern on the path, or 'parent'.",
         )
     best = proposals[0]
     return Finding(
         name="no-groups",
-        severity="warns" if best.pictures >= SHARE * len(table) else "notes",
-        title=f"no groups are known; {best.pictures:,} pictures seem to belong to {best.together:,} groups",
-        meaning=f"{best.speaks} If they show one leaf (patient, slide), a split by picture flatters the scores.",
+        severity="warns" if best.images >= SHARE * len(table) else "notes",
+        title=f"no groups are known; {best.images:,} images seem to belong to {best.together:,} groups",
+        meaning=f"{best.speaks} If they show one leaf (patient, slide), a split by image flatters the scores.",
         remedy=f"If so: --group {_quoted(best.use)}; otherwise accept no-groups.",
         numbers={"use": best.use, "proposals": len(proposals)},
     )
@@ -93,9 +93,9 @@ def _given(table: ImageTable) -> Iterator[Finding]:
         yield Finding(
             name="one-group",
             severity="blocks",
-            title=f"all {len(rows):,} pictures are in one group, {min(names)!r}",
+            title=f"all {len(rows):,} images are in one group, {min(names)!r}",
             meaning="A group is never divided, so there is nothing to test on.",
-            remedy="Name other groups, or leave --group out if every picture stands for itself.",
+            remedy="Name other groups, or leave --group out if every image stands for itself.",
             rows=(tuple(rows),),
         )
         return
@@ -103,8 +103,8 @@ def _given(table: ImageTable) -> Iterator[Finding]:
         yield Finding(
             name="ungrouped",
             severity="warns",
-            title=f"{len(lonely):,} of {len(table):,} pictures have no group",
-            meaning="Each counts as a group of its own; if it belongs to another picture's, it may leak.",
+            title=f"{len(lonely):,} of {len(table):,} images have no group",
+            meaning="Each counts as a group of its own; if it belongs to another image's, it may leak.",
             remedy="Fill in the group of each, or --drop ungrouped.",
             rows=singly(lonely),
         )
@@ -116,7 +116,7 @@ def _given(table: ImageTable) -> Iterator[Finding]:
         yield Finding(
             name="group-labels",
             severity="notes",
-            title=f"{len(mixed):,} of {len(members):,} groups hold pictures of several classes",
+            title=f"{len(mixed):,} of {len(members):,} groups hold images of several classes",
             meaning="Right for a patient with healthy and diseased tissue; wrong for one leaf.",
             remedy="Check the groups if one should have one label.",
             rows=together(mixed),

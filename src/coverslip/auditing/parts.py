@@ -12,7 +12,7 @@ from coverslip.auditing.findings import Finding
 from coverslip.data.table import PARTS, ImageTable
 
 THIN = 5  # groups of a class in a part; fewer give no interval
-APART = 0.2  # the least Kolmogorov-Smirnov distance that is told, however many pictures there are
+APART = 0.2  # the least Kolmogorov-Smirnov distance that is told, however many images there are
 CHANCE = 0.001  # how often a difference of that size may come about by itself
 GREY = ("brightness", "sharpness")
 
@@ -21,7 +21,7 @@ def judge_parts(table: ImageTable, facts: pl.DataFrame) -> list[Finding]:
     """Findings about the parts.
 
     Args:
-        table: with every readable picture in a part.
+        table: with every readable image in a part.
         facts: columns of `coverslip.data.decoding.FACTS`, in the order of the table.
     """
     return [*_classes(table), *_differences(table, facts)]
@@ -41,9 +41,9 @@ def _classes(table: ImageTable) -> Iterator[Finding]:
         yield Finding(
             name="missing-class",
             severity="warns",
-            title=f"{'a class has' if len(missing) == 1 else 'classes have'} no picture in a part: {_some(missing)}",
-            meaning="A class that is not in the test part is not tested.",
-            remedy="Add pictures of it, or let Coverslip make the split.",
+            title=f"{'a class has' if len(missing) == 1 else 'classes have'} no image in a part: {_some(missing)}",
+            meaning="A class that is not in the test set is not tested.",
+            remedy="Add images of it, or let Coverslip make the split.",
             numbers={"missing": missing},
         )
     if thin:
@@ -52,7 +52,7 @@ def _classes(table: ImageTable) -> Iterator[Finding]:
             severity="notes",
             title=f"fewer than {THIN} groups of a class in a part: {_some(thin)}",
             meaning="The score of such a class has no honest interval.",
-            remedy="Add pictures of other leaves (patients, slides).",
+            remedy="Add images of other leaves (patients, slides).",
             numbers={"thin": thin},
         )
 
@@ -77,7 +77,7 @@ def _differences(table: ImageTable, facts: pl.DataFrame) -> Iterator[Finding]:
             name="parts-differ",
             severity="warns",
             title=f"the parts look different: {listed}",
-            meaning="They seem to come from different cameras, places or days; the scores speak of the test part.",
+            meaning="They seem to come from different cameras, places or days; the scores speak of the test set.",
             remedy="Right if you want to know how the model does elsewhere; otherwise let Coverslip make the split.",
             numbers={"distances": [{"what": name, "part": part, "distance": far} for name, part, far in found]},
         )
@@ -90,7 +90,7 @@ def _measures(facts: pl.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
     means = [row or [] for row in facts["means"].to_list()]
     channels = max(map(len, means), default=0)
     colors = ["red", "green", "blue"] if channels == 3 else [f"channel {n + 1}" for n in range(channels)]
-    if channels > 1:  # of grey pictures it is the brightness
+    if channels > 1:  # of grey images it is the brightness
         table = np.array([row if len(row) == channels else [np.nan] * channels for row in means])
         measured |= {name: table[:, n] for n, name in enumerate(colors)}
     return measured

@@ -1,4 +1,4 @@
-"""The price of a leak: how much of a score is owed to pictures of the same leaf (patient, slide) on both sides."""
+"""The price of a leak: how much of a score is owed to images of the same leaf (patient, slide) on both sides."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.seeds import generator
 from coverslip.data.split import assign_parts
 from coverslip.evidence.intervals import quantile
-from coverslip.progress import SILENT, Progress
-from coverslip.seeds import generator
 from coverslip.training.heads import Basis
 from coverslip.training.stack import fit_lanes
 
@@ -26,13 +26,13 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Price:
-    """The same head scored on pictures whose siblings it was trained on, and on pictures of groups it never saw.
+    """The same head scored on images whose siblings it was trained on, and on images of groups it never saw.
 
     Attributes:
         by: what the groups come from, such as ``leaf``.
         each: accuracy of (random, grouped) in each split, 0 to 1.
-        train: pictures that a head was trained on, on average.
-        test: pictures in each of the two parts it was scored on, on average.
+        train: images that a head was trained on, on average.
+        test: images in each of the two parts it was scored on, on average.
         groups: groups that a head was trained on, on average.
         says: the result in one sentence.
         reason: why there is no difference to speak of, where `each` is empty.
@@ -103,16 +103,16 @@ def leak_price(
     by: str = "",
     progress: Progress = SILENT,
 ) -> Price:
-    """Score one head on both kinds of test pictures, in several splits, so that nothing but the leak differs.
+    """Score one head on both kinds of test images, in several splits, so that nothing but the leak differs.
 
-    In each split a fifth of the groups is held out whole, and of the others as many single pictures of each class. The
-    head is trained on what is left, which holds siblings of the single pictures (three quarters of them on average)
-    and none of the groups. Head, training pictures, number of test pictures and their classes are the same for both
-    scores. Over five splits in a row each group is held out once, so that groups weigh by their pictures, whatever
+    In each split a fifth of the groups is held out whole, and of the others as many single images of each class. The
+    head is trained on what is left, which holds siblings of the single images (three quarters of them on average)
+    and none of the groups. Head, training images, number of test images and their classes are the same for both
+    scores. Over five splits in a row each group is held out once, so that groups weigh by their images, whatever
     their size. All heads are lanes of one stack.
 
     Args:
-        features: (N, D) of the pictures of train and validation, one view.
+        features: (N, D) of the images of train and validation, one view.
         labels: N class numbers.
         groups: N group names.
         classes: K.
@@ -124,12 +124,12 @@ def leak_price(
 
     Returns:
         Means and each split. Its sentence speaks of a leak only where all splits agree or a corrected t-test says so.
-        Without scores, but with a reason, where no group has two pictures, or no class has two groups.
+        Without scores, but with a reason, where no group has two images, or no class has two groups.
     """
     truth = np.asarray(labels, np.int64)
     codes = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
     if len(np.unique(codes)) == len(codes):
-        return _none(by, "each picture is a group of its own, so nothing can leak")
+        return _none(by, "each image is a group of its own, so nothing can leak")
     rounds = [assign_parts(truth, groups, np.ones(PARTS), each) for each in _seeds(seed, -(-splits // PARTS))]
     drawn = [
         _draw(truth, rounds[number // PARTS] == number % PARTS, generator(seed, f"price {number}"))
@@ -180,7 +180,7 @@ def _seeds(seed: int, number: int) -> list[int]:
 def _draw(
     labels: IntArray, held: npt.NDArray[np.bool_], chance: np.random.Generator
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Rows of one split: single pictures to score, pictures of whole groups to score, and all that are not trained on.
+    """Rows of one split: single images to score, images of whole groups to score, and all that are not trained on.
 
     Of each class both scored parts have the same number: at most half of what is left beside the held groups.
     """
@@ -206,11 +206,11 @@ def _sentence(price: Price) -> str:
 
 
 def _certain(differences: npt.NDArray[np.float64], ratio: float) -> bool:
-    """Whether differences of splits that share pictures lie above zero: one-sided corrected t-test at 0.025.
+    """Whether differences of splits that share images lie above zero: one-sided corrected t-test at 0.025.
 
     Args:
         differences: (S,) of the splits.
-        ratio: test pictures over training pictures of a split.
+        ratio: test images over training images of a split.
 
     Reference: Nadeau & Bengio, Inference for the generalization error, Machine Learning 52(3), 2003.
     """

@@ -1,4 +1,4 @@
-"""What is done about findings: pictures left out, groups brought together. The pictures are never touched."""
+"""What is done about findings: images left out, groups brought together. The images are never touched."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import polars as pl
 from coverslip.auditing.copies import conflicts
 from coverslip.auditing.findings import Finding
 from coverslip.auditing.twins import Twins
+from coverslip.core.errors import UserError
+from coverslip.core.storage import writing
+from coverslip.core.tables import write_csv
 from coverslip.data.groups import join_sets
 from coverslip.data.sources.source import Files
 from coverslip.data.split import move_to_one_part, straddling
 from coverslip.data.table import READ, ImageTable
-from coverslip.errors import UserError
-from coverslip.storage import writing
-from coverslip.tables import write_csv
 
 
 def drop_found(table: ImageTable, findings: Sequence[Finding]) -> ImageTable:
-    """Leave out the pictures of these findings; the reason stands in their status."""
+    """Leave out the images of these findings; the reason stands in their status."""
     reasons = {row: f"dropped: {each.name}" for each in findings for members in each.rows for row in members}
     return _leave_out(table, reasons)
 
 
 def fix_table(table: ImageTable, twins: Twins) -> ImageTable:
-    """Mend what can be mended without looking at the pictures.
+    """Mend what can be mended without looking at the images.
 
-    Of exact copies under one label the first by path is kept; of one picture under several labels none, until a person
+    Of exact copies under one label the first by path is kept; of one image under several labels none, until a person
     decides; groups (with their copies) that lie in several parts of a given split move to the part that has most of
     them.
     """
@@ -44,19 +44,19 @@ def fix_table(table: ImageTable, twins: Twins) -> ImageTable:
 
 
 def write_corrected(table: ImageTable, path: Path, root: str) -> None:
-    """Write the pictures that are left as a table that can be trained on.
+    """Write the images that are left as a table that can be trained on.
 
     Args:
         table: after `drop_found` or `fix_table`; its split is written as it stands.
         path: of the CSV file.
-        root: the folder of the pictures, as seen from the folder of ``path``.
+        root: the folder of the images, as seen from the folder of ``path``.
 
     Raises:
-        UserError: the pictures are arrays of one file, which a table of paths cannot name.
+        UserError: the images are arrays of one file, which a table of paths cannot name.
     """
     if not isinstance(table.source, Files):
         raise UserError(
-            "a corrected table names picture files, and these are arrays of one file",
+            "a corrected table names image files, and these are arrays of one file",
             "leave the rows out of the arrays yourself; audit.json names them",
         )
     kept = table.frame.filter(pl.col("status") == READ).drop("status")

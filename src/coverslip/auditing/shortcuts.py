@@ -26,21 +26,21 @@ from coverslip.auditing.clues import (
     varying,
 )
 from coverslip.auditing.probes import COUNTED, IN_THE_MIDDLE, KINDS, Probe, ProbeKind
+from coverslip.core.devices import cores
+from coverslip.core.progress import SILENT, Progress
 from coverslip.data.image import Pixels
 from coverslip.data.split import assign_parts
 from coverslip.data.table import ImageTable
-from coverslip.devices import cores
 from coverslip.evidence.classification import classification_evidence
 from coverslip.evidence.intervals import FEWEST_GROUPS, Score, format_interval
-from coverslip.progress import SILENT, Progress
 
 __all__ = ["Probe", "probe_shortcuts"]
 
 MARGIN = 0.10  # a warning needs a lower bound this far above chance
 FOLDS = 5
 TREES = 100  # 200 gave the same scores within their intervals
-ALONE = 500  # pictures under which starting threads takes longer than growing trees
-MOST = 6000  # pictures that are probed; more would take minutes and hardly narrow the interval
+ALONE = 500  # images under which starting threads takes longer than growing trees
+MOST = 6000  # images that are probed; more would take minutes and hardly narrow the interval
 ALIKE = 1 / 3  # share of the border's advantage over chance that the middle must reach to be called alike
 
 IntArray = npt.NDArray[np.int64]
@@ -64,12 +64,12 @@ def probe_shortcuts(
     fewer than two groups cannot be learned and tested, and is left out.
 
     Args:
-        table: the pictures.
+        table: the images.
         facts: what decoding noted of each file, a row a table row.
-        pixels: (N, H, W, C), the resized pictures of all table rows.
+        pixels: (N, H, W, C), the resized images of all table rows.
         fit: how they were resized.
-        rows: readable pictures that may be looked at: train and validation, never test.
-        groups: of every table row; None takes the table's own. Of more than 6,000 pictures a stratified sample of
+        rows: readable images that may be looked at: train and validation, never test.
+        groups: of every table row; None takes the table's own. Of more than 6,000 images a stratified sample of
             whole groups is probed.
         seed: of folds and trees.
         progress: told of the stage.
@@ -119,7 +119,7 @@ def probe_shortcuts(
 
 @dataclass(frozen=True)
 class _Jury:
-    """The pictures that probes are fitted and scored on."""
+    """The images that probes are fitted and scored on."""
 
     places: IntArray  # (n,) which of the rows
     labels: IntArray  # (n,) 0 to K - 1, none left out
@@ -130,12 +130,12 @@ class _Jury:
 
     @classmethod
     def of(cls, labels: IntArray, groups: Sequence[str], seed: int) -> tuple[_Jury | None, str]:
-        """Without thin classes, at most `MOST` pictures; or None and the reason why nothing can be probed."""
+        """Without thin classes, at most `MOST` images; or None and the reason why nothing can be probed."""
         codes = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
         places, aside = np.arange(len(labels)), ""
         if len(places) > MOST:
             places = places[assign_parts(labels, groups, (MOST, len(places) - MOST), seed) == 0]
-            aside = f" {len(places):,} of {len(labels):,} pictures were probed."
+            aside = f" {len(places):,} of {len(labels):,} images were probed."
         present = np.unique(labels)
         thick = [label for label in present if len(np.unique(codes[places][labels[places] == label])) >= 2]
         places = places[np.isin(labels[places], thick)]
@@ -223,10 +223,10 @@ def _not_run(kind: ProbeKind, reason: str) -> Probe:
 
 
 def _same_in_the_middle(jury: _Jury, border: BorderClues) -> bool:
-    """Whether a model of the border's color reads the class from the middle of the pictures as well.
+    """Whether a model of the border's color reads the class from the middle of the images as well.
 
     On a background it cannot, since a leaf has other colors than paper; in histology, where the subject fills the
-    picture, it can.
+    image, it can.
     """
     frame, middle = (
         np.mean([(said == jury.labels)[jury.labels == label].mean() for label in range(jury.classes)])

@@ -1,7 +1,7 @@
-"""Twins: pictures that are in the data more than once, to the pixel or nearly, and so must stay on one side of a split.
+"""Twins: images that are in the data more than once, to the pixel or nearly, and so must stay on one side of a split.
 
 Exact twins have equal decoded pixels. Near twins were saved again, resized, mirrored, turned by a quarter or cropped a
-little. Candidates come from fingerprints of thumbnails; each is confirmed by laying one picture over the other.
+little. Candidates come from fingerprints of thumbnails; each is confirmed by laying one image over the other.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import polars as pl
 from coverslip.auditing.chains import link_alike
 from coverslip.auditing.confirming import Album
 from coverslip.auditing.fingerprints import closest_pairs, fingerprints
+from coverslip.core.progress import SILENT, Progress
 from coverslip.data.image import Pixels
 from coverslip.data.table import READ
-from coverslip.progress import SILENT, Progress
 
 LEAST = 0.5  # similarity of fingerprints from which a pair is looked at
-CLOSEST = 16  # candidates of one picture: where all look alike, only the closest are looked at
+CLOSEST = 16  # candidates of one image: where all look alike, only the closest are looked at
 BLANK = 1.5  # grey levels of spread below which a thumbnail shows nothing that could be compared
 
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """Which rows of a table show the same picture.
+    """Which rows of a table show the same image.
 
     Attributes:
         exact: sets of rows whose decoded pixels are equal.
         near: pairs of rows, the smaller first, with their similarity, 0 to 1: the correlation of fine detail once one
-            picture lies on the other. Of each exact set only the first row is compared.
+            image lies on the other. Of each exact set only the first row is compared.
         sets: rows that are to share one group, through exact and near twins.
         chains: rows of look-alikes that were not joined, since their ends are no copies of each other: frames of a
             film, slices of a block. Near twins among them that do form sets of copies are in ``sets``.
@@ -44,13 +44,13 @@ class Twins:
 
 
 def find_twins(facts: pl.DataFrame, pixels: Pixels, *, fit: str = "pad", progress: Progress = SILENT) -> Twins:
-    """Find the same picture under several names; the order of the rows changes nothing.
+    """Find the same image under several names; the order of the rows changes nothing.
 
-    A picture of one color, or nearly, is a twin only of one with equal pixels.
+    An image of one color, or nearly, is a twin only of one with equal pixels.
 
     Args:
-        facts: a row a picture, columns of `coverslip.data.decoding.FACTS`.
-        pixels: (N, H, W, C), the cached pictures.
+        facts: a row an image, columns of `coverslip.data.decoding.FACTS`.
+        pixels: (N, H, W, C), the cached images.
         fit: how they were fitted into H x W.
         progress: told of the comparisons.
     """

@@ -12,8 +12,8 @@ from coverslip.cli.terminal import quoted
 
 if TYPE_CHECKING:
     from coverslip.auditing.audit import Audit
-    from coverslip.runs import Run
-    from coverslip.settings import Experiment
+    from coverslip.core.runs import Run
+    from coverslip.pipeline.config import RunConfig
 
 BLOCKED = 1
 
@@ -32,13 +32,13 @@ def audit(
     verify: Verify = False,
     settings: Settings = None,
 ) -> None:
-    """What is wrong with these pictures, before any training: copies, groups, splits, shortcuts. Changes nothing."""
+    """What is wrong with these images, before any training: copies, groups, splits, shortcuts. Changes nothing."""
     from coverslip import api
-    from coverslip.progress import TerminalProgress
-    from coverslip.runs import Run
+    from coverslip.core.progress import TerminalProgress
+    from coverslip.core.runs import Run
 
     progress = TerminalProgress()
-    plan = api.plan(
+    config = api.configure(
         source,
         settings=settings or [],
         data_group=group,
@@ -47,12 +47,12 @@ def audit(
         audit_drop=drop or None,
         audit_fix=fix or None,
     )
-    found = api.audit(plan, out, verify=verify, price=not quick, progress=progress)
+    found = api.audit(config, out, verify=verify, price=not quick, progress=progress)
     _print(found)
     there = None if out is None else Run(out)
     if there is not None:
         typer.echo(f"page: {there.audit_page_file}")
-    typer.echo(f"next: {_following(found, source, plan, there)}")
+    typer.echo(f"next: {_following(found, source, config, there)}")
     if found.blocking:
         raise typer.Exit(BLOCKED)
 
@@ -65,7 +65,7 @@ def _print(found: Audit) -> None:
     table = found.table
     counts = found.counts()
     said = ", ".join(f"{counts[name]} {name}" for name in counts)
-    console.print(f"{len(table):,} pictures of {len(table.classes)} classes: {said}", soft_wrap=True)
+    console.print(f"{len(table):,} images of {len(table.classes)} classes: {said}", soft_wrap=True)
     colors = {"blocks": "bold red", "warns": "yellow", "notes": "dim"}
     for finding in found.findings:
         word = f"{finding.decision} ({finding.severity})" if finding.decision else finding.severity
@@ -88,26 +88,26 @@ def _print(found: Audit) -> None:
         console.print(f"price of a leak: {found.price.says}", markup=False, soft_wrap=True)
 
 
-def _named(source: Path, plan: Experiment, fix: bool) -> str:
-    """The pictures with their groups, their sites and what was decided, as the next command has to name them."""
-    from coverslip.commands import options_text
+def _named(source: Path, config: RunConfig, fix: bool) -> str:
+    """The images with their groups, their sites and what was decided, as the next command has to name them."""
+    from coverslip.core.commands import options_text
 
-    decided = {"accept": plan.audit.accept, "drop": plan.audit.drop, "fix": fix}
-    given = {} if source.suffix.lower() == ".toml" else plan.data.options
+    decided = {"accept": config.audit.accept, "drop": config.audit.drop, "fix": fix}
+    given = {} if source.suffix.lower() == ".toml" else config.data.options
     return quoted(source) + options_text(given | decided)
 
 
-def _following(found: Audit, source: Path, plan: Experiment, there: Run | None) -> str:
-    from coverslip.commands import options_text
+def _following(found: Audit, source: Path, config: RunConfig, there: Run | None) -> str:
+    from coverslip.core.commands import options_text
 
-    named = _named(source, plan, plan.audit.fix)
+    named = _named(source, config, config.audit.fix)
     if there is None:
-        return f"coverslip audit {named} --out audit, to look at the pictures concerned"
-    accepted = options_text({"accept": plan.audit.accept})  # what was dropped or fixed is not in the new tables
+        return f"coverslip audit {named} --out audit, to look at the images concerned"
+    accepted = options_text({"accept": config.audit.accept})  # what was dropped or fixed is not in the new tables
     if there.corrected_file.is_file():
         return f"coverslip train {quoted(there.corrected_file)}{accepted}"
     if found.blocking:
-        return f"coverslip train {_named(source, plan, True)} (or --drop NAME, --accept NAME)"
+        return f"coverslip train {_named(source, config, True)} (or --drop NAME, --accept NAME)"
     if found.table.grouped_by is None and there.proposed_file.is_file():
         table = f"{quoted(there.proposed_file)}{accepted}"
         return f"coverslip train {table} (the table has the proposed groups, if they are right)"

@@ -9,12 +9,10 @@ import typer
 
 
 def cache(
-    clear: Annotated[
-        bool, typer.Option("--clear", help="Remove everything; runs and pictures are not touched.")
-    ] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove everything; runs and images are not touched.")] = False,
 ) -> None:
-    """List what was computed once and kept: decoded pictures, features, networks; or clear it."""
-    from coverslip.storage import cache_entries, cache_folder, cache_limit, clear_cache, size_text
+    """List what was computed once and kept: decoded images, features, networks; or clear it."""
+    from coverslip.core.storage import cache_entries, cache_folder, cache_limit, clear_cache, size_text
 
     if clear:
         typer.echo(f"removed {size_text(clear_cache())} from {cache_folder()}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from coverslip.cli.terminal import quoted
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 FOLDER = Path("coverslip-course")
 WORDS = {
@@ -70,9 +70,7 @@ def _progress(home: Path) -> None:
         left = [number for number in entry.tasks if number not in solved]
         if left and not following:
             following = f"task {left[0]} in {quoted(home / entry.path.name)}: {entry.tasks[left[0]]}"
-    typer.echo(
-        f"next: {following}" if following else "all tasks are solved: 'coverslip train' awaits your own pictures"
-    )
+    typer.echo(f"next: {following}" if following else "all tasks are solved: 'coverslip train' awaits your own images")
 
 
 def _answers(number: int, home: Path) -> None:

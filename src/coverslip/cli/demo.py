@@ -17,20 +17,18 @@ def demo(
 ) -> None:
     """The whole path on built-in leaves, in about a minute, without a network connection."""
     from coverslip import api
+    from coverslip.core.progress import TerminalProgress
+    from coverslip.core.runs import next_free
     from coverslip.data.synthetic import write_leaves
-    from coverslip.progress import TerminalProgress
-    from coverslip.runs import next_free
 
     progress = TerminalProgress()
     table = out / "leaves" / "leaves.csv"
     if table.exists():
         progress.note(f"the leaves of an earlier demo are used: {table}")
     else:
-        pictures = CLASSES * LEAVES * SHOTS
-        progress.note(f"rendering {pictures} photographs of {CLASSES * LEAVES} leaves that no camera ever saw")
+        images = CLASSES * LEAVES * SHOTS
+        progress.note(f"rendering {images} photographs of {CLASSES * LEAVES} leaves that no camera ever saw")
         write_leaves(table.parent, classes=CLASSES, leaves=LEAVES, shots=SHOTS, progress=progress)
     run = api.train(table, next_free(out / "run-1"), progress=progress)
-    following = (
-        f"coverslip predict {quoted(run.folder)} {quoted(table.parent / 'pictures')}, or train on your own folder"
-    )
+    following = f"coverslip predict {quoted(run.folder)} {quoted(table.parent / 'images')}, or train on your own folder"
     print_result(run.read_json(run.test_file), run.report_file, following)

@@ -10,7 +10,7 @@ import typer
 
 def explain(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or an ONNX file.")],
-    paths: Annotated[list[Path] | None, typer.Argument(help="Pictures, and folders of pictures.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Images, and folders of images.")] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", help="A class to show, besides the true and the predicted one.")
     ] = None,
@@ -24,10 +24,10 @@ def explain(
     layer: Annotated[str, typer.Option(help="The only stage to show. Default: every stage.")] = "",
     ideal: Annotated[bool, typer.Option("--ideal", help="Draw what each class looks like to the network.")] = False,
     filters: Annotated[str, typer.Option(metavar="LAYER", help="Draw what the filters of a stage look for.")] = "",
-    test: Annotated[bool, typer.Option("--test", help="Look through the test part; the report shows it too.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Look through the test set; the report shows it too.")] = False,
     trust: Annotated[bool, typer.Option(help="Test whether the maps can be trusted.")] = True,
     masks: Annotated[
-        Path | None, typer.Option(help="Folder of masks of the pictures' names: 0 background, 1 subject, 2 lesion.")
+        Path | None, typer.Option(help="Folder of masks of the images' names: 0 background, 1 subject, 2 lesion.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; must not exist. Default: a new one in RUN/explain.")
@@ -36,9 +36,9 @@ def explain(
     """See where a model looks, for each stage and class, what it has learned, and whether that can be trusted."""
     from coverslip import api
     from coverslip.cli.terminal import quoted
+    from coverslip.core.progress import TerminalProgress
+    from coverslip.core.runs import Explained, ForeignRun, Run, next_free
     from coverslip.explaining.saving import safe_name
-    from coverslip.progress import TerminalProgress
-    from coverslip.runs import Explained, ForeignRun, Run, next_free
 
     there, progress = Run.open(run), TerminalProgress()
     if out is None and test:
@@ -61,17 +61,17 @@ def explain(
     )
     for note in found.notes:
         progress.note(f"note: {note}")
-    for each in found.pictures:
+    for each in found.images:
         typer.echo(f"{each.name}: {each.verdict}")
     for sentence in found.sentences:
         typer.echo(sentence)
     written = Explained(out)
     typer.echo(f"page: {written.page_file}")
     if isinstance(there, ForeignRun):
-        typer.echo("next: open the page; then pictures that it gets wrong")
-    elif found.review is None and found.pictures:
-        typer.echo(f"next: open the page; then the whole test part: coverslip explain {quoted(run)} --test")
+        typer.echo("next: open the page; then images that it gets wrong")
+    elif found.review is None and found.images:
+        typer.echo(f"next: open the page; then the whole test set: coverslip explain {quoted(run)} --test")
     elif found.review is not None:
         typer.echo(f"next: open the page, and give the clusters of mistakes names in {quoted(written.clusters_file)}")
     else:
-        typer.echo(f"next: open the page; then a picture: coverslip explain {quoted(run)} PICTURE")
+        typer.echo(f"next: open the page; then an image: coverslip explain {quoted(run)} IMAGE")

@@ -19,18 +19,18 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; must not exist. Default: a new one in RUN/export.")
     ] = None,
-    pictures: Annotated[
-        list[Path] | None, typer.Option(help="Check with these pictures and folders instead of the run's own.")
+    images: Annotated[
+        list[Path] | None, typer.Option(help="Check with these images and folders instead of the run's own.")
     ] = None,
 ) -> None:
     """Write the model as one file that takes decoded pixels, checked to give the same answers."""
     from coverslip.api.exporting import export as export_run
     from coverslip.cli.terminal import quoted
+    from coverslip.core.progress import TerminalProgress
     from coverslip.exporting.script import FILE
-    from coverslip.progress import TerminalProgress
 
     progress = TerminalProgress()
-    folder = export_run(run, out, format=format, quantize=quantize, pictures=pictures or (), progress=progress)
+    folder = export_run(run, out, format=format, quantize=quantize, images=images or (), progress=progress)
     for file in sorted(folder.iterdir()):
         typer.echo(f"{file} ({file.stat().st_size:,} bytes)")
-    typer.echo(f"next: python {quoted(folder / FILE)} PICTURE (README.md says what goes in and comes out)")
+    typer.echo(f"next: python {quoted(folder / FILE)} IMAGE (README.md says what goes in and comes out)")

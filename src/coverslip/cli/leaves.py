@@ -21,9 +21,9 @@ def leaves(
     shortcut: Annotated[bool, typer.Option("--shortcut", help="Tie the background to the class, as a trap.")] = False,
     duplicates: Annotated[int, typer.Option(help="Plant so many copies under other names, as a trap.")] = 0,
 ) -> None:
-    """Write built-in pictures of leaves or tissue, with a mask each and a table."""
+    """Write built-in images of leaves or tissue, with a mask each and a table."""
+    from coverslip.core.progress import TerminalProgress
     from coverslip.data.synthetic import write_leaves
-    from coverslip.progress import TerminalProgress
 
     table = write_leaves(
         out,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -28,8 +29,9 @@ from coverslip.cli import (
     tune,
 )
 from coverslip.cli.options import with_expanded_paths
-from coverslip.cli.terminal import say_error
-from coverslip.errors import BlockedError, StoppedError, UserError
+from coverslip.cli.terminal import say_error, show_warning
+from coverslip.core.errors import BlockedError, StoppedError, UserError
+from coverslip.core.renamed import current_arguments
 
 # Typer has no public name for the class of all usage errors; older versions take it from click, newer ones from a copy.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -47,7 +49,7 @@ FIXES = {
 
 app = typer.Typer(
     name="coverslip",
-    help="From a folder of pictures to a result you can defend.",
+    help="From a folder of images to a result you can defend.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -78,7 +80,7 @@ for module in (
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from coverslip import __version__
+        from coverslip._version import __version__
 
         typer.echo(__version__)
         raise typer.Exit
@@ -90,13 +92,16 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """From a folder of pictures to a result you can defend."""
+    """From a folder of images to a result you can defend."""
 
 
 def main() -> None:
     """Run the program and exit: 0 done, 1 blocked by a finding, 2 a user's error, 130 interrupted."""
+    warnings.showwarning = show_warning
     try:
-        code = app(standalone_mode=False)  # standalone, Typer would end on Ctrl+C without a word
+        code = app(
+            args=current_arguments(sys.argv[1:]), standalone_mode=False
+        )  # standalone, Typer would end on Ctrl+C without a word
         if code == INTERRUPTED:  # so Typer passes Ctrl+C on
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else DONE)

@@ -40,8 +40,8 @@ def networks(
             name, count, str(entry.size[0]), here if entry.load else "none", entry.licence, entry.suits, style=style
         )
     Console().print(table)
-    typer.echo(f"params: parameters that are learned, for color pictures of this size and {CLASSES} classes")
-    typer.echo("pixels: side of the pictures it was made for; others work too (--set input.size=128)")
+    typer.echo(f"params: parameters that are learned, for color images of this size and {CLASSES} classes")
+    typer.echo("pixels: side of the images it was made for; others work too (--set input.size=128)")
     typer.echo("any network of the timm library works too: coverslip networks --all PATTERN")
 
 
@@ -55,7 +55,7 @@ def _count_text(count: int) -> str:
 
 
 def _list_timm(pattern: str) -> None:
-    from coverslip.errors import UserError
+    from coverslip.core.errors import UserError
     from coverslip.models.timm_family import timm_names
 
     names = timm_names(pattern)

@@ -1,4 +1,4 @@
-"""Options that several commands have, in the same words."""
+"""Options shared by several commands, with help texts from the config."""
 
 from __future__ import annotations
 
@@ -9,29 +9,44 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from coverslip.errors import UserError
-from coverslip.paths import expand
+from coverslip.core.errors import UserError
+from coverslip.core.paths import expand
+from coverslip.pipeline.schema import description
 
-Group = Annotated[
-    str | None,
-    typer.Option(
-        help="What keeps pictures together: a column, a pattern of the path, parent, shots:K or burst:SECONDS."
-    ),
+DATA, MODEL, TRAINING, EVALUATION, OUTPUT = "Data", "Model", "Training", "Evaluation", "Output"  # panels of --help
+
+
+def setting(key: str, panel: str, *names: str, note: str = "") -> Any:
+    """Return a Typer option for the setting ``key``, its help taken from the config.
+
+    Args:
+        key: ``section.key``.
+        panel: heading of the help under which it is listed.
+        names: option names, where they differ from the parameter's.
+        note: appended to the help.
+    """
+    text = description(key) + (f" {note}" if note else "")
+    return typer.Option(*names, help=text, rich_help_panel=panel, show_default=False)
+
+
+Group = Annotated[str | None, setting("data.group", DATA)]
+Site = Annotated[str | None, setting("data.site", DATA)]
+Accept = Annotated[list[str] | None, setting("audit.accept", DATA)]
+Drop = Annotated[list[str] | None, setting("audit.drop", DATA)]
+Fix = Annotated[bool, setting("audit.fix", DATA, "--fix")]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Read every file again instead of trusting the cache.", rich_help_panel=DATA)
 ]
-Site = Annotated[str | None, typer.Option(help="Hospital, camera, batch: named like --group; each stays in one part.")]
-Accept = Annotated[list[str] | None, typer.Option(help="Go on with this finding of the audit; it stays listed.")]
-Drop = Annotated[list[str] | None, typer.Option(help="Leave out the pictures that this finding concerns.")]
-Fix = Annotated[
-    bool, typer.Option("--fix", help="Keep one of exact copies, none under two labels, groups in one part.")
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any other setting, such as model.views=3 (docs/settings.md).", rich_help_panel=OUTPUT),
 ]
-Verify = Annotated[bool, typer.Option("--verify", help="Read every file again before trusting the cache.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as model.views=3.")]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def with_expanded_paths(command: Command) -> Command:
-    """Return the command with every argument and option that is a path parsed by `coverslip.paths.expand`."""
+    """Return the command with every argument and option that is a path parsed by `coverslip.core.paths.expand`."""
     hints = get_type_hints(command, include_extras=True)
     for hint in hints.values():
         for about in getattr(hint, "__metadata__", ()):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from coverslip.cli.terminal import quoted
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 
 def preview(
@@ -17,21 +17,22 @@ def preview(
     augment: Annotated[str, typer.Option(help="none, flips, light, strong or tissue.")] = "light",
     size: Annotated[int | None, typer.Option(help="Side in pixels. Default: that of the default network.")] = None,
     fit: Annotated[str, typer.Option(help="pad, squash or crop.")] = "pad",
-    count: Annotated[int, typer.Option(help="Pictures a class.")] = 2,
-    seed: Annotated[int, typer.Option(help="Another seed shows other pictures and versions.")] = 0,
+    count: Annotated[int, typer.Option(help="Images a class.")] = 2,
+    seed: Annotated[int, typer.Option(help="Another seed shows other images and versions.")] = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="One strength, such as rotate=30 or flip=false.")
     ] = None,
 ) -> None:
-    """What a network that is trained whole (--depth all) sees: pictures as prepared, and their changed versions."""
-    from coverslip.config import override
+    """What a network that is trained whole (--depth all) sees: images as prepared, and their changed versions."""
+    from coverslip.core.config import override
+    from coverslip.core.progress import TerminalProgress
+    from coverslip.core.runs import next_free
+    from coverslip.core.storage import writing
     from coverslip.data.augment import augmentation
     from coverslip.data.augment.sheet import preview_figure
     from coverslip.data.scan import scan
-    from coverslip.models.catalog import DEFAULT_NETWORK, network_entry
-    from coverslip.progress import TerminalProgress
-    from coverslip.runs import next_free
-    from coverslip.storage import writing
+    from coverslip.models.catalog import network_entry
+    from coverslip.models.design import DEFAULT_NETWORK
 
     for each in settings or []:
         if "=" not in each:
@@ -53,4 +54,4 @@ def preview(
     typer.echo("look:    can you still tell the classes apart? --set KEY=VALUE changes one strength, such as hue=0")
     changed = "".join(f" --set augment.{each}" for each in settings or [])
     typer.echo(f"next:    coverslip train {quoted(source)} --depth all --augment {augment}{changed}")
-    typer.echo("         (a head and a tail see each picture mirrored and turned instead, which can be computed once)")
+    typer.echo("         (a head and a tail see each image mirrored and turned instead, which can be computed once)")

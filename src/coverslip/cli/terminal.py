@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 SHOWN_CLASSES = 20
 
@@ -17,6 +17,19 @@ def say_error(problem: str, fix: str, word: str = "error") -> None:
     color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     start, end = ("\033[1;31m", "\033[0m") if color else ("", "")
     print(f"{start}{word}:{end} {problem}\n  fix: {fix}", file=sys.stderr)  # noqa: T201
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning in one line, without the place in the code; stands in for `warnings.showwarning`."""
+    if issubclass(category, FutureWarning | UserWarning):
+        print(f"warning: {message}", file=sys.stderr)  # noqa: T201
 
 
 def quoted(path: Path | str) -> str:
@@ -33,9 +46,7 @@ def print_result(evidence: dict[str, Any], report: Path, following: str, warning
 
     console = Console(highlight=False)
     groups = f" of {evidence['groups']:,} groups" if evidence["grouped"] else ""
-    table = Table(
-        title=f"test: {evidence['images']:,} pictures{groups}", title_justify="left", box=None, pad_edge=False
-    )
+    table = Table(title=f"test: {evidence['images']:,} images{groups}", title_justify="left", box=None, pad_edge=False)
     table.add_column("score")
     table.add_column(f"value [{evidence['level']:.0%} interval]")
     for name, value in evidence["scores"].items():
@@ -44,9 +55,7 @@ def print_result(evidence: dict[str, Any], report: Path, following: str, warning
     threshold = evidence.get("threshold")
     if threshold is not None:
         said = f"named {threshold['class_name']!r} from a probability of {threshold['value']:.3g} on"
-        console.print(
-            f"{said}: sensitivity is of its pictures, specificity of the others", markup=False, soft_wrap=True
-        )
+        console.print(f"{said}: sensitivity is of its images, specificity of the others", markup=False, soft_wrap=True)
     for warning in [*evidence["warnings"], *warnings]:
         console.print(f"note: {warning}", markup=False, soft_wrap=True)
     console.print(f"report: {report}", markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ import typer
 
 from coverslip.cli.options import Accept, Drop, Fix, Group, Settings, refuse_beside_resume
 from coverslip.cli.terminal import quoted
-from coverslip.errors import StoppedError, UserError
+from coverslip.core.errors import StoppedError, UserError
 
 if TYPE_CHECKING:
     from coverslip.tuning.results import Tuned
@@ -36,7 +36,7 @@ def tune(
     trials: Annotated[int | None, typer.Option(help="Trainings of a search. Default: 50.")] = None,
     minutes: Annotated[float | None, typer.Option(help="No new trials after so many minutes.")] = None,
     nested: Annotated[
-        int | None, typer.Option(help="Also search within so many folds: what choosing is worth on other pictures.")
+        int | None, typer.Option(help="Also search within so many folds: what choosing is worth on other images.")
     ] = None,
     repeats: Annotated[
         int | None, typer.Option(help="Train the best so often again with other seeds: how much of it was its seed.")
@@ -44,8 +44,8 @@ def tune(
     model: Annotated[str | None, typer.Option(help="Network by name. Default: efficientnet-lite0.")] = None,
     depth: Annotated[str | None, typer.Option(help="How much of it is trained: head, tail, all, a stage.")] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from chance; trains all.")] = False,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the pictures, of each trial at most.")] = None,
-    augment: Annotated[str | None, typer.Option(help="How pictures vary: none, flips, light, strong, tissue.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images, of each trial at most.")] = None,
+    augment: Annotated[str | None, typer.Option(help="How images vary: none, flips, light, strong, tissue.")] = None,
     group: Group = None,
     accept: Accept = None,
     drop: Drop = None,
@@ -60,7 +60,7 @@ def tune(
 ) -> None:
     """Train many times with other settings, see what matters, and how much of the best score is luck."""
     from coverslip import api
-    from coverslip.progress import TerminalProgress
+    from coverslip.core.progress import TerminalProgress
 
     progress = TerminalProgress()
     if resume is not None:
@@ -69,8 +69,8 @@ def tune(
             _print(api.resume_study(resume, trials=trials, minutes=minutes, shared=shared, progress=progress))
         return
     if source is None:
-        raise UserError("no pictures were named", "coverslip tune FOLDER")
-    plan = api.plan(
+        raise UserError("no images were named", "coverslip tune FOLDER")
+    config = api.configure(
         source,
         augment=augment,
         settings=settings or [],
@@ -83,12 +83,12 @@ def tune(
         model_pretrained=False if from_scratch else None,
         split_seed=split_seed,
         training_seed=seed,
-        recipe_epochs=epochs,
+        training_epochs=epochs,
     )
-    folder = out or api.study_folder(plan)
+    folder = out or api.study_folder(config)
     with _kept(folder):
         study = api.tune(
-            plan,
+            config,
             folder,
             sweep=sweep or (),
             one_at_a_time=one_at_a_time,

@@ -1,8 +1,8 @@
-"""The course: lessons as notebooks, checks that look at what a learner did, and pictures to learn on.
+"""The course: lessons as notebooks, checks that look at what a learner did, and images to learn on.
 
 In a notebook::
 
-    from coverslip.course import check, explorables, pictures
+    from coverslip.course import check, explorables, images
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "check": "coverslip.course.checking",
-    "pictures": "coverslip.course.picture_set",
+    "images": "coverslip.course.image_set",
     "Passed": "coverslip.course.result",
 }
 
-__all__ = ["Passed", "check", "pictures"]
+__all__ = ["Passed", "check", "images"]
 
 if TYPE_CHECKING:
     from coverslip.course.checking import check
-    from coverslip.course.picture_set import pictures
+    from coverslip.course.image_set import images
     from coverslip.course.result import Passed
 
 

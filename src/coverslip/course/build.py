@@ -12,13 +12,13 @@ from typing import Annotated
 
 import typer
 
+from coverslip.core.errors import UserError
+from coverslip.core.storage import write_text
 from coverslip.course.lesson import Lesson, read_lesson, read_lessons
 from coverslip.course.notebooks import write_lesson
-from coverslip.course.rehearsal import CELL_SECONDS, Rehearsal, pictures_of, rehearse, text_of
+from coverslip.course.rehearsal import CELL_SECONDS, Rehearsal, images_of, rehearse, text_of
 from coverslip.course.slides import deck
 from coverslip.course.teaching import read_frame, teaching_text
-from coverslip.errors import UserError
-from coverslip.storage import write_text
 
 LESSONS = Path("lessons")
 MADE = Path(__file__).with_name("lessons")
@@ -104,9 +104,9 @@ def write_look(done: Rehearsal, folder: Path) -> None:
             continue
         parts.append(f"```python\n# line {cell.line} {cell.role} {cell.task}\n{cell.source}\n```")
         parts.append(f"```text\n{text_of(step.outputs)}\n({step.seconds:.1f} s) {step.problem}\n```")
-        for number, picture in enumerate(pictures_of(step.outputs), 1):
+        for number, image in enumerate(images_of(step.outputs), 1):
             name = f"line-{cell.line:04d}-{number}.png"
-            (folder / name).write_bytes(picture)
+            (folder / name).write_bytes(image)
             parts.append(f"![]({name})")
     (folder / "transcript.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 

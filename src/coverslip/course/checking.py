@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from coverslip.core.errors import UserError
 from coverslip.course.kinds import fit_kinds, said
 from coverslip.course.progress import note_try, read_progress
 from coverslip.course.result import Passed, Result
 from coverslip.course.tasks import Task, load_task, task_numbers
-from coverslip.errors import UserError
 
 
 def check(number: str, *answers: Any) -> Result:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 from coverslip.data.inputs import InputSpec
-from coverslip.errors import UserError
-from coverslip.figures.ideal import show_picture
+from coverslip.explaining.maps.ideal_images import ideal_images
+from coverslip.figures.ideal import show_image
 from coverslip.figures.style import INK, MUTED, new_figure, style
-from coverslip.heatmaps.ideal_images import ideal_images
-from coverslip.models.catalog import build_network, network_entry, pretrained_weights
+from coverslip.models.catalog import build_network, network_entry
 from coverslip.models.design import DEFAULT_NETWORK, Design
 from coverslip.models.stages import CLASSIFIER
-from coverslip.registry import nearest
+from coverslip.models.weights import pretrained_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,14 +52,12 @@ def hierarchy_figure(
     wide = left + filters * (INCH + 0.06) + 0.1
     with style():
         figure = new_figure(figsize=(wide, tall))
-        for row, (said, pictures) in enumerate(zip(rows.values(), made, strict=True)):
+        for row, (said, images) in enumerate(zip(rows.values(), made, strict=True)):
             bottom = tall - 0.08 - (row + 1) * (INCH + 0.08)
             figure.text(0.1 / wide, (bottom + INCH / 2) / tall, said, color=INK, size=9, weight="bold", va="center")
-            for column, picture in enumerate(pictures):
+            for column, image in enumerate(images):
                 at = left + column * (INCH + 0.06)
-                show_picture(figure.add_axes((at / wide, bottom / tall, INCH / wide, INCH / tall)), picture)
-        note = (
-            "Each square: the picture that one filter answers most strongly, made by climbing the network's gradient."
-        )
+                show_image(figure.add_axes((at / wide, bottom / tall, INCH / wide, INCH / tall)), image)
+        note = "Each square: the image that one filter answers most strongly, made by climbing the network's gradient."
         figure.text(left / wide, 0.1 / tall, note, color=MUTED, size=7.5)
         return figure

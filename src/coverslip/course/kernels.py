@@ -1,4 +1,4 @@
-"""A kernel slid over a small picture: the arithmetic of a convolution, by hand and as a drawing."""
+"""A kernel slid over a small image: the arithmetic of a convolution, by hand and as a drawing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.figures.style import ACCENT, AXIS, INK, MUTED, new_figure, style
 
 if TYPE_CHECKING:
@@ -28,16 +28,16 @@ for _fixed in (LIGHT_AND_DARK, VERTICAL_EDGE):
 
 
 def side_after(side: int, kernel: int, *, stride: int = 1, padding: int = 0) -> int:
-    """How many places a kernel finds along one side of a picture.
+    """How many places a kernel finds along one side of an image.
 
     Args:
-        side: pixels of the picture.
+        side: pixels of the image.
         kernel: pixels of the kernel.
         stride: pixels from one place to the next, 1 or more.
         padding: pixels added at both ends, 0 or more.
 
     Raises:
-        UserError: the kernel is larger than the picture, or a number is out of its range.
+        UserError: the kernel is larger than the image, or a number is out of its range.
 
     >>> side_after(6, 3), side_after(6, 3, stride=2, padding=1), side_after(6, 3, padding=1)
     (4, 3, 6)
@@ -54,13 +54,13 @@ def side_after(side: int, kernel: int, *, stride: int = 1, padding: int = 0) -> 
     return (side + 2 * padding - kernel) // stride + 1
 
 
-def slide(picture: npt.ArrayLike, kernel: npt.ArrayLike, *, stride: int = 1, padding: int = 0) -> FloatArray:
-    """Slide a kernel over a picture; at each place multiply what lies on one another, and add up.
+def slide(image: npt.ArrayLike, kernel: npt.ArrayLike, *, stride: int = 1, padding: int = 0) -> FloatArray:
+    """Slide a kernel over an image; at each place multiply what lies on one another, and add up.
 
     The kernel is not turned round, as in every library of networks; strictly that is a cross-correlation.
 
     Args:
-        picture: (H, W) numbers.
+        image: (H, W) numbers.
         kernel: (h, w) numbers.
         stride: pixels from one place to the next.
         padding: zeros added on all four sides.
@@ -74,11 +74,11 @@ def slide(picture: npt.ArrayLike, kernel: npt.ArrayLike, *, stride: int = 1, pad
     >>> slide(LIGHT_AND_DARK, VERTICAL_EDGE).astype(int).tolist()[0]
     [0, 30, 30, 0]
     """
-    shown, weights = (np.asarray(each, float) for each in (picture, kernel))
+    shown, weights = (np.asarray(each, float) for each in (image, kernel))
     if shown.ndim != 2 or weights.ndim != 2:
         raise UserError(
-            f"a picture of shape {shown.shape} and a kernel of shape {weights.shape} are no tables of numbers",
-            "give rows of numbers: one color of a picture at a time",
+            f"an image of shape {shown.shape} and a kernel of shape {weights.shape} are no tables of numbers",
+            "give rows of numbers: one color of an image at a time",
         )
     rows, columns = (
         side_after(there, here, stride=stride, padding=padding)
@@ -89,42 +89,42 @@ def slide(picture: npt.ArrayLike, kernel: npt.ArrayLike, *, stride: int = 1, pad
     return np.asarray((windows[:rows, :columns] * weights).sum(axis=(-2, -1)))
 
 
-def pool(picture: npt.ArrayLike, side: int = 2) -> FloatArray:
+def pool(image: npt.ArrayLike, side: int = 2) -> FloatArray:
     """The largest number of each square of ``side`` x ``side``; what is left over at the end is dropped.
 
     >>> pool([[1, 5, 0, 2], [3, 4, 7, 1]]).tolist()
     [[5.0, 7.0]]
     """
-    shown = np.asarray(picture, float)
+    shown = np.asarray(image, float)
     rows, columns = (length // side for length in shown.shape)
     squares = shown[: rows * side, : columns * side].reshape(rows, side, columns, side)
     return np.asarray(squares.max(axis=(1, 3)))
 
 
 def sum_figure(
-    picture: npt.ArrayLike,
+    image: npt.ArrayLike,
     kernel: npt.ArrayLike,
     *,
     stride: int = 1,
     padding: int = 0,
     place: tuple[int, int] = (0, 0),
 ) -> Figure:
-    """A picture, a kernel and what comes of them, as tables of numbers; one place is framed and its sum spelled out.
+    """An image, a kernel and what comes of them, as tables of numbers; one place is framed and its sum spelled out.
 
     Args:
-        picture: (H, W).
+        image: (H, W).
         kernel: (h, w).
         stride: pixels from one place to the next.
         padding: zeros added on all sides; they are drawn in grey.
         place: row and column of the answer that is spelled out.
     """
-    answer = slide(picture, kernel, stride=stride, padding=padding)
+    answer = slide(image, kernel, stride=stride, padding=padding)
     weights = np.asarray(kernel, float)
-    framed = np.pad(np.asarray(picture, float), padding)
+    framed = np.pad(np.asarray(image, float), padding)
     top, left = place[0] * stride, place[1] * stride
     window = framed[top : top + weights.shape[0], left : left + weights.shape[1]]
     terms = " + ".join(f"{_factor(one)}·{_factor(other)}" for one, other in zip(window.flat, weights.flat, strict=True))
-    grids = [("the picture", framed), ("the kernel", weights), ("the answer", answer)]
+    grids = [("the image", framed), ("the kernel", weights), ("the answer", answer)]
     tall = max(len(grid) for _, grid in grids)
     breadth = 0.4 + sum(grid.shape[1] * CELL for _, grid in grids) + 2 * GAP
     breadth, length = max(breadth, 0.055 * len(terms)), tall * CELL + 1.0
@@ -158,19 +158,19 @@ def sum_figure(
         return figure
 
 
-def maps_figure(pictures: Sequence[npt.ArrayLike], names: Sequence[str]) -> Figure:
+def maps_figure(images: Sequence[npt.ArrayLike], names: Sequence[str]) -> Figure:
     """Answers to several kernels side by side, in grey; each from its own least to its own largest number.
 
     Args:
-        pictures: (H, W) numbers each, or (H, W, 3) uint8 for a picture in color.
+        images: (H, W) numbers each, or (H, W, 3) uint8 for an image in color.
         names: one each.
     """
     side = 1.7
     with style():
-        figure = new_figure(figsize=(len(pictures) * (side + 0.1) + 0.1, side + 0.4))
-        for number, (picture, name) in enumerate(zip(pictures, names, strict=True)):
-            ax = figure.add_subplot(1, len(pictures), number + 1)
-            ax.imshow(np.asarray(picture), cmap="gray", interpolation="nearest")
+        figure = new_figure(figsize=(len(images) * (side + 0.1) + 0.1, side + 0.4))
+        for number, (image, name) in enumerate(zip(images, names, strict=True)):
+            ax = figure.add_subplot(1, len(images), number + 1)
+            ax.imshow(np.asarray(image), cmap="gray", interpolation="nearest")
             ax.set(xticks=[], yticks=[])
             ax.set_title(name, fontsize=8.5, loc="left")
         figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, top=0.86, wspace=0.05)

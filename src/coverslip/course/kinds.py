@@ -14,7 +14,7 @@ import numpy as np
 NAMES = {  # by class name, so that nothing heavy is imported to name a thing
     "History": ("a history, what coverslip.fit gives back", "its network is history.network"),
     "Scores": ("scores, what coverslip.evaluate gives back", "one number of them is scores.accuracy['value']"),
-    "Pictures": ("a set of pictures", "its array is .x, its classes .y"),
+    "Images": ("a set of images", "its array is .x, its classes .y"),
     "Figure": ("a figure", ""),
     "DataFrame": ("a table", ""),
     "Run": ("a run", ""),

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coverslip.errors import UserError, optional
-from coverslip.registry import nearest
+from coverslip.core.errors import UserError, optional
+from coverslip.core.registry import nearest
 
 ROLES = ("task", "solution", "wrong", "check", "teacher", "slide")
 HIDDEN = ("wrong", "check", "teacher")  # in no notebook

@@ -1,4 +1,4 @@
-"""Inside a network of one's own: where it looks in one picture, and what its filters and classes would like to see."""
+"""Inside a network of one's own: where it looks in one image, and what its filters and classes would like to see."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from coverslip.core.errors import UserError
+from coverslip.core.seeds import generator
 from coverslip.course.trials import Normalize
 from coverslip.data.inputs import InputSpec
-from coverslip.errors import UserError
+from coverslip.explaining.maps.cam import cam_grid, cam_taps
+from coverslip.explaining.maps.ideal_images import ideal_images
+from coverslip.explaining.maps.units import find_layer
 from coverslip.figures.heatmaps import MapRow, heatmap_figure
 from coverslip.figures.ideal import filter_palette, ideal_figure
-from coverslip.heatmaps.cam import cam_grid, cam_taps
-from coverslip.heatmaps.ideal_images import ideal_images
-from coverslip.heatmaps.units import find_layer
 from coverslip.models.trial import still
-from coverslip.seeds import generator
 from coverslip.training.outcome import predict_arrays
 
 if TYPE_CHECKING:
@@ -35,32 +35,32 @@ READ_IT = (
 
 
 def where_it_looks(
-    network: nn.Module, picture: npt.NDArray[np.uint8], names: Sequence[str], *, classes: Sequence[int] = ()
+    network: nn.Module, image: npt.NDArray[np.uint8], names: Sequence[str], *, classes: Sequence[int] = ()
 ) -> Figure:
-    """Class activation maps (Grad-CAM) of one picture: a row a class, a column a block.
+    """Class activation maps (Grad-CAM) of one image: a row a class, a column a block.
 
     Args:
-        network: pictures -> scores (N, K), with convolutions.
-        picture: uint8 (H, W, 3).
+        network: images -> scores (N, K), with convolutions.
+        image: uint8 (H, W, 3).
         names: K, of the classes.
         classes: the rows, as numbers; without them the three most probable classes.
 
     Raises:
-        UserError: a network without convolutions, more than one picture, or another number of names.
+        UserError: a network without convolutions, more than one image, or another number of names.
     """
-    _need_one(picture)
-    said = predict_arrays(network, picture[None])[0]
+    _need_one(image)
+    said = predict_arrays(network, image[None])[0]
     if len(said) != len(names):
         raise UserError(f"{len(names)} names for {len(said)} outputs", "give the names of the classes it learned")
     rows = [int(each) for each in classes] or [int(each) for each in np.argsort(-said)[: min(ROWS, len(said))]]
-    taps = cam_taps(network, (picture.shape[-1], *picture.shape[:2]))
-    maps = cam_grid(network, _prepared(picture[None]), rows, taps=taps)
+    taps = cam_taps(network, (image.shape[-1], *image.shape[:2]))
+    maps = cam_grid(network, _prepared(image[None]), rows, taps=taps)
     grids = [f"block {place}\n{tap.grid[0]} × {tap.grid[1]} places" for place, tap in enumerate(taps, 1)]
     shown = [
         MapRow(names[number], f"said with {said[number]:.2f}", [maps[place][0, row] for place in range(len(taps))])
         for row, number in enumerate(rows)
     ]
-    return heatmap_figure(picture, shown, grids, caption=READ_IT)
+    return heatmap_figure(image, shown, grids, caption=READ_IT)
 
 
 def scrambled(network: nn.Module, seed: int = 0) -> nn.Module:
@@ -87,21 +87,21 @@ def ideal_of(
     starts: int = 1,
     steps: int = 64,
 ) -> Figure:
-    """Pictures that a network's classes, or filters of one layer, answer most strongly; made by climbing its gradient.
+    """Images that a network's classes, or filters of one layer, answer most strongly; made by climbing its gradient.
 
     Args:
-        network: pictures on the scale 0 to 1 -> scores (N, K).
-        size: side of the pictures, pixels.
+        network: images on the scale 0 to 1 -> scores (N, K).
+        size: side of the images, pixels.
         names: of the classes.
         layer: dotted name of a layer, as ``coverslip.summary`` lists it; "" for the classes.
         units: which classes or filters, from 0; without them all classes, or the first 16 filters.
-        starts: pictures of each, from other random beginnings.
+        starts: images of each, from other random beginnings.
         steps: of the climb.
 
     Raises:
         UserError: no such layer or unit.
     """
-    # The climb begins at `spec.mean`: a grey picture, not a black one. The network takes pictures from 0 to 1.
+    # The climb begins at `spec.mean`: a grey image, not a black one. The network takes images from 0 to 1.
     spec = InputSpec(size=(size, size), mean=(GREY,) * 3, std=(SPREAD,) * 3)
     undone = nn.Sequential(Normalize((-GREY / SPREAD,) * 3, (1 / SPREAD,) * 3), network)
     there = find_layer(network, (3, size, size), layer).units
@@ -112,16 +112,16 @@ def ideal_of(
         caption = "What each filter of this layer would like to see. Dashed: it answers to nothing."
         return filter_palette(made.best, told, silent=made.silent, side=0.95, columns=8, caption=caption)
     told = [names[unit] if names else f"class {unit}" for unit in chosen]
-    return ideal_figure(made.pictures, told)
+    return ideal_figure(made.images, told)
 
 
-def class_map(network: nn.Module, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def class_map(network: nn.Module, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Scores of a fully convolutional network before they are averaged: how much each place speaks for each class.
 
     Args:
         network: ends with the average over places (``nn.AdaptiveAvgPool2d`` and ``nn.Flatten``) after a 1 x 1
             convolution to the classes.
-        picture: uint8 (H, W, 3), as large as you like.
+        image: uint8 (H, W, 3), as large as you like.
 
     Returns:
         float32 (K, h, w).
@@ -129,7 +129,7 @@ def class_map(network: nn.Module, picture: npt.NDArray[np.uint8]) -> npt.NDArray
     Raises:
         UserError: no average is found, or what stands before it has no places.
     """
-    _need_one(picture)
+    _need_one(image)
     kept: list[torch.Tensor] = []
     averages = [each for each in network.modules() if isinstance(each, nn.AdaptiveAvgPool2d)]
     if not averages:
@@ -141,16 +141,16 @@ def class_map(network: nn.Module, picture: npt.NDArray[np.uint8]) -> npt.NDArray
     hook = averages[-1].register_forward_pre_hook(keep)
     try:
         with still(network), torch.inference_mode():
-            network(_prepared(picture[None]))
+            network(_prepared(image[None]))
     finally:
         hook.remove()
     return np.asarray(kept[0][0].float().cpu().numpy())
 
 
-def _prepared(pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float() / 255
+def _prepared(images: npt.NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 255
 
 
-def _need_one(picture: npt.NDArray[np.uint8]) -> None:
-    if picture.ndim != 3 or picture.dtype != np.uint8:
-        raise UserError(f"this is {picture.dtype} of shape {picture.shape}", "give one picture, such as test.x[0]")
+def _need_one(image: npt.NDArray[np.uint8]) -> None:
+    if image.ndim != 3 or image.dtype != np.uint8:
+        raise UserError(f"this is {image.dtype} of shape {image.shape}", "give one image, such as test.x[0]")

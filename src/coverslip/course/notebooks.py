@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from coverslip.core.storage import digest, write_text
 from coverslip.course.lesson import HIDDEN, SHARED, Cell, Lesson
 from coverslip.course.tasks import CHECKS, task_file
-from coverslip.storage import digest, write_text
 
 ANSWERS = "answers"
 ANSWERED = " (answers)"

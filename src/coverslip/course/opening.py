@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 PACKAGES = ("jupyterlab", "ipykernel", "ipywidgets", "anywidget")
 SETTINGS = Path(__file__).with_name("lab")  # keeps the question whether news may be fetched off the first notebook

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coverslip.errors import UserError
-from coverslip.storage import digest, locked, write_text
+from coverslip.core.errors import UserError
+from coverslip.core.storage import digest, locked, write_text
 
 FILE = ".coverslip-course.json"
 

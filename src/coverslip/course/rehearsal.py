@@ -17,11 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from coverslip.core.errors import optional
 from coverslip.course.lesson import HIDDEN, Cell, Lesson
 from coverslip.course.notebooks import learner_cells, write_lesson
 from coverslip.course.result import CHECK_TYPE
 from coverslip.course.tasks import FOLDER, load_task
-from coverslip.errors import optional
 
 CELL_SECONDS = 60.0  # no cell may take longer on two cores
 GIVE_UP_SECONDS = 240.0
@@ -156,7 +156,7 @@ def text_of(outputs: list[dict[str, Any]]) -> str:
     ).strip()
 
 
-def pictures_of(outputs: list[dict[str, Any]]) -> list[bytes]:
+def images_of(outputs: list[dict[str, Any]]) -> list[bytes]:
     """The figures of a cell, as PNG."""
     found = [output.get("data", {}).get("image/png") for output in outputs]
     return [base64.b64decode(data) for data in found if data]

@@ -1,4 +1,4 @@
-"""Small figures of the first lessons: a picture as numbers, a cut between two classes, activation functions."""
+"""Small figures of the first lessons: an image as numbers, a cut between two classes, activation functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.evidence.basis import proportion
 from coverslip.evidence.intervals import clopper_pearson, format_interval
 from coverslip.figures.style import (
@@ -32,30 +32,30 @@ if TYPE_CHECKING:
 CHANNELS = (("red", "Reds_r"), ("green", "Greens_r"), ("blue", "Blues_r"))
 
 
-def numbers_figure(picture: npt.NDArray[np.uint8], row: int, column: int, side: int = 8) -> Figure:
-    """A picture, one small window of it as numbers, and its three planes of color.
+def numbers_figure(image: npt.NDArray[np.uint8], row: int, column: int, side: int = 8) -> Figure:
+    """An image, one small window of it as numbers, and its three planes of color.
 
     Args:
-        picture: uint8 (H, W, 3).
+        image: uint8 (H, W, 3).
         row: of the window's first pixel, from the top.
         column: likewise, from the left.
         side: pixels of the window, 2 to 12.
 
     Raises:
-        UserError: no color picture, or a window that is not inside it.
+        UserError: no color image, or a window that is not inside it.
     """
-    if picture.ndim != 3 or picture.shape[-1] != 3 or picture.dtype != np.uint8:
-        raise UserError(f"this is {picture.dtype} of shape {picture.shape}", "give one picture, such as x[0]")
-    height, width = picture.shape[:2]
+    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
+        raise UserError(f"this is {image.dtype} of shape {image.shape}", "give one image, such as x[0]")
+    height, width = image.shape[:2]
     if not (2 <= side <= 12 and 0 <= row <= height - side and 0 <= column <= width - side):
         raise UserError(
             f"no window of {side} pixels begins at row {row}, column {column}", "move it, or make it smaller"
         )
-    window = picture[row : row + side, column : column + side]
+    window = image[row : row + side, column : column + side]
     with style():
         figure = new_figure(figsize=(9.6, 3.0), layout="constrained")
         axes = figure.subplots(1, 4)
-        axes[0].imshow(picture)
+        axes[0].imshow(image)
         box: dict[str, Any] = {"fill": False, "edgecolor": VERMILION, "linewidth": 1.8}
         from matplotlib.patches import Rectangle
 
@@ -78,7 +78,7 @@ def numbers_figure(picture: npt.NDArray[np.uint8], row: int, column: int, side: 
 def cut_figure(
     values: npt.NDArray[np.floating], y: npt.NDArray[np.integer], names: Sequence[str], cut: float
 ) -> Figure:
-    """One number a picture, a dot each, in a row a class, and a cut between them.
+    """One number an image, a dot each, in a row a class, and a cut between them.
 
     Args:
         values: (N,).
@@ -106,11 +106,11 @@ def cut_figure(
 def luck_figure(
     share: float = 0.9, counts: Sequence[int] = (10, 20, 50, 100, 200, 500, 1000), level: float = 0.95
 ) -> Figure:
-    """The same share of right answers on more and more pictures, with the exact interval of each.
+    """The same share of right answers on more and more images, with the exact interval of each.
 
     Args:
         share: 0 to 1.
-        counts: of pictures.
+        counts: of images.
         level: of the intervals.
     """
     with style():
@@ -130,11 +130,11 @@ def luck_figure(
 
 
 def interval(right: int, tested: int, level: float = 0.95) -> tuple[float, float]:
-    """Both ends of the exact interval of a share of right answers, for pictures that are independent of each other.
+    """Both ends of the exact interval of a share of right answers, for images that are independent of each other.
 
     Args:
         right: right answers, 0 to ``tested``.
-        tested: pictures, 1 or more.
+        tested: images, 1 or more.
         level: of the interval.
 
     Raises:
@@ -154,16 +154,16 @@ def share_right(right: npt.ArrayLike, groups: Sequence[str]) -> str:
 
     Args:
         right: bool (N,).
-        groups: N names of what each picture is of.
+        groups: N names of what each image is of.
 
     >>> share_right([True] * 30 + [False] * 10, [str(row // 2) for row in range(40)])
-    '0.750 [0.510, 0.896] (40 pictures of 20 groups)'
+    '0.750 [0.510, 0.896] (40 images of 20 groups)'
     """
     hits = np.asarray(right, bool)
     codes = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
     counts = np.bincount(codes).astype(np.float64)
     score = proportion(np.bincount(codes, hits).astype(np.float64), counts, 0.95, grouped=len(counts) < len(hits))
-    return f"{format_interval(score)} ({len(hits):,} pictures of {len(counts):,} groups)"
+    return f"{format_interval(score)} ({len(hits):,} images of {len(counts):,} groups)"
 
 
 def activation_figure(functions: Mapping[str, Callable[[Any], Any]], reach: float = 4.0) -> Figure:
@@ -196,7 +196,7 @@ def activation_figure(functions: Mapping[str, Callable[[Any], Any]], reach: floa
 
 
 def average_figure(x: npt.NDArray[np.uint8], y: npt.NDArray[np.integer], names: Sequence[str]) -> Figure:
-    """The average picture of all, and of each class.
+    """The average image of all, and of each class.
 
     Args:
         x: uint8 (N, H, W, 3).
@@ -206,8 +206,8 @@ def average_figure(x: npt.NDArray[np.uint8], y: npt.NDArray[np.integer], names: 
     shown = [("all", x.mean(axis=0))] + [(name, x[y == number].mean(axis=0)) for number, name in enumerate(names)]
     with style():
         figure = new_figure(figsize=(2.1 * len(shown), 2.3), layout="constrained", facecolor=CARD)
-        for ax, (name, picture) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-            ax.imshow(picture / 255)
+        for ax, (name, image) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+            ax.imshow(image / 255)
             ax.set(xticks=[], yticks=[])
             ax.set_title(name, pad=5)
         return figure

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coverslip.core.errors import UserError
+from coverslip.core.storage import ensure_folder, write_text
 from coverslip.course.notebooks import ANSWERS, edition
 from coverslip.course.tasks import FOLDER, course_folder
-from coverslip.errors import UserError
-from coverslip.storage import ensure_folder, write_text
 
 
 @dataclass(frozen=True)

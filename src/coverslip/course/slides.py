@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 
 from coverslip.course.lesson import HIDDEN, Cell
-from coverslip.course.rehearsal import Rehearsal, pictures_of
+from coverslip.course.rehearsal import Rehearsal, images_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def slides_of(done: Rehearsal) -> list[Slide]:
     """The slides of one lesson: its title, then a slide a key sentence, with the figure of the cell right behind it."""
     name = f"{done.lesson.number}. {done.lesson.title}"
     found = [Slide(name, done.lesson.title, title=True)]
-    shown = {step.cell.line: pictures_of(step.outputs) for step in done.steps}
+    shown = {step.cell.line: images_of(step.outputs) for step in done.steps}
     for cell, following in _pairs(done.lesson.cells):
         if cell.role == "slide":
             figures = shown.get(following.line, []) if following is not None and following.code else []

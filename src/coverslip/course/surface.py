@@ -1,4 +1,4 @@
-"""A loss that can be drawn: the smallest network, with two weights, on real pictures, and walks down its surface."""
+"""A loss that can be drawn: the smallest network, with two weights, on real images, and walks down its surface."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.core.seeds import generator
 from coverslip.figures.style import ACCENT, CARD, DASHES, INK, LINE, MARKERS, MUTED, OKABE_ITO, new_figure, style
-from coverslip.seeds import generator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ LOST = 1e3  # a weight this large has left the surface for good
 
 
 def two_numbers(x: npt.NDArray[np.uint8]) -> Floats:
-    """Each picture as two numbers that go together: how red its middle is, and how red all of it is.
+    """Each image as two numbers that go together: how red its middle is, and how red all of it is.
 
     Args:
         x: uint8 (N, H, W, 3).
@@ -33,10 +33,10 @@ def two_numbers(x: npt.NDArray[np.uint8]) -> Floats:
         (N, 2), each column with mean 0 and standard deviation 1.
 
     Raises:
-        UserError: other arrays, or fewer than two pictures.
+        UserError: other arrays, or fewer than two images.
     """
     if x.ndim != 4 or x.shape[-1] != 3 or len(x) < 2:
-        raise UserError(f"these are numbers of shape {x.shape}", "give color pictures: (N, height, width, 3)")
+        raise UserError(f"these are numbers of shape {x.shape}", "give color images: (N, height, width, 3)")
     high, wide = x.shape[1] // 4, x.shape[2] // 4
     red = x[..., 0].astype(np.float64)
     inner = red[:, high : x.shape[1] - high, wide : x.shape[2] - wide]
@@ -50,9 +50,9 @@ class Walk:
 
     Attributes:
         points: (S + 1, 2), the weights before the first step and after each.
-        losses: (S + 1,), of all pictures there.
+        losses: (S + 1,), of all images there.
         rate: learning rate.
-        batch_size: pictures a step; 0 is all.
+        batch_size: images a step; 0 is all.
     """
 
     points: Floats = field(repr=False)
@@ -66,7 +66,7 @@ class Walk:
         return len(self.points) - 1
 
     def __repr__(self) -> str:
-        who = "all pictures a step" if self.batch_size == 0 else f"{self.batch_size} a step"
+        who = "all images a step" if self.batch_size == 0 else f"{self.batch_size} a step"
         return (
             f"Walk: {self.steps} steps at rate {self.rate:g}, {who}: loss {self.losses[0]:.3f} to {self.losses[-1]:.3f}"
         )
@@ -79,7 +79,7 @@ class Surface:
     square, unlike a cross-entropy, bends alike everywhere, so that a rate is too large in every place or in none.
 
     Args:
-        numbers: (N, 2), two numbers a picture, such as `two_numbers` gives.
+        numbers: (N, 2), two numbers an image, such as `two_numbers` gives.
         y: (N,) of 0 and 1.
 
     Raises:
@@ -95,18 +95,18 @@ class Surface:
         if self.numbers.ndim != 2 or self.numbers.shape[1] != 2 or self.y.shape != (len(self.numbers),):
             raise UserError(
                 f"numbers of shape {self.numbers.shape} and labels of shape {self.y.shape} make no surface",
-                "give two numbers and one label a picture",
+                "give two numbers and one label an image",
             )
         if set(self.y.tolist()) != {0.0, 1.0}:
-            raise UserError("a surface over two weights needs pictures of two classes", "keep rows with y 0 or 1")
+            raise UserError("a surface over two weights needs images of two classes", "keep rows with y 0 or 1")
         self.wanted = 2 * self.y - 1
 
     def loss(self, weights: Any, rows: npt.NDArray[np.int64] | None = None) -> float:
-        """Mean square at one place, of all pictures or of some rows."""
+        """Mean square at one place, of all images or of some rows."""
         return float(self._losses(np.asarray(weights, np.float64)[None], rows)[0])
 
     def gradient(self, weights: Any, rows: npt.NDArray[np.int64] | None = None) -> Floats:
-        """(2,): the direction in which the loss of these pictures grows fastest, and how fast."""
+        """(2,): the direction in which the loss of these images grows fastest, and how fast."""
         numbers, wanted = (self.numbers, self.wanted) if rows is None else (self.numbers[rows], self.wanted[rows])
         off = numbers @ np.asarray(weights, np.float64) - wanted
         return np.asarray(2 * off @ numbers / len(numbers))
@@ -120,17 +120,17 @@ class Surface:
         start: Any = None,
         seed: int = 0,
     ) -> Walk:
-        """Gradient descent: from the start, so many steps against the gradient of so many pictures each.
+        """Gradient descent: from the start, so many steps against the gradient of so many images each.
 
         It ends early where the weights leave all bounds.
 
         Args:
             rate: learning rate, above 0.
             steps: 1 or more.
-            batch_size: pictures that each gradient is computed from; 0 is all (batch gradient descent), 1 is
-                stochastic gradient descent. Each picture comes once before any comes again.
+            batch_size: images that each gradient is computed from; 0 is all (batch gradient descent), 1 is
+                stochastic gradient descent. Each image comes once before any comes again.
             start: the first weights, two numbers; without them `start`.
-            seed: of the order of the pictures.
+            seed: of the order of the images.
 
         Raises:
             UserError: a number out of its range.
@@ -158,7 +158,7 @@ class Surface:
 
     @property
     def limit(self) -> float:
-        """The learning rate above which a walk with all pictures never settles: 2 over the sharpest bend."""
+        """The learning rate above which a walk with all images never settles: 2 over the sharpest bend."""
         bend = 2 * self.numbers.T @ self.numbers / len(self.numbers)
         return float(2 / max(np.linalg.eigvalsh(bend).max(), 1e-9))
 

@@ -26,7 +26,7 @@ class SweepPoint(NamedTuple):
 
 
 def draw_scores(name: str, points: Sequence[SweepPoint], chance: float) -> Figure:
-    """Accuracy by value: an open square for pictures that were learned from, a filled circle for those held out.
+    """Accuracy by value: an open square for images that were learned from, a filled circle for those held out.
 
     Args:
         name: of the setting.

@@ -10,19 +10,19 @@ import numpy.typing as npt
 import polars as pl
 from torch import nn
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.training.array_data import Part
+from coverslip.training.config import TrainingConfig
 from coverslip.training.lanes import Stack, passes
 from coverslip.training.loop import train_network
-from coverslip.training.recipe import Recipe
 
 IntArray = npt.NDArray[np.int64]
-COLUMNS = ("epoch", "rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 def train_all(
     networks: Sequence[nn.Module],
-    recipes: Sequence[Recipe],
+    recipes: Sequence[TrainingConfig],
     inputs: Part,
     labels: IntArray,
     classes: int,
@@ -33,10 +33,10 @@ def train_all(
     Args:
         networks: L.
         recipes: L.
-        inputs: pictures to learn from, for all.
+        inputs: images to learn from, for all.
         labels: of them, 0 to K - 1.
         classes: K.
-        validation: pictures and labels that are scored after each epoch.
+        validation: images and labels that are scored after each epoch.
 
     Returns:
         L frames with a row an epoch, and L sentences: "", or why a training broke (its loss was no number).
@@ -58,14 +58,14 @@ def train_all(
 
 def _alone(
     network: nn.Module,
-    recipe: Recipe,
+    config: TrainingConfig,
     inputs: Part,
     labels: IntArray,
     classes: int,
     validation: tuple[Part, IntArray],
 ) -> tuple[pl.DataFrame, str]:
     try:
-        return train_network(network, inputs, labels, classes, recipe, validation=validation).history, ""
+        return train_network(network, inputs, labels, classes, config, validation=validation).history, ""
     except UserError as error:
         if "loss became" not in error.problem:  # anything else is a mistake of whoever called, not a result
             raise
@@ -74,7 +74,7 @@ def _alone(
 
 def _stacked(
     networks: list[nn.Module],
-    recipes: list[Recipe],
+    recipes: list[TrainingConfig],
     inputs: Part,
     labels: IntArray,
     classes: int,

@@ -15,24 +15,24 @@ import polars as pl
 import torch
 from torch import nn
 
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 from coverslip.course.sweep_figures import SweepPoint, draw_curves, draw_scores, score_value, show
 from coverslip.course.sweep_training import train_all
-from coverslip.errors import UserError
 from coverslip.evidence import Score, classification_evidence, format_interval
 from coverslip.evidence.compare import compare
-from coverslip.registry import nearest
 from coverslip.tasks.classification import Classification
-from coverslip.training.array_data import Part, read_groups, read_labels, read_pictures
+from coverslip.training.array_data import Part, read_groups, read_images, read_labels
 from coverslip.training.arrays import hold_out
+from coverslip.training.config import TrainingConfig
 from coverslip.training.held_out import number_groups
-from coverslip.training.recipe import Recipe
 from coverslip.training.scoring import score_network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
-SETTINGS = {each.name for each in dataclasses.fields(Recipe)} - {"rate", "keep_best", "monitor"} | {"lr"}
+SETTINGS = {each.name for each in dataclasses.fields(TrainingConfig)} - {"keep_best", "monitor"}
 DEFAULTS: dict[str, Any] = {"optimizer": "adam", "schedule": "constant", "weight_decay": 0.0, "epochs": 20, "lr": 1e-3}
 
 
@@ -44,7 +44,7 @@ class Trained:
         value: of the setting.
         frame: a row an epoch: epoch, train_loss, train_accuracy, validation_loss, validation_accuracy.
         network: trained.
-        train: accuracy on the pictures it learned from, with its interval; None where training broke.
+        train: accuracy on the images it learned from, with its interval; None where training broke.
         held_out: likewise on those that were held out.
         loss: log loss on those.
         probabilities: float (M, K), of those; empty where training broke.
@@ -63,13 +63,13 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A network trained with each value of one setting, all else equal; every one was scored on the same pictures.
+    """A network trained with each value of one setting, all else equal; every one was scored on the same images.
 
     Attributes:
         name: of the setting.
         trained: one a value, in the order given.
         classes: how many.
-        labels: int (M,), of the pictures that were held out.
+        labels: int (M,), of the images that were held out.
         groups: what each of those is of; None where nobody said.
         seconds: all together.
     """
@@ -99,14 +99,14 @@ class Sweep:
 
     @property
     def best(self) -> Any:
-        """The value with the highest accuracy on the pictures held out; of equals the one with the lower loss."""
+        """The value with the highest accuracy on the images held out; of equals the one with the lower loss."""
         there = [each for each in self.trained if each.held_out is not None]
         if not there:
             raise UserError("every training broke", "try lower learning rates")
         return max(there, key=lambda each: (each.held_out["value"], -score_value(each.loss))).value  # type: ignore[index]
 
     def plot(self) -> Figure:
-        """Accuracy by value, on pictures that were learned from and on those held out, with intervals."""
+        """Accuracy by value, on images that were learned from and on those held out, with intervals."""
         points = [SweepPoint(each.value, each.train, each.held_out) for each in self.trained]
         return draw_scores(self.name, points, self.guess)
 
@@ -115,7 +115,7 @@ class Sweep:
         return draw_curves(self.name, {each.value: each.frame for each in self.trained}, math.log(self.classes))
 
     def compare(self, reference: Any) -> list[str]:
-        """Whether any value is better or worse than one of them, on the same pictures: a sentence each.
+        """Whether any value is better or worse than one of them, on the same images: a sentence each.
 
         Differences are paired, over groups, and their intervals hold for all at once
         (see `coverslip.evidence.compare.compare`).
@@ -142,7 +142,7 @@ class Sweep:
 
     @property
     def guess(self) -> float:
-        """The accuracy of always naming the most frequent class of the pictures held out."""
+        """The accuracy of always naming the most frequent class of the images held out."""
         return float(np.bincount(self.labels).max() / len(self.labels))
 
     def __repr__(self) -> str:
@@ -155,7 +155,7 @@ class Sweep:
             rows.append((show(each.value), *told))
         widths = [max(len(row[place]) for row in rows if row[2]) for place in range(4)]
         lines = ["  ".join(cell.rjust(wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
-        unit = f"{len(self.labels):,} pictures"
+        unit = f"{len(self.labels):,} images"
         unit += f" of {len(np.unique(self.groups)):,} groups" if self.groups is not None else ""
         return "\n".join([*lines, f"(accuracy; held out: {unit}; guessing: {self.guess:.3f}; {self.seconds:.0f} s)"])
 
@@ -172,16 +172,16 @@ def sweep(
 ) -> Sweep:
     """Train a network with each of several values of one setting.
 
-    Every network begins with the same random weights where its shape is the same, learns from the same pictures in the
-    same order, and is scored on the same pictures held out. Networks of one shape are trained in one pass
+    Every network begins with the same random weights where its shape is the same, learns from the same images in the
+    same order, and is scored on the same images held out. Networks of one shape are trained in one pass
     (`coverslip.training.lanes`).
 
     Args:
         make: builds a new network; called with the value where what varies is no setting of training
             (``units=[4, 16]``), else with nothing.
-        x: pictures, as for `coverslip.fit`.
+        x: images, as for `coverslip.fit`.
         y: class numbers (N,).
-        groups: what each picture is of; whole groups are held out.
+        groups: what each image is of; whole groups are held out.
         validation_split: share that is held out, above 0 and below 1.
         seed: of weights, split and order.
         settings: those of `coverslip.fit`, such as ``epochs=20``, ``batch_size=32``, ``lr=1e-3``, or what ``make``
@@ -200,7 +200,7 @@ def sweep(
     began = time.monotonic()
     name, values = _varied(settings)
     fixed = DEFAULTS | {key: value for key, value in settings.items() if key != name}
-    inputs, _ = read_pictures(x)
+    inputs, _ = read_images(x)
     truth, names = read_labels(y, len(inputs), None)
     units = read_groups(groups, len(inputs))
     if not 0 < validation_split < 1:
@@ -257,12 +257,12 @@ def _varied(settings: Mapping[str, Any]) -> tuple[str, list[Any]]:
     return name, found
 
 
-def _recipe(given: Mapping[str, Any], seed: int) -> Recipe:
+def _recipe(given: Mapping[str, Any], seed: int) -> TrainingConfig:
     for key in given:
         if key not in SETTINGS:
             raise UserError(f"a sweep knows no setting {key!r}", nearest(key, SETTINGS))
-    told = {"rate" if key == "lr" else key: value for key, value in given.items()}
-    return Recipe(**{**told, "keep_best": False, "seed": seed})
+    told = dict(given)
+    return TrainingConfig(**{**told, "keep_best": False, "seed": seed})
 
 
 def _scored(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coverslip.errors import UserError
-from coverslip.paths import expand
-from coverslip.registry import nearest
+from coverslip.core.errors import UserError
+from coverslip.core.paths import expand
+from coverslip.core.registry import nearest
 
 FOLDER = "COVERSLIP_COURSE"  # an environment variable: another folder of lessons, for who writes them
 CHECKS = "checks"  # below that folder

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from coverslip.core.errors import UserError
 from coverslip.course.lesson import Lesson
 from coverslip.course.notebooks import wanted
 from coverslip.course.timetable import timetable
-from coverslip.errors import UserError
 
 FRAME = "teaching.md"  # beside the lessons: the words that belong to no lesson
 MARKS = ("{timetable}", "{lessons}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 START, END = 9 * 60 + 15, 17 * 60  # minutes since midnight
 BREAKS = ((10 * 60 + 45, 15, "Coffee"), (12 * 60 + 30, 60, "Lunch"), (15 * 60, 15, "Coffee"))
 NEAR = 20  # so many minutes a break moves, rather than cut a lesson in two
-LAST = "Questions, and what everyone does tomorrow with their own pictures"
+LAST = "Questions, and what everyone does tomorrow with their own images"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Several ways to train, tried on the same test pictures: every score with its interval, every difference paired."""
+"""Several ways to train, tried on the same test images: every score with its interval, every difference paired."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from coverslip.course.picture_set import Pictures
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
+from coverslip.course.image_set import Images
 from coverslip.evidence import format_interval
 from coverslip.evidence.compare import compare
 from coverslip.figures.labels import text_width
 from coverslip.figures.style import ACCENT, DASHES, INK, LINE, MUTED, OKABE_ITO, new_figure, style
-from coverslip.registry import nearest
 from coverslip.training.arrays import fit_arrays
 from coverslip.training.outcome import History, Scores, predict_arrays
 
@@ -51,17 +51,17 @@ class Normalize(nn.Module):
         shape = (1, -1, 1, 1)
         for name, given in (("mean", mean), ("spread", spread)):
             if np.asarray(given).dtype.kind not in "fiu" or np.asarray(given).ndim != 1:
-                raise UserError(f"{name} is not one number for each color", "give three, measured on training pictures")
+                raise UserError(f"{name} is not one number for each color", "give three, measured on training images")
         self.register_buffer("mean", torch.as_tensor(np.asarray(mean), dtype=torch.float32).reshape(shape))
         self.register_buffer("spread", torch.as_tensor(np.asarray(spread), dtype=torch.float32).reshape(shape))
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> the same shape."""
-        return (pictures - self.mean) / self.spread
+        return (images - self.mean) / self.spread
 
 
 def repeat(
-    make: Callable[[], nn.Module], train: Pictures, *, times: int = 3, first: int = 0, **settings: Any
+    make: Callable[[], nn.Module], train: Images, *, times: int = 3, first: int = 0, **settings: Any
 ) -> list[History]:
     """Train the same recipe several times, each time from other first weights and with another part held out.
 
@@ -92,7 +92,7 @@ def repeat(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rivals on the same test pictures.
+    """Rivals on the same test images.
 
     Attributes:
         found: as `coverslip.evidence.compare.compare` gives it.
@@ -134,17 +134,17 @@ class Comparison:
 
 
 def compare_on(
-    test: Pictures,
+    test: Images,
     rivals: Mapping[str, Any],
     *,
     score: str = "accuracy",
     reference: str | None = None,
     smallest: float = 0.02,
 ) -> Comparison:
-    """Compare rivals on the same test pictures: paired, over groups, and adjusted for how many pairs are looked at.
+    """Compare rivals on the same test images: paired, over groups, and adjusted for how many pairs are looked at.
 
     Args:
-        test: pictures that none of them learned from.
+        test: images that none of them learned from.
         rivals: name -> a network, a history, scores, or probabilities (N, K); or a list of these for a recipe that was
             trained several times: its score is the mean, and a leaf counts with all its answers as one group. All
             rivals must have been trained equally often.
@@ -153,10 +153,10 @@ def compare_on(
         smallest: the smallest difference that matters, for the number of groups that it would take.
 
     Raises:
-        UserError: fewer than two rivals, rivals trained unequally often, or answers that do not fit the pictures.
+        UserError: fewer than two rivals, rivals trained unequally often, or answers that do not fit the images.
 
-    >>> from coverslip.course import pictures
-    >>> few = pictures(leaves=6, shots=1, size=32)
+    >>> from coverslip.course import images
+    >>> few = images(leaves=6, shots=1, size=32)
     >>> right, coin = np.eye(2)[few.y], np.full((12, 2), 0.5)
     >>> compare_on(few, {"coin": coin, "all right": right}).found["runs"][1]["value"]
     1.0
@@ -215,7 +215,7 @@ def curves(rivals: Mapping[str, History | Sequence[History]], column: str = "tra
         return figure
 
 
-def _answers(name: str, rival: Any, test: Pictures) -> list[Probabilities]:
+def _answers(name: str, rival: Any, test: Images) -> list[Probabilities]:
     """Each training's probabilities, (N, K)."""
     if isinstance(rival, list | tuple):
         return [one for each in rival for one in _answers(name, each, test)]

@@ -1,1 +1,1 @@
-"""Pictures in: found, decoded once, kept in groups, split."""
+"""Images in: found, decoded once, kept in groups, split."""

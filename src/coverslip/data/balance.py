@@ -28,10 +28,10 @@ class Wish:
 
     Attributes:
         share: (P,) of each part, positive, adding up to 1.
-        totals: (C,) pictures of each column: classes, then whatever else is to be balanced.
+        totals: (C,) images of each column: classes, then whatever else is to be balanced.
         weights: (C,) how much a column counts, 1 for a class.
         classes: how many of the columns, from the first, must be in every part wherever that is possible.
-        target: (P, C) pictures wanted.
+        target: (P, C) images wanted.
     """
 
     share: Floats
@@ -52,7 +52,7 @@ class Wish:
         object.__setattr__(self, "_price", there[: self.classes] * price[:, None])
 
     def cost(self, filled: Floats) -> Floats:
-        """(..., P, C) pictures of parts -> (..., P), lower is better: mean absolute difference from the wanted share.
+        """(..., P, C) images of parts -> (..., P), lower is better: mean absolute difference from the wanted share.
 
         What the parts cost adds up. A class that a part lacks costs more than any imbalance.
         """
@@ -66,10 +66,10 @@ class Wish:
 def deal(counts: Floats, wish: Wish, rng: np.random.Generator) -> Integers:
     """Give every group one part.
 
-    Single pictures are dealt exactly as wanted by the greedy start alone.
+    Single images are dealt exactly as wanted by the greedy start alone.
 
     Args:
-        counts: (G, C) pictures of each group in each column; the order of groups must not depend on that of pictures.
+        counts: (G, C) images of each group in each column; the order of groups must not depend on that of images.
         wish: what is wanted.
         rng: decides the order among groups of one size.
 
@@ -107,7 +107,7 @@ def _greedy(counts: Floats, wish: Wish, order: Integers) -> Integers:
 def _improve(placed: Integers, kinds: Floats, wish: Wish, groups: int, rng: np.random.Generator) -> Integers:
     """Move and swap until nothing gets better; with few groups also from disturbed starts, and keep the best.
 
-    Groups with the same pictures in each column are of one kind, and any of them will do: ``placed`` (U, P) says how
+    Groups with the same images in each column are of one kind, and any of them will do: ``placed`` (U, P) says how
     many groups of each of the ``kinds`` (U, C) each part has.
     """
     best = _descend(placed, kinds, wish)

@@ -1,4 +1,4 @@
-"""Pictures are decoded once: one memory-mapped array that every later run and process shares."""
+"""Images are decoded once: one memory-mapped array that every later run and process shares."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ import numpy as np
 import polars as pl
 import xxhash
 
-from coverslip.data.decoding import FACTS, FormatError, PixelFormat, decode_all, guess_format
-from coverslip.data.image import Pixels
-from coverslip.data.table import ImageTable
-from coverslip.progress import SILENT, Progress
-from coverslip.storage import (
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.storage import (
     building,
     cache_folder,
     digest,
@@ -31,7 +28,10 @@ from coverslip.storage import (
     size_text,
     write_text,
 )
-from coverslip.tables import read_parquet, write_parquet
+from coverslip.core.tables import read_parquet, write_parquet
+from coverslip.data.decoding import FACTS, FormatError, PixelFormat, decode_all, guess_format
+from coverslip.data.image import Pixels
+from coverslip.data.table import ImageTable
 
 PIXELS_FILE, FACTS_FILE, ABOUT_FILE = "pixels.npy", "facts.parquet", "about.json"
 LAYOUT = 2  # raised whenever the same settings give other pixels or facts
@@ -39,12 +39,12 @@ LAYOUT = 2  # raised whenever the same settings give other pixels or facts
 
 @dataclass(frozen=True, slots=True)
 class PixelCache:
-    """The decoded pictures of one table.
+    """The decoded images of one table.
 
     Attributes:
         pixels: (N, H, W, C), uint8 or uint16, memory-mapped, in the order of the table; zeros where a file is broken.
-        facts: a row a picture, columns of `coverslip.data.decoding.FACTS`.
-        decoded: how many pictures this call had to decode: 0 where the cache held them.
+        facts: a row an image, columns of `coverslip.data.decoding.FACTS`.
+        decoded: how many images this call had to decode: 0 where the cache held them.
     """
 
     pixels: Pixels
@@ -60,13 +60,13 @@ class PixelCache:
 def read_pixels(
     table: ImageTable, size: tuple[int, int], fit: str = "pad", *, verify: bool = False, progress: Progress = SILENT
 ) -> PixelCache:
-    """Decode every picture of the table, or find it decoded.
+    """Decode every image of the table, or find it decoded.
 
     A quick index of path, size and time of every file leads to the content; the content (a hash of every file) and the
     settings name the array.
 
     Args:
-        table: the pictures.
+        table: the images.
         size: (height, width), pixels.
         fit: ``pad``, ``squash`` or ``crop``.
         verify: do not trust times: read and hash every file before the cached pixels are believed.
@@ -91,9 +91,9 @@ def is_cached(table: ImageTable, size: tuple[int, int], fit: str) -> bool:
     return key is not None and entry_folder("pixels", key) is not None
 
 
-def pixel_bytes(pictures: int, size: tuple[int, int], form: PixelFormat) -> int:
-    """Bytes of disk that the decoded pictures take."""
-    return pictures * size[0] * size[1] * form.channels * np.dtype(form.depth).itemsize
+def pixel_bytes(images: int, size: tuple[int, int], form: PixelFormat) -> int:
+    """Bytes of disk that the decoded images take."""
+    return images * size[0] * size[1] * form.channels * np.dtype(form.depth).itemsize
 
 
 def with_status(table: ImageTable, facts: pl.DataFrame) -> ImageTable:
@@ -126,13 +126,13 @@ def _decode_in(
     form: PixelFormat, table: ImageTable, size: tuple[int, int], fit: str, settings: object, progress: Progress
 ) -> str:
     needed = pixel_bytes(len(table), size, form)
-    need_disk(cache_folder(), needed, f"{len(table):,} decoded pictures")
-    progress.note(f"decoded pictures take {size_text(needed)}, {size_text(free_bytes(cache_folder()))} are free")
+    need_disk(cache_folder(), needed, f"{len(table):,} decoded images")
+    progress.note(f"decoded images take {size_text(needed)}, {size_text(free_bytes(cache_folder()))} are free")
     shape = (len(table), *size, form.channels)
     facts: list[dict[str, object]] = []
     content = xxhash.xxh3_128()
     with building("pixels") as draft:
-        with (draft.folder / PIXELS_FILE).open("wb") as file, progress.stage("reading pictures", len(table)) as stage:
+        with (draft.folder / PIXELS_FILE).open("wb") as file, progress.stage("reading images", len(table)) as stage:
             _write_header(file, shape, form.depth)
             for chunk in decode_all(table.source, table.paths, form, size, fit, stage):
                 # Written, not mapped: on a full disk a write is an error that can be told, a map is a crash.
@@ -142,7 +142,7 @@ def _decode_in(
                 for fact in chunk.facts:
                     content.update(str(fact["file_hash"]).encode())
         write_parquet(pl.DataFrame(facts, schema=FACTS), draft.folder / FACTS_FILE)
-        about = {"name": table.name, "pictures": len(table), "size": list(size), "channels": form.channels}
+        about = {"name": table.name, "images": len(table), "size": list(size), "channels": form.channels}
         (draft.folder / ABOUT_FILE).write_text(json.dumps(about), encoding="utf-8")
         draft.key = digest("pixels", settings, form, table.paths, content.hexdigest())
     return draft.key
@@ -153,7 +153,7 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...], depth: str) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _cached(key: str, pictures: int) -> PixelCache | None:
+def _cached(key: str, images: int) -> PixelCache | None:
     """A finished entry; one that a disk error or another hand has spoilt is removed, and decoded again."""
     folder = entry_folder("pixels", key)
     if folder is None:
@@ -162,7 +162,7 @@ def _cached(key: str, pictures: int) -> PixelCache | None:
         cache = _open(folder)
     except (OSError, EOFError, ValueError, pl.exceptions.PolarsError):
         cache = None
-    if cache is None or not len(cache.pixels) == cache.facts.height == pictures:
+    if cache is None or not len(cache.pixels) == cache.facts.height == images:
         drop_entry("pixels", key)
         return None
     return cache

@@ -1,4 +1,4 @@
-"""The one pass over picture files: read, decode, note the facts, resize; on all cores, with flat memory."""
+"""The one pass over image files: read, decode, note the facts, resize; on all cores, with flat memory."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 import polars as pl
 import xxhash
 
+from coverslip.core.devices import cores
+from coverslip.core.progress import Stage
 from coverslip.data.image import Decoded, Pixels, UnreadableError, decode
 from coverslip.data.inputs import content_box, fit_batch, survives
 from coverslip.data.looks import looks_of
 from coverslip.data.sources.source import Source
-from coverslip.devices import cores
-from coverslip.progress import Stage
 
-CHUNK = 16  # pictures a task: enough to resize together, few enough to keep memory flat
-HELD_BYTES = 48_000_000  # decoded pixels that wait to be resized together; a few large pictures would fill the memory
+CHUNK = 16  # images a task: enough to resize together, few enough to keep memory flat
+HELD_BYTES = 48_000_000  # decoded pixels that wait to be resized together; a few large images would fill the memory
 FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "path": pl.String,
     "status": pl.String,
@@ -49,7 +49,7 @@ FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """What all cached pictures of one folder share."""
+    """What all cached images of one folder share."""
 
     channels: int
     depth: str  # "uint8" or "uint16"
@@ -61,7 +61,7 @@ class PixelFormat:
 
 
 class FormatError(Exception):
-    """A picture needs a wider format than the pass was started with; `wider` holds both."""
+    """An image needs a wider format than the pass was started with; `wider` holds both."""
 
     def __init__(self, wider: PixelFormat) -> None:
         super().__init__(str(wider))
@@ -70,7 +70,7 @@ class FormatError(Exception):
 
 @dataclass(slots=True)
 class Chunk:
-    """A few pictures in the order of the table: pixels (n, H, W, C), and a dict of facts each (keys of `FACTS`)."""
+    """A few images in the order of the table: pixels (n, H, W, C), and a dict of facts each (keys of `FACTS`)."""
 
     pixels: Pixels
     facts: list[dict[str, object]]
@@ -88,18 +88,18 @@ def decode_all(
     looks: bool = True,
     ahead: int = 0,
 ) -> Iterator[Chunk]:
-    """Decode every picture once, in order; a broken file gives a row of zeros and its reason in ``status``.
+    """Decode every image once, in order; a broken file gives a row of zeros and its reason in ``status``.
 
     Args:
         source: where the paths lead.
-        paths: of the pictures.
+        paths: of the images.
         form: channels and depth of the result.
         size: (height, width), pixels.
         fit: ``pad``, ``squash`` or ``crop``.
-        stage: is advanced picture by picture.
-        widen: raise `FormatError` at a picture that ``form`` cannot hold; otherwise it counts as unreadable.
+        stage: is advanced image by image.
+        widen: raise `FormatError` at an image that ``form`` cannot hold; otherwise it counts as unreadable.
         looks: also note what only an audit asks for: brightness and the like, and hashes of the file and its pixels.
-        ahead: pictures that may wait decoded until they are wanted, at least; memory stays flat all the same.
+        ahead: images that may wait decoded until they are wanted, at least; memory stays flat all the same.
     """
     import torch
 
@@ -120,7 +120,7 @@ def decode_all(
 
 
 def decode_one(data: bytes, form: PixelFormat, size: tuple[int, int], fit: str) -> tuple[Decoded, Pixels]:
-    """One picture from memory: as the file has it, and its row as `decode_all` would make it, (H, W, C).
+    """One image from memory: as the file has it, and its row as `decode_all` would make it, (H, W, C).
 
     Args:
         data: the whole file.
@@ -136,7 +136,7 @@ def decode_one(data: bytes, form: PixelFormat, size: tuple[int, int], fit: str) 
 
 
 def guess_format(source: Source, paths: Sequence[str]) -> PixelFormat:
-    """The format that most of a few pictures, spread over the whole, have; grey and color together are color."""
+    """The format that most of a few images, spread over the whole, have; grey and color together are color."""
     step = max(len(paths) // 24, 1)
     found: list[PixelFormat] = []
     for path in paths[::step]:
@@ -163,7 +163,7 @@ def _in_order(pool: ThreadPoolExecutor, work: object, items: Iterable[Sequence[s
 
 
 def _open(source: Source, path: str, needed: tuple[int, int]) -> tuple[Decoded | str, bytes]:
-    """A decoded picture, or the reason why there is none; and the bytes that name the file's content."""
+    """A decoded image, or the reason why there is none; and the bytes that name the file's content."""
     try:
         data = source.read(path)
     except OSError as error:
@@ -245,7 +245,7 @@ def _hash(pixels: Pixels) -> str:
 
 
 def in_format(pixels: Pixels, form: PixelFormat, widen: bool) -> Pixels:
-    """A decoded picture (H, W, C) with the channels and the depth of ``form``.
+    """A decoded image (H, W, C) with the channels and the depth of ``form``.
 
     Raises:
         FormatError: ``form`` cannot hold it, and ``widen`` asks for one that can.
@@ -260,7 +260,7 @@ def in_format(pixels: Pixels, form: PixelFormat, widen: bool) -> Pixels:
         if {own.channels, form.channels} != {1, 3}:
             raise UnreadableError(f"it has {own.channels} channels, the others have {form.channels}")
         if own.channels == 3:
-            raise UnreadableError("it is in color, the model was trained on grey pictures")
+            raise UnreadableError("it is in color, the model was trained on grey images")
         pixels = np.repeat(pixels, 3, axis=2)
     if own.depth == "uint16" and form.depth == "uint8":
         raise UnreadableError("it has 16 bits a channel, the model was trained on 8")

@@ -1,4 +1,4 @@
-"""Which files are pictures by name, and which folders are never looked into."""
+"""Which files are images by name, and which folders are never looked into."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif"})
 JUNK_FOLDERS = frozenset({"runs", "__pycache__", "__macosx", "@eadir", "$recycle.bin", "node_modules"})
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its name; files that start with a dot are a system's own.
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its name; files that start with a dot are a system's own.
 
-    >>> is_picture("IMG_01.JPG"), is_picture("._IMG_01.JPG"), is_picture("Thumbs.db")
+    >>> is_image("IMG_01.JPG"), is_image("._IMG_01.JPG"), is_image("Thumbs.db")
     (True, False, False)
     """
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
@@ -43,12 +43,12 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Every file below, sorted, with whether it is a picture by name; junk folders are not entered.
+    """Every file below, sorted, with whether it is an image by name; junk folders are not entered.
 
     Raises:
         UserError: a folder cannot be read.
     """
-    return ((folder / name, picture) for name, picture in walk_names(folder))
+    return ((folder / name, image) for name, image in walk_names(folder))
 
 
 def walk_names(folder: Path) -> Iterator[tuple[str, bool]]:
@@ -69,13 +69,13 @@ def walk_names(folder: Path) -> Iterator[tuple[str, bool]]:
         folders[:] = sorted(each for each in folders if not is_junk_folder(each))
         above = os.path.join(home, "")[skip:].replace(os.sep, "/")  # noqa: PTH118
         for name in sorted(names):
-            picture, path = is_picture(name), above + name
-            if picture and not checked:
+            image, path = is_image(name), above + name
+            if image and not checked:
                 need_text(folder.absolute())
                 checked = True
-            if picture and not path.isascii():
+            if image and not path.isascii():
                 need_text(folder / path)
-            yield path, picture
+            yield path, image
 
 
 def need_text(path: Path) -> None:

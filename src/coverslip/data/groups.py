@@ -1,4 +1,4 @@
-"""Groups: pictures of one leaf, patient or slide, which must never be on both sides of a split."""
+"""Groups: images of one leaf, patient or slide, which must never be on both sides of a split."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import polars as pl
 
+from coverslip.core.errors import UserError
 from coverslip.data.shots import shot_runs, time_runs
 from coverslip.data.table import ImageTable
-from coverslip.errors import UserError
 
 PARENT, SHOTS, BURST = "parent", "shots:", "burst:"
 EXAMPLE = "give a column of the table, a regular expression such as '(leaf\\d+)_', 'parent', 'shots:6' or 'burst:10'"
@@ -22,12 +22,12 @@ def group_table(table: ImageTable, by: str) -> ImageTable:
     """Fill in the groups, and say what they come from.
 
     Args:
-        table: a table of pictures.
+        table: a table of images.
         by: see `read_names`; or ``burst:SECONDS``, which is only checked here, since times are known once the files
             have been read: `group_by_time` fills those groups in.
 
     Raises:
-        UserError: it is none of these, or fits no picture.
+        UserError: it is none of these, or fits no image.
     """
     if _is_burst(table, by):
         empty = table.with_columns(group=[None] * len(table))
@@ -35,7 +35,7 @@ def group_table(table: ImageTable, by: str) -> ImageTable:
     names = read_names(table, by)
     if by == PARENT and set(names) <= set(table.classes):
         raise UserError(
-            "--group parent: the parent folder of every picture is its class folder, so classes cannot be split",
+            "--group parent: the parent folder of every image is its class folder, so classes cannot be split",
             "put a folder a leaf (patient, slide) inside the class folders, or give a pattern or a column",
         )
     table = replace(table.with_columns(group=names), grouped_by=_source(table, by))
@@ -51,7 +51,7 @@ def fill_in_times(table: ImageTable, facts: pl.DataFrame, by: str) -> ImageTable
         by: what `group_table` was given.
 
     Raises:
-        UserError: no picture says when it was taken.
+        UserError: no image says when it was taken.
     """
     return group_by_time(table, facts, seconds_of(by)) if _is_burst(table, by) else table
 
@@ -70,18 +70,18 @@ def _source(table: ImageTable, by: str) -> str:
 
 
 def note_lonely(table: ImageTable, why: str) -> ImageTable:
-    """Say how many pictures have no group; ``why`` begins with 'which'."""
+    """Say how many images have no group; ``why`` begins with 'which'."""
     lonely = table.frame["group"].null_count()
-    note = f"{lonely} of {len(table)} pictures, {why}, are each a group of their own"
+    note = f"{lonely} of {len(table)} images, {why}, are each a group of their own"
     return table.noting(note) if lonely else table
 
 
 def read_names(table: ImageTable, by: str) -> list[str | None]:
-    """What each picture belongs to; None where nothing says it.
+    """What each image belongs to; None where nothing says it.
 
     Args:
-        table: a table of pictures.
-        by: a further column of the table; ``parent`` (the folder a picture lies in); ``shots:K`` (runs of shots whose
+        table: a table of images.
+        by: a further column of the table; ``parent`` (the folder an image lies in); ``shots:K`` (runs of shots whose
             numbers are at most K apart, see `shot_runs`); or a regular expression that is searched in the path: what
             its first parentheses hold is the name, or the whole match where there are none.
 
@@ -117,17 +117,17 @@ def group_by_time(table: ImageTable, facts: pl.DataFrame, seconds: float) -> Ima
     """Fill in the groups of ``--group burst:SECONDS``, once the files have been read.
 
     Args:
-        table: the pictures.
+        table: the images.
         facts: columns ``camera`` and ``taken`` of the same rows.
-        seconds: each picture of a group is taken at most so long after the one before, by the same camera, of the
+        seconds: each image of a group is taken at most so long after the one before, by the same camera, of the
             same class.
 
     Raises:
-        UserError: no picture says when it was taken.
+        UserError: no image says when it was taken.
     """
     names = time_runs(table.frame["label"].to_list(), facts, seconds)
     if names.count(None) == len(names):
-        raise UserError(f"--group {BURST}{seconds:g}: no picture says when it was taken", EXAMPLE)
+        raise UserError(f"--group {BURST}{seconds:g}: no image says when it was taken", EXAMPLE)
     table = replace(table.with_columns(group=names), grouped_by=f"EXIF times at most {seconds:g} s apart")
     return note_lonely(table, "which do not say when they were taken")
 
@@ -155,16 +155,16 @@ def seconds_of(by: str) -> float:
     except ValueError:
         seconds = -1.0
     if not (math.isfinite(seconds) and seconds >= 0):
-        raise UserError(f"{by!r} does not say how many seconds apart pictures may be", "for example 'burst:10'")
+        raise UserError(f"{by!r} does not say how many seconds apart images may be", "for example 'burst:10'")
     return seconds
 
 
 def join_sets(table: ImageTable, sets: Sequence[Sequence[int]]) -> ImageTable:
-    """Join the groups of the pictures of each set; sets that share a picture or a group become one.
+    """Join the groups of the images of each set; sets that share an image or a group become one.
 
     Args:
-        table: a table of pictures.
-        sets: rows that belong together, such as the copies of one picture.
+        table: a table of images.
+        sets: rows that belong together, such as the copies of one image.
 
     Returns:
         The table, with a group for every row of a set and of a group that was joined; others keep what they had.
@@ -179,7 +179,7 @@ def join_sets(table: ImageTable, sets: Sequence[Sequence[int]]) -> ImageTable:
 
 
 def join_groups(groups: Sequence[str], twins: Sequence[Hashable | None]) -> list[str]:
-    """Join groups that share a picture: rows with one and the same ``twins`` value end up in one group.
+    """Join groups that share an image: rows with one and the same ``twins`` value end up in one group.
 
     The joined group carries the name that sorts first.
 

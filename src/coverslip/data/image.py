@@ -1,4 +1,4 @@
-"""From the bytes of one picture file to its pixels: the one decoder of every door.
+"""From the bytes of one image file to its pixels: the one decoder of every door.
 
 Pillow decodes what it decodes in full depth; tifffile and imagecodecs decode what Pillow would squash to 8 bits (TIFF
 with 16 bits or with other than 1 or 3 channels, PNG with 16 bits).
@@ -19,31 +19,31 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from coverslip.core.errors import UserError, optional
 from coverslip.data.origin import Origin, origin_of, origin_of_tiff, read_exif
 from coverslip.data.tiff_claims import MOST_PLANES, claimed_planes
-from coverslip.errors import UserError, optional
 
 Pixels = npt.NDArray[Any]
 """uint8 or uint16, (H, W, C)."""
 
-MAX_PIXELS = 100_000_000  # decoded pixels of one picture; more is refused, since two at once would not fit a laptop
-BIG_PIXELS = 16_000_000  # pictures above this are decoded one at a time
+MAX_PIXELS = 100_000_000  # decoded pixels of one image; more is refused, since two at once would not fit a laptop
+BIG_PIXELS = 16_000_000  # images above this are decoded one at a time
 DRAFT_MARGIN = 2  # a JPEG is decoded at reduced scale only while it stays this many times larger than needed
 
-_one_big_picture = threading.Lock()
-# Pillow warns above 89 million pixels; the bound here is ours, stated above, and reported for the picture by name.
+_one_big_image = threading.Lock()
+# Pillow warns above 89 million pixels; the bound here is ours, stated above, and reported for the image by name.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Broken EXIF spoils nothing, and Pillow's many lines about it help nobody.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
 class UnreadableError(Exception):
-    """This file does not give a picture; the text says why, for the list of skipped files."""
+    """This file does not give an image; the text says why, for the list of skipped files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One picture as the network will see it before it is resized.
+    """One image as the network will see it before it is resized.
 
     Attributes:
         pixels: uint8 or uint16, (H, W, C); turned upright; C is 1 (grey), 3 (color), or the file's own number.
@@ -67,18 +67,18 @@ class Decoded:
 
 
 def decode(data: bytes, needed: tuple[int, int] | None = None) -> Decoded:
-    """Decode one picture.
+    """Decode one image.
 
-    Palettes become colors, CMYK becomes RGB, transparency is laid over white, 1-bit pictures become 0 and 255, and EXIF
+    Palettes become colors, CMYK becomes RGB, transparency is laid over white, 1-bit images become 0 and 255, and EXIF
     orientation is applied. 16-bit samples and other numbers of channels are kept.
 
     Args:
         data: the whole file.
-        needed: (height, width) in pixels that the caller will reduce the picture to; a JPEG at least twice as large is
+        needed: (height, width) in pixels that the caller will reduce the image to; a JPEG at least twice as large is
             decoded at 1/2, 1/4 or 1/8 of its scale, which is several times faster. None decodes in full.
 
     Raises:
-        UnreadableError: the file is empty, truncated, not a picture, too large, or of a kind that is not supported.
+        UnreadableError: the file is empty, truncated, not an image, too large, or of a kind that is not supported.
     """
     if not data:
         raise UnreadableError("the file is empty")
@@ -110,7 +110,7 @@ def _decode_pillow(data: bytes, needed: tuple[int, int] | None) -> Decoded:
     try:
         image: Image.Image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
-        raise UnreadableError("not a picture, whatever its name says") from error
+        raise UnreadableError("not an image, whatever its name says") from error
     mode, form, pages = image.mode, image.format or "", int(getattr(image, "n_frames", 1))
     width, height = image.size
     if form == "PNG":
@@ -193,7 +193,7 @@ def _decode_tiff(data: bytes) -> Decoded:
             return replace(_decode_pillow(data, None), turned=orientation not in (0, 1))  # Pillow turns a TIFF itself
         axes, shape = str(series.axes), tuple(int(side) for side in series.shape)
         if "Y" not in axes or "X" not in axes:
-            raise UnreadableError(f"a TIFF of axes {axes}, not a picture")
+            raise UnreadableError(f"a TIFF of axes {axes}, not an image")
         height, width = shape[axes.index("Y")], shape[axes.index("X")]
         _refuse_large(width, height)
         if series.dtype is None or series.dtype.name not in ("bool", "uint8", "uint16"):
@@ -252,7 +252,7 @@ def _first_plane(tiff: Any, axes: str, shape: tuple[int, ...]) -> Pixels:
 
 
 def _turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Apply the TIFF/EXIF orientation 1 to 8 to (H, W) or (H, W, C): what turns the picture upright."""
+    """Apply the TIFF/EXIF orientation 1 to 8 to (H, W) or (H, W, C): what turns the image upright."""
     turns = {
         2: lambda p: p[:, ::-1],
         3: lambda p: p[::-1, ::-1],
@@ -266,8 +266,8 @@ def _turn(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _turn_of(pixels: int) -> AbstractContextManager[object]:
-    """Large pictures wait for each other, small ones do not."""
-    return _one_big_picture if pixels > BIG_PIXELS else nullcontext()
+    """Large images wait for each other, small ones do not."""
+    return _one_big_image if pixels > BIG_PIXELS else nullcontext()
 
 
 def _refuse_large(width: int, height: int) -> None:

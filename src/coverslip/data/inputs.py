@@ -1,4 +1,4 @@
-"""What a network expects of a picture, kept with its weights, so that every door prepares pictures alike."""
+"""What a network expects of an image, kept with its weights, so that every door prepares images alike."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 from coverslip.data.image import Pixels
-from coverslip.errors import UserError
-from coverslip.registry import nearest
 
 if TYPE_CHECKING:
     import torch
@@ -23,19 +23,19 @@ PERCENTILES = (0.5, 99.5)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputSpec:
-    """How a picture of any size becomes the network's input.
+    """How an image of any size becomes the network's input.
 
     Attributes:
         size: (height, width), pixels.
-        fit: ``pad`` keeps the whole picture and its proportions and fills the rest with the picture's own mean color;
-            ``squash`` keeps the whole picture, not its proportions; ``crop`` keeps proportions and cuts off what is
+        fit: ``pad`` keeps the whole image and its proportions and fills the rest with the image's own mean color;
+            ``squash`` keeps the whole image, not its proportions; ``crop`` keeps proportions and cuts off what is
             too long.
-        channels: channels of the pictures: 1 grey, 3 color, or the files' own number.
+        channels: channels of the images: 1 grey, 3 color, or the files' own number.
         depth: ``uint8`` or ``uint16``, as the files have it.
         mean: per channel, on the scale 0 to 1.
         std: likewise.
-        low: per channel the grey value that becomes 0; empty for 8-bit pictures, where it is 0.
-        high: per channel the grey value that becomes 1; empty for 8-bit pictures, where it is 255.
+        low: per channel the grey value that becomes 0; empty for 8-bit images, where it is 0.
+        high: per channel the grey value that becomes 1; empty for 8-bit images, where it is 255.
     """
 
     size: tuple[int, int]
@@ -83,7 +83,7 @@ class InputSpec:
     def scaled(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """(N, H, W, C) -> float32 (N, C, H, W), 0 to 1: `prepare` without mean and deviation, for augmentation.
 
-        The memory is in the order of the pictures' own, channels last.
+        The memory is in the order of the images' own, channels last.
         """
         top = float(np.iinfo(self.depth).max)
         low = np.array(self.low or (0.0,) * self.channels, np.float32)
@@ -103,14 +103,14 @@ class InputSpec:
         return (images - mean) / std
 
     def fitted(self, pixels: Pixels, rows: list[int], seed: int = 0) -> InputSpec:
-        """With the grey values of the 0.5th and 99.5th percentile, from training pictures only.
+        """With the grey values of the 0.5th and 99.5th percentile, from training images only.
 
-        8-bit pictures keep their fixed scale of 0 to 255, since pretrained networks know it.
+        8-bit images keep their fixed scale of 0 to 255, since pretrained networks know it.
 
         Args:
-            pixels: (N, H, W, C), the cached pictures.
+            pixels: (N, H, W, C), the cached images.
             rows: the training rows.
-            seed: of the sample of at most 256 pictures that is looked at.
+            seed: of the sample of at most 256 images that is looked at.
         """
         if self.depth == "uint8":
             return self
@@ -123,7 +123,7 @@ class InputSpec:
 
 
 def survives(width: int, height: int, size: tuple[int, int], fit: str) -> float:
-    """The share of a picture's area that reaches the network: 1 unless the fit is ``crop``.
+    """The share of an image's area that reaches the network: 1 unless the fit is ``crop``.
 
     >>> round(survives(400, 100, (224, 224), "crop"), 6)
     0.25
@@ -135,7 +135,7 @@ def survives(width: int, height: int, size: tuple[int, int], fit: str) -> float:
 
 
 def content_box(width: int, height: int, size: tuple[int, int], fit: str) -> tuple[int, int, int, int]:
-    """Where a picture lies in its resized frame: (top, left, height, width), pixels; all of it unless ``pad`` fills.
+    """Where an image lies in its resized frame: (top, left, height, width), pixels; all of it unless ``pad`` fills.
 
     >>> content_box(400, 100, (224, 224), "pad")
     (84, 0, 56, 224)
@@ -148,9 +148,9 @@ def content_box(width: int, height: int, size: tuple[int, int], fit: str) -> tup
 
 
 def fit_batch(pixels: Pixels, size: tuple[int, int], fit: str) -> Pixels:
-    """Resize pictures of one size: (N, h, w, C) -> (N, H, W, C), the same depth.
+    """Resize images of one size: (N, h, w, C) -> (N, H, W, C), the same depth.
 
-    The filter is a separable antialiased triangle. 8-bit pictures go through PyTorch's integer kernel, which rounds
+    The filter is a separable antialiased triangle. 8-bit images go through PyTorch's integer kernel, which rounds
     after each of the two directions; the result is within one grey level of the exact filter.
     """
     height, width = pixels.shape[1:3]

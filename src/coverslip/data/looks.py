@@ -1,4 +1,4 @@
-"""What a picture looks like in a few numbers, and a thumbnail: taken from the resized pixels in the decoding pass."""
+"""What an image looks like in a few numbers, and a thumbnail: taken from the resized pixels in the decoding pass."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from coverslip.data.inputs import resize
 Floats = npt.NDArray[np.float32]
 
 THUMBNAIL = 32  # side, pixels
-BANDS = 16  # rows of a picture that contrast and sharpness are measured on; more rows hardly change either
-SMALL_RANGE = 0.25  # a 16-bit picture that uses less of the range than this gets a stretched thumbnail
+BANDS = 16  # rows of an image that contrast and sharpness are measured on; more rows hardly change either
+SMALL_RANGE = 0.25  # a 16-bit image that uses less of the range than this gets a stretched thumbnail
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Of n pictures.
+    """Of n images.
 
     Attributes:
         brightness: float32 (n,), mean grey value, 0 to 1. Grey is the mean of all channels.
         contrast: float32 (n,), standard deviation of the grey values, 0 to 0.5.
         sharpness: float32 (n,), mean absolute Laplacian divided by the contrast: about 0.1 for a blurred photograph,
-            above 3 for noise; 0 for a picture of one color.
+            above 3 for noise; 0 for an image of one color.
         means: float32 (n, C), mean of each channel, 0 to 1.
         thumbnails: uint8 (n, 32, 32), grey.
     """
@@ -39,10 +39,10 @@ class Looks:
 
 
 def look_at(pixels: Pixels) -> Looks:
-    """Measure pictures of one size.
+    """Measure images of one size.
 
-    All values are shares of the depth's full range, so that a dark picture is dark, whatever its depth. Only the
-    thumbnails of 16-bit pictures that use a small part of that range (a camera of 12 bits) are stretched from their own
+    All values are shares of the depth's full range, so that a dark image is dark, whatever its depth. Only the
+    thumbnails of 16-bit images that use a small part of that range (a camera of 12 bits) are stretched from their own
     darkest to their own brightest value, since 8 bits would leave them a few levels.
 
     Args:
@@ -67,7 +67,7 @@ def look_at(pixels: Pixels) -> Looks:
 
 
 def _texture(pixels: Pixels, top: float) -> tuple[Floats, Floats]:
-    """Contrast and sharpness, from bands of three neighboring rows spread over the picture."""
+    """Contrast and sharpness, from bands of three neighboring rows spread over the image."""
     height, width, channels = pixels.shape[1:]
     middles = np.unique(np.linspace(min(1, height - 1), max(height - 2, 0), min(BANDS, height)).round().astype(int))
     above, here, below = (_grey(pixels[:, np.clip(middles + step, 0, height - 1)]) for step in (-1, 0, 1))
@@ -99,14 +99,14 @@ def _stretched(grey: Floats) -> Floats:
 
 
 def looks_of(pixels: Pixels, boxes: Sequence[tuple[int, int, int, int] | None]) -> list[dict[str, object]]:
-    """The columns ``brightness``, ``contrast``, ``sharpness``, ``means`` and ``thumbnail`` of some resized pictures.
+    """The columns ``brightness``, ``contrast``, ``sharpness``, ``means`` and ``thumbnail`` of some resized images.
 
     Args:
         pixels: (n, H, W, C), resized.
-        boxes: of each picture where its content lies: (top, left, height, width); None for one that was not read.
+        boxes: of each image where its content lies: (top, left, height, width); None for one that was not read.
 
     Returns:
-        A dict a picture; empty where it was not read.
+        A dict an image; empty where it was not read.
     """
     result: list[dict[str, object]] = [{} for _ in boxes]
     for box in set(boxes) - {None}:

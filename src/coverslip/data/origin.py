@@ -1,7 +1,7 @@
-"""Where a picture file comes from, as far as it says: the camera, when it was taken, and what wrote the file.
+"""Where an image file comes from, as far as it says: the camera, when it was taken, and what wrote the file.
 
-A classifier can learn these instead of the subject, and pictures taken in one burst often show one leaf. Nothing here
-may make a picture unreadable: what is broken counts as absent.
+A classifier can learn these instead of the subject, and images taken in one burst often show one leaf. Nothing here
+may make an image unreadable: what is broken counts as absent.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def origin_of_tiff(page: Any) -> Origin:
 
 
 def read_exif(image: Image.Image) -> Any:
-    """The picture's EXIF, or an empty dict where it has none or it is broken."""
+    """The image's EXIF, or an empty dict where it has none or it is broken."""
     try:
         exif = image.getexif()
         dict(exif)  # values are parsed only now

@@ -26,11 +26,11 @@ WIDE_GAP = 10
 """For `coverslip.data.shots.refine_groups`, which cuts again what numbers alone join too widely."""
 SECONDS = (10, 5, 2, 1)
 GROUPS, LARGEST_RUN = 10, 0.5  # runs that leave a class fewer groups, or one of more than half of it, are no evidence
-LARGEST = 0.25  # of the pictures: what more of them share is a camera or a year, not a subject
-USUAL, MANY = 50, 8  # more pictures of one subject (tiles of slides) are believed where there are many such subjects
-SHARED, MOST = 0.2, 0.5  # of the pictures share an identifier: less is chance, most is what somebody meant
+LARGEST = 0.25  # of the images: what more of them share is a camera or a year, not a subject
+USUAL, MANY = 50, 8  # more images of one subject (tiles of slides) are believed where there are many such subjects
+SHARED, MOST = 0.2, 0.5  # of the images share an identifier: less is chance, most is what somebody meant
 SAMPLE = 2000  # names that are enough to see how names are made
-EXAMPLES, EXAMPLE_PICTURES = 6, 8
+EXAMPLES, EXAMPLE_IMAGES = 6, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Proposal:
     Attributes:
         use: what ``--group`` takes.
         speaks: what speaks for it, a sentence.
-        groups: of every row of the table; None for a picture that it says nothing of.
+        groups: of every row of the table; None for an image that it says nothing of.
     """
 
     use: str
@@ -58,17 +58,17 @@ class Proposal:
 
     @property
     def together(self) -> int:
-        """How many groups hold two or more pictures."""
+        """How many groups hold two or more images."""
         return len(self.members)
 
     @property
-    def pictures(self) -> int:
-        """How many pictures are in a group with another."""
+    def images(self) -> int:
+        """How many images are in a group with another."""
         return sum(map(len, self.members))
 
     @property
     def largest(self) -> int:
-        """Pictures in the largest group."""
+        """Images in the largest group."""
         return max(map(len, self.members), default=1)
 
     @property
@@ -77,7 +77,7 @@ class Proposal:
         members = self.members
         last = max(len(members) - 1, 0)
         some = sorted({round(last * step / (EXAMPLES - 1)) for step in range(EXAMPLES)})
-        return [members[place][:EXAMPLE_PICTURES] for place in some] if members else []
+        return [members[place][:EXAMPLE_IMAGES] for place in some] if members else []
 
     def to_json(self, paths: Sequence[str]) -> dict[str, Any]:
         """What ``audit.json`` holds."""
@@ -86,7 +86,7 @@ class Proposal:
             "use": self.use,
             "speaks": self.speaks,
             "groups": len(members),
-            "pictures": sum(map(len, members)),
+            "images": sum(map(len, members)),
             "largest": max(map(len, members), default=1),
             "examples": [[paths[row] for row in rows] for rows in self.examples],
         }
@@ -95,18 +95,18 @@ class Proposal:
 def propose_groups(table: ImageTable, facts: pl.DataFrame | None = None) -> list[Proposal]:
     """What could be taken for groups, by names, folders and times; the best first, nothing twice.
 
-    An identifier in most names comes first, since somebody wrote it there; then folders inside class folders, pictures
+    An identifier in most names comes first, since somebody wrote it there; then folders inside class folders, images
     taken within seconds, shot numbers that follow each other, and an identifier in fewer names.
 
     Args:
-        table: the pictures; only readable ones count.
+        table: the images; only readable ones count.
         facts: of the same rows, with the columns ``camera`` and ``taken``; without them times say nothing.
     """
     rows = table.rows()
     if not rows or isinstance(table.source, Arrays):  # arrays have no names of their own
         return []
     named = list(_by_identifier(table, rows))
-    first = [each for each in named if each.pictures >= MOST * len(rows)]
+    first = [each for each in named if each.images >= MOST * len(rows)]
     rest = [each for each in named if each not in first]
     found: list[Proposal] = []
     for proposal in (*first, *_by_parent(table), *_by_time(table, facts), *_by_number(table), *rest):
@@ -117,7 +117,7 @@ def propose_groups(table: ImageTable, facts: pl.DataFrame | None = None) -> list
 
 
 def _divides(table: ImageTable, rows: Sequence[int], groups: Sequence[str | None], runs: bool = False) -> bool:
-    """Whether some pictures are joined, and every class keeps groups for every part; of runs, more than that."""
+    """Whether some images are joined, and every class keeps groups for every part; of runs, more than that."""
     members: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for row, label in zip(rows, table.frame["label"].gather(list(rows)).to_list(), strict=True):
         members[label][groups[row] or f"\0{row}"] += 1
@@ -128,9 +128,9 @@ def _divides(table: ImageTable, rows: Sequence[int], groups: Sequence[str | None
     return all(len(sizes) >= _needed(sizes.total(), runs) for sizes in members.values())
 
 
-def _needed(pictures: int, runs: bool) -> int:
-    """How many groups a class of so many pictures must be in."""
-    return max(len(PARTS), min(GROUPS, pictures // 3) if runs else 0)
+def _needed(images: int, runs: bool) -> int:
+    """How many groups a class of so many images must be in."""
+    return max(len(PARTS), min(GROUPS, images // 3) if runs else 0)
 
 
 def _divides_alike(one: Proposal, other: Proposal, rows: Sequence[int]) -> bool:
@@ -140,7 +140,7 @@ def _divides_alike(one: Proposal, other: Proposal, rows: Sequence[int]) -> bool:
 
 
 def _by_identifier(table: ImageTable, rows: Sequence[int]) -> Iterator[Proposal]:
-    """The shortest beginning of the file names that many pictures share, but none with too many others."""
+    """The shortest beginning of the file names that many images share, but none with too many others."""
     paths, labels = table.paths, table.frame["label"].to_list()
     step = -(-len(rows) // SAMPLE)
     for pattern in _identifiers([paths[row].rpartition("/")[2] for row in rows[::step]]):
@@ -156,7 +156,7 @@ def _by_identifier(table: ImageTable, rows: Sequence[int]) -> Iterator[Proposal]
             continue
         if _divides(table, rows, groups):
             example = max(sizes, key=lambda name: (1 < sizes[name] <= USUAL, sizes[name], name))
-            says = f"{sum(several):,} pictures share the beginning of their name with others, such as {example!r}."
+            says = f"{sum(several):,} images share the beginning of their name with others, such as {example!r}."
             yield Proposal(pattern, says, groups)
             return
 
@@ -183,7 +183,7 @@ def _held(pattern: str, texts: Sequence[str]) -> list[str | None]:
 def _by_parent(table: ImageTable) -> Iterator[Proposal]:
     groups = read_names(table, PARENT)
     folders = len(set(groups))
-    yield Proposal(PARENT, f"The pictures lie in {folders:,} folders inside the folders of their classes.", groups)
+    yield Proposal(PARENT, f"The images lie in {folders:,} folders inside the folders of their classes.", groups)
 
 
 def _by_time(table: ImageTable, facts: pl.DataFrame | None) -> Iterator[Proposal]:
@@ -196,7 +196,7 @@ def _by_time(table: ImageTable, facts: pl.DataFrame | None) -> Iterator[Proposal
             told = sum(group is not None for group in groups)
             yield Proposal(
                 f"{BURST}{seconds}",
-                f"{_joined(groups):,} of {told:,} pictures that say when they were taken follow another within "
+                f"{_joined(groups):,} of {told:,} images that say when they were taken follow another within "
                 f"{seconds} s by the same camera.",
                 groups,
             )
@@ -206,7 +206,7 @@ def _by_time(table: ImageTable, facts: pl.DataFrame | None) -> Iterator[Proposal
 def _by_number(table: ImageTable) -> Iterator[Proposal]:
     """Runs of shot numbers, with the widest gap that does not join whole classes.
 
-    Where most pictures have numbers without holes, such as 0 to 49, runs are no evidence: everything follows something.
+    Where most images have numbers without holes, such as 0 to 49, runs are no evidence: everything follows something.
     """
     rows, known = table.rows(), series(table)
     if _counted(known):
@@ -214,9 +214,7 @@ def _by_number(table: ImageTable) -> Iterator[Proposal]:
     for gap in GAPS:
         groups = shot_runs(table, gap, known)
         if _divides(table, rows, groups, runs=True):
-            says = (
-                f"The numbers of {_joined(groups):,} pictures are at most {gap} from that of another of the same name."
-            )
+            says = f"The numbers of {_joined(groups):,} images are at most {gap} from that of another of the same name."
             if gap < GAPS[0]:
                 says += " Wider gaps would join much of a class."
             yield Proposal(f"{SHOTS}{gap}", says, groups)
@@ -224,7 +222,7 @@ def _by_number(table: ImageTable) -> Iterator[Proposal]:
 
 
 def _counted(known: Series) -> bool:
-    """Whether most numbered pictures are simply numbered one after the other."""
+    """Whether most numbered images are simply numbered one after the other."""
     numbered = counted = 0
     for each in known:
         numbers = {number for number, _ in each}

@@ -1,21 +1,21 @@
-"""The first step of every command: what pictures are there, of which classes, in which groups."""
+"""The first step of every command: what images are there, of which classes, in which groups."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from coverslip.core.errors import UserError
+from coverslip.core.paths import expand
 from coverslip.data.files import need_text
 from coverslip.data.groups import PARENT, group_table, note_lonely
 from coverslip.data.sources.arrays import scan_arrays
 from coverslip.data.sources.folder import scan_folder
 from coverslip.data.sources.table_file import TABLE_EXTENSIONS, is_labeled_table, read_frame, scan_table
 from coverslip.data.table import ImageTable
-from coverslip.errors import UserError
-from coverslip.paths import expand
 
 
 def scan(source: str | Path, group: str = "", classes: int = 2) -> ImageTable:
-    """Find the pictures of a folder, a table (CSV, Parquet) or an ``.npz`` file; nothing is decoded.
+    """Find the images of a folder, a table (CSV, Parquet) or an ``.npz`` file; nothing is decoded.
 
     A folder that itself holds one table with the columns path and label is read by that table, and a note says so.
 
@@ -26,11 +26,11 @@ def scan(source: str | Path, group: str = "", classes: int = 2) -> ImageTable:
         classes: how many there must be at least.
 
     Raises:
-        UserError: nothing there, no picture, too few classes, a column or pattern that fits nothing.
+        UserError: nothing there, no image, too few classes, a column or pattern that fits nothing.
     """
     path = expand(source)
     if not path.exists():
-        raise UserError(f"there is no {str(source)!r}", "check the path; 'coverslip demo' runs without any pictures")
+        raise UserError(f"there is no {str(source)!r}", "check the path; 'coverslip demo' runs without any images")
     need_text(path.absolute())
     note = ""
     if path.is_dir():

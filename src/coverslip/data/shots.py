@@ -1,7 +1,7 @@
-"""Shots: which pictures were taken one after the other, as their numbers or times tell.
+"""Shots: which images were taken one after the other, as their numbers or times tell.
 
-Whoever photographs leaves takes the same one several times in a row. So pictures whose numbers (or times) are close
-together often show one subject. Only pictures of one class are joined: a leaf has one diagnosis, and two class folders
+Whoever photographs leaves takes the same one several times in a row. So images whose numbers (or times) are close
+together often show one subject. Only images of one class are joined: a leaf has one diagnosis, and two class folders
 are often numbered by two cameras.
 """
 
@@ -63,7 +63,7 @@ class Shot:
 def read_shot(name: str) -> Shot | None:
     """Take a file name apart; None where it holds no number.
 
-    What programs write behind the number is taken off first: a second version of picture 3101 shows what 3101 shows. A
+    What programs write behind the number is taken off first: a second version of image 3101 shows what 3101 shows. A
     random identifier in front says nothing of the subject, and is taken off as well.
 
     >>> read_shot("0022d6b7-d47c-4ee2-ae9a-392a53f48647___JR_B.Spot 8964.JPG")
@@ -86,15 +86,15 @@ Series = list[list[tuple[int, int]]]
 
 
 def shot_runs(table: ImageTable, gap: int, known: Series | None = None) -> list[str | None]:
-    """The run that each picture is part of, by name; None for a picture whose name holds no number.
+    """The run that each image is part of, by name; None for an image whose name holds no number.
 
     A run is of one folder, one class and one name stem; each number is at most ``gap`` above the one before. Where
     the word before the number says that it counts subjects (Leaf 313), only equal numbers are one run. Folders
     for train and test count as one where numbers go on from one to the other, which is how a random division of one
-    set of pictures looks; where they share most of their numbers, each began anew and counts for itself.
+    set of images looks; where they share most of their numbers, each began anew and counts for itself.
 
     Args:
-        table: the pictures.
+        table: the images.
         gap: between two numbers, 1 or more.
         known: what `series` says of the table, where that is known already.
     """
@@ -137,12 +137,12 @@ def series(table: ImageTable) -> Series:
 
 
 def time_runs(labels: Sequence[str], facts: pl.DataFrame, seconds: float) -> list[str | None]:
-    """The burst that each picture is part of, by name; None for a picture without a time.
+    """The burst that each image is part of, by name; None for an image without a time.
 
     Args:
-        labels: the class of each picture; a burst is of one class and one camera.
-        facts: columns ``camera`` and ``taken`` (such as ``2015-05-06T16:01:13``) of the same pictures.
-        seconds: each picture is taken at most so long after the one before.
+        labels: the class of each image; a burst is of one class and one camera.
+        facts: columns ``camera`` and ``taken`` (such as ``2015-05-06T16:01:13``) of the same images.
+        seconds: each image is taken at most so long after the one before.
     """
     times = facts["taken"].cast(pl.String).str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False).dt.epoch("ms")
     cameras = facts["camera"].cast(pl.String).fill_null("").to_list()
@@ -169,7 +169,7 @@ def refine_groups(
     class share says nothing. ``benchmarks/leaf_groups.py`` measures what this gains on real leaves.
 
     Args:
-        table: the pictures.
+        table: the images.
         rows: those that ``features`` are of; the others are left out of all groups.
         features: (len(rows), D) of a frozen network; the mean over turned and mirrored views is best.
         gap: of the runs to be cut; see `shot_runs`.
@@ -177,7 +177,7 @@ def refine_groups(
         strangers: share of pairs, 0..1.
 
     Returns:
-        A group for each row of the table, None for a picture without a number or features.
+        A group for each row of the table, None for an image without a number or features.
     """
     values, place = np.asarray(features, np.float32), {row: index for index, row in enumerate(rows)}
     paths, labels = table.paths, table.frame["label"].to_list()
@@ -210,10 +210,10 @@ MOST_DIRECTIONS, SAMPLE = 64, 2000
 def _likeness(
     features: npt.NDArray[np.float32], which: npt.NDArray[np.int64], numbers: Sequence[int], gap: int, share: float
 ) -> tuple[float, npt.NDArray[np.float32]]:
-    """The likeness that ``share`` of the pairs of strangers stay under, and that of each picture with the next.
+    """The likeness that ``share`` of the pairs of strangers stay under, and that of each image with the next.
 
     Args:
-        features: (N, D) of the pictures of one class.
+        features: (N, D) of the images of one class.
         which: (N,) series that each belongs to.
         numbers: N shot numbers.
         gap: numbers of one series that are further apart are of strangers.

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
+from coverslip.core.seeds import generator
 from coverslip.data.balance import Wish, deal
 from coverslip.data.groups import PARENT, join_groups, read_names
 from coverslip.data.table import PARTS, ImageTable
-from coverslip.errors import UserError
-from coverslip.registry import nearest
-from coverslip.seeds import generator
 
 FRACTIONS = (0.70, 0.15, 0.15)
 SITE_WEIGHT = 0.5  # of the balance of sites, beside that of classes
@@ -29,13 +29,13 @@ def split_table(
     sites: Sequence[str | None] | None = None,
     whole_sites: bool = True,
 ) -> ImageTable:
-    """Fill in the part of every readable picture that has none yet.
+    """Fill in the part of every readable image that has none yet.
 
     Parts that the source gives (folders, a column) stay as they are, even where they cut a group (`straddling` says
     which); what it does not give is cut from its train part.
 
     Args:
-        table: the pictures.
+        table: the images.
         fractions: of train, validation and test.
         seed: of the split.
         sites: the hospital, camera or batch of every row, None where nobody knows; see `site_names`.
@@ -43,7 +43,7 @@ def split_table(
             part gets nearly the same mix of sites.
 
     Raises:
-        UserError: a class has no picture to train on, or there are too few groups or sites.
+        UserError: a class has no image to train on, or there are too few groups or sites.
     """
     rows = table.rows()
     given = [table.frame["split"][row] for row in rows]
@@ -52,7 +52,7 @@ def split_table(
     parts = np.array([PARTS.index(part) if part else -1 for part in given])
     missing = [index for index in range(3) if not (parts == index).any()] if (parts >= 0).any() else [0, 1, 2]
     if missing:
-        # A source that names only train and test lacks a validation part: it is cut from train.
+        # A source that names only train and test lacks a validation set: it is cut from train.
         numbers = np.flatnonzero((parts == -1) | (parts == 0))
         wanted = np.array([fractions[index] if index in missing or index == 0 else 0.0 for index in range(3)])
         mine, places = [groups[number] for number in numbers], None
@@ -63,7 +63,7 @@ def split_table(
                 places = None
         parts[numbers] = assign_parts(labels[numbers], mine, wanted, seed, places)
     elif (parts == -1).any():
-        raise UserError(f"{int((parts == -1).sum())} pictures have no split, the others have", "fill it in, or drop it")
+        raise UserError(f"{int((parts == -1).sum())} images have no split, the others have", "fill it in, or drop it")
     _check_parts(table, labels, parts)
     named: list[str | None] = [None] * len(table)
     for row, part in zip(rows, parts, strict=True):
@@ -115,11 +115,11 @@ def assign_parts(
 def assign_folds(
     labels: npt.NDArray[np.integer], groups: Sequence[str] | None, folds: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """The fold in which each picture is held out: stratified, and groups whole where there are any.
+    """The fold in which each image is held out: stratified, and groups whole where there are any.
 
     Args:
         labels: (N,) class numbers.
-        groups: N group names; None if every picture stands for itself.
+        groups: N group names; None if every image stands for itself.
         folds: how many, 2 or more.
         seed: of the order among equal groups.
 
@@ -134,7 +134,7 @@ def assign_folds(
     if folds < 2:
         raise UserError(f"{folds} folds cannot hold anything out", "give 2 or more; 5 is usual")
     if found < folds:
-        what = "pictures" if groups is None else "groups"
+        what = "images" if groups is None else "groups"
         raise UserError(f"{found} {what}, {folds} folds", f"ask for at most {found} folds, or add {what}")
     return assign_parts(labels, names, np.ones(folds), seed)
 
@@ -143,7 +143,7 @@ def site_names(table: ImageTable, by: str) -> list[str | None]:
     """The site (hospital, camera, batch) of every row, None where nothing says it.
 
     Args:
-        table: the pictures.
+        table: the images.
         by: as for ``--group``: a column of the table, a regular expression on the path, or ``parent``.
 
     Raises:
@@ -155,7 +155,7 @@ def site_names(table: ImageTable, by: str) -> list[str | None]:
 
 
 def ungrouped_rows(table: ImageTable) -> list[int]:
-    """The readable pictures without a group, in a table that has groups."""
+    """The readable images without a group, in a table that has groups."""
     if table.grouped_by is None:
         return []
     groups = table.frame["group"].to_list()
@@ -163,7 +163,7 @@ def ungrouped_rows(table: ImageTable) -> list[int]:
 
 
 def straddling(table: ImageTable) -> list[list[int]]:
-    """Rows of each group whose readable pictures are in more than one part: what a test on them says is too good."""
+    """Rows of each group whose readable images are in more than one part: what a test on them says is too good."""
     split = table.frame["split"].to_list()
     rows = [row for row in table.rows() if split[row] is not None]
     members: dict[str, list[int]] = {}
@@ -173,7 +173,7 @@ def straddling(table: ImageTable) -> list[list[int]]:
 
 
 def move_to_one_part(table: ImageTable, sets: Sequence[Sequence[int]]) -> ImageTable:
-    """Move the pictures of each set to the part that holds most of them; a tie goes to the earlier part."""
+    """Move the images of each set to the part that holds most of them; a tie goes to the earlier part."""
     split: list[str | None] = table.frame["split"].to_list()
     for rows in sets:
         counts = [sum(split[row] == part for row in rows) for part in PARTS]
@@ -198,7 +198,7 @@ def _with_sites(
         because = f", of which groups such as {several[0]!r} join some" if several else ""
         raise UserError(
             f"{len(names)} sites for {parts} parts{because}: each site is to be in one part only",
-            "balance the sites instead of keeping them whole, or add pictures of other sites",
+            "balance the sites instead of keeping them whole, or add images of other sites",
         )
     if several:
         listed = " and ".join(repr(site) for site in sorted(places[several[0]]))
@@ -212,18 +212,18 @@ def _with_sites(
 def _check_counts(table: ImageTable, rows: list[int], labels: npt.NDArray[np.integer], groups: list[str]) -> None:
     if not rows:
         first = table.frame["status"].to_list()[0]
-        raise UserError(f"none of the {len(table)} pictures can be read (the first: {first})", "check the files")
+        raise UserError(f"none of the {len(table)} images can be read (the first: {first})", "check the files")
     for number, name in enumerate(table.classes):
         mine = labels == number
-        pictures, unique = int(mine.sum()), len({groups[index] for index in np.flatnonzero(mine)})
-        if pictures == 0:
-            raise UserError(f"class {name!r} has no readable picture", "mend its files, or remove its folder")
+        images, unique = int(mine.sum()), len({groups[index] for index in np.flatnonzero(mine)})
+        if images == 0:
+            raise UserError(f"class {name!r} has no readable image", "mend its files, or remove its folder")
         if unique < len(PARTS):
-            what = f"{pictures} pictures" if unique == pictures else f"{pictures} pictures of {unique} groups"
-            what = what.replace("1 pictures", "1 picture").replace("1 groups", "1 group")
+            what = f"{images} images" if unique == images else f"{images} images of {unique} groups"
+            what = what.replace("1 images", "1 image").replace("1 groups", "1 group")
             raise UserError(
                 f"class {name!r} has {what}; train, validation and test need one each",
-                "add pictures of other leaves (patients, slides) to it, or leave the class out",
+                "add images of other leaves (patients, slides) to it, or leave the class out",
             )
 
 
@@ -231,6 +231,6 @@ def _check_parts(table: ImageTable, labels: npt.NDArray[np.integer], parts: npt.
     for number, name in enumerate(table.classes):
         if not ((labels == number) & (parts == 0)).any():
             raise UserError(
-                f"class {name!r} has no picture in the train part",
+                f"class {name!r} has no image in the train part",
                 "add some there; a class that is never seen is unknown",
             )

@@ -23,8 +23,8 @@ def summarize(
     Args:
         table: after the files were read and twins were joined.
         facts: columns of `coverslip.data.decoding.FACTS`.
-        twins: rows of each set of pictures with equal pixels.
-        size: (height, width) that pictures were resized to.
+        twins: rows of each set of images with equal pixels.
+        size: (height, width) that images were resized to.
         fit: ``pad``, ``squash`` or ``crop``.
         root: what paths are relative to, as it is to be written down.
     """
@@ -38,7 +38,7 @@ def summarize(
     return {
         "source": table.source.file.name if isinstance(table.source, Arrays) else table.name,
         "root": root,
-        "pictures": len(table),
+        "images": len(table),
         "read": read.height,
         "skipped": [{"path": row["path"], "reason": row["status"]} for row in skipped.iter_rows(named=True)],
         "junk": table.passed_over,
@@ -51,7 +51,7 @@ def summarize(
         "size": list(size),
         "survives": {"mean": share.mean(), "min": share.min()} if read.height else None,
         "twins": {
-            "pictures": sum(len(rows) for rows in twins),
+            "images": sum(len(rows) for rows in twins),
             "sets": len(twins),
             "conflicts": len(conflicts),
             "examples": [[paths[row] for row in rows] for rows in first],
@@ -91,7 +91,7 @@ def fit_notes(facts: pl.DataFrame, fit: str) -> list[str]:
     if fit != "crop" or not read.height:
         return []
     lost = read.filter(pl.col("survives") < 1).height
-    return [f"crop cuts {lost} pictures; {sum(read['survives']) / read.height:.0%} of each survives on average"]
+    return [f"crop cuts {lost} images; {sum(read['survives']) / read.height:.0%} of each survives on average"]
 
 
 def _counts(column: pl.Series) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The table of pictures: a row a picture. Every later step takes one and gives one back."""
+"""The table of images: a row an image. Every later step takes one and gives one back."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ READ = "ok"
 
 @dataclass(frozen=True, slots=True)
 class ImageTable:
-    """What is known of each picture.
+    """What is known of each image.
 
     Attributes:
-        frame: columns path (relative to ``root``, with ``/``), label, group (null: the picture is a group of its own),
+        frame: columns path (relative to ``root``, with ``/``), label, group (null: the image is a group of its own),
             split (``train``, ``validation``, ``test``; null: not decided), status (``ok``, or why it was skipped);
             then further columns of the user's table, as text. Rows are sorted by path, so that the order of a file
             system never matters.
@@ -31,7 +31,7 @@ class ImageTable:
         name: what the user named, for run folders and titles.
         classes: every class by name, sorted, fixed at the scan; a class missing from a part stays in its place.
         grouped_by: what the groups come from (``column leaf``); None where there are none.
-        passed_over: files that are no pictures by name, and so are not rows.
+        passed_over: files that are no images by name, and so are not rows.
         notes: what the user should know of the scan.
     """
 
@@ -62,7 +62,7 @@ class ImageTable:
         return self.frame["path"].to_list()
 
     def rows(self, part: str | None = None) -> list[int]:
-        """Row numbers of the readable pictures, of one part or of all."""
+        """Row numbers of the readable images, of one part or of all."""
         wanted = pl.col("status") == READ
         if part is not None:
             wanted &= pl.col("split") == part
@@ -74,7 +74,7 @@ class ImageTable:
         return [number[label] for label in self.frame["label"].gather(list(rows)).to_list()]
 
     def groups(self, rows: Sequence[int]) -> list[str]:
-        """The group of each of these rows; a picture without one is its own, by its path."""
+        """The group of each of these rows; an image without one is its own, by its path."""
         named = self.frame.select(pl.coalesce("group", "path").alias("group"))["group"]
         return named.gather(list(rows)).to_list()
 

@@ -1,4 +1,4 @@
-"""One picture made small, as a JPEG: for pages, and for models that show what they were trained on."""
+"""One image made small, as a JPEG: for pages, and for models that show what they were trained on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUALITY = 78
 
 
 def thumbnail_jpeg(pixels: Pixels, side: int) -> bytes:
-    """A picture as a JPEG, its longer side at most ``side`` pixels.
+    """An image as a JPEG, its longer side at most ``side`` pixels.
 
     Args:
         pixels: uint8 or uint16, (H, W, C). 16 bits are stretched from the 0.5th to the 99.5th percentile; of two

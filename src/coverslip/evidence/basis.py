@@ -21,7 +21,7 @@ from coverslip.evidence.intervals import (
 )
 
 FloatArray = NDArray[np.float64]
-LIKE_SHARES = ("balanced_accuracy", "macro_f1", "f1")  # no group is worth more than its pictures
+LIKE_SHARES = ("balanced_accuracy", "macro_f1", "f1")  # no group is worth more than its images
 BOUNDED = {  # scores with a least and a greatest value, in the neighborhood of which few groups say little
     **dict.fromkeys(
         ("balanced_accuracy", "macro_f1", "macro_auroc", "macro_auprc", "f1", "auroc", "auprc"), (0.0, 1.0)
@@ -32,17 +32,17 @@ BOUNDED = {  # scores with a least and a greatest value, in the neighborhood of 
 
 @dataclass(frozen=True)
 class Basis:
-    """The pictures and groups that a score is about."""
+    """The images and groups that a score is about."""
 
     images: int
     groups: int
     level: float  # of the interval
-    grouped: bool  # false where each picture is its own group
+    grouped: bool  # false where each image is its own group
 
     @property
     def unit(self) -> str:
         """What is counted when a sentence says how few there are."""
-        return "groups" if self.grouped else "pictures"
+        return "groups" if self.grouped else "images"
 
     def score(self, value: float | None, limits: Limits | None, method: str, reason: str = "") -> Score:
         """The entry of `test.json`; ``reason`` says why there are no limits."""
@@ -120,7 +120,7 @@ def proportion(
     Args:
         hits, counts: (G,) of each group; a group with count 0 does not count.
         level: of the interval.
-        grouped: false where each picture is its own group.
+        grouped: false where each image is its own group.
         undefined: why there is no value.
         note: added to the method.
     """
@@ -128,7 +128,7 @@ def proportion(
     basis = Basis(int(counts.sum()), int(about.sum()), level, grouped)
     method = ("Wilson on the effective number, t quantile" if grouped else "Clopper-Pearson") + note
     if undefined or basis.images == 0:
-        return basis.score(None, None, method, undefined or "no picture was predicted as this class")
+        return basis.score(None, None, method, undefined or "no image was predicted as this class")
     value = float(hits.sum() / basis.images)
     if basis.groups < FEWEST_GROUPS:
         return basis.score(value, None, method, basis.too_few(basis.groups))

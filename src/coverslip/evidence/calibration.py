@@ -17,8 +17,8 @@ from coverslip.evidence.scores import confidence_bins
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Labels = NDArray[np.integer[Any]]
-FEWEST_IN_BIN = 10  # pictures
-DOUBT = 0.01  # a class's diagram leaves out the pictures that give it less: nearly all, and they show nothing
+FEWEST_IN_BIN = 10  # images
+DOUBT = 0.01  # a class's diagram leaves out the images that give it less: nearly all, and they show nothing
 ECE_METHOD = "test inversion over {unit}, {resamples} resamples: 0 is within it unless chance alone gives less"
 
 
@@ -28,20 +28,20 @@ def reliability(
 ) -> dict[str, Any]:  # fmt: skip
     """How often the model is right where it says 60 %, 80 %, 99 %: the numbers of a reliability diagram.
 
-    Bins hold equal numbers of pictures, so that each says about as much as the next; equal probabilities share a bin.
-    There are fewer bins where one would hold under 10 pictures, and one bin where all probabilities are equal.
+    Bins hold equal numbers of images, so that each says about as much as the next; equal probabilities share a bin.
+    There are fewer bins where one would hold under 10 images, and one bin where all probabilities are equal.
 
     Args:
         labels: (N,) integers, 0 to K - 1.
         probabilities: (N, K), 0 to 1, rows sum to 1.
-        groups: (N,) integers, or None where each picture stands for itself.
-        predicted: (N,) the class that each picture was named as; None: the most probable.
+        groups: (N,) integers, or None where each image stands for itself.
+        predicted: (N,) the class that each image was named as; None: the most probable.
         bins: at most so many.
         level: of the intervals.
 
     Returns:
         ``top`` (the named class) and ``classes`` (K entries, in the order of the columns; a class's own probability
-        against whether a picture is of it, without pictures that give it under 1 %: ``left_out`` counts them). Each
+        against whether an image is of it, without images that give it under 1 %: ``left_out`` counts them). Each
         has ``bins``: ``low``, ``high`` and ``confidence`` (mean), 0 to 1, and ``accuracy``, a `Score` over groups.
 
     Raises:
@@ -63,10 +63,10 @@ def reliability(
 
 
 def expected_calibration_error(labels: Labels, probabilities: NDArray[np.floating[Any]]) -> float:
-    """Mean distance between confidence and the share that is right, in bins of equal numbers of pictures.
+    """Mean distance between confidence and the share that is right, in bins of equal numbers of images.
 
     The same bins and number as ``ece`` in ``test.json``. Chance makes it larger than 0 even for a perfect model, the
-    more so the fewer the pictures: `calibration_report` says by how much.
+    more so the fewer the images: `calibration_report` says by how much.
 
     Args:
         labels: (N,) integers, 0 to K - 1.
@@ -93,9 +93,9 @@ def calibration_report(
 
     Args:
         labels: (N,) integers, 0 to K - 1.
-        before, after: (N, K) probabilities of the same pictures, rows sum to 1.
-        groups: (N,) integers, or None where each picture stands for itself.
-        predicted: (N,) the class that each picture was named as; None: the most probable.
+        before, after: (N, K) probabilities of the same images, rows sum to 1.
+        groups: (N,) integers, or None where each image stands for itself.
+        predicted: (N,) the class that each image was named as; None: the most probable.
         level: of the intervals.
         resamples: of the groups.
         seed: of the resamples.
@@ -150,7 +150,7 @@ def error_limits(seen: FloatArray, noise: FloatArray, level: float) -> tuple[flo
     BCa intervals in 0 to 92 %.
 
     Args:
-        seen: (B,) gap of each bin: confidence less hits, summed, over all pictures.
+        seen: (B,) gap of each bin: confidence less hits, summed, over all images.
         noise: (R, B) the same in resamples of the groups, less ``seen``.
         level: for example 0.95.
 
@@ -176,7 +176,7 @@ def _checked(
 def _diagram(
     part: ScoredPart, said: FloatArray, right: NDArray[np.bool_], rows: IntArray, bins: int, level: float
 ) -> dict[str, Any]:
-    """One diagram of the pictures ``rows``: what was said of each, and whether it was so."""
+    """One diagram of the images ``rows``: what was said of each, and whether it was so."""
     found: list[dict[str, Any]] = []
     most = min(bins, max(1, len(said) // FEWEST_IN_BIN))
     ordered = np.sort(said)
@@ -202,7 +202,7 @@ def _gaps(part: ScoredPart) -> FloatArray:
 
 
 def _means(sums: FloatArray) -> FloatArray:
-    """(..., 4) losses before, after, their change, pictures -> (..., 3) means."""
+    """(..., 4) losses before, after, their change, images -> (..., 3) means."""
     return np.asarray(sums[..., :3] / sums[..., 3:])
 
 
@@ -225,4 +225,4 @@ def _sentence(ece: dict[str, Any], loss: dict[str, Score]) -> str:
     limits += f"{max(abs(change['low']), abs(change['high'])):.3f}]"
     if change["high"] < 0:
         return f"{said}: better by {limits}"
-    return f"{said}: worse by {limits}" if change["low"] > 0 else f"{said}: no change that these pictures could show"
+    return f"{said}: worse by {limits}" if change["low"] > 0 else f"{said}: no change that these images could show"

@@ -18,14 +18,14 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Trials:
-    """What T trials (or epochs of trials) made of the same pictures, as sums of the G groups of these.
+    """What T trials (or epochs of trials) made of the same images, as sums of the G groups of these.
 
     Attributes:
         numbers: T trial numbers; a trial may have several rows.
         losses: (T, G) sum of log losses; infinity throughout where a trial has a loss that is no number.
-        hits: (T, G) pictures named correctly.
-        counts: (G,) pictures, above 0.
-        grouped: false where each picture is its own group.
+        hits: (T, G) images named correctly.
+        counts: (G,) images, above 0.
+        grouped: false where each image is its own group.
     """
 
     numbers: tuple[int, ...]
@@ -80,27 +80,27 @@ class Trials:
 def check_trials(
     losses: ArrayLike, right: ArrayLike, groups: ArrayLike | None, numbers: Sequence[int] | None = None
 ) -> Trials:
-    """Check what trials said of M pictures, and add it up by groups.
+    """Check what trials said of M images, and add it up by groups.
 
     Args:
         losses: (T, M) floats.
         right: (T, M) bool.
-        groups: (M,) integers; None where each picture stands for itself.
+        groups: (M,) integers; None where each image stands for itself.
         numbers: T trial numbers; 0 to T - 1 unless given.
 
     Raises:
-        ValueError: shapes that do not agree, no trial, no picture, no trial with finite losses.
+        ValueError: shapes that do not agree, no trial, no image, no trial with finite losses.
     """
     loss, hit = np.asarray(losses, dtype=np.float64), np.asarray(right)
     if loss.ndim != 2 or not loss.size or hit.shape != loss.shape:
-        raise ValueError(f"losses and right must both be (trials, pictures), not {loss.shape} and {hit.shape}")
-    trials, pictures = loss.shape
+        raise ValueError(f"losses and right must both be (trials, images), not {loss.shape} and {hit.shape}")
+    trials, images = loss.shape
     names = tuple(range(trials)) if numbers is None else tuple(int(number) for number in numbers)
     if len(names) != trials:
         raise ValueError(f"numbers must be {trials} trial numbers, not {len(names)}")
-    of_group = np.arange(pictures) if groups is None else np.asarray(groups)
-    if of_group.shape != (pictures,):
-        raise ValueError(f"groups must be a number for each of {pictures} pictures, not {of_group.shape}")
+    of_group = np.arange(images) if groups is None else np.asarray(groups)
+    if of_group.shape != (images,):
+        raise ValueError(f"groups must be a number for each of {images} images, not {of_group.shape}")
     _, place, counts = np.unique(of_group, return_inverse=True, return_counts=True)
     order = np.argsort(place, kind="stable")
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -109,7 +109,7 @@ def check_trials(
         raise ValueError("no trial has finite losses")
     sums = [np.add.reduceat(each[:, order], starts, axis=1) for each in (loss, hit.astype(np.float64))]
     sums[0][~finite] = np.inf
-    return Trials(names, sums[0], sums[1], counts.astype(np.float64), grouped=len(counts) < pictures)
+    return Trials(names, sums[0], sums[1], counts.astype(np.float64), grouped=len(counts) < images)
 
 
 def check_resampling(level: float, resamples: int) -> None:
@@ -126,11 +126,11 @@ def mean_limits(
     seed: int,
     at_least: FloatArray | None = None,
 ) -> Limits | None:
-    """BCa interval of a mean over pictures, by resampling groups.
+    """BCa interval of a mean over images, by resampling groups.
 
     Args:
         sums: (G,) of each group.
-        counts: (G,) pictures of each group, above 0.
+        counts: (G,) images of each group, above 0.
         level: for example 0.95.
         resamples: how many.
         seed: of the resamples.
@@ -153,6 +153,6 @@ def mean_limits(
 
 
 def _moves(sums: FloatArray, counts: FloatArray) -> tuple[float, FloatArray]:
-    """The mean over pictures, and (G,) how it moves with the weight of each group."""
+    """The mean over images, and (G,) how it moves with the weight of each group."""
     value = float(sums.sum() / counts.sum())
     return value, np.asarray((sums - value * counts) / counts.sum())

@@ -1,4 +1,4 @@
-"""Which of several models is better on the same test pictures, and how sure that is."""
+"""Which of several models is better on the same test images, and how sure that is."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def compare(
     smallest: float = 0.02,
     group_word: str = "groups",
 ) -> dict[str, Any]:
-    """Paired differences of models that were tested on the same pictures.
+    """Paired differences of models that were tested on the same images.
 
     Every pair is compared, since a reader picks the pairs that look interesting after the fact; with ``reference``,
     a model chosen beforehand, only the pairs with it. Each difference has a paired bootstrap interval over groups
@@ -48,15 +48,15 @@ def compare(
 
     The odd cases: models that give the same probabilities are named identical. Where every group shows the same
     difference there is no interval, since one of no width would claim certainty. Under five groups, or where one group
-    is the whole test part, there is neither interval nor p. AUROC and MCC of one class alone have no value.
+    is the whole test set, there is neither interval nor p. AUROC and MCC of one class alone have no value.
 
     Args:
-        labels: (N,) integers, the true class of each picture, 0 to K - 1.
+        labels: (N,) integers, the true class of each image, 0 to K - 1.
         probabilities: model -> (N, K) floats as for `classification_evidence`, at least two models. Where they differ
             in precision, all are taken at the coarsest, so that a stored 0 costs every model the same.
-        groups: (N,) integers; None where each picture stands for itself.
+        groups: (N,) integers; None where each image stands for itself.
         class_names: K different names, in the order of the columns.
-        predicted: model -> (N,) the class that it named each picture as; None: the most probable.
+        predicted: model -> (N,) the class that it named each image as; None: the most probable.
         score: "accuracy", "balanced_accuracy", "macro_f1", "mcc", "macro_auroc", "macro_auprc", "log_loss", "brier"
             or "ece"; of the last three, lower is better.
         reference: one of the models.
@@ -69,7 +69,7 @@ def compare(
     Returns:
         Plain JSON values. ``runs`` holds the score of each model as in `test.json`, with its name. ``comparisons``
         holds for each pair ``difference`` (second less first), its limits, p and ``p_adjusted``, ``better`` (a name or
-        null), ``needed`` (groups to see ``smallest`` with a power of 0.8), the pictures that only one of them names
+        null), ``needed`` (groups to see ``smallest`` with a power of 0.8), the images that only one of them names
         correctly, and a plain ``sentence``.
 
     Raises:
@@ -107,8 +107,8 @@ def compare(
         level=level,
     )
     one_class = (images.sum(axis=0) > 0).sum() < 2 and score in TWO_CLASSES
-    valueless = f"{TWO_CLASSES[score]} needs pictures of two classes" if one_class else ""
-    unit = group_word if part.grouped else "pictures"
+    valueless = f"{TWO_CLASSES[score]} needs images of two classes" if one_class else ""
+    unit = group_word if part.grouped else "images"
     reason = valueless or too_few(len(images), unit)
     pairs = [pair for pair in combinations(range(len(names)), 2) if reference is None or names.index(reference) in pair]
     comparisons = [_counts(parts, names, pair) for pair in pairs]
@@ -162,7 +162,7 @@ def _same_parts(
             raise ValueError(f"{name}: probabilities must be floating point, not {rows.dtype}")
         broken = int((~np.isfinite(rows)).any(axis=1).sum())
         if broken:
-            raise ValueError(f"{name}: the probabilities of {broken} pictures hold NaN or infinity")
+            raise ValueError(f"{name}: the probabilities of {broken} images hold NaN or infinity")
     coarsest = min((rows.dtype for rows in arrays.values()), key=lambda dtype: dtype.itemsize)
     rounded = {name: rows.astype(coarsest) for name, rows in arrays.items()}
     order_by = np.concatenate(list(rounded.values()), axis=1).astype(np.float64)
@@ -216,7 +216,7 @@ class _Together:
 
 
 def _counts(parts: list[ScoredPart], names: list[str], pair: tuple[int, int]) -> dict[str, Any]:
-    """The pictures on which two models differ."""
+    """The images on which two models differ."""
     first, second = (parts[side] for side in pair)
     right, also = first.predicted == first.labels, second.predicted == second.labels
     return {

@@ -1,11 +1,11 @@
 """Sets of classes that hold the true one as often as promised: class-conditional split conformal prediction.
 
-The promise needs pictures that trained nothing and chose nothing, and counts groups: a leaf photographed six times
+The promise needs images that trained nothing and chose nothing, and counts groups: a leaf photographed six times
 says once, not six times, how wrong the model can be.
 
 A class is in the set where its own probability reaches the limit of that class. Of all rules with the same coverage
 this one has the smallest sets if the probabilities are right, and without any random draw its coverage is exact, up
-to 1 / (n + 1). Adaptive sets (APS, RAPS) are exact only with a draw for each picture, so that one picture would get
+to 1 / (n + 1). Adaptive sets (APS, RAPS) are exact only with a draw for each image, so that one image would get
 two answers; without it they cover more than asked, in larger sets.
 
 References: Vovk, Asian Conference on Machine Learning 2012 (class-conditional); Sadinle, Lei & Wasserman, Journal of
@@ -42,7 +42,7 @@ class Thresholds:
     Attributes:
         coverage: what was asked for, for example 0.9.
         least: a limit for each of the K classes, 0 to 1; 0 lets the class into every set.
-        groups: how many groups (or pictures) of each class it rests on.
+        groups: how many groups (or images) of each class it rests on.
         basis: for each class "own"; "pooled", where the class has too few groups: the limit of all classes together,
             whose promise holds on average over the classes only; or "all", where that too has too few: the class is
             in every set.
@@ -95,15 +95,15 @@ def groups_needed(coverage: float) -> int:
 
 
 def group_quantile(scores: NDArray[np.floating[Any]], groups: Labels | None, share: float) -> float | None:
-    """The limit that a picture of a new group stays within with probability ``share``, at least.
+    """The limit that an image of a new group stays within with probability ``share``, at least.
 
-    Each group weighs the same, whatever its number of pictures; the new group counts as one more, of which nothing is
-    known. For pictures without groups this is the usual ``ceil((n + 1) * share)``-th smallest score, and a new score
+    Each group weighs the same, whatever its number of images; the new group counts as one more, of which nothing is
+    known. For images without groups this is the usual ``ceil((n + 1) * share)``-th smallest score, and a new score
     stays within it with a probability of at most ``share + 1 / (n + 1)`` where scores do not tie.
 
     Args:
         scores: (N,) finite numbers.
-        groups: (N,) integers, or None where each picture stands for itself.
+        groups: (N,) integers, or None where each image stands for itself.
         share: between 0 and 1.
 
     Returns:
@@ -127,11 +127,11 @@ def group_quantile(scores: NDArray[np.floating[Any]], groups: Labels | None, sha
 def fit_sets(
     labels: Labels, probabilities: NDArray[np.floating[Any]], groups: Labels | None, *, coverage: float = 0.9
 ) -> Thresholds:
-    """Limits from the calibrate part, so that a new picture's true class is in its set with this probability.
+    """Limits from the calibrate part, so that a new image's true class is in its set with this probability.
 
-    The promise is for each class, for a picture drawn from a new group (each group counts once). A class with under
+    The promise is for each class, for an image drawn from a new group (each group counts once). A class with under
     9 groups (for 0.9; see `groups_needed`) gets the pooled limit, or enters every set; ``basis`` says so. A class
-    without any picture is such a class.
+    without any image is such a class.
 
     Args:
         labels: (N,) integers, 0 to K - 1.
@@ -160,16 +160,16 @@ def fit_sets(
 
 
 def sets(probabilities: NDArray[np.floating[Any]], thresholds: Thresholds, *, fill: bool = True) -> BoolArray:
-    """Which classes are in each picture's set.
+    """Which classes are in each image's set.
 
-    Where the model is right more often than the coverage asked for, some pictures reach no limit. Such a set gets the
-    most probable class, unless ``fill`` is false: an empty answer helps nobody, and that a picture is unlike all
+    Where the model is right more often than the coverage asked for, some images reach no limit. Such a set gets the
+    most probable class, unless ``fill`` is false: an empty answer helps nobody, and that an image is unlike all
     others is for `familiarity` to say. Coverage can only rise by it, above the upper limit of the promise.
 
     Args:
-        probabilities: (N, K), calibrated as those of `fit_sets`; rows of NaN (unreadable pictures) give empty sets.
+        probabilities: (N, K), calibrated as those of `fit_sets`; rows of NaN (unreadable images) give empty sets.
         thresholds: from `fit_sets`.
-        fill: whether no set of a readable picture stays empty.
+        fill: whether no set of a readable image stays empty.
 
     Returns:
         (N, K) true where the class is in the set.
@@ -194,23 +194,23 @@ def sets(probabilities: NDArray[np.floating[Any]], thresholds: Thresholds, *, fi
 def set_evidence(labels: Labels, members: BoolArray, groups: Labels | None, *, level: float = 0.95) -> dict[str, Any]:
     """How often sets held the true class, and how large they were: overall and for each class.
 
-    Each group counts once, as in the promise: the value is the mean over groups of the share of its pictures. Its
-    limits are Clopper and Pearson's on the number of groups: exact where a group has one picture, a little wide else,
-    as the mean of several pictures spreads less than one.
+    Each group counts once, as in the promise: the value is the mean over groups of the share of its images. Its
+    limits are Clopper and Pearson's on the number of groups: exact where a group has one image, a little wide else,
+    as the mean of several images spreads less than one.
 
     Args:
         labels: (N,) integers, 0 to K - 1.
         members: (N, K) from `sets`.
-        groups: (N,) integers, or None where each picture stands for itself.
+        groups: (N,) integers, or None where each image stands for itself.
         level: of the intervals.
 
     Returns:
         ``coverage`` and ``size`` (mean number of classes in a set), each a `Score`; ``sizes``, K + 1 numbers of
-        pictures with 0, 1, 2 ... classes in their set; ``classes``, K entries of ``coverage`` and ``size``. Under 5
-        groups, and where all sets are of one size, no interval; a class without pictures has no value.
+        images with 0, 1, 2 ... classes in their set; ``classes``, K entries of ``coverage`` and ``size``. Under 5
+        groups, and where all sets are of one size, no interval; a class without images has no value.
 
     Raises:
-        ValueError: no picture, shapes that do not agree, a label out of range.
+        ValueError: no image, shapes that do not agree, a label out of range.
     """
     truth, inside = np.asarray(labels), np.asarray(members, dtype=bool)
     if inside.ndim != 2 or len(inside) == 0 or truth.shape != inside.shape[:1]:
@@ -230,9 +230,9 @@ def set_evidence(labels: Labels, members: BoolArray, groups: Labels | None, *, l
         for name, what, limits in (("coverage", held, _binomial_limits), ("size", number, mean_limits)):
             each = np.bincount(codes[mine], weights=what[mine])[about] / counts[about]
             method = "Clopper-Pearson on groups" if name == "coverage" else "Student's t over groups"
-            method = method if basis.grouped else method.replace("groups", "pictures")
+            method = method if basis.grouped else method.replace("groups", "images")
             if basis.images == 0:
-                scores[name] = basis.score(None, None, method, "no picture of this class in the test part")
+                scores[name] = basis.score(None, None, method, "no image of this class in the test set")
             elif basis.groups < FEWEST_GROUPS:
                 scores[name] = basis.score(float(each.mean()), None, method, basis.too_few(basis.groups))
             else:

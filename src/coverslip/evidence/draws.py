@@ -37,7 +37,7 @@ class PartScores:
         self.classes, self.names = part.classes, tuple(names)
         self.sums = group_sums(part.labels, part.probabilities, part.predicted, part.loss, part.groups)
         whole = read_sums(self.sums.sum(axis=0), part.classes)
-        self.gaps = whole.gaps / whole.number  # of the data, a picture
+        self.gaps = whole.gaps / whole.number  # of the data, an image
         self.ranked = any(name in (*RANK_SCORES, "auroc", "auprc") for name in names)
         self.tables: dict[int, RankTable] = {}
         for number in range(part.classes if self.ranked else 0):
@@ -120,7 +120,7 @@ def draw_scores(
         resamples: B.
         seed: of the draws.
         fewest: with fewer groups nothing is drawn.
-        rows: pictures of the part; bounds the memory.
+        rows: images of the part; bounds the memory.
     """
     groups = len(scores.sums)
     columns, values = scores.columns, scores.at(np.ones((groups, 1)))[0]

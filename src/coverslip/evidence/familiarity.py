@@ -1,11 +1,11 @@
-"""Whether a new picture is like anything that the model was trained on, and which training pictures are nearest.
+"""Whether a new image is like anything that the model was trained on, and which training images are nearest.
 
-Features are brought to length 1. Three distances are multiplied: to the nearest training picture and to the nearest
+Features are brought to length 1. Three distances are multiplied: to the nearest training image and to the nearest
 class mean, both within the leading directions of the training features, in units of the spread within classes (one
-covariance for all, Ledoit-Wolf); and what the leading directions leave over. The last tells other kinds of picture
+covariance for all, Ledoit-Wolf); and what the leading directions leave over. The last tells other kinds of image
 at once (tissue from leaves), the first two tell other species and other sites; the product did well on both.
 
-It tells pictures from elsewhere. It does *not* tell a disease that was never seen on a leaf of a known kind: the
+It tells images from elsewhere. It does *not* tell a disease that was never seen on a leaf of a known kind: the
 features of the two are too alike.
 
 References: Sun et al., ICML 2022 (nearest neighbors, features of length 1); Lee et al., NeurIPS 2018 (class means with
@@ -29,27 +29,27 @@ from coverslip.evidence.conformal import group_quantile, groups_needed
 Features = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.float32]
-MOST_ROWS = 4096  # training pictures that are kept
+MOST_ROWS = 4096  # training images that are kept
 DIRECTIONS = 256
 WIDEST = 4096  # features of which the covariance is computed as it is
-FLAGGED = 0.01  # of pictures like the training pictures, all the same
+FLAGGED = 0.01  # of images like the training images, all the same
 ROWS = 1024  # in one block: bounds the memory
 TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Familiarity:
-    """What the training pictures looked like to the network; D features, R directions, M pictures kept, K classes.
+    """What the training images looked like to the network; D features, R directions, M images kept, K classes.
 
     Attributes:
         center: float32 (D,), mean of the features of length 1.
         directions: float32 (D, R), orthonormal.
         whitening: float32 (R, R), makes the spread within classes 1 in every direction.
-        means: float32 (K, R), whitened; only classes that have pictures.
-        reference: float16 (M, R), whitened training pictures.
+        means: float32 (K, R), whitened; only classes that have images.
+        reference: float16 (M, R), whitened training images.
         rows: int64 (M,), which rows of the training features those are.
         threshold: a score above it is not familiar.
-        calibrated_on: groups (or pictures) that set the threshold.
+        calibrated_on: groups (or images) that set the threshold.
     """
 
     center: FloatArray
@@ -63,7 +63,7 @@ class Familiarity:
 
     @property
     def rate(self) -> float:
-        """The share of pictures of new groups, like those of training, that is flagged all the same, at most."""
+        """The share of images of new groups, like those of training, that is flagged all the same, at most."""
         return max(FLAGGED, 1 / (self.calibrated_on + 1))
 
     @property
@@ -72,7 +72,7 @@ class Familiarity:
         return self.calibrated_on < groups_needed(1 - FLAGGED)
 
     def score(self, features: Features) -> NDArray[np.float64]:
-        """(N, D) features -> (N,) distance from the training pictures, above 0; only its order has a meaning."""
+        """(N, D) features -> (N,) distance from the training images, above 0; only its order has a meaning."""
         parts = [np.empty(0)]
         for unit in _unit_blocks(features):
             inside, left_over = self._project(unit)
@@ -81,13 +81,13 @@ class Familiarity:
         return np.concatenate(parts)
 
     def familiar(self, features: Features) -> NDArray[np.bool_]:
-        """(N, D) features -> (N,) whether each picture is like the training pictures."""
+        """(N, D) features -> (N,) whether each image is like the training images."""
         return np.asarray(self.score(features) <= self.threshold)
 
     def nearest(self, features: Features, k: int = 3) -> NDArray[np.int64]:
-        """(N, D) features -> (N, k) rows of ``reference``, the nearest first; ``rows`` says which pictures those are.
+        """(N, D) features -> (N, k) rows of ``reference``, the nearest first; ``rows`` says which images those are.
 
-        Where fewer than k pictures are kept, there are fewer columns.
+        Where fewer than k images are kept, there are fewer columns.
         """
         return Looker(self).look(features, k).nearest
 
@@ -121,7 +121,7 @@ class Familiarity:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What `Looker.look` found of N pictures.
+    """What `Looker.look` found of N images.
 
     Attributes:
         score: float64 (N,), as `Familiarity.score`.
@@ -142,7 +142,7 @@ class Looker:
         self._rows = [_wide(each) for each in (familiarity.reference, familiarity.means)]
 
     def look(self, features: Features, k: int = 3) -> Looked:
-        """Score, nearest training pictures and their distances of (N, D) features."""
+        """Score, nearest training images and their distances of (N, D) features."""
         k = min(k, len(self.familiarity.reference))
         scores, nearest, away = [np.empty(0)], [np.empty((0, k), np.int64)], [np.empty((0, k), np.float32)]
         for unit in _unit_blocks(features):
@@ -163,22 +163,22 @@ def fit_familiarity(
     *,
     seed: int = 0,
 ) -> Familiarity:
-    """Learn from the training pictures what is familiar, and from the calibrate part where that ends.
+    """Learn from the training images what is familiar, and from the calibrate part where that ends.
 
-    The threshold is the 99th percentile for a picture of a new group, each group counting once (`group_quantile`).
+    The threshold is the 99th percentile for an image of a new group, each group counting once (`group_quantile`).
     With fewer than 99 groups no such limit exists; it is then the largest score of the calibrate part, ``rough`` is
-    true, and ``rate`` (1 / (groups + 1)) says how often a picture like the others is flagged. Of more than 4,096
-    training pictures so many are kept, class by class in turn, so that rare classes are kept whole.
+    true, and ``rate`` (1 / (groups + 1)) says how often an image like the others is flagged. Of more than 4,096
+    training images so many are kept, class by class in turn, so that rare classes are kept whole.
 
     Args:
-        train_features: (N, D), any float type, as the network gives them; at least 4 pictures.
+        train_features: (N, D), any float type, as the network gives them; at least 4 images.
         train_labels: (N,) integers.
-        calibrate_features: (C, D), of whole groups that trained nothing and chose nothing; at least one picture.
-        calibrate_groups: (C,) integers, or None where each picture stands for itself.
-        seed: of the choice among more than 4,096 pictures.
+        calibrate_features: (C, D), of whole groups that trained nothing and chose nothing; at least one image.
+        calibrate_groups: (C,) integers, or None where each image stands for itself.
+        seed: of the choice among more than 4,096 images.
 
     Raises:
-        ValueError: too few pictures, or shapes that do not agree.
+        ValueError: too few images, or shapes that do not agree.
     """
     labels = np.asarray(train_labels)
     if train_features.ndim != 2 or len(train_features) < 4 or labels.shape != (len(train_features),):
@@ -186,19 +186,19 @@ def fit_familiarity(
     if calibrate_features.shape[1:] != train_features.shape[1:] or len(calibrate_features) == 0:
         raise ValueError(f"the calibrate part must be (1 or more, {train_features.shape[1]})")
     if calibrate_groups is not None and len(calibrate_groups) != len(calibrate_features):
-        raise ValueError(f"{len(calibrate_features)} pictures, but {len(calibrate_groups)} groups to calibrate with")
+        raise ValueError(f"{len(calibrate_features)} images, but {len(calibrate_groups)} groups to calibrate with")
     rows = _kept_rows(labels, seed)
     unit, labels = np.concatenate(list(_unit_blocks(train_features[rows]))), labels[rows]
     center = unit.mean(axis=0)
     unit -= center
     size = min(DIRECTIONS, len(unit) // 2, unit.shape[1])
-    # half as many directions as pictures: with more, hardly anything of a training picture would be left over
+    # half as many directions as images: with more, hardly anything of a training image would be left over
     directions = _principal(unit, size)
     inside = unit @ directions
     _, codes = np.unique(labels, return_inverse=True)
     means = np.stack([inside[codes == number].mean(axis=0) for number in range(int(codes.max()) + 1)])
     spread = np.atleast_2d(ledoit_wolf((inside - means[codes]).astype(np.float64), assume_centered=True)[0])
-    spread += (TINY * np.trace(spread) / size + 1e-12) * np.eye(size)  # classes of one picture have no spread
+    spread += (TINY * np.trace(spread) / size + 1e-12) * np.eye(size)  # classes of one image have no spread
     whitening = np.linalg.cholesky(np.linalg.inv(spread)).astype(np.float32)
     reference = np.clip(inside @ whitening, -60000, 60000).astype(np.float16)
     draft = Familiarity(center, directions, whitening, means @ whitening, reference, rows, 1.0, 0)
@@ -222,7 +222,7 @@ def _principal(rows: FloatArray, size: int) -> FloatArray:
 
 
 def _kept_rows(labels: Labels, seed: int) -> NDArray[np.int64]:
-    """Rows of at most 4,096 pictures, in order: the first of every class, then the second of every class ..."""
+    """Rows of at most 4,096 images, in order: the first of every class, then the second of every class ..."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     starts = np.r_[0, np.flatnonzero(np.diff(labels[by_class])) + 1]
@@ -231,15 +231,15 @@ def _kept_rows(labels: Labels, seed: int) -> NDArray[np.int64]:
 
 
 def _unit_blocks(features: Features) -> Iterator[FloatArray]:
-    """Float32 blocks of rows of length 1; a row of zeros (which no picture should give) stays zeros."""
+    """Float32 blocks of rows of length 1; a row of zeros (which no image should give) stays zeros."""
     for start in range(0, len(features), ROWS):
         block = np.asarray(features[start : start + ROWS], dtype=np.float32)
         yield block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), TINY)
 
 
 def _score(nearest: FloatArray, mean: FloatArray, left_over: FloatArray, directions: int) -> NDArray[np.float64]:
-    """The three squared distances of each picture, (N,) -> one number."""
-    floor = TINY * directions  # a training picture itself is at no distance
+    """The three squared distances of each image, (N,) -> one number."""
+    floor = TINY * directions  # a training image itself is at no distance
     logs = [np.log(np.maximum(each, floor)) for each in (nearest, mean)]
     return np.exp(((logs[0] + logs[1] + np.log(np.maximum(left_over, TINY))) / 6).astype(np.float64))
 

@@ -1,7 +1,7 @@
 """Intervals for one number, and the text in which a number with its interval is shown.
 
 A proportion (accuracy, recall, precision) has a formula; everything else is resampled (see `resampling`) and read
-off with `bca`. Where there are groups (leaves, patients, slides), pictures of one group are not independent, and an
+off with `bca`. Where there are groups (leaves, patients, slides), images of one group are not independent, and an
 interval that treats them as such is too narrow: every function here counts what the groups are worth.
 """
 
@@ -113,15 +113,15 @@ def clopper_pearson(hits: int, number: int, level: float) -> Limits:
 
 
 def effective_number(hits: FloatArray, counts: FloatArray) -> float:
-    """How many independent pictures the pictures of some groups are worth for a proportion.
+    """How many independent images the images of some groups are worth for a proportion.
 
-    The number of pictures over the design effect: the variance of the ratio ``hits.sum() / counts.sum()`` between
-    groups (Taylor linearization) over the variance of as many independent pictures. It never exceeds the number of
-    pictures. At a proportion of exactly 0 or 1 the groups show no variance at all; each group then counts once.
+    The number of images over the design effect: the variance of the ratio ``hits.sum() / counts.sum()`` between
+    groups (Taylor linearization) over the variance of as many independent images. It never exceeds the number of
+    images. At a proportion of exactly 0 or 1 the groups show no variance at all; each group then counts once.
 
     Args:
         hits: (G,) successes a group.
-        counts: (G,) pictures a group, all above 0; at least two groups.
+        counts: (G,) images a group, all above 0; at least two groups.
 
     Reference: Korn & Graubard, Survey Methodology 24(2), 1998; Kish, Survey Sampling, 1965 (design effect).
 
@@ -145,9 +145,9 @@ def proportion_limits(hits: FloatArray, counts: FloatArray, level: float, *, gro
 
     Args:
         hits: (G,) successes a group.
-        counts: (G,) pictures a group, all above 0.
+        counts: (G,) images a group, all above 0.
         level: for example 0.95.
-        grouped: false where each picture is its own group.
+        grouped: false where each image is its own group.
 
     Reference: Franco, Little, Louis & Slud, Journal of Survey Statistics and Methodology 7(3), 2019.
     """
@@ -258,7 +258,7 @@ def spread_limits(value: float, moves: FloatArray, largest: float, worth: float,
     Args:
         value: the score of the data, 0 to 1.
         moves: (G,) how the score moves with the weight of each group, as for `bca`, here in the score's own scale.
-        largest: what the effective number never exceeds: the pictures, for a score that is a share of them.
+        largest: what the effective number never exceeds: the images, for a score that is a share of them.
         worth: the effective number where the groups show no spread, for example the groups.
         level: for example 0.95.
         most: degrees of freedom, as in `freedom_of_spread`.

@@ -18,14 +18,14 @@ Labels = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, slots=True)
 class LabelErrors:
-    """All N pictures, the most suspect first.
+    """All N images, the most suspect first.
 
     Attributes:
         rows: int64 (N,), rows of what was given.
         suggested: int64 (N,), the most probable of the other classes.
         score: float64 (N,), 0 to 1: how much more probable the suggested class is than the given one, 0.5 where they
             are equal.
-        suspect: bool (N,): the picture is counted as an error by confident learning. Suspects come first.
+        suspect: bool (N,): the image is counted as an error by confident learning. Suspects come first.
         estimate: share of wrong labels that this counts, 0 to 1.
     """
 
@@ -39,26 +39,26 @@ class LabelErrors:
 def rank_label_errors(
     labels: Labels, probabilities: NDArray[np.floating[Any]], groups: Labels | None = None
 ) -> LabelErrors:
-    """Rank pictures by how probably their label is wrong.
+    """Rank images by how probably their label is wrong.
 
-    A picture is suspect where another class reaches that class's own usual confidence (the mean probability that it
-    has on the pictures labelled with it) and the given class does not have the larger probability. A class that the
+    An image is suspect where another class reaches that class's own usual confidence (the mean probability that it
+    has on the images labelled with it) and the given class does not have the larger probability. A class that the
     model is never sure of can so be confused with another without being called an error. Suspects are ranked before
     the others, and both by the margin between the two classes; ties keep the order given.
 
     Args:
         labels: (N,) integers, 0 to K - 1, as they were given.
-        probabilities: (N, K), rows sum to 1, of a model that was not fitted on the picture (nor on its group):
+        probabilities: (N, K), rows sum to 1, of a model that was not fitted on the image (nor on its group):
             out-of-fold. A model that has seen the label has learnt its error too.
-        groups: (N,) integers; the usual confidence then counts each group once, so that one leaf of fifty pictures
-            does not set it. None where each picture stands for itself.
+        groups: (N,) integers; the usual confidence then counts each group once, so that one leaf of fifty images
+            does not set it. None where each image stands for itself.
 
     Returns:
-        All pictures, ranked. With one class nothing is suspect, and it is suggested itself. A class without pictures
+        All images, ranked. With one class nothing is suspect, and it is suggested itself. A class without images
         has no usual confidence and makes nothing suspect.
 
     Raises:
-        ValueError: as `check_part`: no picture, NaN, shapes that do not agree, labels out of range.
+        ValueError: as `check_part`: no image, NaN, shapes that do not agree, labels out of range.
 
     Reference: Northcutt, Jiang & Chuang, Journal of Artificial Intelligence Research 70, 2021; for the ranking Kuan &
     Mueller, ICML workshop DataPerf, 2022.

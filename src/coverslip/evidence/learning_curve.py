@@ -1,4 +1,4 @@
-"""What more data would buy: a curve through scores at growing sizes of the training part, and its next step."""
+"""What more data would buy: a curve through scores at growing sizes of the training set, and its next step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fit_curve(
     how repeats differ, not whether new leaves would be like the old ones.
 
     Args:
-        sizes: (S,) groups (or pictures) that were trained on, above 0, in any order.
+        sizes: (S,) groups (or images) that were trained on, above 0, in any order.
         scores: (R, S), higher is better: a row a repeat, a column a size. NaN where a repeat has no score at a size:
             the mean is over the others.
         unit: what ``sizes`` counts.

@@ -1,4 +1,4 @@
-"""Two models on the same pictures: tests by exchange, several at once, and how many groups would have been enough."""
+"""Two models on the same images: tests by exchange, several at once, and how many groups would have been enough."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def exchange_p(first: ScoredPart, second: ScoredPart, score: str, resamples: int
     those of the same model, so that a model which is only bolder gains nothing by it.
 
     Args:
-        first, second: the same pictures in the same order and the same groups.
+        first, second: the same images in the same order and the same groups.
         score: of `SCORES`.
         resamples: exchanges, where not all are tried.
         seed: of the exchanges.
@@ -76,10 +76,10 @@ def _coins(groups: int, number: int, columns: int, seed: int) -> Iterator[FloatA
 
 
 def mcnemar_p(only_first: int, only_second: int) -> float:
-    """Exact two-sided p of McNemar's test, for pictures that are independent of one another.
+    """Exact two-sided p of McNemar's test, for images that are independent of one another.
 
     Args:
-        only_first: pictures that only the first model names correctly.
+        only_first: images that only the first model names correctly.
         only_second: and only the second; where both are 0, p is 1.
 
     Reference: McNemar, Psychometrika 12(2), 1947.
@@ -133,8 +133,8 @@ def groups_needed(error: float, groups: int, smallest: float, level: float, comp
     cannot reach p = 0.05.
 
     Args:
-        error: standard error of the difference in this test part.
-        groups: in this test part.
+        error: standard error of the difference in this test set.
+        groups: in this test set.
         smallest: the difference that matters, above 0.
         level: for example 0.95.
         comparisons: how many are made.

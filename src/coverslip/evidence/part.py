@@ -1,4 +1,4 @@
-"""The pictures that are scored: checked once, and put in an order that does not depend on the order given."""
+"""The images that are scored: checked once, and put in an order that does not depend on the order given."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredPart:
-    """What a model said about N pictures of K classes in G groups."""
+    """What a model said about N images of K classes in G groups."""
 
     labels: IntArray  # (N,) 0 to K - 1
     probabilities: FloatArray  # (N, K)
-    predicted: IntArray  # (N,) the first of the largest probabilities, unless another rule named the pictures
+    predicted: IntArray  # (N,) the first of the largest probabilities, unless another rule named the images
     loss: FloatArray  # (N,) minus the logarithm of the true class's probability
     groups: IntArray  # (N,) 0 to G - 1, none left out
-    grouped: bool  # false where each picture is its own group
+    grouped: bool  # false where each image is its own group
 
     @property
     def classes(self) -> int:
-        """The number of classes K, those without pictures too."""
+        """The number of classes K, those without images too."""
         return int(self.probabilities.shape[1])
 
     @property
     def unit(self) -> str:
         """What is counted when a sentence says how few there are."""
-        return "groups" if self.grouped else "pictures"
+        return "groups" if self.grouped else "images"
 
 
 def check_part(
@@ -46,10 +46,10 @@ def check_part(
     """Refuse what cannot be scored; see `classification_evidence` for the arguments.
 
     Rows are put in the order of ``order_by``, (N, any) numbers, within group and label: the probabilities unless
-    given. Several models of the same pictures must be put in the same order.
+    given. Several models of the same images must be put in the same order.
 
     Raises:
-        ValueError: no picture; shapes that do not agree; NaN or infinity; a label, probability or named class out of
+        ValueError: no image; shapes that do not agree; NaN or infinity; a label, probability or named class out of
             range.
 
     >>> check_part(np.array([0, 2]), np.full((2, 2), 0.5), None, ["healthy", "rust"])
@@ -58,7 +58,7 @@ def check_part(
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if labels.ndim != 1 or len(labels) == 0:
-        raise ValueError(f"labels must be (N,) with at least one picture, not {labels.shape}")
+        raise ValueError(f"labels must be (N,) with at least one image, not {labels.shape}")
     if probabilities.shape != (len(labels), len(class_names)):
         raise ValueError(f"probabilities must be {(len(labels), len(class_names))}, not {probabilities.shape}")
     if len(set(class_names)) != len(class_names):
@@ -67,7 +67,7 @@ def check_part(
         raise ValueError(f"labels must be integers from 0 to {len(class_names) - 1}")
     broken = ~np.isfinite(probabilities).all(axis=1)
     if broken.any():
-        raise ValueError(f"the probabilities of {int(broken.sum())} pictures hold NaN or infinity")
+        raise ValueError(f"the probabilities of {int(broken.sum())} images hold NaN or infinity")
     rows = probabilities.astype(np.float64)
     if rows.min() < 0 or np.abs(rows.sum(axis=1) - 1).max() > 1e-3:
         raise ValueError("probabilities must lie in 0 to 1, and each row must sum to 1")
@@ -93,7 +93,7 @@ def check_part(
 
 
 def _group_codes(groups: NDArray[np.integer[Any]] | None, shape: tuple[int, ...]) -> IntArray:
-    """0 to G - 1 for each picture, in the order of the groups' own values; all 0 where there are no groups."""
+    """0 to G - 1 for each image, in the order of the groups' own values; all 0 where there are no groups."""
     if groups is None:
         return np.zeros(shape, dtype=np.int64)
     groups = np.asarray(groups)

@@ -13,22 +13,22 @@ IntArray = NDArray[np.int64]
 class RankTable:
     """Both areas of one class against the rest, for many weightings of the groups from one sort.
 
-    AUROC is the share of pairs (a picture of the class, a picture of another) in which the first has the higher
+    AUROC is the share of pairs (an image of the class, an image of another) in which the first has the higher
     score; a tie counts one half (the Mann-Whitney statistic). The area under the precision-recall curve is the
-    average precision: the mean, over the pictures of the class, of the precision at the picture's own score.
+    average precision: the mean, over the images of the class, of the precision at the image's own score.
 
-    Only the scores of the class's own pictures matter as steps. Pictures of the class are put on their step, the
+    Only the scores of the class's own images matter as steps. Images of the class are put on their step, the
     others in the bin of the highest step that they reach; sparse matrices (steps x groups) then turn weights of
     groups into weights of steps.
 
     Args:
         scores: (N,) score for the class, higher is more.
-        positive: (N,) whether a picture is of the class; both kinds must occur.
+        positive: (N,) whether an image is of the class; both kinds must occur.
         groups: (N,) group numbers, 0 to G - 1.
         number: groups G in all; one more than the largest unless given.
 
     Raises:
-        ValueError: all pictures are of the class, or none is.
+        ValueError: all images are of the class, or none is.
 
     Reference: Hanley & McNeil, Radiology 143(1), 1982; DeLong, DeLong & Clarke-Pearson, Biometrics 44(3), 1988; for
     precision and recall Davis & Goadrich, ICML 2006.
@@ -43,7 +43,7 @@ class RankTable:
         self, scores: FloatArray, positive: NDArray[np.bool_], groups: IntArray, number: int | None = None
     ) -> None:
         if positive.all() or not positive.any():
-            raise ValueError("AUROC needs pictures of the class and pictures of another class")
+            raise ValueError("AUROC needs images of the class and images of another class")
         steps = np.unique(scores[positive])
         under = np.searchsorted(steps, scores, side="left")  # steps that lie under each score
         reached = np.searchsorted(steps, scores, side="right")  # and steps at it too
@@ -73,7 +73,7 @@ class RankTable:
         if self.ties is not None:
             wins += np.einsum("ij,ij->j", own, self.ties @ weights) / 2
         found = np.cumsum(own, axis=0)
-        found = np.subtract(all_own + own, found, out=found)  # pictures of the class at this step or over it
+        found = np.subtract(all_own + own, found, out=found)  # images of the class at this step or over it
         flagged = np.subtract(all_others, beaten, out=lower[:-1])  # and of the others
         flagged += found
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -99,7 +99,7 @@ class RankTable:
             ranks += self.ties.T @ (own / 2) / own.sum() / other.sum()
 
         flagged = found + other.sum() - beaten
-        gain = np.cumsum(own * (flagged - found) / flagged**2)  # a picture of the class raises the steps up to its own
+        gain = np.cumsum(own * (flagged - found) / flagged**2)  # an image of the class raises the steps up to its own
         loss = np.append(0.0, np.cumsum(own * found / flagged**2))  # and another lowers those that it reaches
         curve = self.positive.T @ (found / flagged - auprc + gain) / own.sum() - self.negative.T @ loss / own.sum()
         return np.asarray(ranks), np.asarray(curve)

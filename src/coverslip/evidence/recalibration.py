@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 FloatArray = NDArray[np.float64]
 TEMPERATURES = (0.05, 20.0)

@@ -1,4 +1,4 @@
-"""Several seeds and folds: what a score owes to chance in training, and what to the pictures that tested it."""
+"""Several seeds and folds: what a score owes to chance in training, and what to the images that tested it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NO_SPREAD = 1e-12
 def fold_interval(scores: FloatArray, tested: float, trained: float, level: float = 0.95) -> dict[str, Any]:
     """Mean score of a cross-validation with the corrected resampled t interval.
 
-    The folds' models share most of their training pictures, so their scores are no independent repeats: the usual
+    The folds' models share most of their training images, so their scores are no independent repeats: the usual
     standard error is far too small. Its variance is enlarged from 1 / R to 1 / R + tested / trained.
 
     Args:
         scores: (R,) score, or difference between two models, of each fold (folds x repeats); NaN is refused.
-        tested: pictures tested in a fold, above 0; with groups, count groups.
-        trained: pictures trained on in a fold, above 0, counted the same way.
+        tested: images tested in a fold, above 0; with groups, count groups.
+        trained: images trained on in a fold, above 0, counted the same way.
         level: for example 0.95.
 
     Returns:
@@ -30,7 +30,7 @@ def fold_interval(scores: FloatArray, tested: float, trained: float, level: floa
         limits null with a ``reason`` for one fold, or where all folds have the same score.
 
     Raises:
-        ValueError: no score; NaN or infinity; a number of pictures that is not above 0.
+        ValueError: no score; NaN or infinity; a number of images that is not above 0.
 
     Reference: Nadeau & Bengio, Machine Learning 52(3), 2003; for repeated folds Bouckaert & Frank, PAKDD 2004.
 
@@ -45,10 +45,10 @@ def fold_interval(scores: FloatArray, tested: float, trained: float, level: floa
 
 
 def seed_interval(scores: FloatArray, level: float = 0.95) -> dict[str, Any]:
-    """Mean score over seeds with its t interval: what more seeds on the same pictures would give, and no more.
+    """Mean score over seeds with its t interval: what more seeds on the same images would give, and no more.
 
     Args:
-        scores: (R,) score of each seed on the same test pictures.
+        scores: (R,) score of each seed on the same test images.
         level: for example 0.95.
 
     Returns:
@@ -79,28 +79,28 @@ def _mean_with_limits(scores: FloatArray, share: float, level: float, method: st
     return told | {"low": mean - half, "high": mean + half}
 
 
-def seeds_beside_pictures(hits: FloatArray, counts: FloatArray) -> dict[str, Any]:
-    """How far an accuracy would move with another seed, and with other test pictures.
+def seeds_beside_images(hits: FloatArray, counts: FloatArray) -> dict[str, Any]:
+    """How far an accuracy would move with another seed, and with other test images.
 
     Args:
-        hits: (R, G) pictures of each group that the model of each seed named correctly; any sum of a score whose mean
-            over pictures is the score will do.
-        counts: (G,) pictures of each group, above 0.
+        hits: (R, G) images of each group that the model of each seed named correctly; any sum of a score whose mean
+            over images is the score will do.
+        counts: (G,) images of each group, above 0.
 
     Returns:
-        ``mean`` (over seeds), ``of_seed`` (standard deviation between seeds on these pictures, null for one seed),
-        ``of_pictures`` (standard error of one seed's score over groups, mean of the seeds' variances), and
+        ``mean`` (over seeds), ``of_seed`` (standard deviation between seeds on these images, null for one seed),
+        ``of_images`` (standard error of one seed's score over groups, mean of the seeds' variances), and
         ``share_of_seed`` (the seed's part of the sum of both variances, 0 to 1) and a plain ``sentence``. Null
         values for one group.
 
     Raises:
-        ValueError: shapes that do not agree; NaN or infinity; a group without pictures.
+        ValueError: shapes that do not agree; NaN or infinity; a group without images.
 
     Reference: Bouthillier et al., Accounting for Variance in Machine Learning Benchmarks, MLSys 2021.
 
     >>> hits = np.array([[9.0, 5.0, 10.0, 8.0], [9.0, 6.0, 10.0, 8.0]])
-    >>> seeds_beside_pictures(hits, np.full(4, 10.0))["sentence"]
-    'another seed moves the score by about 0.018, other test pictures by about 0.097: mostly the pictures'
+    >>> seeds_beside_images(hits, np.full(4, 10.0))["sentence"]
+    'another seed moves the score by about 0.018, other test images by about 0.097: mostly the images'
     """
     hits, counts = np.asarray(hits, dtype=np.float64), np.asarray(counts, dtype=np.float64)
     if hits.ndim != 2 or counts.shape != hits.shape[1:] or not hits.size:
@@ -110,18 +110,18 @@ def seeds_beside_pictures(hits: FloatArray, counts: FloatArray) -> dict[str, Any
     seeds, groups = hits.shape
     scores = hits.sum(axis=1) / counts.sum()
     of_seed = float(scores.std(ddof=1)) if seeds > 1 else None
-    of_pictures = None
+    of_images = None
     if groups > 1:
         rest = hits - scores[:, None] * counts
         variance = groups / (groups - 1) * (rest**2).sum(axis=1) / counts.sum() ** 2
-        of_pictures = float(np.sqrt(variance.mean()))
-    told: dict[str, Any] = {"mean": float(scores.mean()), "of_seed": of_seed, "of_pictures": of_pictures}
-    if of_seed is None or of_pictures is None or of_seed + of_pictures < NO_SPREAD:
-        lacking = "two seeds and two groups" if of_seed is None or of_pictures is None else "some difference"
-        return told | {"share_of_seed": None, "sentence": f"what seed and pictures contribute takes {lacking} to tell"}
-    share = of_seed**2 / (of_seed**2 + of_pictures**2)
-    mostly = "mostly the seed" if share > 2 / 3 else "mostly the pictures" if share < 1 / 3 else "both alike"
-    moved = f"another seed moves the score by about {of_seed:.3f}, other test pictures by about {of_pictures:.3f}"
+        of_images = float(np.sqrt(variance.mean()))
+    told: dict[str, Any] = {"mean": float(scores.mean()), "of_seed": of_seed, "of_images": of_images}
+    if of_seed is None or of_images is None or of_seed + of_images < NO_SPREAD:
+        lacking = "two seeds and two groups" if of_seed is None or of_images is None else "some difference"
+        return told | {"share_of_seed": None, "sentence": f"what seed and images contribute takes {lacking} to tell"}
+    share = of_seed**2 / (of_seed**2 + of_images**2)
+    mostly = "mostly the seed" if share > 2 / 3 else "mostly the images" if share < 1 / 3 else "both alike"
+    moved = f"another seed moves the score by about {of_seed:.3f}, other test images by about {of_images:.3f}"
     return told | {"share_of_seed": share, "sentence": f"{moved}: {mostly}"}
 
 
@@ -129,7 +129,7 @@ def seed_share(first: FloatArray, second: FloatArray, level: float = 0.95) -> di
     """How much of the difference between two ways of training is the seed.
 
     Args:
-        first: (R1,) score of each seed, higher is better, on the same test pictures.
+        first: (R1,) score of each seed, higher is better, on the same test images.
         second: (R2,) likewise, of the other way.
         level: for example 0.95.
 
@@ -137,7 +137,7 @@ def seed_share(first: FloatArray, second: FloatArray, level: float = 0.95) -> di
         ``difference`` of the means (second less first) with Welch's t interval over seeds (null with a ``reason`` for
         one seed, or without spread), ``one_seed`` (standard deviation of a difference between single seeds, null for
         one seed), ``second_ahead`` (share of the pairs of seeds in which the second is ahead, a tie a half), and a
-        ``sentence``. It speaks of these test pictures only.
+        ``sentence``. It speaks of these test images only.
 
     Raises:
         ValueError: no score; NaN or infinity.

@@ -1,6 +1,6 @@
 """Resampling over groups: weights in blocks of bounded size, and the influence of each group.
 
-A resample draws whole groups, so that pictures of one leaf or patient stay together. Where every group has pictures
+A resample draws whole groups, so that images of one leaf or patient stay together. Where every group has images
 of one class only, it draws within each class, and no class can vanish. Elsewhere a class may vanish from a resample:
 its own scores are then missing there (the resample is left out of their intervals), and a macro average is over the
 classes that are left, as it is for the data.
@@ -22,10 +22,10 @@ def strata_of_groups(images: FloatArray) -> IntArray | None:
     """The class of each group, within which groups are drawn; None where groups must be drawn from all.
 
     Args:
-        images: (G, K) pictures of each group and class.
+        images: (G, K) images of each group and class.
 
     Returns:
-        (G,) class numbers. None where some group has pictures of two classes, or where some class has one group
+        (G,) class numbers. None where some group has images of two classes, or where some class has one group
         only: alone in its stratum it would be drawn every time and look certain.
 
     >>> strata_of_groups(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 2.0]]))

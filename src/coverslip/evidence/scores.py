@@ -1,6 +1,6 @@
 """Scores of a classifier as functions of sums over groups, so that thousands of resamples are one matrix product.
 
-Every score here needs only sums over pictures. A group's pictures are summed once (`group_sums`); a resample is a
+Every score here needs only sums over images. A group's images are summed once (`group_sums`); a resample is a
 weighted sum of the groups; the scores of all resamples are then read off together. AUROC and the area under the
 precision-recall curve need an order as well and have a table of their own for each class (`ranks.RankTable`).
 """
@@ -15,36 +15,36 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 MOST_BINS = 15  # of confidence, for the calibration error
-FEWEST_IN_BIN = 20  # pictures
+FEWEST_IN_BIN = 20  # images
 
 LOWER_IS_BETTER = ("log_loss", "brier", "ece")
 
 
 class Sums(NamedTuple):
-    """Sums over pictures, read from the columns that `group_sums` made."""
+    """Sums over images, read from the columns that `group_sums` made."""
 
-    hits: FloatArray  # (..., K) pictures of the class that were named so
-    images: FloatArray  # (..., K) pictures of the class
-    predictions: FloatArray  # (..., K) pictures named as the class
+    hits: FloatArray  # (..., K) images of the class that were named so
+    images: FloatArray  # (..., K) images of the class
+    predictions: FloatArray  # (..., K) images named as the class
     loss: FloatArray  # (...)
     brier: FloatArray  # (...)
     gaps: FloatArray  # (..., bins) confidence less hits, in each bin of confidence
 
     @property
     def number(self) -> FloatArray:
-        """(...) pictures."""
+        """(...) images."""
         return np.asarray(self.images.sum(axis=-1))
 
 
 def group_sums(
     labels: IntArray, probabilities: FloatArray, predicted: IntArray, loss: FloatArray, groups: IntArray
 ) -> FloatArray:
-    """Sums over the pictures of each group.
+    """Sums over the images of each group.
 
     Args:
         labels, predicted: (N,) class numbers, 0 to K - 1.
         probabilities: (N, K), 0 to 1.
-        loss: (N,) loss of each picture.
+        loss: (N,) loss of each image.
         groups: (N,) group numbers, 0 to G - 1, none left out.
 
     Returns:
@@ -90,7 +90,7 @@ def brier_scores(labels: IntArray, probabilities: FloatArray) -> FloatArray:
 
 
 def confidence_bins(confidence: FloatArray) -> IntArray:
-    """(N,) the bin of each confidence: bins of equal numbers of pictures, 15 at most and 20 pictures in each.
+    """(N,) the bin of each confidence: bins of equal numbers of images, 15 at most and 20 images in each.
 
     Equal confidences share a bin. The bins are those of the data and stay the same in every resample.
 
@@ -105,37 +105,37 @@ def confidence_bins(confidence: FloatArray) -> IntArray:
 
 
 def accuracies(sums: Sums) -> FloatArray:
-    """(...) share of pictures that were named correctly."""
+    """(...) share of images that were named correctly."""
     return _ratio(sums.hits.sum(axis=-1), sums.number)
 
 
 def recalls(sums: Sums) -> FloatArray:
-    """(..., K) hits over pictures of each class; NaN for a class without pictures."""
+    """(..., K) hits over images of each class; NaN for a class without images."""
     return _ratio(sums.hits, sums.images)
 
 
 def f1_scores(sums: Sums) -> FloatArray:
-    """(..., K) harmonic mean of precision and recall; NaN for a class without pictures.
+    """(..., K) harmonic mean of precision and recall; NaN for a class without images.
 
-    A class that has pictures and is never predicted scores 0.
+    A class that has images and is never predicted scores 0.
     """
     return np.asarray(np.where(sums.images > 0, _ratio(2 * sums.hits, sums.images + sums.predictions), np.nan))
 
 
 def balanced_accuracies(sums: Sums) -> FloatArray:
-    """(...) mean recall over the classes that have pictures."""
+    """(...) mean recall over the classes that have images."""
     return mean_of_present(recalls(sums))
 
 
 def macro_f1_scores(sums: Sums) -> FloatArray:
-    """(...) mean F1 over the classes that have pictures."""
+    """(...) mean F1 over the classes that have images."""
     return mean_of_present(f1_scores(sums))
 
 
 def correlations(sums: Sums) -> FloatArray:
     """(...) Matthews' correlation of truth and answer (MCC): 1 is perfect, 0 is chance, down to -1.
 
-    0 where one class is predicted for all pictures, as in scikit-learn; NaN where all pictures are of one class.
+    0 where one class is predicted for all images, as in scikit-learn; NaN where all images are of one class.
 
     Reference: Gorodkin, Computational Biology and Chemistry 28(5-6), 2004 (several classes); Matthews, Biochimica et
     Biophysica Acta 405(2), 1975.
@@ -163,8 +163,8 @@ def mean_briers(sums: Sums) -> FloatArray:
 def calibration_errors(sums: Sums) -> FloatArray:
     """(...) expected calibration error of the named class (top label), in bins of equal numbers (`confidence_bins`).
 
-    The mean over pictures of the distance between confidence and the share that is right in its bin. Chance alone
-    makes it larger than 0, the more so the fewer the pictures.
+    The mean over images of the distance between confidence and the share that is right in its bin. Chance alone
+    makes it larger than 0, the more so the fewer the images.
 
     Reference: Naeini, Cooper & Hauskrecht, AAAI 2015; for equal numbers Roelofs et al., AISTATS 2022.
     """

@@ -41,10 +41,10 @@ def subgroup_scores(
     Args:
         labels: (N,) integers, 0 to K - 1.
         probabilities: (N, K), rows sum to 1.
-        groups: (N,) integers, or None where each picture stands for itself.
+        groups: (N,) integers, or None where each image stands for itself.
         values: N entries of the column; None and "" are shown as "". Over 10 different numbers are put in quarters.
         class_names: K names.
-        predicted: (N,) the class that each picture was named as; None: the most probable.
+        predicted: (N,) the class that each image was named as; None: the most probable.
         level: of the intervals.
         resamples: of the bootstrap and of the test.
         seed: of both.
@@ -59,7 +59,7 @@ def subgroup_scores(
     """
     part = check_part(labels, probabilities, groups, class_names, predicted=predicted)
     if len(values) != len(part.labels):
-        raise ValueError(f"{len(part.labels)} pictures, but {len(values)} values")
+        raise ValueError(f"{len(part.labels)} images, but {len(values)} values")
     names = _named(values)
     different, codes, counts = np.unique(names, return_inverse=True, return_counts=True)
     if len(different) > MOST_VALUES:
@@ -119,14 +119,14 @@ def _test(
 ) -> tuple[float | None, str]:
     """The probability that values which do not matter differ as much, or why it cannot be told.
 
-    What is compared is how many more (or fewer) pictures of each value are right than the recall of their classes
-    over all pictures lets expect. Values with under 5 groups take no part.
+    What is compared is how many more (or fewer) images of each value are right than the recall of their classes
+    over all images lets expect. Values with under 5 groups take no part.
     """
     number = int(groups.max()) + 1
     first = np.unique(groups, return_index=True)[1]
     value_of, class_of = values[first], labels[first]
     if (value_of[groups] != values).any():
-        return None, "groups have pictures of several values, so it cannot be told whether the values differ"
+        return None, "groups have images of several values, so it cannot be told whether the values differ"
     large = np.flatnonzero(np.bincount(value_of) >= FEWEST_GROUPS)
     if len(large) < 2:
         return None, f"under two values have {FEWEST_GROUPS} groups or more, so it cannot be told whether they differ"
@@ -139,10 +139,10 @@ def _test(
         mine = chosen & (labels == each)
         expected[mine] = right[mine].mean()
     excess = np.bincount(groups, weights=np.where(chosen, right - expected, 0.0), minlength=number)[inside]
-    pictures, value, stratum = np.bincount(groups, minlength=number)[inside], value_of[inside], stratum[inside]
+    images, value, stratum = np.bincount(groups, minlength=number)[inside], value_of[inside], stratum[inside]
 
     def spread(shuffled: IntArray) -> float:
-        total, count = (np.bincount(shuffled, weights=each)[large] for each in (excess, pictures))
+        total, count = (np.bincount(shuffled, weights=each)[large] for each in (excess, images))
         return float((total**2 / np.maximum(count, 1)).sum())
 
     if not excess.any():

@@ -1,8 +1,8 @@
-"""From which probability on a picture is called the class that is looked for: sensitivity against specificity.
+"""From which probability on an image is called the class that is looked for: sensitivity against specificity.
 
 For two classes, such as healthy and diseased. What is missed and what is a false alarm seldom cost the same, so that
-the more probable class is not always the right word. A threshold is fitted on pictures that trained nothing, by whole
-groups, is stored with the model, and is what names a picture at every door.
+the more probable class is not always the right word. A threshold is fitted on images that trained nothing, by whole
+groups, is stored with the model, and is what names an image at every door.
 
 References: Altman & Bland, BMJ 308:1552 and 309:102, 1994 (sensitivity, specificity); Youden, Cancer 3(1), 1950 (the
 balanced one); Vovk, Asian Conference on Machine Learning 2012 (a share that is asked for and kept, as in `conformal`).
@@ -38,14 +38,14 @@ DENIES = "no non not without free"
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """From which probability on a picture of two classes is named as the one that is looked for.
+    """From which probability on an image of two classes is named as the one that is looked for.
 
     Attributes:
         class_name: the class that is looked for (the positive one).
-        value: 0 to 1; a picture is named so where its probability of this class is at least this.
-        sensitivity: the share of the pictures of this class that are named so, on the pictures that it was fitted on.
+        value: 0 to 1; an image is named so where its probability of this class is at least this.
+        sensitivity: the share of the images of this class that are named so, on the images that it was fitted on.
             Where it was chosen by them, the test says more. A `Score`: value, low, high, level, images, groups.
-        specificity: the share of the other class's pictures that are not.
+        specificity: the share of the other class's images that are not.
         chosen: "default" (the more probable class), "value" (given), or for which "sensitivity" or "specificity", or
             "balanced".
         asked: the value, sensitivity or specificity that was asked for; None for the others.
@@ -63,7 +63,7 @@ class Threshold:
     note: str = ""
 
     def named(self, probabilities: NDArray[np.floating[Any]], classes: Sequence[str]) -> NDArray[np.int64]:
-        """(N, 2) probabilities -> (N,) the number of the class that each picture is named as; NaN: the other class.
+        """(N, 2) probabilities -> (N,) the number of the class that each image is named as; NaN: the other class.
 
         >>> nobody = Basis(0, 0, 0.95, False).score(None, None, "", "not measured")
         >>> early = Threshold("rust", 0.3, nobody, nobody)
@@ -143,17 +143,17 @@ def fit_threshold(
     why: str = "",
     level: float = 0.95,
 ) -> Threshold:
-    """A threshold from pictures that trained nothing; without a wish the more probable class is named, as ever.
+    """A threshold from images that trained nothing; without a wish the more probable class is named, as ever.
 
-    A sensitivity that is asked for is kept as the coverage of sets is: a picture of the positive class from a new group
+    A sensitivity that is asked for is kept as the coverage of sets is: an image of the positive class from a new group
     is named so with that probability at least, each group counting once. Too few groups cannot promise it: then the
-    threshold is the highest at which all of their pictures are found, and ``note`` says so. Likewise a specificity. The
+    threshold is the highest at which all of their images are found, and ``note`` says so. Likewise a specificity. The
     balanced one has the largest sum of both; of many it is the nearest to 0.5.
 
     Args:
         labels: (N,) 0 or 1.
         probabilities: (N, 2), calibrated, rows sum to 1.
-        groups: (N,) integers, whole groups; None where each picture stands for itself.
+        groups: (N,) integers, whole groups; None where each image stands for itself.
         class_names: two.
         positive: one of them.
         value: the threshold itself, between 0 and 1.
@@ -194,8 +194,8 @@ def fit_threshold(
 
 
 def unmeasured_threshold(positive: str, value: float | None, why: str = "", level: float = 0.95) -> Threshold:
-    """The default, or a value that was given, where no picture is left to measure what it does."""
-    nothing = Basis(0, 0, level, False).score(None, None, "", "no picture was left to measure it with")
+    """The default, or a value that was given, where no image is left to measure what it does."""
+    nothing = Basis(0, 0, level, False).score(None, None, "", "no image was left to measure it with")
     chosen = DEFAULT if value is None else VALUE
     return Threshold(positive, MIDDLE if value is None else value, nothing, nothing, chosen, value, why)
 
@@ -243,16 +243,16 @@ def _point(part: ScoredPart, positive: int, value: float, level: float) -> tuple
     for own, hit in ((part.labels == positive, called), (part.labels != positive, ~called)):
         hits = np.bincount(part.groups[own & hit], minlength=number).astype(np.float64)
         counts = np.bincount(part.groups[own], minlength=number).astype(np.float64)
-        absent = "" if own.any() else "no picture of this class"
+        absent = "" if own.any() else "no image of this class"
         found.append(proportion(hits, counts, level, grouped=part.grouped, undefined=absent))
     return found[0], found[1]
 
 
 def _keeping(scores: FloatArray, groups: Labels, share: float, name: str, unit: str) -> tuple[float | None, str]:
-    """The limit that this share of new pictures stays within, or the largest score and a word where none exists."""
+    """The limit that this share of new images stays within, or the largest score and a word where none exists."""
     number = len(np.unique(groups))
     if number == 0:
-        return None, f"no picture of {name!r} to choose a threshold with, so it is {MIDDLE:g}"
+        return None, f"no image of {name!r} to choose a threshold with, so it is {MIDDLE:g}"
     limit = group_quantile(scores, groups, share)
     if limit is not None:
         return limit, ""

@@ -12,7 +12,7 @@ def too_few(groups: int, unit: str) -> str:
     if groups >= FEWEST_GROUPS:
         return ""
     if groups == 1:
-        return f"all pictures are of one of the {unit}, which says nothing about others"
+        return f"all images are of one of the {unit}, which says nothing about others"
     return f"{groups} {unit} are too few ({FEWEST_GROUPS} are needed)"
 
 
@@ -38,7 +38,7 @@ def sentence_of(told: dict[str, Any], lower: bool, smallest: float, groups: int,
     """What the comparison says, in one plain sentence."""
     first, second = told["first"], told["second"]
     if told["identical"]:
-        return f"{second} gives the same probabilities as {first} for every picture: the difference is 0"
+        return f"{second} gives the same probabilities as {first} for every image: the difference is 0"
     if told["p"] is None:
         return f"{second} and {first} cannot be compared: {told['reason']}"
     gain, limits = _gain(told, lower)

@@ -1,10 +1,10 @@
 """What the best of many trials is worth: its score corrected for having been chosen, and its lead over the default.
 
-The best of 50 trials is the best partly by luck, and its score on the pictures that chose it is too high by that luck.
+The best of 50 trials is the best partly by luck, and its score on the images that chose it is too high by that luck.
 So the choice is repeated on resamples of the groups, and each group is scored by the trials that were chosen without
-it. Their mean is what a trial chosen in this way can be expected to reach on new pictures.
+it. Their mean is what a trial chosen in this way can be expected to reach on new images.
 
-What this cannot see: that a search was steered by the same pictures, and, where only the best epoch of each trial is
+What this cannot see: that a search was steered by the same images, and, where only the best epoch of each trial is
 given, that they chose this epoch. `benchmarks/winner.py` measures how much luck that leaves.
 """
 
@@ -33,8 +33,8 @@ class Winner:
     Attributes:
         number: of the trial with the lowest mean log loss, of equal ones the first.
         trials: how many could be chosen.
-        accuracy, log_loss: of that trial on the pictures that chose it; no interval of these would be honest.
-        corrected, corrected_log_loss: what a trial chosen like this can be expected to reach on new pictures.
+        accuracy, log_loss: of that trial on the images that chose it; no interval of these would be honest.
+        corrected, corrected_log_loss: what a trial chosen like this can be expected to reach on new images.
         chosen: (number, share of the resamples in which it was the best), the most frequent first, five at most.
         sentence: this in plain words.
     """
@@ -82,13 +82,13 @@ def winner(
     """The best trial, and its score corrected for having been chosen.
 
     Resamples choose from fewer different groups than there are, so the corrected score is, if anything, a little too
-    low. Its interval over groups is made as that of a test part.
+    low. Its interval over groups is made as that of a test set.
 
     Args:
-        losses: (T, M) log loss of each of M validation pictures by each of T finished trials. A trial with a NaN or
+        losses: (T, M) log loss of each of M validation images by each of T finished trials. A trial with a NaN or
             infinite loss is never the best, and does not count.
-        right: (T, M) bool, whether the trial named the picture correctly.
-        groups: (M,) integers; None where each picture stands for itself.
+        right: (T, M) bool, whether the trial named the image correctly.
+        groups: (M,) integers; None where each image stands for itself.
         numbers: T trial numbers. A trial may have several rows, one an epoch: then the choice of the epoch is corrected
             for as well.
         level: of the intervals.
@@ -100,7 +100,7 @@ def winner(
         and gives no corrected score; under five groups there is no interval.
 
     Raises:
-        ValueError: shapes that do not agree, no trial, no picture, no trial with finite losses.
+        ValueError: shapes that do not agree, no trial, no image, no trial with finite losses.
 
     Reference: Tsamardinos, Greasidou & Borboudakis, Machine Learning 107(12), 2018 (BBC-CV). The mean is taken over
     groups first, as in the leave-one-out bootstrap of Efron & Tibshirani, Journal of the American Statistical
@@ -117,7 +117,7 @@ def winner(
     basis, best, usable = trials.basis(level), trials.best, trials.usable
     number = len({trials.numbers[place] for place in np.flatnonzero(usable)})
     plain, plain_loss = (
-        basis.score(float(sums[best].sum() / basis.images), None, "mean", "the same pictures chose the trial")
+        basis.score(float(sums[best].sum() / basis.images), None, "mean", "the same images chose the trial")
         for sums in (trials.hits, trials.losses)
     )
     chosen = {trials.numbers[best]: 1.0}
@@ -169,7 +169,7 @@ def compare_trials(
 ) -> dict[str, Any]:
     """Whether one trial is better than another: paired, over groups, and honest about the choice.
 
-    Where ``a`` is the best of all rows, these pictures chose it and its plain lead would flatter it. Then each group
+    Where ``a`` is the best of all rows, these images chose it and its plain lead would flatter it. Then each group
     compares ``b`` with the trials that were chosen without that group, as in `winner`. Any other two are compared
     as if they had been named beforehand.
 
@@ -248,7 +248,7 @@ def _winner_sentence(number: int, trials: int, plain: Score, corrected: Score, *
     luck = _less(plain, corrected)
     if luck is None:
         return f"{said}; how much of it is luck cannot be told: {corrected['reason']}"
-    said += f"; {format_interval(corrected)} is to be expected on new pictures"
+    said += f"; {format_interval(corrected)} is to be expected on new images"
     return f"{said}: about {luck:.3f} is the luck of choosing" if luck >= SHOWN else f"{said}: choosing was no luck"
 
 

@@ -1,4 +1,4 @@
-"""Masks beside pictures: what they mark, brought to the network's frame."""
+"""Masks beside images: what they mark, brought to the network's frame."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from coverslip.errors import UserError
-from coverslip.heatmaps.placement import Masks, fit_masks
+from coverslip.core.errors import UserError
+from coverslip.explaining.maps.placement import Masks, fit_masks
 
 SUBJECT, LESION, MARKED = "subject", "lesion", "marked area"
 KINDS = (".png", ".tif", ".tiff", ".bmp")
 FEW = 4  # numbers in a mask that names areas; more are instances, such as nuclei
-ALIKE = 0.02  # by how much the proportions of a mask and its picture may differ
+ALIKE = 0.02  # by how much the proportions of a mask and its image may differ
 
 
 @dataclass(frozen=True)
 class Areas:
-    """What masks mark in N pictures.
+    """What masks mark in N images.
 
     Attributes:
-        masks: name of an area -> bool (N, H, W), all false where a picture has no mask or not that area.
-        known: how many pictures have a mask.
+        masks: name of an area -> bool (N, H, W), all false where an image has no mask or not that area.
+        known: how many images have a mask.
     """
 
     masks: dict[str, Masks] = field(default_factory=dict)
     known: int = 0
 
     def subject(self, places: Sequence[int]) -> Masks | None:
-        """What some pictures are of, the whole leaf with its lesions: (n, H, W).
+        """What some images are of, the whole leaf with its lesions: (n, H, W).
 
-        All of a picture that has no mask, so that nothing counts as off it; None where no mask tells.
+        All of an image that has no mask, so that nothing counts as off it; None where no mask tells.
         """
         found = self.some(places).get(SUBJECT)
         if found is None:
@@ -42,17 +42,17 @@ class Areas:
         return found | ~found.any(axis=(1, 2), keepdims=True)
 
     def of(self, place: int) -> dict[str, npt.NDArray[np.bool_]]:
-        """The areas of one picture, those that it has."""
+        """The areas of one image, those that it has."""
         return {name: each[place] for name, each in self.masks.items() if each[place].any()}
 
     def some(self, places: Sequence[int]) -> dict[str, Masks]:
-        """The areas of some pictures, (n, H, W) each; none where none of them has any."""
+        """The areas of some images, (n, H, W) each; none where none of them has any."""
         kept = {name: each[list(places)] for name, each in self.masks.items()}
         return {name: each for name, each in kept.items() if each.any()}
 
     @classmethod
     def read(cls, files: Sequence[Path | None], size: tuple[int, int], fit: str) -> Areas:
-        """Read one mask a picture; None where there is none.
+        """Read one mask an image; None where there is none.
 
         Numbers 0 to 3 are background, subject, and lesions on it; 0 and one other number mark one area; more numbers
         are single things, such as nuclei, and mark one area together.
@@ -96,15 +96,15 @@ def read_mask(file: Path) -> npt.NDArray[np.int32]:
 
 
 def find_masks(files: Sequence[Path], folder: Path | None, given: Sequence[str | None]) -> list[Path | None]:
-    """The mask of each picture: from a folder by the file's own name, or from where the table says.
+    """The mask of each image: from a folder by the file's own name, or from where the table says.
 
     Args:
-        files: the pictures.
+        files: the images.
         folder: with masks, searched at any depth; None for what the table says.
-        given: the table's, one a picture.
+        given: the table's, one an image.
 
     Raises:
-        UserError: there is no such folder, or no mask in it for any picture; two masks for one.
+        UserError: there is no such folder, or no mask in it for any image; two masks for one.
     """
     if folder is None:
         return [Path(each) if each and Path(each).is_file() else None for each in given]
@@ -125,7 +125,7 @@ def find_masks(files: Sequence[Path], folder: Path | None, given: Sequence[str |
         found.append(near[0] if near else None)
     if not any(found):
         raise UserError(
-            f"{str(folder)!r} has no mask for any of these pictures, such as {files[0].stem + '.png'!r}",
-            "masks have the picture's name",
+            f"{str(folder)!r} has no mask for any of these images, such as {files[0].stem + '.png'!r}",
+            "masks have the image's name",
         )
     return found

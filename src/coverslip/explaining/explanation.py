@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
+from coverslip.explaining.images import ExplainedImage
 from coverslip.explaining.learned import Drawing
-from coverslip.explaining.pictures import ExplainedPicture
+from coverslip.explaining.maps.heatmap import Heatmap
+from coverslip.explaining.maps.trust import Trust
 from coverslip.explaining.review import Review
-from coverslip.heatmaps.heatmap import Heatmap
-from coverslip.heatmaps.trust import Trust
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,10 +29,10 @@ class Explanation:
         classes: of the model.
         method: name of the method.
         layer: whose maps are tested and reviewed; "" where the method reads none.
-        pictures: one by one.
+        images: one by one.
         trust: of all of those together; None where it was not asked.
-        drawings: all further figures: ideal images, filters, the test part.
-        review: of the test part; None where it was not asked.
+        drawings: all further figures: ideal images, filters, the test set.
+        review: of the test set; None where it was not asked.
         notes: what the user should know.
     """
 
@@ -41,7 +41,7 @@ class Explanation:
     classes: tuple[str, ...]
     method: str
     layer: str
-    pictures: list[ExplainedPicture] = field(default_factory=list)
+    images: list[ExplainedImage] = field(default_factory=list)
     trust: Trust | None = None
     drawings: list[Drawing] = field(default_factory=list)
     review: Review | None = None
@@ -49,29 +49,29 @@ class Explanation:
 
     @property
     def figures(self) -> list[Figure]:
-        """Every figure, pictures first."""
+        """Every figure, images first."""
         return [figure for _, _, figure in self.shown()]
 
     @property
     def heatmaps(self) -> list[Heatmap]:
-        """Every map of the pictures: picture by picture, class by class, stage by stage."""
-        return [heatmap for each in self.pictures for row in each.heatmaps for heatmap in row]
+        """Every map of the images: image by image, class by class, stage by stage."""
+        return [heatmap for each in self.images for row in each.heatmaps for heatmap in row]
 
     @property
     def sentences(self) -> list[str]:
-        """What was found, in a few sentences; of the test part where there is one."""
-        if self.review is None and len(self.pictures) == 1:
-            return list(self.pictures[0].sentences)
+        """What was found, in a few sentences; of the test set where there is one."""
+        if self.review is None and len(self.images) == 1:
+            return list(self.images[0].sentences)
         if self.review is not None:
             return self.review.sentences
         if self.trust is None:
             return []
-        average = f"An average over these {len(self.pictures):,} pictures; what was found of each is under its maps."
+        average = f"An average over these {len(self.images):,} images; what was found of each is under its maps."
         return [average, *self.trust.sentences()]
 
     def shown(self) -> Iterator[tuple[str, str, Figure]]:
         """Title, caption and figure of everything, in order."""
-        for each in self.pictures:
+        for each in self.images:
             yield each.name, "", each.figure
         for drawing in self.drawings:
             yield drawing.title, drawing.caption, drawing.figure

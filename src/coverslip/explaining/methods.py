@@ -9,19 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from coverslip.errors import UserError
-from coverslip.heatmaps.cam import CAMS, DEFAULT_CAM, cam_grid, cam_taps
-from coverslip.heatmaps.gradients import GRADIENTS, gradient_map
-from coverslip.heatmaps.heatmap import FloatArray
-from coverslip.heatmaps.occlusion import occlusion, score_drops
-from coverslip.heatmaps.randomization import Explain
+from coverslip.core.errors import UserError
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.registry import nearest
+from coverslip.explaining.maps.cam import CAMS, DEFAULT_CAM, cam_grid, cam_taps
+from coverslip.explaining.maps.gradients import GRADIENTS, gradient_map
+from coverslip.explaining.maps.heatmap import FloatArray
+from coverslip.explaining.maps.occlusion import occlusion, score_drops
+from coverslip.explaining.maps.randomization import Explain
 from coverslip.inference.foreign import is_foreign
 from coverslip.models.taps import Tap, find_tap, find_taps
-from coverslip.progress import SILENT, Progress
-from coverslip.registry import nearest
 
 OCCLUSION = "occlusion"
-FEW = 4  # pictures for which methods that run the network many times are compared
+FEW = 4  # images for which methods that run the network many times are compared
 PLACES = 4  # a side, that a map should have
 COARSE = 8  # cells of an occlusion that is only compared with: a quarter of the runs
 UNTESTED = (
@@ -76,7 +76,7 @@ class Method:
     def grid(
         self, network: nn.Module, images: Tensor, classes: Sequence[Sequence[int]], progress: Progress = SILENT
     ) -> list[FloatArray]:
-        """Maps of N pictures for K classes each: for each column float32 (N, K, h, w), 0 or more."""
+        """Maps of N images for K classes each: for each column float32 (N, K, h, w), 0 or more."""
         if self.taps:
             return cam_grid(network, images, classes, method=self.name, taps=self.taps)
         if self.name == OCCLUSION:
@@ -87,7 +87,7 @@ class Method:
         return [np.stack(maps, axis=1)]
 
     def explain(self, network: nn.Module, images: Tensor, classes: Sequence[int]) -> FloatArray:
-        """One map a picture, (N, h, w), of the last column: what `coverslip.heatmaps.trust` asks about."""
+        """One map an image, (N, h, w), of the last column: what `coverslip.explaining.maps.trust` asks about."""
         if self.taps:
             one = np.reshape(classes, (-1, 1))
             return cam_grid(network, images, one, method=self.name, taps=self.taps[-1:])[0][:, 0]
@@ -100,8 +100,8 @@ def choose_method(network: nn.Module, shape: tuple[int, int, int], name: str = "
     """A method for a network; without a name the one that suits it.
 
     Args:
-        network: prepared pictures -> scores.
-        shape: of one picture, (C, H, W).
+        network: prepared images -> scores.
+        shape: of one image, (C, H, W).
         name: of the method; "" for Grad-CAM, or occlusion where no layer has places, which a note then says.
         layer: the only layer to draw, by its stage or module; "" for all of `find_taps`.
 
@@ -140,7 +140,7 @@ def _about_grid(last: Tap, taps: Sequence[Tap]) -> str:
         return ""
     finer = [tap.name for tap in taps if min(tap.grid) >= PLACES]
     said = f"{last.name} has {' x '.join(map(str, last.grid))} places only, so its maps tell little"
-    return f"{said}; finer: --layer {finer[-1]}, or larger pictures" if finer else f"{said}; train on larger pictures"
+    return f"{said}; finer: --layer {finer[-1]}, or larger images" if finer else f"{said}; train on larger images"
 
 
 def need_captum() -> None:
@@ -158,13 +158,13 @@ def has_captum() -> bool:
     return importlib.util.find_spec("captum") is not None
 
 
-def other_methods(method: Method, pictures: int) -> dict[str, Explain]:
+def other_methods(method: Method, images: int) -> dict[str, Explain]:
     """Methods to compare with: one that reads the same layer, and ones that read none, where that is quick enough."""
     others: dict[str, Explain] = {}
     if method.taps:
         other = "layer-cam" if method.name != "layer-cam" else DEFAULT_CAM
         others[other] = Method(other, method.taps).explain
-    few = pictures <= FEW
+    few = images <= FEW
     if method.name != OCCLUSION and few:
         others[OCCLUSION] = lambda network, images, classes: occlusion(network, images, classes, cells=COARSE)
     if method.name != "integrated-gradients" and few and has_captum():

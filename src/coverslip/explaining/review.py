@@ -1,4 +1,4 @@
-"""A whole test part: what each class looks at, who looked away, which mistakes are alike, and pictures worth a look."""
+"""A whole test set: what each class looks at, who looked away, which mistakes are alike, and images worth a look."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from coverslip.core.progress import SILENT, Progress
 from coverslip.evidence.intervals import format_interval
 from coverslip.explaining.areas import LESION, Areas
-from coverslip.explaining.methods import Method, other_methods
-from coverslip.explaining.subjects import Subjects
-from coverslip.figures.overlay import overlay, with_outlines
-from coverslip.heatmaps.heatmap import FloatArray
-from coverslip.heatmaps.placement import frame
-from coverslip.heatmaps.review import (
+from coverslip.explaining.maps.heatmap import FloatArray
+from coverslip.explaining.maps.placement import frame
+from coverslip.explaining.maps.review import (
     Cluster,
     Examples,
     LookedAway,
@@ -27,13 +25,15 @@ from coverslip.heatmaps.review import (
     rank_looked_away,
     with_names,
 )
-from coverslip.heatmaps.scores import Placement, place_heat
-from coverslip.heatmaps.trust import BORDER_PROBES, Trust, about_background, about_border, check_maps
+from coverslip.explaining.maps.scores import Placement, place_heat
+from coverslip.explaining.maps.trust import BORDER_PROBES, Trust, about_background, about_border, check_maps
+from coverslip.explaining.methods import Method, other_methods
+from coverslip.explaining.subjects import Subjects
+from coverslip.figures.overlay import overlay, with_outlines
 from coverslip.inference.predictor import Predictor
 from coverslip.models.stages import Staged
-from coverslip.progress import SILENT, Progress
 
-SAMPLE = 24  # pictures whose maps are tested: each costs the network a hundred runs
+SAMPLE = 24  # images whose maps are tested: each costs the network a hundred runs
 EACH = 3  # examples of a class
 
 
@@ -56,7 +56,7 @@ def confident_text(confident: int, wrong: int) -> str:
 
 @dataclass(frozen=True)
 class Review:
-    """The test part by its maps; N pictures, K classes, rows are places in ``names``.
+    """The test set by its maps; N images, K classes, rows are places in ``names``.
 
     Attributes:
         names: paths as the run names them.
@@ -66,16 +66,16 @@ class Review:
         maps: float32 (N, h, w) of the predicted class, last layer.
         true_maps: row of a mistake -> map of its true class.
         means: (K, h, w), the mean map of what was predicted as each class; NaN where nothing was.
-        counts: (K,) of how many pictures.
+        counts: (K,) of how many images.
         looked_away: the worst first.
         with_subject: whether masks said what the subject is; without them it is all but the border.
         clusters: of the mistakes.
         examples: three a class, and every confident mistake.
         trust: of a sample of the maps; None where it was not asked.
-        places: name of an area -> where the heat of all pictures lies, background and border among them.
-        cluster_names: path of a picture -> name that a person gave to its cluster.
-        picture: row -> picture to be drawn, (H, W, C).
-        areas: masks of the pictures.
+        places: name of an area -> where the heat of all images lies, background and border among them.
+        cluster_names: path of an image -> name that a person gave to its cluster.
+        image: row -> image to be drawn, (H, W, C).
+        areas: masks of the images.
         probes: of the run's audit, for the border.
     """
 
@@ -94,7 +94,7 @@ class Review:
     trust: Trust | None
     places: dict[str, Placement]
     cluster_names: Mapping[str, str]
-    picture: Callable[[int], npt.NDArray[Any]]
+    image: Callable[[int], npt.NDArray[Any]]
     areas: Areas
     probes: Sequence[Mapping[str, Any]] = ()
 
@@ -109,30 +109,30 @@ class Review:
             place = self.places[LESION]
             if place.hits["value"] is not None and place.hits_by_chance is not None:
                 told.append(
-                    f"The hottest place lies in a lesion in {format_interval(place.hits, 2)} of the pictures, by "
+                    f"The hottest place lies in a lesion in {format_interval(place.hits, 2)} of the images, by "
                     f"chance in {place.hits_by_chance:.2f}."
                 )
         told += [] if self.trust is None else self.trust.sentences()[:2]
-        what = "the subject" if self.with_subject else "the middle of the picture"
+        what = "the subject" if self.with_subject else "the middle of the image"
         wrong = int(((self.labels != self.predicted) & (self.labels >= 0)).sum())
-        away = f"{len(self.looked_away):,} of {len(self.names):,} pictures"
+        away = f"{len(self.looked_away):,} of {len(self.names):,} images"
         have = "has" if len(self.looked_away) == 1 else "have"
         sure = confident_text(len(self.examples.mistakes), wrong)
         told.append(f"{away} {have} more heat off {what} than its area would give; {sure}.")
         return told
 
     def versions(self, row: int, *, own: bool | None = None) -> list[npt.NDArray[np.uint8]]:
-        """A picture, the map of what was said over it, and of a mistake the map of what it is.
+        """An image, the map of what was said over it, and of a mistake the map of what it is.
 
         Args:
             row: which.
             own: whether there is a third, blank where it was no mistake; None for mistakes only.
         """
-        picture, areas = self.picture(row), self.areas.of(row)
-        drawn = [with_outlines(picture, areas), overlay(picture, self.maps[row])]
+        image, areas = self.image(row), self.areas.of(row)
+        drawn = [with_outlines(image, areas), overlay(image, self.maps[row])]
         heat = self.true_maps.get(row)
         if own or (own is None and heat is not None):
-            drawn.append(np.full_like(drawn[1], 245) if heat is None else overlay(picture, heat))
+            drawn.append(np.full_like(drawn[1], 245) if heat is None else overlay(image, heat))
         return drawn
 
 
@@ -148,22 +148,22 @@ def review_test(
     device: torch.device,
     progress: Progress = SILENT,
 ) -> Review:
-    """Draw the map of the predicted class for every picture of a test part, and look through them.
+    """Draw the map of the predicted class for every image of a test set, and look through them.
 
     Args:
         predictor: the trained model.
         network: the same in one piece, on the device.
-        subjects: the test part.
+        subjects: the test set.
         method: with its layers; the last is read.
         trust: whether a sample of the maps is tested.
         probes: of the run's audit.
-        cluster_names: path of a picture -> name that a person gave to its cluster.
+        cluster_names: path of an image -> name that a person gave to its cluster.
         device: to compute on.
         progress: told of the stages.
     """
     classes = predictor.task.classes
     features = predictor.extractor.extract(
-        subjects.pixels, subjects.rows, subjects.keys, 1, progress, "features of the test part"
+        subjects.pixels, subjects.rows, subjects.keys, 1, progress, "features of the test set"
     )
     probabilities = predictor.probabilities(features)
     predicted = predictor.task.named(probabilities)
@@ -209,7 +209,7 @@ def review_test(
         trust=_sampled(predictor, network, subjects, predicted, method, probes, device, progress) if trust else None,
         places=places,
         cluster_names=cluster_names or {},
-        picture=lambda row: subjects.shown(predictor, row),
+        image=lambda row: subjects.shown(predictor, row),
         areas=subjects.areas,
         probes=[probe for probe in probes if probe.get("name") in BORDER_PROBES],
     )

@@ -1,4 +1,4 @@
-"""The figures of a test part: mean maps, examples, mistakes, pictures that were looked away from, clusters."""
+"""The figures of a test set: mean maps, examples, mistakes, images that were looked away from, clusters."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from coverslip.explaining.methods import Method
 from coverslip.explaining.review import Review
 from coverslip.figures.heat_review import Shown, map_gallery, mean_map_figure
 
-MOST = 24  # pictures of one gallery
-OF_CLUSTER = 4  # pictures of one cluster
+MOST = 24  # images of one gallery
+OF_CLUSTER = 4  # images of one cluster
 CLUSTERS = 8
 
 
@@ -28,7 +28,7 @@ def draw_review(names: Sequence[str], review: Review, method: Method) -> list[Dr
 
     where = f" of {method.columns[-1]}" if method.taps else ""
     kind = f"{method.name}{where}"
-    caption = f"The mean map of all pictures that were said to be of a class ({kind}); each has a scale of its own."
+    caption = f"The mean map of all images that were said to be of a class ({kind}); each has a scale of its own."
     drawings = [
         Drawing(
             "mean-maps",
@@ -45,16 +45,16 @@ def draw_review(names: Sequence[str], review: Review, method: Method) -> list[Dr
         drawings.append(_gallery("examples", "Examples of each class", caption, items))
     if review.examples.mistakes:
         some = review.examples.mistakes[:MOST]
-        caption = f"Confident mistakes: the picture, {kind} of what was said, and of what it is."
+        caption = f"Confident mistakes: the image, {kind} of what was said, and of what it is."
         if len(some) < len(review.examples.mistakes):
             caption += f" The first {len(some)} of {len(review.examples.mistakes)}."
         items = [shown(row, review.names[row], own=True) for row in some]
         drawings.append(_gallery("mistakes", "Confident mistakes", caption, items))
     if review.looked_away:
         some_away = review.looked_away[:MOST]
-        what = "the subject" if review.with_subject else "the middle of the picture"
+        what = "the subject" if review.with_subject else "the middle of the image"
         caption = (
-            f"Pictures in which more heat lies off {what} than its area would give, the worst first: "
+            f"Images in which more heat lies off {what} than its area would give, the worst first: "
             f"{len(review.looked_away):,} of {len(review.names):,}."
         )
         items = [
@@ -69,7 +69,7 @@ def draw_review(names: Sequence[str], review: Review, method: Method) -> list[Dr
     ]
     if rows:
         caption = (
-            "Mistakes that the network sees alike, the largest cluster first, the most typical picture first. Give "
+            "Mistakes that the network sees alike, the largest cluster first, the most typical image first. Give "
             "them names in clusters.csv."
         )
         items = [

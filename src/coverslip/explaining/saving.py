@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from coverslip.core.runs import Explained
+from coverslip.core.storage import ensure_folder, write_text, writing
 from coverslip.explaining.explanation import Explanation
-from coverslip.explaining.pictures import ExplainedPicture
+from coverslip.explaining.images import ExplainedImage
 from coverslip.explaining.review import Review
-from coverslip.runs import Explained
-from coverslip.storage import ensure_folder, write_text, writing
 
-SIDE = 176  # pixels of a picture in the page's galleries
+SIDE = 176  # pixels of an image in the page's galleries
 QUALITY = 80
-MOST = 24  # pictures of one list in the page
+MOST = 24  # images of one list in the page
 OF_CLUSTER = 6
 
 
@@ -32,15 +32,15 @@ def save_explanation(explanation: Explanation, folder: Explained) -> None:
     """Write everything into a folder; what an earlier `explain` wrote there is replaced.
 
     ``explain.json`` is written last: a folder with it is complete. Its parts are ``run``, ``network``, ``classes``,
-    ``method``, ``layer``, ``notes``, ``sentences``, ``pictures``, ``drawings`` and ``review``.
+    ``method``, ``layer``, ``notes``, ``sentences``, ``images``, ``drawings`` and ``review``.
     """
     _clear(folder)
-    pictures = []
-    for number, each in enumerate(explanation.pictures, 1):
+    images = []
+    for number, each in enumerate(explanation.images, 1):
         name = f"{number:02d}-{safe_name(PurePath(each.name).stem)}"
         _save_figure(each.figure, folder.figure_file(name))
         _save_arrays(folder.arrays_file(name), _arrays_of(each))
-        pictures.append(_picture_numbers(each, folder, name))
+        images.append(_image_numbers(each, folder, name))
     drawings = []
     for drawing in explanation.drawings:
         _save_figure(drawing.figure, folder.figure_file(drawing.name))
@@ -65,7 +65,7 @@ def save_explanation(explanation: Explanation, folder: Explained) -> None:
         "notes": explanation.notes,
         "sentences": explanation.sentences,
         "trust": None if explanation.trust is None else explanation.trust.as_json(),
-        "pictures": pictures,
+        "images": images,
         "drawings": drawings,
         "review": review,
     }
@@ -78,7 +78,7 @@ def safe_name(text: str) -> str:
     >>> safe_name("IMG 01 (a)")
     'IMG-01-a'
     """
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:60] or "picture"
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:60] or "image"
 
 
 def plain(value: Any) -> Any:
@@ -103,14 +103,14 @@ def _clear(folder: Explained) -> None:
     ensure_folder(folder.folder)
     try:
         before = json.loads(folder.numbers_file.read_text(encoding="utf-8"))
-        entries = [*before["pictures"], *before["drawings"]]
+        entries = [*before["images"], *before["drawings"]]
         names = [PurePath(str(each.get(kind))).name for each in entries for kind in ("figure", "arrays")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or not ours
         names = []
     folder.numbers_file.unlink(missing_ok=True)
     for name in names:
         (folder.folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder.pictures_folder, ignore_errors=True)
+    shutil.rmtree(folder.images_folder, ignore_errors=True)
 
 
 def _save_figure(figure: Any, path: Path) -> None:
@@ -123,7 +123,7 @@ def _save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         np.savez_compressed(file, **{name.replace("/", "."): each for name, each in arrays.items()})  # type: ignore[arg-type]
 
 
-def _arrays_of(each: ExplainedPicture) -> dict[str, npt.NDArray[Any]]:
+def _arrays_of(each: ExplainedImage) -> dict[str, npt.NDArray[Any]]:
     """Maps by their stage, (K, h, w), and what their rows are."""
     columns = [heatmap.layer for heatmap in each.heatmaps[0]]
     maps = {f"map.{name}": np.stack([row[at].values for row in each.heatmaps]) for at, name in enumerate(columns)}
@@ -131,7 +131,7 @@ def _arrays_of(each: ExplainedPicture) -> dict[str, npt.NDArray[Any]]:
     return {**maps, "classes": np.array(names), "probabilities": np.array(each.probabilities)}
 
 
-def _picture_numbers(each: ExplainedPicture, folder: Explained, name: str) -> dict[str, Any]:
+def _image_numbers(each: ExplainedImage, folder: Explained, name: str) -> dict[str, Any]:
     rows = zip(each.heatmaps, each.roles, each.probabilities, strict=True)
     return {
         "name": each.name,
@@ -153,21 +153,21 @@ def _picture_numbers(each: ExplainedPicture, folder: Explained, name: str) -> di
 
 
 def _save_review(explanation: Explanation, review: Review, folder: Explained) -> dict[str, Any]:
-    """The lists of a review with small pictures, and ``clusters.csv`` to write names into."""
-    ensure_folder(folder.pictures_folder)
+    """The lists of a review with small images, and ``clusters.csv`` to write names into."""
+    ensure_folder(folder.images_folder)
     classes = explanation.classes
     saved: dict[int, str] = {}
 
     def item(row: int) -> dict[str, Any]:
         if row not in saved:
-            path = folder.pictures_folder / f"{len(saved) + 1:04d}.jpg"
+            path = folder.images_folder / f"{len(saved) + 1:04d}.jpg"
             with writing(path) as temporary:
                 temporary.write_bytes(_jpeg(review.versions(row)))
             saved[row] = path.relative_to(folder.folder).as_posix()
         label = review.labels[row]
         return {
             "path": review.names[row],
-            "picture": saved[row],
+            "image": saved[row],
             "label": None if label < 0 else classes[label],
             "predicted": classes[review.predicted[row]],
             "confidence": review.confidence[row],
@@ -176,7 +176,7 @@ def _save_review(explanation: Explanation, review: Review, folder: Explained) ->
     clusters = [
         {
             "name": each.name,
-            "pictures": len(each.rows),
+            "images": len(each.rows),
             "mistakes": [[classes[true], classes[said], count] for (true, said), count in each.mistakes.items()],
             "around": each.around,
             "wrong_around": each.wrong_around,
@@ -186,7 +186,7 @@ def _save_review(explanation: Explanation, review: Review, folder: Explained) ->
     ]
     _write_clusters(folder, review, classes)
     return {
-        "pictures": len(review.names),
+        "images": len(review.names),
         "mistakes": int((review.labels != review.predicted).sum()),
         "with_subject": review.with_subject,
         "places": {name: vars(place) for name, place in review.places.items()},
@@ -206,7 +206,7 @@ def _write_clusters(folder: Explained, review: Review, classes: Sequence[str]) -
     """A row a cluster, for a person to write names into; names that are there stay."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "mistakes", "mostly", "picture"])
+    writer.writerow(["name", "mistakes", "mostly", "image"])
     for each in review.clusters:
         (true, said), count = next(iter(each.mistakes.items()))
         mostly = f"{classes[true]} taken for {classes[said]} ({count})"
@@ -216,7 +216,7 @@ def _write_clusters(folder: Explained, review: Review, classes: Sequence[str]) -
 
 
 def _jpeg(versions: Sequence[npt.NDArray[np.uint8]]) -> bytes:
-    """Versions of one picture side by side."""
+    """Versions of one image side by side."""
     small = []
     for version in versions:
         image = Image.fromarray(version)

@@ -1,4 +1,4 @@
-"""The pictures that are explained: prepared, with all that is known of them."""
+"""The images that are explained: prepared, with all that is known of them."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from coverslip.config import read_toml
+from coverslip.core.config import read_toml
+from coverslip.core.errors import UserError
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.runs import Run
+from coverslip.core.tables import read_csv
 from coverslip.data.cache import read_pixels, with_status
 from coverslip.data.decoding import PixelFormat, decode_all
 from coverslip.data.image import Pixels
 from coverslip.data.sources.arrays import scan_arrays
-from coverslip.data.sources.loose import as_given, pictures_of
+from coverslip.data.sources.loose import as_given, images_of
 from coverslip.data.sources.source import Files, Source
 from coverslip.data.table import READ, SCHEMA, ImageTable
-from coverslip.errors import UserError
 from coverslip.explaining.areas import Areas, find_masks
 from coverslip.inference.predictor import Predictor
-from coverslip.progress import SILENT, Progress
-from coverslip.runs import Run
-from coverslip.tables import read_csv
 
-MOST = 64  # pictures that are named one by one
-TOGETHER = 32  # pictures that go through the network at once
+MOST = 64  # images that are named one by one
+TOGETHER = 32  # images that go through the network at once
 
 
 @dataclass(frozen=True)
 class Subjects:
-    """N pictures as the network sees them.
+    """N images as the network sees them.
 
     Attributes:
         names: as the user wrote them, or as the run names them.
         pixels: (M, H, W, C), resized as the network takes them; may be memory-mapped.
         rows: rows of ``pixels`` that are meant, N of them.
         labels: true class by number; None where nobody knows.
-        groups: what keeps pictures together; None where each stands for itself.
+        groups: what keeps images together; None where each stands for itself.
         seen: whether the model was trained on it.
         keys: what the pixels of each of the M rows are known by.
         areas: masks, where there are any.
@@ -62,7 +62,7 @@ class Subjects:
         return len(self.rows)
 
     def images(self, predictor: Predictor, device: torch.device, some: Sequence[int] | None = None) -> Tensor:
-        """Prepared pictures, float32 (n, C, H, W): those at these places, or all."""
+        """Prepared images, float32 (n, C, H, W): those at these places, or all."""
         rows = self.rows if some is None else [self.rows[place] for place in some]
         images = torch.from_numpy(predictor.spec.prepare(np.stack([self.pixels[row] for row in rows])))
         return images.to(device).contiguous(memory_format=torch.channels_last)  # as convolutions are fastest
@@ -73,7 +73,7 @@ class Subjects:
             yield range(start, min(start + TOGETHER, len(self)))
 
     def shown(self, predictor: Predictor, place: int) -> npt.NDArray[Any]:
-        """One picture to be drawn: (H, W, C), uint8, or float 0 to 1 where it has more than 8 bits."""
+        """One image to be drawn: (H, W, C), uint8, or float 0 to 1 where it has more than 8 bits."""
         pixels = np.ascontiguousarray(self.pixels[self.rows[place]])
         if pixels.dtype == np.uint8:
             return pixels
@@ -81,10 +81,10 @@ class Subjects:
         return np.asarray(np.clip(scaled, 0, 1))
 
 
-def load_pictures(
+def load_images(
     predictor: Predictor, run: Run, paths: Sequence[str | Path], masks: Path | None, progress: Progress = SILENT
 ) -> Subjects:
-    """Pictures that are named one by one, or in folders.
+    """Images that are named one by one, or in folders.
 
     The true class is what the run's table says of the file, or else the name of the folder that it lies in, where that
     is one of the classes.
@@ -92,15 +92,15 @@ def load_pictures(
     Raises:
         UserError: one is not there, they are too many, or none can be read.
     """
-    table = pictures_of(paths)
+    table = images_of(paths)
     if len(table) > MOST:
         raise UserError(
-            f"{len(table):,} pictures are too many to draw one by one (at most {MOST})",
-            "name fewer, or look at the whole test part with --test",
+            f"{len(table):,} images are too many to draw one by one (at most {MOST})",
+            "name fewer, or look at the whole test set with --test",
         )
     spec, classes = predictor.spec, predictor.task.classes
     form = PixelFormat(spec.channels, spec.depth)
-    with progress.stage("reading pictures", len(table)) as stage:
+    with progress.stage("reading images", len(table)) as stage:
         chunks = list(decode_all(table.source, table.paths, form, spec.size, spec.fit, stage, widen=False))
     facts = [fact for chunk in chunks for fact in chunk.facts]
     notes = [
@@ -110,7 +110,7 @@ def load_pictures(
     ]
     rows = [row for row, fact in enumerate(facts) if fact["status"] == READ]
     if not rows:
-        raise UserError(notes[0], "give another picture")
+        raise UserError(notes[0], "give another image")
     files = [table.root / table.paths[row] for row in rows]
     known = _known(run)
     labels = [known.get(str(file.resolve()), {}).get("label") or file.parent.name for file in files]
@@ -130,10 +130,10 @@ def load_pictures(
 
 
 def load_test(predictor: Predictor, run: Run, masks: Path | None, progress: Progress = SILENT) -> Subjects:
-    """The test part of a run, from where its pictures are now.
+    """The test set of a run, from where its images are now.
 
     Raises:
-        UserError: the run has no table, its pictures are gone, or they are others than those it was trained on.
+        UserError: the run has no table, its images are gone, or they are others than those it was trained on.
     """
     table, spec, classes = run_table(run), predictor.spec, predictor.task.classes
     cache = read_pixels(table, spec.size, spec.fit, progress=progress)
@@ -142,14 +142,14 @@ def load_test(predictor: Predictor, run: Run, masks: Path | None, progress: Prog
     if not rows:
         gone = not any(each == READ for each in there.frame["status"])
         raise UserError(
-            f"the test pictures of {str(run.folder)!r} are no longer at {str(table.root)!r}"
+            f"the test images of {str(run.folder)!r} are no longer at {str(table.root)!r}"
             if gone
-            else f"{str(run.folder)!r} has no test pictures",
-            "bring them back, or name pictures instead of --test",
+            else f"{str(run.folder)!r} has no test images",
+            "bring them back, or name images instead of --test",
         )
     if cache.format != PixelFormat(spec.channels, spec.depth):
         raise UserError(
-            f"the pictures now have {cache.format.channels} channels of {cache.format.depth}; the model takes "
+            f"the images now have {cache.format.channels} channels of {cache.format.depth}; the model takes "
             f"{spec.channels} of {spec.depth}",
             "bring back those it was trained on, or train again",
         )
@@ -169,14 +169,12 @@ def load_test(predictor: Predictor, run: Run, masks: Path | None, progress: Prog
         seen=[keys[row] in predictor.seen for row in rows],
         keys=keys,
         areas=Areas.read(found, spec.size, spec.fit),
-        notes=(f"{tested - len(rows):,} of {tested:,} test pictures are no longer there",)
-        if tested > len(rows)
-        else (),
+        notes=(f"{tested - len(rows):,} of {tested:,} test images are no longer there",) if tested > len(rows) else (),
     )
 
 
 def run_table(run: Run) -> ImageTable:
-    """The table of a run with its parts, as it was, and the way to its pictures.
+    """The table of a run with its parts, as it was, and the way to its images.
 
     Raises:
         UserError: there is no such table, or it cannot be read.
@@ -196,7 +194,7 @@ def run_table(run: Run) -> ImageTable:
 
 
 def _source(run: Run) -> Source:
-    """Where the pictures of a run are: the folder that audit.json names, or the file of arrays."""
+    """Where the images of a run are: the folder that audit.json names, or the file of arrays."""
     settings = read_toml(run.experiment_file) if run.experiment_file.is_file() else {}
     given = Path(str(settings.get("data", {}).get("source", "")))
     file = (run.folder / given).resolve()

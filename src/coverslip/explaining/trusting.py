@@ -1,4 +1,4 @@
-"""The trust strip of a picture: what was found of many maps at once, cut down to one."""
+"""The trust strip of an image: what was found of many maps at once, cut down to one."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from coverslip.explaining.maps.deletion import Curves
+from coverslip.explaining.maps.heatmap import FloatArray
+from coverslip.explaining.maps.placement import frame
+from coverslip.explaining.maps.randomization import Explain
+from coverslip.explaining.maps.scores import mean_score, place_heat
+from coverslip.explaining.maps.similarity import flat
+from coverslip.explaining.maps.trust import Trust, about_background, about_border, check_maps
 from coverslip.explaining.methods import FEW, Method, other_methods
 from coverslip.explaining.subjects import Subjects
 from coverslip.figures.heatmaps import TrustStrip
-from coverslip.heatmaps.deletion import Curves
-from coverslip.heatmaps.heatmap import FloatArray
-from coverslip.heatmaps.placement import frame
-from coverslip.heatmaps.randomization import Explain
-from coverslip.heatmaps.scores import mean_score, place_heat
-from coverslip.heatmaps.similarity import flat
-from coverslip.heatmaps.trust import Trust, about_background, about_border, check_maps
 from coverslip.models.stages import Staged
 
 SHOWN_STEPS = 4  # of the maps with weights in random order
@@ -63,7 +63,7 @@ def ask_trust(
 
 
 def trust_of(trust: Trust, place: int, subjects: Subjects) -> Trust:
-    """What was found of one of several pictures."""
+    """What was found of one of several images."""
     one = slice(place, place + 1)
     random, curves, maps = trust.randomization, trust.curves, trust.maps[one]
     random = replace(
@@ -96,7 +96,7 @@ def trust_of(trust: Trust, place: int, subjects: Subjects) -> Trust:
 
 
 def about_one(trust: Trust) -> list[str]:
-    """What was found of one picture, in sentences that do not speak of many."""
+    """What was found of one image, in sentences that do not speak of many."""
     gain = trust.gain["value"]
     told = trust.sentences()[:1]
     if gain is not None:
@@ -121,7 +121,7 @@ def about_one(trust: Trust) -> list[str]:
 def trust_strip(
     trust: Trust, name: str, method: Method, others: Sequence[tuple[str, FloatArray, float]] = ()
 ) -> TrustStrip:
-    """The strip of one picture."""
+    """The strip of one image."""
     random, curves = trust.randomization, trust.curves
     steps = len(random.parts)
     shown = sorted({round(step) for step in np.linspace(0, steps - 1, min(steps, SHOWN_STEPS))})

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import coverslip
-from coverslip.config import to_mapping
+from coverslip.core.config import to_mapping
 from coverslip.exporting.formats import Format
 from coverslip.exporting.instrument import ABOUT, INPUT, Instrument
 from coverslip.exporting.parity import Parity
@@ -20,9 +20,9 @@ JSON_FILE, README_FILE = "model.json", "README.md"
 FULL_PRECISION = "What follows was measured of the run in full precision, not of this file.\n\n"
 CARD = 1  # of model.json beside an exported file
 FITS = {
-    "pad": "the whole picture keeps its proportions; the rest of the frame is filled with its mean color",
-    "squash": "the whole picture is stretched to the frame",
-    "crop": "the picture fills the frame; what is too long is cut off on both sides",
+    "pad": "the whole image keeps its proportions; the rest of the frame is filled with its mean color",
+    "squash": "the whole image is stretched to the frame",
+    "crop": "the image fills the frame; what is too long is cut off on both sides",
 }
 
 
@@ -111,7 +111,7 @@ def licence(predictor: Predictor) -> dict[str, str]:
     scratch = predictor.about.get("from_scratch") or entry.load is None
     weights = "trained from scratch, no pretrained weights" if scratch else f"{entry.licence}: {entry.origin}"
     weights = "those of the user's own network" if predictor.about.get("own") else weights
-    return {"weights": weights, "program": "Apache-2.0", "pictures": "as those of the training pictures"}
+    return {"weights": weights, "program": "Apache-2.0", "images": "as those of the training images"}
 
 
 def metadata(card: Mapping[str, Any]) -> dict[str, str]:
@@ -146,7 +146,7 @@ def readme(card: Mapping[str, Any], format_: Format) -> str:
 
 ```
 pip install {format_.packages}
-python use_model.py PICTURE...
+python use_model.py IMAGE...
 ```
 
 `{card["files"][0]}` is the whole instrument: decoded pixels go in, answers come out, and nothing has to be prepared

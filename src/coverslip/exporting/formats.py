@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.registry import Registry
 from coverslip.data.image import Pixels
 from coverslip.exporting.instrument import Instrument
-from coverslip.registry import Registry
 
 HOMES = ("onnx_format", "torch_format", "openvino_format")
 Answer = Mapping[str, npt.NDArray[Any]]
@@ -66,7 +66,7 @@ def formats() -> Registry[Format]:
 
 
 def sample(instrument: Instrument) -> Pixels:
-    """Two made-up pictures of an odd size, to follow the instrument with; it takes any other size as well."""
+    """Two made-up images of an odd size, to follow the instrument with; it takes any other size as well."""
     spec = instrument.preparation.spec
     shape = (2, spec.size[0] + 13, spec.size[1] + 29, spec.channels)
     return np.random.default_rng(0).integers(0, np.iinfo(spec.depth).max, shape).astype(spec.depth)

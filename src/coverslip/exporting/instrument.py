@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.evidence.familiarity import TINY, Familiarity
+from coverslip.explaining.maps.cam import cam_taps
 from coverslip.exporting.preparation import Preparation
-from coverslip.heatmaps.cam import cam_taps
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.whole import whole_network
 from coverslip.models.stages import CLASSIFIER, Staged
@@ -18,15 +18,15 @@ from coverslip.models.taps import Tap
 
 INPUT = "pixels"
 ABOUT = {
-    INPUT: "decoded pictures, not resized: any height and width, the same for all N of a call; N is 1 for one picture",
+    INPUT: "decoded images, not resized: any height and width, the same for all N of a call; N is 1 for one image",
     "probabilities": "calibrated probability of each class; a row sums to 1",
     "label": "number of the class that is named, from 0",
     "set": "which classes are in the set that holds the true one as often as was asked for",
-    "unfamiliarity": "distance from the training pictures, divided by the limit: above 1 is unlike them",
-    "familiar": "whether the picture is like the training pictures",
+    "unfamiliarity": "distance from the training images, divided by the limit: above 1 is unlike them",
+    "familiar": "whether the image is like the training images",
     "map": "class activation map: what each place of a grid over `seen` adds to the score of each class; above 0 "
     "speaks for the class. The mean over the places, and the class's bias, is the score",
-    "seen": "the picture as the network sees it: resized, and filled up to its frame",
+    "seen": "the image as the network sees it: resized, and filled up to its frame",
 }
 """The input, and every output that a file can have, in order."""
 
@@ -39,7 +39,7 @@ class Instrument(nn.Module):
 
     Attributes:
         preparation: from decoded pixels to prepared ones.
-        network: prepared pictures -> scores, the temperature included.
+        network: prepared images -> scores, the temperature included.
         outputs: the names of what `forward` gives, in order; ``set`` only where sets were calibrated,
             ``unfamiliarity`` and ``familiar`` only where the bundle has familiarity, ``map`` only for networks that end
             with the average over a grid and one linear layer.
@@ -111,10 +111,10 @@ class Instrument(nn.Module):
 
 
 class Unlike(nn.Module):
-    """How far features are from those of the training pictures, divided by the limit: `Familiarity.score` as tensors.
+    """How far features are from those of the training images, divided by the limit: `Familiarity.score` as tensors.
 
     Args:
-        familiarity: at most 4,096 reference pictures.
+        familiarity: at most 4,096 reference images.
     """
 
     center: Tensor
@@ -136,7 +136,7 @@ class Unlike(nn.Module):
         inside = centered @ self.directions
         left_over = centered.square().sum(1) - inside.square().sum(1)
         place = inside @ self.whitening
-        floor = TINY * place.shape[1]  # a training picture itself is at no distance
+        floor = TINY * place.shape[1]  # a training image itself is at no distance
         nearest, mean = (
             _squares(place, some.float()).amin(1).clamp(min=floor) for some in (self.reference, self.means)
         )

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from coverslip.core.errors import UserError, optional
 from coverslip.data.image import Pixels
-from coverslip.errors import UserError, optional
 from coverslip.exporting.formats import FORMATS, Answer, Format, Opened, quiet, sample
 from coverslip.exporting.instrument import ABOUT, INPUT, Instrument
 
@@ -17,7 +17,7 @@ FILE = "model.onnx"
 OPSET = 20
 MOST_BYTES = 2_000_000_000  # of one ONNX file, which is one protobuf message
 LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")  # they tell developers much
-AXES = ("pictures", "height", "width")
+AXES = ("images", "height", "width")
 
 
 def write_onnx(instrument: Instrument, folder: Path, metadata: Mapping[str, str]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from coverslip.core.devices import same_signal_stack
+from coverslip.core.errors import UserError
 from coverslip.data.image import Pixels
-from coverslip.devices import same_signal_stack
-from coverslip.errors import UserError
 from coverslip.exporting.formats import FORMATS, Answer, Format, Opened, sample
 from coverslip.exporting.instrument import INPUT, Instrument
 from coverslip.exporting.torch_format import trace

@@ -10,40 +10,40 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from coverslip.core.errors import UserError
+from coverslip.core.progress import SILENT, Progress
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import fit_batch
-from coverslip.errors import UserError
 from coverslip.exporting.formats import Answer, Opened
+from coverslip.exporting.images import Images
 from coverslip.exporting.instrument import Instrument
-from coverslip.exporting.pictures import Pictures
 from coverslip.inference.predictor import Predictor
-from coverslip.progress import SILENT, Progress
 
 MOST_GREY = 1  # grey levels after the resize
-MOST_NETWORK = 1e-4  # in probability, from the same resized picture
+MOST_NETWORK = 1e-4  # in probability, from the same resized image
 MOST_PROBABILITY = 0.01  # from decoded pixels, end to end
 LEAST_SAME = 0.995  # of the labels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How far a file's answers lie from the model's, over some pictures.
+    """How far a file's answers lie from the model's, over some images.
 
     Attributes:
-        pictures: how many were tried.
+        images: how many were tried.
         about: where they come from.
-        grey: largest difference after the resize, grey levels of the picture's depth.
+        grey: largest difference after the resize, grey levels of the image's depth.
         grey_share: of the resized samples that differ at all.
-        network: largest difference of a probability to PyTorch's, from the same resized picture.
+        network: largest difference of a probability to PyTorch's, from the same resized image.
         probability: largest difference of a probability to the model's, from decoded pixels.
-        same: share of the pictures with the same label.
+        same: share of the images with the same label.
         same_sets: with the same set of classes; None where there are no sets.
         same_familiar: with the same word on whether they are familiar; None where the model cannot tell.
         reduced: how many are JPEG files so large that the program itself decodes them at reduced scale.
         reduced_probability: what that alone changes in a probability, at most.
     """
 
-    pictures: int
+    images: int
     about: str
     grey: int
     grey_share: float
@@ -60,7 +60,7 @@ class Parity:
         limits = [f" (limit {MOST_NETWORK})", f" (limit {MOST_PROBABILITY})", f" (limit {LEAST_SAME:.1%})"]
         network, probability, same = [""] * 3 if exempt else limits
         lines = [
-            f"checked on {self.pictures:,} pictures ({self.about})",
+            f"checked on {self.images:,} images ({self.about})",
             f"after the resize: {self.grey} grey levels apart at most (limit {MOST_GREY}), in {self.grey_share:.4%} of "
             "the samples",
             f"network: {self.network:.1e} in probability at most{network}",
@@ -93,19 +93,19 @@ class Parity:
             wrong += [f"only {self.same:.1%} the same label"] if self.same < LEAST_SAME else []
         if wrong:
             raise UserError(
-                f"the exported file does not give the model's answers: {', '.join(wrong)} over {self.pictures:,} "
-                "pictures, so it was not kept",
+                f"the exported file does not give the model's answers: {', '.join(wrong)} over {self.images:,} "
+                "images, so it was not kept",
                 "try another --format; and please report it, with the network's name",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What file and model said of the same pictures.
+    """What file and model said of the same images.
 
     Attributes:
         parity: how far they lie apart.
-        numbers: which of the pictures could be read.
+        numbers: which of the images could be read.
         file: (N, K) probabilities of the file.
         model: (N, K) of the model.
         file_labels: (N,) the class that the file names.
@@ -121,19 +121,19 @@ class Asked:
 
 
 def ask_both(
-    opened: Opened, instrument: Instrument, predictor: Predictor, pictures: Pictures, progress: Progress = SILENT
+    opened: Opened, instrument: Instrument, predictor: Predictor, images: Images, progress: Progress = SILENT
 ) -> Asked:
-    """Ask the file and the model of every picture that can be read, one at a time.
+    """Ask the file and the model of every image that can be read, one at a time.
 
     Args:
         opened: the file.
         instrument: what it was made of, for the network alone.
         predictor: the model.
-        pictures: to ask about.
+        images: to ask about.
         progress: told of the stage.
 
     Raises:
-        UserError: none of the pictures can be read.
+        UserError: none of the images can be read.
     """
     spec = predictor.spec
     numbers: list[int] = []
@@ -143,10 +143,10 @@ def ask_both(
     meant: list[npt.NDArray[np.float64]] = []
     named: list[tuple[int, int]] = []
     reduced: list[float] = []
-    with progress.stage("checking the file", len(pictures)) as stage:
-        for number, picture in pictures.decoded(spec):
-            got = opened(picture.pixels[None])
-            resized = fit_batch(picture.pixels[None], spec.size, spec.fit)
+    with progress.stage("checking the file", len(images)) as stage:
+        for number, image in images.decoded(spec):
+            got = opened(image.pixels[None])
+            resized = fit_batch(image.pixels[None], spec.size, spec.fit)
             want = model_answer(predictor, resized)
             away = np.abs(got["seen"].astype(np.int64) - resized.astype(np.int64))
             grey, samples, apart = max(grey, int(away.max())), samples + away.size, apart + int((away > 0).sum())
@@ -160,20 +160,20 @@ def ask_both(
             said.append(got["probabilities"].astype(np.float64))
             meant.append(want["probabilities"])
             named.append((int(got["label"][0]), int(want["label"][0])))
-            if picture.reduced is not None:
-                small = model_answer(predictor, fit_batch(picture.reduced[None], spec.size, spec.fit))
+            if image.reduced is not None:
+                small = model_answer(predictor, fit_batch(image.reduced[None], spec.size, spec.fit))
                 reduced.append(float(np.abs(small["probabilities"] - want["probabilities"]).max()))
             stage.advance()
     if not numbers:
         raise UserError(
-            f"none of the {len(pictures):,} pictures can be read, so the file cannot be checked",
-            "name others: --pictures FOLDER",
+            f"none of the {len(images):,} images can be read, so the file cannot be checked",
+            "name others: --images FOLDER",
         )
     file, model = np.concatenate(said), np.concatenate(meant)
-    unread = len(pictures) - len(numbers)
+    unread = len(images) - len(numbers)
     parity = Parity(
-        pictures=len(numbers),
-        about=f"{pictures.about}; {unread:,} more cannot be read" if unread else pictures.about,
+        images=len(numbers),
+        about=f"{images.about}; {unread:,} more cannot be read" if unread else images.about,
         grey=grey,
         grey_share=apart / samples,
         network=network,
@@ -189,7 +189,7 @@ def ask_both(
 
 
 def model_answer(predictor: Predictor, resized: Pixels) -> Answer:
-    """What the model itself says of resized pictures (N, H, W, C), by the names of a file's outputs."""
+    """What the model itself says of resized images (N, H, W, C), by the names of a file's outputs."""
     engine = predictor.extractor.engine
     starts = range(0, len(resized), engine.batch)
     batches = [predictor.spec.prepare(resized[start : start + engine.batch]) for start in starts]
@@ -206,7 +206,7 @@ def model_answer(predictor: Predictor, resized: Pixels) -> Answer:
 
 
 def network_answer(instrument: Instrument, resized: Pixels) -> npt.NDArray[np.float32]:
-    """Probabilities (N, K) by PyTorch, from resized pictures (N, H, W, C)."""
+    """Probabilities (N, K) by PyTorch, from resized images (N, H, W, C)."""
     planes = torch.from_numpy(resized.astype(np.float32)).permute(0, 3, 1, 2)
     with torch.inference_mode():
         found: npt.NDArray[np.float32] = instrument.network(instrument.preparation.scale(planes)).softmax(1).numpy()

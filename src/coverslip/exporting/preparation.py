@@ -1,7 +1,7 @@
 """From decoded pixels of any size to the network's input, as tensors alone, so that it can stand inside a graph.
 
-What `coverslip.data.inputs` does with pictures of a known size is done here for every size at once: a direction is
-resized by one matrix, (target, source), whose numbers come from the lengths. Rows outside the picture's place in the
+What `coverslip.data.inputs` does with images of a known size is done here for every size at once: a direction is
+resized by one matrix, (target, source), whose numbers come from the lengths. Rows outside the image's place in the
 frame (``pad``) are zeros, columns outside its middle (``crop``) too, so no shape depends on a number that is computed.
 """
 
@@ -95,7 +95,7 @@ class Preparation(nn.Module):
 
 
 def spans(height: Tensor, width: Tensor, size: tuple[int, int], fit: str) -> tuple[Span, Span]:
-    """Rows and columns of a picture and of its frame, as `coverslip.data.inputs` has them; all float64 scalars."""
+    """Rows and columns of an image and of its frame, as `coverslip.data.inputs` has them; all float64 scalars."""
     zero = height * 0
     if fit == "squash":
         return Span(zero, height, zero, zero + size[0]), Span(zero, width, zero, zero + size[1])
@@ -118,7 +118,7 @@ def triangle(span: Span, source: int, target: int, *, coarse: bool) -> Tensor:
 
     Args:
         span: what is used, and where it comes to lie; other rows and columns are zeros.
-        source: pixels of the picture.
+        source: pixels of the image.
         target: places of the frame.
         coarse: round the weights as PyTorch's 8-bit kernel does: to as many bits as the largest leaves in 16.
     """

@@ -16,20 +16,20 @@ from typing import Any
 
 import numpy as np
 
+from coverslip.core.errors import UserError, optional
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import InputSpec, fit_batch
-from coverslip.errors import UserError, optional
 from coverslip.evidence.compare import compare
 from coverslip.evidence.intervals import Score
 from coverslip.evidence.threshold import SENSITIVITY, SPECIFICITY, Threshold, fit_threshold
 from coverslip.exporting.formats import quiet
+from coverslip.exporting.images import Images
 from coverslip.exporting.instrument import INPUT
 from coverslip.exporting.parity import LEAST_SAME, Asked
-from coverslip.exporting.pictures import Pictures
 
 KINDS = ("int8",)
 FULL, INT8 = "full precision", "int8"
-RANGES = 100  # pictures from which the ranges of values are taken
+RANGES = 100  # images from which the ranges of values are taken
 QUANTIZED = ("Conv", "Gemm", "MatMul")
 EXACT = 4  # of the first that stay in full precision, in a network that has twice as many
 
@@ -47,16 +47,16 @@ class Cost:
     numbers: dict[str, Any]
 
 
-def quantize_onnx(file: Path, pictures: Pictures, spec: InputSpec) -> None:
+def quantize_onnx(file: Path, images: Images, spec: InputSpec) -> None:
     """Replace an ONNX file that `write_onnx` wrote by its quantized form.
 
     Args:
         file: the file.
-        pictures: for the ranges of values; training pictures, never those that the cost is measured on.
+        images: for the ranges of values; training images, never those that the cost is measured on.
         spec: of the model.
 
     Raises:
-        UserError: the extra is missing, no picture can be read, or nothing in the network can be quantized.
+        UserError: the extra is missing, no image can be read, or nothing in the network can be quantized.
     """
     onnx, quantization = optional("onnx", "export"), optional("onnxruntime.quantization", "export")
     model = onnx.load(str(file))
@@ -69,7 +69,7 @@ def quantize_onnx(file: Path, pictures: Pictures, spec: InputSpec) -> None:
         quantization.quantize_static(
             str(file),
             str(draft),
-            _Ranges(pictures.spread(RANGES), spec),
+            _Ranges(images.spread(RANGES), spec),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTIZED),
             nodes_to_quantize=nodes,
@@ -81,38 +81,36 @@ def quantize_onnx(file: Path, pictures: Pictures, spec: InputSpec) -> None:
     draft.replace(file)
 
 
-def measure_cost(
-    asked: Asked, pictures: Pictures, classes: tuple[str, ...], threshold: Threshold | None = None
-) -> Cost:
-    """The accuracy that a quantized file loses to the model, paired, on the same pictures.
+def measure_cost(asked: Asked, images: Images, classes: tuple[str, ...], threshold: Threshold | None = None) -> Cost:
+    """The accuracy that a quantized file loses to the model, paired, on the same images.
 
     Args:
-        asked: what both said of the pictures.
-        pictures: with their labels; those without a label tell only whether the file names them otherwise.
+        asked: what both said of the images.
+        images: with their labels; those without a label tell only whether the file names them otherwise.
         classes: of the model.
         threshold: of two classes; then sensitivity and specificity are told too.
     """
     moved = float((asked.file_labels != asked.model_labels).mean())
-    about = {"pictures_from": pictures.about, "another_label": moved}
-    known = [place for place, number in enumerate(asked.numbers) if _label(pictures, number) is not None]
+    about = {"images_from": images.about, "another_label": moved}
+    known = [place for place, number in enumerate(asked.numbers) if _label(images, number) is not None]
     if not known:
-        unknown = "what it costs could not be measured: no picture has a label"
+        unknown = "what it costs could not be measured: no image has a label"
         return Cost([unknown, *_warning(moved, len(asked.numbers), "what that costs is not known")], about)
     numbers = [asked.numbers[place] for place in known]
-    labels = np.array([_label(pictures, number) for number in numbers], np.int64)
+    labels = np.array([_label(images, number) for number in numbers], np.int64)
     groups = None
-    if pictures.groups is not None:
-        groups = np.unique([pictures.groups[number] for number in numbers], return_inverse=True)[1]
+    if images.groups is not None:
+        groups = np.unique([images.groups[number] for number in numbers], return_inverse=True)[1]
     answers = {FULL: asked.model[known], INT8: asked.file[known]}
     predicted = {FULL: asked.model_labels[known], INT8: asked.file_labels[known]}
     told = compare(labels, answers, groups, classes, predicted=predicted, reference=FULL)
     pair = told["comparisons"][0]
     values = [float((each == labels).mean()) for each in predicted.values()]
-    basis = f"{len(labels):,} pictures" + ("" if groups is None else f" of {len(np.unique(groups)):,} groups")
+    basis = f"{len(labels):,} images" + ("" if groups is None else f" of {len(np.unique(groups)):,} groups")
     limits = "" if pair.get("low") is None else f" [{pair['low']:+.4f}, {pair['high']:+.4f}]"
     sentences = [
         f"accuracy {values[0]:.4f} in full precision, {values[1]:.4f} in int8: {values[1] - values[0]:+.4f}{limits} "
-        f"on {basis} ({pictures.about})"
+        f"on {basis} ({images.about})"
     ]
     if threshold is not None:
         full, less = (
@@ -125,13 +123,13 @@ def measure_cost(
     return Cost(sentences, {**about, **pair})
 
 
-def _warning(moved: float, pictures: int, cost: str) -> list[str]:
-    """A file that names more than a few pictures otherwise is not the model that was tested."""
+def _warning(moved: float, images: int, cost: str) -> list[str]:
+    """A file that names more than a few images otherwise is not the model that was tested."""
     if moved <= 1 - LEAST_SAME:
         return []
     return [
-        f"warning: {moved:.1%} of these {pictures:,} pictures get another label than the model gives them, and {cost}. "
-        "It is a model of its own: test it before it is used, coverslip evaluate THIS_FOLDER PICTURES"
+        f"warning: {moved:.1%} of these {images:,} images get another label than the model gives them, and {cost}. "
+        "It is a model of its own: test it before it is used, coverslip evaluate THIS_FOLDER IMAGES"
     ]
 
 
@@ -142,36 +140,35 @@ def _side(name: str, full: Score, less: Score) -> str:
 
 
 class _Ranges:
-    """What ONNX Runtime reads the ranges of values from: one picture at a time, resized, so that it stays small."""
+    """What ONNX Runtime reads the ranges of values from: one image at a time, resized, so that it stays small."""
 
-    def __init__(self, pictures: Pictures, spec: InputSpec) -> None:
-        self.pictures, self.spec = pictures, spec
+    def __init__(self, images: Images, spec: InputSpec) -> None:
+        self.images, self.spec = images, spec
         self.rewind()
 
     def rewind(self) -> None:
         self.left: Iterator[Pixels] = (
-            fit_batch(picture.pixels[None], self.spec.size, self.spec.fit)
-            for _, picture in self.pictures.decoded(self.spec)
+            fit_batch(image.pixels[None], self.spec.size, self.spec.fit) for _, image in self.images.decoded(self.spec)
         )
         self.given = 0
 
     def get_next(self) -> dict[str, Pixels] | None:
         pixels = next(self.left, None)
         if pixels is None and not self.given:
-            raise UserError("no picture can be read to take the ranges of values from", "name some: --pictures FOLDER")
+            raise UserError("no image can be read to take the ranges of values from", "name some: --images FOLDER")
         self.given += 1
         return None if pixels is None else {INPUT: pixels}
 
     def set_range(self, start_index: int, end_index: int) -> None:
-        """Ranges are taken from all pictures at once."""
+        """Ranges are taken from all images at once."""
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
 
 def _inside(node: Any) -> bool:
     return str(node.name).startswith("network/") and node.op_type in QUANTIZED
 
 
-def _label(pictures: Pictures, number: int) -> int | None:
-    return pictures.labels[number] if pictures.labels else None
+def _label(images: Images, number: int) -> int | None:
+    return images.labels[number] if images.labels else None

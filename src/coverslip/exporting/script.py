@@ -24,7 +24,7 @@ OPEN = {
 
 OPENED = '''\
 def opened(path):
-    """The picture of a file, upright, and the bits of a channel, which Pillow cuts to 8 in silence."""
+    """The image of a file, upright, and the bits of a channel, which Pillow cuts to 8 in silence."""
     image = Image.open(path)
     if image.width * image.height > MOST:
         raise ValueError(f"it has {image.width:,} x {image.height:,} pixels, more than {MOST // 10**6} million")
@@ -51,7 +51,7 @@ def read(path):
     if bits > 8:
         raise ValueError(f"it has {bits} bits a channel, the model was trained on 8")
     if image.mode not in ("1", "L", "LA"):
-        raise ValueError("it is not grey, as the model's pictures are")
+        raise ValueError("it is not grey, as the model's images are")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return np.array(image.convert("L"))[:, :, None]
@@ -59,7 +59,7 @@ def read(path):
 
 ANY = '''\
 def read(path):
-    """Decoded pixels, DEPTH (height, width, CHANNELS), from a grey picture or a NumPy file of just that."""
+    """Decoded pixels, DEPTH (height, width, CHANNELS), from a grey image or a NumPy file of just that."""
     image, bits = (np.load(path), 0) if path.endswith(".npy") else opened(path)
     pixels = np.array(image)
     if bits > 8 and pixels.dtype == np.uint8:
@@ -72,7 +72,7 @@ def read(path):
 '''
 
 WHOLE = '''\
-"""Name the class of pictures:  pip install PACKAGES;  python use_model.py PICTURE..."""
+"""Name the class of images:  pip install PACKAGES;  python use_model.py IMAGE..."""
 
 import json
 import sys
@@ -84,7 +84,7 @@ IMPORT
 from PIL import Image, ImageOps
 
 warnings.simplefilter("ignore")  # advice of libraries to developers
-Image.MAX_IMAGE_PIXELS, MOST = None, MILLIONS * 10**6  # pixels of a picture; the limit is ours, said in `opened`
+Image.MAX_IMAGE_PIXELS, MOST = None, MILLIONS * 10**6  # pixels of an image; the limit is ours, said in `opened`
 
 if len(sys.argv) < 2:
     sys.exit(__doc__)
@@ -98,7 +98,7 @@ READ
 
 for path in sys.argv[1:]:
     try:
-        batch = read(path)[None]  # one picture is a batch of one
+        batch = read(path)[None]  # one image is a batch of one
     except Exception as error:
         print(f"{path}: cannot be read: {error}")
         failed = True
@@ -117,7 +117,7 @@ sys.exit(failed)
 
 
 def script(format_: Format, spec: InputSpec) -> str:
-    """The text of ``use_model.py`` for a format and a kind of pictures."""
+    """The text of ``use_model.py`` for a format and a kind of images."""
     eight = spec.depth == "uint8"
     read = COLOR if eight and spec.channels == 3 else GREY if eight and spec.channels == 1 else ANY
     library, opened, run = OPEN[format_.name]

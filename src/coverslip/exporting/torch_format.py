@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from coverslip.core.errors import UserError
 from coverslip.data.image import Pixels
-from coverslip.errors import UserError
 from coverslip.exporting.formats import FORMATS, Answer, Format, Opened, quiet, sample
 from coverslip.exporting.instrument import Instrument
 
@@ -23,7 +23,7 @@ FILE = "model.pt"
 
 
 def trace(instrument: Instrument) -> torch.jit.ScriptModule:
-    """The instrument followed over two made-up pictures; it takes any size and number all the same.
+    """The instrument followed over two made-up images; it takes any size and number all the same.
 
     Raises:
         UserError: it does what cannot be followed.
@@ -63,7 +63,7 @@ class TorchModel:
 
     def __call__(self, pixels: Pixels) -> Answer:
         """See `Opened`."""
-        # Unoptimized: what the optimizer gains, it spends on the first pictures of every size.
+        # Unoptimized: what the optimizer gains, it spends on the first images of every size.
         with torch.inference_mode(), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             found = self.module(torch.from_numpy(np.require(pixels, requirements=["C", "W"])))
         return {name: each.numpy() for name, each in zip(self.names, found, strict=True)}

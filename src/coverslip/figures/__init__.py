@@ -9,10 +9,10 @@ from coverslip.figures.epochs import history
 from coverslip.figures.flow import FlowBox, FlowStage, flow_figure
 from coverslip.figures.gallery import examples
 from coverslip.figures.histograms import histogram_figure
+from coverslip.figures.images import contact_sheet
 from coverslip.figures.learning import FittedCurve, learning_curve_figure
 from coverslip.figures.matrix import confusion_figure
 from coverslip.figures.operating import operating_figure
-from coverslip.figures.pictures import contact_sheet
 from coverslip.figures.price import price_figure
 from coverslip.figures.probes import ProbeRow, probe_figure
 from coverslip.figures.reliability import ReliabilityBin, reliability_figure

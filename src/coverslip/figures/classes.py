@@ -1,4 +1,4 @@
-"""How many pictures each class has."""
+"""How many images each class has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A contact sheet: a row for each picture, itself first, then its other versions."""
+"""A contact sheet: a row for each image, itself first, then its other versions."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from coverslip.figures.style import CARD, INK, MUTED, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INCHES = 1.5  # of a picture on the sheet
-MARGIN = 1.7  # inches left of the pictures, for names
-GAP, WIDE_GAP = 0.06, 0.22  # inches between versions, and between the picture itself and its versions
-LEAST_PIXELS, MOST_PIXELS = 150, 256  # of a picture on the sheet: smaller ones are enlarged, without blending pixels
+INCHES = 1.5  # of an image on the sheet
+MARGIN = 1.7  # inches left of the images, for names
+GAP, WIDE_GAP = 0.06, 0.22  # inches between versions, and between the image itself and its versions
+LEAST_PIXELS, MOST_PIXELS = 150, 256  # of an image on the sheet: smaller ones are enlarged, without blending pixels
 
 
 def contact_figure(
-    pictures: npt.NDArray[Any],
+    images: npt.NDArray[Any],
     names: Sequence[str],
     *,
     notes: Sequence[str] = (),
     titles: tuple[str, str] = ("as prepared", "versions"),
     caption: str = "",
 ) -> Figure:
-    """Pictures and their versions, each at its own pixels where they are 150 to 256 wide.
+    """Images and their versions, each at its own pixels where they are 150 to 256 wide.
 
     Args:
-        pictures: (rows, columns, H, W, C), float 0..1 or uint8. 1 channel is shown grey, 2 as red and green; of more
+        images: (rows, columns, H, W, C), float 0..1 or uint8. 1 channel is shown grey, 2 as red and green; of more
             than 3 the first three are shown.
         names: of each row, wrapped; the class, say.
         notes: of each row, smaller, below its name; or none.
@@ -43,10 +43,10 @@ def contact_figure(
     """
     from matplotlib.figure import Figure
 
-    rows, columns, height, width = pictures.shape[:4]
+    rows, columns, height, width = images.shape[:4]
     if len(names) != rows or (notes and len(notes) != rows):
         raise ValueError(f"{len(names)} names and {len(notes)} notes for {rows} rows")
-    cells = as_rgb(pictures)
+    cells = as_rgb(images)
     tall = INCHES * height / width
     breadth = MARGIN + columns * INCHES + (columns - 2) * GAP + WIDE_GAP + 0.15
     bottom = 0.15 + 0.17 * (caption.count("\n") + 1 if caption else 0)
@@ -59,7 +59,7 @@ def contact_figure(
             top = length - 0.4 - row * (tall + GAP)
             for column, left in enumerate(lefts):
                 place = (left / breadth, (top - tall) / length, INCHES / breadth, tall / length)
-                # Pictures are put on the canvas by themselves: hundreds of axes would take many seconds.
+                # Images are put on the canvas by themselves: hundreds of axes would take many seconds.
                 _draw(figure, cells[row, column], place)
             name = wrap_name(names[row], 20, 3)
             middle = (top - tall / 2) / length
@@ -83,13 +83,13 @@ def _draw(figure: Figure, cell: npt.NDArray[np.uint8], place: tuple[float, float
     figure.add_artist(image)
 
 
-def as_rgb(pictures: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def as_rgb(images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """(..., C) of 0..1 or uint8, any number of channels -> uint8 (..., 3)."""
-    if pictures.dtype != np.uint8:
-        pictures = (np.clip(pictures, 0, 1) * 255 + 0.5).astype(np.uint8)
-    channels = pictures.shape[-1]
+    if images.dtype != np.uint8:
+        images = (np.clip(images, 0, 1) * 255 + 0.5).astype(np.uint8)
+    channels = images.shape[-1]
     if channels == 1:
-        return np.repeat(pictures, 3, axis=-1)
+        return np.repeat(images, 3, axis=-1)
     if channels == 2:
-        return np.concatenate([pictures, np.zeros_like(pictures[..., :1])], axis=-1)
-    return pictures[..., :3]
+        return np.concatenate([images, np.zeros_like(images[..., :1])], axis=-1)
+    return images[..., :3]

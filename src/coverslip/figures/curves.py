@@ -87,7 +87,7 @@ def draw_panel(ax: Axes, title: str, lines: Mapping[str, list[tuple[float, float
             label=part or title,
         )
     values = [value for points in lines.values() for _, value in points]
-    if "accuracy" in title and max(values) - min(values) < LEAST_SPAN:  # else two pictures look like a leap
+    if "accuracy" in title and max(values) - min(values) < LEAST_SPAN:  # else two images look like a leap
         middle = min((max(values) + min(values)) / 2, 1 - LEAST_SPAN / 2)
         ax.set_ylim(middle - LEAST_SPAN * 0.55, middle + LEAST_SPAN * 0.55)
     if any(lines):

@@ -30,13 +30,13 @@ def history(frame: pl.DataFrame | Mapping[str, Column], *, best: int | None = No
         A figure with an axes each for loss and accuracy, as far as they were measured, and a low one for the learning
         rate where it changed.
 
-    >>> [ax.get_title(loc="left") for ax in history({"train_loss": [0.9, 0.5], "rate": [0.1, 0.01]}).axes]
+    >>> [ax.get_title(loc="left") for ax in history({"train_loss": [0.9, 0.5], "lr": [0.1, 0.01]}).axes]
     ['loss', 'learning rate']
     """
     columns: Mapping[str, Any] = frame if isinstance(frame, Mapping) else frame.to_dict(as_series=False)
     wanted = [f"{part}_{what}" for what in MEASURED for part in ("train", "validation")]
     panels = panels_of({name: columns[name] for name in wanted if name in columns}, "epoch")
-    rates = points_of(columns, "epoch", "rate") if "rate" in columns else []
+    rates = points_of(columns, "epoch", "lr") if "lr" in columns else []
     changing = len({rate for _, rate in rates}) > 1
     wide = len(panels) > 1
     with style():

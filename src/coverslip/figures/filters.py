@@ -1,4 +1,4 @@
-"""What filters hold and do: first weights as pictures, maps of a picture through the stages, the strongest pictures."""
+"""What filters hold and do: first weights as images, maps of an image through the stages, the strongest images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.figures.ideal import SMALL, filter_palette, show_picture
+from coverslip.figures.ideal import SMALL, filter_palette, show_image
 from coverslip.figures.labels import wrap_name
 from coverslip.figures.style import INK, LINE, MUTED, new_figure, style
 
@@ -23,10 +23,10 @@ NAMES = 1.05  # inches left of the maps
 def first_filters_figure(
     weights: npt.NDArray[np.floating], names: Sequence[str] = (), *, columns: int = 8, title: str = ""
 ) -> Figure:
-    """First weights as pictures: mid-grey is 0, and all share one scale, so that what is hardly used looks grey.
+    """First weights as images: mid-grey is 0, and all share one scale, so that what is hardly used looks grey.
 
     Args:
-        weights: (F, kh, kw, C). Three channels are shown as one color picture; of other numbers of channels each is
+        weights: (F, kh, kw, C). Three channels are shown as one color image; of other numbers of channels each is
             shown in grey, side by side.
         names: a short one each; numbers from 0 without.
         columns: filters in a row.
@@ -48,15 +48,15 @@ def first_filters_figure(
 
 
 def feature_maps_figure(
-    picture: npt.NDArray[Any],
+    image: npt.NDArray[Any],
     stages: Sequence[tuple[str, npt.NDArray[np.floating], Sequence[int]]],
     *,
     title: str = "",
 ) -> Figure:
-    """A picture on its way through the network: a row a stage, a column a filter.
+    """An image on its way through the network: a row a stage, a column a filter.
 
     Args:
-        picture: (H, W, C), as prepared, float 0 to 1 or uint8.
+        image: (H, W, C), as prepared, float 0 to 1 or uint8.
         stages: (name, maps (F, h, w), numbers of those F filters), first to last. The maps of one stage share a scale
             from 0 (or their lowest value) to their highest, which stands beside them.
         title: over all.
@@ -64,7 +64,7 @@ def feature_maps_figure(
     if not stages:
         raise ValueError("there is no stage to show")
     columns = max(len(maps) for _, maps, _ in stages)
-    tall = SIDE * picture.shape[0] / picture.shape[1]
+    tall = SIDE * image.shape[0] / image.shape[1]
     with style():
         over, pitch = 0.4 if title else 0.12, tall + 0.22
         breadth = NAMES + (columns + 1) * (SIDE + 0.06) + 0.25
@@ -72,8 +72,8 @@ def feature_maps_figure(
         figure = new_figure(figsize=(breadth, length))
         first = length - over - 0.14 - tall
         ax = figure.add_axes((0.12 / breadth, first / length, SIDE / breadth, tall / length))
-        show_picture(ax, picture)
-        _small(ax, "the picture")
+        show_image(ax, image)
+        _small(ax, "the image")
         for row, (name, maps, numbers) in enumerate(stages):
             bottom = first - row * pitch
             low, high = min(float(maps.min()), 0.0), float(maps.max())
@@ -91,7 +91,7 @@ def feature_maps_figure(
                 _small(ax, f"filter {number}")
         if title:
             figure.text(0.12 / breadth, 1 - 0.09 / length, title, color=INK, size=10, weight="bold", va="top")
-        caption = "Yellow: strong. The filters that differ most over this picture; each row has a scale of its own."
+        caption = "Yellow: strong. The filters that differ most over this image; each row has a scale of its own."
         figure.text(0.12 / breadth, 0.08 / length, caption, color=MUTED, size=7.5, va="bottom")
         return figure
 
@@ -107,7 +107,7 @@ def strongest_figure(
     ideal: npt.NDArray[Any] | None = None,
     title: str = "",
 ) -> Figure:
-    """A row a filter: its ideal image, the real pictures that it answers most, and those it answers least.
+    """A row a filter: its ideal image, the real images that it answers most, and those it answers least.
 
     Args:
         names: U of them.
@@ -115,7 +115,7 @@ def strongest_figure(
         most_values: (U, k), the answers.
         least: U arrays (l, H, W, C), the weakest first.
         least_values: (U, l).
-        places: (U, k, 2), where in the picture the answer is strongest, (down, across), 0 to 1: a ring; NaN for none.
+        places: (U, k, 2), where in the image the answer is strongest, (down, across), 0 to 1: a ring; NaN for none.
         ideal: (U, h, w, C); left out without.
         title: over all.
     """
@@ -147,12 +147,12 @@ def strongest_figure(
             for column in range(least_each):
                 value = f"{least_values[unit, column]:.3g}"
                 cells.append((second + column * (SIDE + 0.06), least[unit][column], value, None))
-            for left, picture, value, where in cells:
+            for left, image, value, where in cells:
                 ax = figure.add_axes((left / breadth, bottom / length, SIDE / breadth, tall / length))
-                show_picture(ax, picture)
+                show_image(ax, image)
                 _small(ax, value)
                 if where is not None and np.isfinite(where).all():
-                    x, y = where[1] * picture.shape[1] - 0.5, where[0] * picture.shape[0] - 0.5
+                    x, y = where[1] * image.shape[1] - 0.5, where[0] * image.shape[0] - 0.5
                     for color, thick in ((INK, 2.6), ("#ffffff", 1.2)):
                         ax.plot(
                             [x], [y], "o", markersize=13, markerfacecolor="none", color=color, markeredgewidth=thick

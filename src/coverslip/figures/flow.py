@@ -1,4 +1,4 @@
-"""The way of the pictures through a run, as a flow diagram: what was found, what was left out and why, the parts."""
+"""The way of the images through a run, as a flow diagram: what was found, what was left out and why, the parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures in a grid, with the class of each, and with what a model said of it."""
+"""Images in a grid, with the class of each, and with what a model said of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.figures.labels import wrap_name
 from coverslip.figures.pixels import shown_pixels
 from coverslip.figures.style import ACCENT, LINE, VERMILION, new_figure, style
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIDE = 1.4  # inches of a picture
+SIDE = 1.4  # inches of an image
 WIDE = 21  # letters above it
 
 
@@ -32,31 +32,31 @@ def examples(
     columns: int = 6,
     layout: str | None = None,
 ) -> Figure:
-    """A grid of pictures. Without predictions the classes take turns, so that each is seen.
+    """A grid of images. Without predictions the classes take turns, so that each is seen.
 
     A right prediction has a tick and a thin frame, a wrong one a cross, a thick dashed frame and the true class.
 
     Args:
-        x: pictures, NumPy or torch, (N, H, W, C) or (N, C, H, W), uint8 or float 0 to 1. Of more than three channels
+        x: images, NumPy or torch, (N, H, W, C) or (N, C, H, W), uint8 or float 0 to 1. Of more than three channels
             the first three are shown.
         y: the class of each: numbers, one-hot rows (N, K), or names; None where nobody knows.
         classes: names of the numbers.
         predicted: what a model said of each: numbers, names, or probabilities (N, K), whose largest is shown too.
-            The pictures then come in their own order: choose them before, such as ``x[wrong]``.
-        most: pictures that are shown at most.
-        columns: pictures in a row.
+            The images then come in their own order: choose them before, such as ``x[wrong]``.
+        most: images that are shown at most.
+        columns: images in a row.
         layout: "NHWC" or "NCHW", where the shape does not tell.
 
     Returns:
-        A figure with one axes a picture.
+        A figure with one axes an image.
 
     Raises:
-        UserError: no pictures, a shape or scale that is none of pictures', or another number of labels.
+        UserError: no images, a shape or scale that is none of images', or another number of labels.
     """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     if len(x) == 0:
-        raise UserError("there is no picture to show", "give at least one")
+        raise UserError("there is no image to show", "give at least one")
     truth, _ = _names(y, classes, len(x), "y")
     said, sure = _names(predicted, classes, len(x), "predicted")
     rows = (_in_turns(truth or [""] * len(x)) if predicted is None else list(range(len(x))))[:most]
@@ -70,8 +70,8 @@ def examples(
         axes = figure.subplots(down, columns, squeeze=False).ravel()
         for unused in axes[len(rows) :]:
             figure.delaxes(unused)
-        for ax, row, picture in zip(axes, rows, pixels, strict=False):
-            ax.imshow(picture, interpolation="nearest", vmin=0, vmax=1)
+        for ax, row, image in zip(axes, rows, pixels, strict=False):
+            ax.imshow(image, interpolation="nearest", vmin=0, vmax=1)
             ax.set(xticks=[], yticks=[])
             if said is None:
                 ax.set_title(wrap_name(truth[row], WIDE) if truth else "", loc="left", fontsize=8, fontweight="normal")
@@ -81,7 +81,7 @@ def examples(
 
 
 def _judge(ax: Axes, truth: str | None, said: str, sure: str) -> None:
-    """Title and frame of a picture with a prediction."""
+    """Title and frame of an image with a prediction."""
     look: dict[str, Any] = {"color": LINE, "linewidth": 0.8}
     title = f"{said} {sure}"
     if truth == said:
@@ -104,7 +104,7 @@ def _names(
         return None, None
     values = np.asarray(labels.detach().cpu() if hasattr(labels, "detach") else labels)
     if len(values) != count:
-        raise UserError(f"{count} pictures, {len(values)} labels in {what}", "give one a picture")
+        raise UserError(f"{count} images, {len(values)} labels in {what}", "give one an image")
     sure = None
     if values.ndim == 2 and values.shape[1] > 1:
         if not np.isin(values, (0, 1)).all():
@@ -123,7 +123,7 @@ def _names(
 
 
 def _in_turns(names: Sequence[str]) -> list[int]:
-    """The first picture of each class, then the second of each ..."""
+    """The first image of each class, then the second of each ..."""
     seen: Counter[str] = Counter()
     rank = []
     for name in names:

@@ -1,4 +1,4 @@
-"""Heat maps of many pictures: the mean map of each class, and galleries of pictures beside their maps."""
+"""Heat maps of many images: the mean map of each class, and galleries of images beside their maps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GALLERY = 11.0  # inches of a gallery, at most
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One picture of a gallery: its versions side by side, uint8 (H, W, 3), and two lines under them."""
+    """One image of a gallery: its versions side by side, uint8 (H, W, 3), and two lines under them."""
 
     versions: Sequence[npt.NDArray[np.uint8]]
     title: str
@@ -32,7 +32,7 @@ class Shown:
 
 
 def map_gallery(items: Sequence[Shown], *, title: str = "", caption: str = "") -> Figure:
-    """Pictures beside their maps, in rows.
+    """Images beside their maps, in rows.
 
     Args:
         items: at least one; all have as many versions as they have.
@@ -40,7 +40,7 @@ def map_gallery(items: Sequence[Shown], *, title: str = "", caption: str = "") -
         caption: under all.
     """
     if not items:
-        raise ValueError("a gallery needs a picture")
+        raise ValueError("a gallery needs an image")
     each = max(len(item.versions) for item in items) * (CELL + 0.04) + 0.26
     across = max(1, min(len(items), int((GALLERY - 2 * EDGE) / each)))
     ratio = max(version.shape[0] / version.shape[1] for item in items for version in item.versions)
@@ -73,7 +73,7 @@ def mean_map_figure(names: Sequence[str], maps: Floats, counts: Sequence[int]) -
     Args:
         names: K classes.
         maps: (K, h, w), NaN where a class has none.
-        counts: pictures of each.
+        counts: images of each.
     """
     across = min(5, max(1, len(names)))
     tall = CELL * maps.shape[1] / maps.shape[2]
@@ -93,5 +93,5 @@ def mean_map_figure(names: Sequence[str], maps: Floats, counts: Sequence[int]) -
     return figure
 
 
-def _amount(pictures: int) -> str:
-    return f"{pictures:,} picture{'s' * (pictures > 1)}" if pictures else "none"
+def _amount(images: int) -> str:
+    return f"{images:,} image{'s' * (images > 1)}" if images else "none"

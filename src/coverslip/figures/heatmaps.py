@@ -23,7 +23,7 @@ __all__ = ["MapRow", "TrustStrip", "heatmap_figure"]
 
 CELL, LARGE, GAP, EDGE = 1.32, 1.8, 0.07, 0.18  # inches
 FEW = 5  # columns that are drawn large
-PICTURE, LABELS, BAR = 2.3, 1.5, 0.95
+IMAGE, LABELS, BAR = 2.3, 1.5, 0.95
 TOP = 0.62
 
 
@@ -33,7 +33,7 @@ class MapRow:
 
     Attributes:
         name: of the class.
-        note: what it is to this picture, such as "said, 0.93".
+        note: what it is to this image, such as "said, 0.93".
         maps: (h, w) each, 0 or more, one a column.
     """
 
@@ -43,7 +43,7 @@ class MapRow:
 
 
 def heatmap_figure(
-    picture: npt.NDArray[Any],
+    image: npt.NDArray[Any],
     rows: Sequence[MapRow],
     columns: Sequence[str],
     *,
@@ -54,30 +54,30 @@ def heatmap_figure(
     strip: TrustStrip | None = None,
     caption: str = "",
 ) -> Figure:
-    """The grid of one picture: a row a class, a column a stage, and the trust strip below.
+    """The grid of one image: a row a class, a column a stage, and the trust strip below.
 
     The maps of a column share one scale, so that a class that has little there looks pale; columns cannot be compared.
-    A flat map is the picture in grey and says so.
+    A flat map is the image in grey and says so.
 
     Args:
-        picture: (H, W, C), uint8 or 0 to 1, as the network sees it.
+        image: (H, W, C), uint8 or 0 to 1, as the network sees it.
         rows: the classes.
         columns: names of the stages, first to last; a second line, such as the grid, comes after a line break.
-        title: above the picture, usually the file's name.
-        under: lines below the picture.
+        title: above the image, usually the file's name.
+        under: lines below the image.
         notes: sentences below everything, such as a method's warning.
-        masks: areas to be outlined in the picture, bool (H, W).
+        masks: areas to be outlined in the image, bool (H, W).
         strip: whether it can be trusted.
         caption: one sentence that says how to read it.
 
     Returns:
         A figure; ``savefig`` with its own dpi gives about 2,000 pixels across.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     cell = LARGE if len(columns) <= FEW else CELL
     tall = cell * height / width
-    shown_tall = PICTURE * height / width
-    left = EDGE + PICTURE + 0.25 + LABELS
+    shown_tall = IMAGE * height / width
+    left = EDGE + IMAGE + 0.25 + LABELS
     ratio = height / width
     breadth = max(left + len(columns) * (cell + GAP) + BAR, 9.6, 0 if strip is None else strip_breadth(strip, ratio))
     letters = int(breadth * LETTERS)
@@ -90,7 +90,7 @@ def heatmap_figure(
         figure = new_figure(figsize=(breadth, length), dpi=DPI)
         sheet = Sheet(figure, breadth, length)
         sheet.text(EDGE, 0.3, wrap_name(title, 34, 1), weight="bold", size=10)
-        sheet.image(with_outlines(picture, dict(masks or {})), EDGE, TOP, PICTURE, shown_tall)
+        sheet.image(with_outlines(image, dict(masks or {})), EDGE, TOP, IMAGE, shown_tall)
         for number, line in enumerate(under):
             sheet.text(EDGE, TOP + shown_tall + 0.18 + 0.2 * number, line, size=8.5, color=MUTED if number else INK)
         for place, name in enumerate(columns):
@@ -104,9 +104,9 @@ def heatmap_figure(
             sheet.text(left - 0.12, top + tall / 2 - 0.02, name, size=8.5, weight="bold", ha="right", va="bottom")
             sheet.text(left - 0.12, top + tall / 2 + 0.16, row.note, size=7.5, color=MUTED, ha="right")
             for place, heat in enumerate(row.maps):
-                scale = scale_of([other.maps[place] for other in rows], picture)
+                scale = scale_of([other.maps[place] for other in rows], image)
                 at = left + place * (cell + GAP)
-                sheet.image(overlay(picture, heat, scale=scale), at, top, cell, tall)
+                sheet.image(overlay(image, heat, scale=scale), at, top, cell, tall)
                 share = _share(heat, scale)
                 if share:
                     sheet.badge(at, top + tall, share)
@@ -115,7 +115,7 @@ def heatmap_figure(
             _colorbar(sheet, end + 0.08, TOP, min(len(rows) * (tall + GAP) - GAP, 1.6))
         at = TOP + body + 0.12
         if strip is not None:
-            draw_strip(sheet, strip, at, ratio, picture, letters)
+            draw_strip(sheet, strip, at, ratio, image, letters)
             at += below
         for number, line in enumerate(lines):
             sheet.text(EDGE, at + 0.12 + TEXT * number, line, size=7.5, color=MUTED)

@@ -1,4 +1,4 @@
-"""How one measurement is spread over the pictures."""
+"""How one measurement is spread over the images."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIDE = 1.35  # inches of a picture with a name
+SIDE = 1.35  # inches of an image with a name
 SMALL = 0.72  # inches of a filter in a palette
-CAPTION = "Made by climbing the network's own gradient. No such picture exists; it shows what the network wants to see."
+CAPTION = "Made by climbing the network's own gradient. No such image exists; it shows what the network wants to see."
 
 
 def ideal_figure(
-    pictures: npt.NDArray[Any],
+    images: npt.NDArray[Any],
     names: Sequence[str],
     *,
     values: npt.NDArray[np.floating] | None = None,
@@ -31,22 +31,22 @@ def ideal_figure(
     title: str = "",
     caption: str = CAPTION,
 ) -> Figure:
-    """The ideal picture of each class or unit; several starts stand side by side.
+    """The ideal image of each class or unit; several starts stand side by side.
 
     Args:
-        pictures: (U, H, W, C) or (U, S, H, W, C), float 0 to 1 or uint8. One channel is shown grey, two as red and
+        images: (U, H, W, C) or (U, S, H, W, C), float 0 to 1 or uint8. One channel is shown grey, two as red and
             green, of more than three the first three.
         names: U of them.
-        values: (U,) or (U, S), what is answered to each picture; without it no numbers are shown.
-        real: (U,), the strongest answer to any real picture, to compare with.
+        values: (U,) or (U, S), what is answered to each image; without it no numbers are shown.
+        real: (U,), the strongest answer to any real image, to compare with.
         title: over all.
         caption: under all; what an ideal image is, without.
 
     Returns:
-        A figure with one axes a picture: S columns of each unit, several units in a row where they fit.
+        A figure with one axes an image: S columns of each unit, several units in a row where they fit.
     """
-    pictures = pictures[:, None] if pictures.ndim == 4 else pictures
-    units, starts, height, width = pictures.shape[:4]
+    images = images[:, None] if images.ndim == 4 else images
+    units, starts, height, width = images.shape[:4]
     if len(names) != units:
         raise ValueError(f"{len(names)} names for {units} units")
     answers = None if values is None else np.asarray(values, float).reshape(units, -1)
@@ -72,7 +72,7 @@ def ideal_figure(
                 figure.text(left / breadth, (top + 0.05) / length, note, color=MUTED, size=7.5, va="bottom")
             for start in range(starts):
                 at = (left + start * (SIDE + 0.05)) / breadth, (top - tall) / length, SIDE / breadth, tall / length
-                show_picture(figure.add_axes(at), pictures[unit, start])
+                show_image(figure.add_axes(at), images[unit, start])
         if title:
             figure.text(0.15 / breadth, 1 - 0.1 / length, title, color=INK, size=11, weight="bold", va="top")
         if caption:
@@ -82,7 +82,7 @@ def ideal_figure(
 
 
 def filter_palette(
-    pictures: npt.NDArray[Any],
+    images: npt.NDArray[Any],
     names: Sequence[str] = (),
     *,
     silent: Sequence[bool] | npt.NDArray[np.bool_] = (),
@@ -91,24 +91,24 @@ def filter_palette(
     title: str = "",
     caption: str = "",
 ) -> Figure:
-    """Many small pictures close together: the ideal images of a layer's filters, or its weights.
+    """Many small images close together: the ideal images of a layer's filters, or its weights.
 
     Args:
-        pictures: (F, H, W, C), float 0 to 1 or uint8.
+        images: (F, H, W, C), float 0 to 1 or uint8.
         names: a short one each, such as the filter's number; numbers from 0 without.
         silent: which of them answer to nothing; they have a dashed frame.
-        columns: pictures in a row.
-        side: of a picture, inches.
+        columns: images in a row.
+        side: of an image, inches.
         title: over all.
         caption: under all.
 
     Returns:
-        A figure with one axes a picture.
+        A figure with one axes an image.
     """
-    count, height, width = pictures.shape[:3]
+    count, height, width = images.shape[:3]
     labels = list(names) or [str(number) for number in range(count)]
     if len(labels) != count or len(silent) not in (0, count):
-        raise ValueError(f"{len(labels)} names and {len(silent)} marks for {count} pictures")
+        raise ValueError(f"{len(labels)} names and {len(silent)} marks for {count} images")
     quiet = [bool(each) for each in silent] or [False] * count
     labels = [f"{label} silent" if mute else label for label, mute in zip(labels, quiet, strict=True)]
     labels = [wrap_name(label, int(side / text_width("0", 7)), 2) for label in labels]
@@ -122,11 +122,11 @@ def filter_palette(
         under = 0.12 + 0.14 * (caption.count("\n") + 1) if caption else 0.08
         length = over + rows * (tall + head) + under
         figure = new_figure(figsize=(breadth, length))
-        for place, picture in enumerate(pictures):
+        for place, image in enumerate(images):
             row, column = divmod(place, columns)
             left, bottom = 0.12 + column * (side + 0.07), length - over - (row + 1) * (tall + head) + 0.02
             ax = figure.add_axes((left / breadth, bottom / length, side / breadth, tall / length))
-            show_picture(ax, picture, silent=quiet[place])
+            show_image(ax, image, silent=quiet[place])
             ax.set_title(labels[place], loc="left", fontsize=7, fontweight="normal", color=MUTED, pad=2)
         if title:
             figure.text(0.12 / breadth, 1 - 0.09 / length, title, color=INK, size=10, weight="bold", va="top")
@@ -135,9 +135,9 @@ def filter_palette(
         return figure
 
 
-def show_picture(ax: Axes, picture: npt.NDArray[Any], *, silent: bool = False) -> None:
-    """One picture (H, W, C) with its pixels as they are and a thin frame; a dashed one where it is silent."""
-    ax.imshow(as_rgb(picture), interpolation="nearest", aspect="auto")
+def show_image(ax: Axes, image: npt.NDArray[Any], *, silent: bool = False) -> None:
+    """One image (H, W, C) with its pixels as they are and a thin frame; a dashed one where it is silent."""
+    ax.imshow(as_rgb(image), interpolation="nearest", aspect="auto")
     ax.set(xticks=[], yticks=[])
     look: dict[str, Any] = {"color": LINE, "linewidth": 0.6}
     if silent:
@@ -147,7 +147,7 @@ def show_picture(ax: Axes, picture: npt.NDArray[Any], *, silent: bool = False) -
 
 
 def _note(value: float, real: float | None) -> str:
-    return f"answer {value:.3g}" + ("" if real is None else f", real pictures up to {real:.3g}")
+    return f"answer {value:.3g}" + ("" if real is None else f", real images up to {real:.3g}")
 
 
 def _wrapped(text: str, inches: float) -> str:

@@ -28,7 +28,7 @@ class FittedCurve(NamedTuple):
 def learning_curve_figure(
     sizes: Sequence[float], scores: npt.ArrayLike, curve: FittedCurve | None, *, unit: str, score: str = "Accuracy"
 ) -> Figure:
-    """Scores at growing sizes of the training part on an axis that doubles, with a fitted curve.
+    """Scores at growing sizes of the training set on an axis that doubles, with a fitted curve.
 
     Args:
         sizes: (S,) above 0, in any order, S >= 1.

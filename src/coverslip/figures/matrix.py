@@ -30,7 +30,7 @@ def confusion_figure(
 
     Returns:
         A figure with one axes, and in it one rectangle for each count above 0, whose gid is ``cell-ROW-COLUMN``.
-        A class without a picture has an empty row.
+        A class without an image has an empty row.
     """
     from matplotlib.patches import Rectangle
 

@@ -55,7 +55,7 @@ def operating_figure(
             color=MUTED,
             fontsize=8.5,
         )
-        ax.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="threshold", ylabel="share of pictures")
+        ax.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="threshold", ylabel="share of images")
         ax.grid(axis="y", color=LINE)
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=2.6)

@@ -1,4 +1,4 @@
-"""Arrays of pictures as people have them: which axis holds the channels, and on what scale the values are."""
+"""Arrays of images as people have them: which axis holds the channels, and on what scale the values are."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.errors import UserError
-from coverslip.registry import nearest
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 
 LAYOUTS = ("NHWC", "NCHW")
 FEW = 4  # so many channels or fewer are usual; so many rows or columns are not
@@ -19,7 +19,7 @@ def find_layout(shape: Sequence[int], layout: str | None = None) -> str:
     """Whether channels come last or second: they are the axis that is smaller than height and width.
 
     Args:
-        shape: of an array of pictures, four numbers.
+        shape: of an array of images, four numbers.
         layout: what the user says of it, which is believed; None to go by the shape.
 
     Returns:
@@ -35,7 +35,7 @@ def find_layout(shape: Sequence[int], layout: str | None = None) -> str:
         raise UserError(f"layout={layout!r} is not known", nearest(layout, LAYOUTS))
     if len(shape) != 4:
         raise UserError(
-            f"pictures of shape {tuple(shape)} are not four-dimensional",
+            f"images of shape {tuple(shape)} are not four-dimensional",
             "give (N, height, width, channels) or (N, channels, height, width); (N, height, width) for grey ones",
         )
     if layout is not None:
@@ -51,15 +51,15 @@ def find_layout(shape: Sequence[int], layout: str | None = None) -> str:
 
 
 def need_scale(least: float, most: float, name: str = "x") -> None:
-    """Refuse floats that are no pictures on the scale 0 to 1.
+    """Refuse floats that are no images on the scale 0 to 1.
 
     Raises:
         UserError: a value below 0 or above 1, NaN or infinite, with what to do about it.
 
     >>> need_scale(0.0, 255.0)
     Traceback (most recent call last):
-    coverslip.errors.UserError: x holds floats from 0 to 255; pictures as floats are on the scale 0 to 1
-      fix: divide by 255, or give the pictures as uint8
+    coverslip.core.errors.UserError: x holds floats from 0 to 255; images as floats are on the scale 0 to 1
+      fix: divide by 255, or give the images as uint8
     """
     if not np.isfinite([least, most]).all():
         raise UserError(f"{name} holds NaN or infinite values", "look for them: numpy.isfinite(x).all(axis=(1, 2, 3))")
@@ -67,16 +67,16 @@ def need_scale(least: float, most: float, name: str = "x") -> None:
         return
     fix = f"divide by {most:g}"
     if least < 0:
-        fix = "give the pictures as they were before they were normalized, and make that the network's first layer"
+        fix = "give the images as they were before they were normalized, and make that the network's first layer"
     elif most <= 255:
-        fix = "divide by 255, or give the pictures as uint8"
+        fix = "divide by 255, or give the images as uint8"
     elif most <= 65535:
         fix = "divide by the largest value that they can have, such as 4095 or 65535"
-    raise UserError(f"{name} holds floats from {least:g} to {most:g}; pictures as floats are on the scale 0 to 1", fix)
+    raise UserError(f"{name} holds floats from {least:g} to {most:g}; images as floats are on the scale 0 to 1", fix)
 
 
 def shown_pixels(x: Any, layout: str | None = None) -> npt.NDArray[Any]:
-    """Pictures as matplotlib draws them.
+    """Images as matplotlib draws them.
 
     Args:
         x: NumPy array or torch tensor, (N, H, W, C), (N, C, H, W) or (N, H, W); uint8, or float 0 to 1.
@@ -95,7 +95,7 @@ def shown_pixels(x: Any, layout: str | None = None) -> npt.NDArray[Any]:
         pixels = pixels.transpose(0, 2, 3, 1)
     if pixels.dtype != np.uint8:
         if not np.issubdtype(pixels.dtype, np.floating):
-            raise UserError(f"x is {pixels.dtype}", "give pictures as uint8, or as floats from 0 to 1")
+            raise UserError(f"x is {pixels.dtype}", "give images as uint8, or as floats from 0 to 1")
         need_scale(float(pixels.min(initial=0)), float(pixels.max(initial=0)))
     if pixels.shape[-1] == 1:
         return pixels.repeat(3, axis=-1)

@@ -16,7 +16,7 @@ LEAST_SPAN = 0.5  # the axes show at least this much: else a hundredth looks lik
 
 
 class ReliabilityBin(NamedTuple):
-    """Pictures of about the same probability. None is "not defined" or, for ``low`` and ``high``, "no interval"."""
+    """Images of about the same probability. None is "not defined" or, for ``low`` and ``high``, "no interval"."""
 
     confidence: float  # their mean probability, 0 to 1
     least: float  # their smallest and largest probability

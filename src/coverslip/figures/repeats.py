@@ -1,4 +1,4 @@
-"""How a score moves from fold to fold, from seed to seed, and with other test pictures."""
+"""How a score moves from fold to fold, from seed to seed, and with other test images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forest plots: a row a class, its score with the interval, and how many pictures stand behind it."""
+"""Forest plots: a row a class, its score with the interval, and how many images stand behind it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ScoreRow(NamedTuple):
     value: float | None
     low: float | None
     high: float | None
-    images: int  # pictures of this class
+    images: int  # images of this class
 
 
 def forest_plot(

@@ -1,4 +1,4 @@
-"""A figure measured in inches from its top left, for pages of many pictures."""
+"""A figure measured in inches from its top left, for pages of many images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from coverslip.figures.style import INK
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DPI = 150  # of figures full of pictures: about 2,000 pixels across
+DPI = 150  # of figures full of images: about 2,000 pixels across
 LETTERS = 13.8  # of a sentence, an inch
 TEXT = 0.165  # inches of a line of small text
 
@@ -39,7 +39,7 @@ class Sheet:
         self.figure.text(left / self.breadth, 1 - base / self.length, text, size=size, color=color, **look)
 
     def image(self, pixels: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float) -> None:
-        """A picture, uint8 (H, W, 3), stretched over a box; its pixels are smoothed where there are many."""
+        """An image, uint8 (H, W, 3), stretched over a box; its pixels are smoothed where there are many."""
         from matplotlib.image import BboxImage
         from matplotlib.transforms import Bbox, TransformedBbox
 
@@ -49,7 +49,7 @@ class Sheet:
         self.figure.add_artist(image)
 
     def badge(self, left: float, bottom: float, text: str) -> None:
-        """A few letters on a light ground, in the lower left corner of a picture."""
+        """A few letters on a light ground, in the lower left corner of an image."""
         self.figure.text(
             (left + 0.06) / self.breadth,
             1 - (bottom - 0.07) / self.length,

@@ -1,4 +1,4 @@
-"""How many pictures each class has in each part."""
+"""How many images each class has in each part."""
 
 from __future__ import annotations
 

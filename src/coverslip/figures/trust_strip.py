@@ -30,7 +30,7 @@ class TrustStrip:
         own: that map.
         random: (part, map, structural similarity; NaN where a map is flat): the same map with more and more weights in
             random order.
-        shares: (S,) of the picture that is blurred or sharp.
+        shares: (S,) of the image that is blurred or sharp.
         curves: name of a line -> (S,) probability; those whose name begins with "random" are drawn as chance.
         others: (method, map, rank correlation or None): other methods' maps of the same class.
         sentences: what all of it says.
@@ -48,7 +48,7 @@ class TrustStrip:
 
 
 def strip_breadth(strip: TrustStrip, ratio: float) -> float:
-    """How many inches a strip is wide, for pictures whose height is ``ratio`` of their width."""
+    """How many inches a strip is wide, for images whose height is ``ratio`` of their width."""
     small = STRIP / max(ratio, 1.0) + GAP
     total = 2 * EDGE + (small + 0.25 if strip.own is not None else 0)
     total += max(len(strip.random) * small, RANDOM) + BETWEEN if strip.random else 0
@@ -58,8 +58,8 @@ def strip_breadth(strip: TrustStrip, ratio: float) -> float:
 
 def strip_height(strip: TrustStrip, letters: int) -> float:
     """How many inches it is high, with ``letters`` to a line."""
-    pictures = STRIP + 0.62 if strip.random or strip.others or len(strip.shares) else 0.0
-    return 0.5 + pictures + TEXT * 1.1 * len(_sentences(strip, letters)) + 0.15
+    images = STRIP + 0.62 if strip.random or strip.others or len(strip.shares) else 0.0
+    return 0.5 + images + TEXT * 1.1 * len(_sentences(strip, letters)) + 0.15
 
 
 def _sentences(strip: TrustStrip, letters: int) -> list[tuple[str, bool]]:
@@ -71,7 +71,7 @@ def _sentences(strip: TrustStrip, letters: int) -> list[tuple[str, bool]]:
 
 
 def draw_strip(
-    sheet: Sheet, strip: TrustStrip, top: float, ratio: float, picture: npt.NDArray[Any], letters: int
+    sheet: Sheet, strip: TrustStrip, top: float, ratio: float, image: npt.NDArray[Any], letters: int
 ) -> None:
     """Draw a strip whose upper edge is ``top`` inches from that of the sheet."""
     from matplotlib.lines import Line2D
@@ -85,13 +85,13 @@ def draw_strip(
     tall = small * ratio
     if strip.random:
         if strip.own is not None:
-            sheet.image(overlay(picture, strip.own, scale=scale_of([strip.own], picture)), left, top, small, tall)
+            sheet.image(overlay(image, strip.own, scale=scale_of([strip.own], image)), left, top, small, tall)
             sheet.text(left, top + tall + 0.14, "this network", size=7, weight="bold")
             left += small + 0.25
         sheet.text(left, top - 0.07, "the same with weights in random order", size=7.5, color=MUTED)
         end = left + max(len(strip.random) * (small + GAP), RANDOM) + BETWEEN
         for part, heat, alike in strip.random:
-            sheet.image(overlay(picture, heat, scale=scale_of([heat], picture)), left, top, small, tall)
+            sheet.image(overlay(image, heat, scale=scale_of([heat], image)), left, top, small, tall)
             sheet.text(left, top + tall + 0.14, wrap_name(part, 17, 1), size=7)
             said = f"similarity {alike:.2f}" if np.isfinite(alike) else "flat"
             sheet.text(left, top + tall + 0.28, said, size=7, color=MUTED)
@@ -102,7 +102,7 @@ def draw_strip(
         for name, line in strip.curves.items():
             _draw_curve(axes, strip.shares, line, name)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-        axes.set_xticklabels(["0", "half of the picture", "all"])
+        axes.set_xticklabels(["0", "half of the image", "all"])
         axes.tick_params(labelsize=6.5, colors=AXIS, labelcolor=MUTED)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.04), fontsize=6.5, handlelength=2.2, borderaxespad=0.3)
         sheet.text(left + 0.3, top - 0.07, "probability, the hottest first", size=7.5, color=MUTED)
@@ -110,7 +110,7 @@ def draw_strip(
     if strip.others:
         sheet.text(left, top - 0.07, "other methods, the same class", size=7.5, color=MUTED)
         for method, heat, rank in strip.others:
-            sheet.image(overlay(picture, heat, scale=scale_of([heat], picture)), left, top, small, tall)
+            sheet.image(overlay(image, heat, scale=scale_of([heat], image)), left, top, small, tall)
             sheet.text(left, top + tall + 0.14, method, size=7)
             said = "no order" if rank is None or not np.isfinite(rank) else f"rank correlation {rank:.2f}"
             sheet.text(left, top + tall + 0.28, said, size=7, color=MUTED)

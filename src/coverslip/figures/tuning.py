@@ -38,7 +38,7 @@ class TrialRow:
 
     number: int
     state: str = "finished"  # running, finished, pruned, failed
-    loss: float | None = None  # log loss of the choosing pictures at its best epoch
+    loss: float | None = None  # log loss of the choosing images at its best epoch
     accuracy: float | None = None
     epochs: int = 0
     best_epoch: int | None = None
@@ -54,7 +54,7 @@ class Curve:
     """What one trial measured after each epoch; a loss may be NaN or infinite."""
 
     epochs: Sequence[int]
-    loss: Sequence[float]  # of the choosing pictures
+    loss: Sequence[float]  # of the choosing images
     train_loss: Sequence[float]
 
 
@@ -82,8 +82,8 @@ def read_trials(frame: Frame) -> list[TrialRow]:
     Raises:
         KeyError: a column is missing.
 
-    >>> read_trials({"number": [0], "state": ["failed"], "validation_loss": [None], "recipe.rate": [0.1]})[0].values
-    {'recipe.rate': 0.1}
+    >>> read_trials({"number": [0], "state": ["failed"], "validation_loss": [None], "training.lr": [0.1]})[0].values
+    {'training.lr': 0.1}
     """
     columns: Mapping[str, Sequence[Any]] = frame if isinstance(frame, Mapping) else frame.to_dict(as_series=False)
     keys = [name for name in columns if name not in NO_KEY]

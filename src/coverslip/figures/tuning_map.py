@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def rate_batch_map(
     trials: Sequence[TrialRow] | Frame,
-    across: Setting | str = "recipe.rate",
-    down: Setting | str = "recipe.batch_size",
+    across: Setting | str = "training.lr",
+    down: Setting | str = "training.batch_size",
     *,
     chance: float | None = None,
 ) -> Figure:

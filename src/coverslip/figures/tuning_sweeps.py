@@ -48,7 +48,7 @@ MOST_LINES = len(OKABE_ITO)
 def sweep_curves(
     trials: Sequence[TrialRow] | Frame,
     curves: Mapping[int, Curve] | Frame,
-    by: Setting | str = "recipe.rate",
+    by: Setting | str = "training.lr",
     within: Setting | str | None = None,
     *,
     chance: float | None = None,

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from coverslip.config import from_mapping
+from coverslip.core.config import from_mapping
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
+from coverslip.core.storage import write_text
 from coverslip.data.inputs import FITS, InputSpec
-from coverslip.errors import UserError
 from coverslip.inference.onnx_file import MAPS, SCORES, OnnxFile
-from coverslip.registry import nearest
-from coverslip.storage import write_text
 
 LAYOUTS = {
-    "NCHW": "as PyTorch has pictures, channels first",
+    "NCHW": "as PyTorch has images, channels first",
     "NHWC": "as Keras and TensorFlow have them, channels last",
-    "NHW": "grey pictures without an axis of channels",
-    "flat": "one row of numbers a picture, as NumPy's reshape(len(x), -1) gives of (N, H, W, C) or (N, H, W)",
-    "flat-CHW": "one row of numbers, channel after channel, as PyTorch flattens a picture",
+    "NHW": "grey images without an axis of channels",
+    "flat": "one row of numbers an image, as NumPy's reshape(len(x), -1) gives of (N, H, W, C) or (N, H, W)",
+    "flat-CHW": "one row of numbers, channel after channel, as PyTorch flattens an image",
 }
 COLORS = {"RGB": 3, "BGR": 3, "grey": 1}
 KINDS = {
@@ -32,7 +32,7 @@ OPEN = "?"  # what a person has to fill in
 HELP = {
     "classes": "names in the order of the outputs. Keras and scikit-learn sort them by name, unless told otherwise",
     "size": "[height, width] of the network's input, pixels",
-    "fit": "how a picture of another shape was brought to that size: squash (stretched), pad (filled up), or crop",
+    "fit": "how an image of another shape was brought to that size: squash (stretched), pad (filled up), or crop",
     "range": "what the grey values 0 to 255 were made before the network: [0, 1], [-1, 1], or [0, 255] as they are "
     "(also where the network's first layer rescales)",
     "mean": "then this is subtracted, a value a channel; [] for none. ImageNet's: [0.485, 0.456, 0.406]",
@@ -80,7 +80,7 @@ class Taken:
 
     @property
     def spec(self) -> InputSpec:
-        """The same as every door prepares pictures; its numbers are on the scale 0 to 1."""
+        """The same as every door prepares images; its numbers are on the scale 0 to 1."""
         low, width = self.range[0], self.range[1] - self.range[0]
         mean = (self.mean or (0.0,)) * (1 if len(self.mean) == self.count else self.count)
         std = (self.std or (1.0,)) * (1 if len(self.std) == self.count else self.count)
@@ -95,7 +95,7 @@ class Taken:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one picture as the file takes it."""
+        """Of one image as the file takes it."""
         height, width = self.size
         shapes = {"NCHW": (self.count, height, width), "NHWC": (height, width, self.count), "NHW": (height, width)}
         return shapes.get(self.layout, (height * width * self.count,))
@@ -159,7 +159,7 @@ def read_description(path: Path, file: OnnxFile, content: Mapping[str, Any]) -> 
     wanted = found.input.shape
     if len(free) != len(wanted) or any(a not in (None, b) for a, b in zip(free, wanted, strict=True)):
         raise UserError(
-            f"{file.path.name} takes {file.input}; {path.name} says {' x '.join(map(str, wanted))} a picture "
+            f"{file.path.name} takes {file.input}; {path.name} says {' x '.join(map(str, wanted))} an image "
             f"(layout {found.input.layout!r}, size {list(found.input.size)}, channels {found.input.channels!r})",
             f"mend them in {path.name}",
         )

@@ -1,4 +1,4 @@
-"""The frozen pass: prepared pictures in, features out, by the fastest engine this machine has.
+"""The frozen pass: prepared images in, features out, by the fastest engine this machine has.
 
 Every engine computes in 32-bit floating point, and gives the same numbers to 1e-3 of the features' root mean square.
 """
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.devices import pick_device, same_signal_stack
+from coverslip.core.registry import Registry
+from coverslip.core.storage import building, cache_folder, digest, drop_entry, entry_folder, locked
 from coverslip.data.inputs import InputSpec
-from coverslip.devices import pick_device, same_signal_stack
 from coverslip.models.freeze import Frozen
-from coverslip.registry import Registry
-from coverslip.storage import building, cache_folder, digest, drop_entry, entry_folder, locked
 
 if TYPE_CHECKING:
     import torch
@@ -34,14 +34,14 @@ class Engine(Protocol):
 
     name: str
     batch: int
-    """Pictures a batch that suit it; the last may be smaller."""
+    """Images a batch that suit it; the last may be smaller."""
 
     def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
         """(n, C, H, W) each -> (n, D) each, in the same order; n is at most ``batch``."""
         ...
 
     def way_in(self) -> Callable[[Images], npt.NDArray[np.float32]]:
-        """A function of one batch, with the same answers as `run`: for whoever asks about few pictures many times.
+        """A function of one batch, with the same answers as `run`: for whoever asks about few images many times.
 
         Only one thread may use it at a time; another thread takes a way in of its own.
         """
@@ -58,7 +58,7 @@ def open_engine(frozen: Frozen, spec: InputSpec, name: str | None = None, batch:
         frozen: the frozen part.
         spec: gives the input's shape.
         name: of an engine, to force one.
-        batch: pictures that go through together, where the engine has to be told before (OpenVINO).
+        batch: images that go through together, where the engine has to be told before (OpenVINO).
     """
     if name is None:
         name = "openvino" if pick_device().type == "cpu" and import_openvino() is not None else "torch"
@@ -120,7 +120,7 @@ class OpenVinoEngine:
 
     def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
         """See `Engine.run`."""
-        # One request more than run at a time, so that a core need not wait for the next pictures to be prepared.
+        # One request more than run at a time, so that a core need not wait for the next images to be prepared.
         count = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
         free = [self._compiled.create_infer_request() for _ in range(count)]
         busy: deque[tuple[Any, int]] = deque()
@@ -163,7 +163,7 @@ class OpenVinoEngine:
 
 
 def _give(request: Any, batch: Images) -> None:
-    """Put pictures where a request reads them.
+    """Put images where a request reads them.
 
     The compiled network has one batch size; of a smaller batch the other rows are computed too, and nobody reads them.
     """

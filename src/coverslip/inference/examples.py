@@ -1,6 +1,6 @@
-"""Small pictures of the training pictures, in a bundle: what a page shows as the nearest to a new one.
+"""Small images of the training images, in a bundle: what a page shows as the nearest to a new one.
 
-Training pictures may be patients'. So a bundle holds them only where its training was told to (``train
+Training images may be patients'. So a bundle holds them only where its training was told to (``train
 --with-examples``), in a file of their own that can be deleted: the model answers the same without it. Paths are not in
 it.
 """
@@ -14,25 +14,25 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Run
+from coverslip.core.storage import writing
 from coverslip.data.cache import PixelCache
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import InputSpec, content_box
 from coverslip.data.thumbnail import thumbnail_jpeg
-from coverslip.errors import UserError
 from coverslip.inference.predictor import Predictor
-from coverslip.runs import Run
-from coverslip.storage import writing
 
 SIDE = 112  # pixels of the longer side
 JPEG = b"\xff\xd8\xff"  # how each begins
 
 
 def example(row: Pixels, width: int, height: int, spec: InputSpec) -> bytes:
-    """The JPEG of one prepared picture, without the frame that was filled.
+    """The JPEG of one prepared image, without the frame that was filled.
 
     Args:
         row: (H, W, C), resized as the network takes it.
-        width: of the picture before that, upright, pixels.
+        width: of the image before that, upright, pixels.
         height: likewise.
         spec: how it was prepared.
     """
@@ -41,13 +41,13 @@ def example(row: Pixels, width: int, height: int, spec: InputSpec) -> bytes:
 
 
 def write_examples(run: Run, predictor: Predictor, paths: Sequence[str], pixels: PixelCache) -> int:
-    """Write a small picture of every reference picture of a model into its bundle.
+    """Write a small image of every reference image of a model into its bundle.
 
     Args:
         run: where the bundle is.
         predictor: the model, whose references are among ``paths``.
         paths: of the table, in the order of ``pixels``.
-        pixels: all pictures, decoded.
+        pixels: all images, decoded.
 
     Returns:
         How many: 0, and no file, where the model has no references (see `Predictor.trust`).
@@ -66,7 +66,7 @@ def write_examples(run: Run, predictor: Predictor, paths: Sequence[str], pixels:
 
 
 def read_examples(run: Run, predictor: Predictor) -> dict[int, bytes]:
-    """Number of a reference picture -> its JPEG; nothing where the bundle was made without.
+    """Number of a reference image -> its JPEG; nothing where the bundle was made without.
 
     Raises:
         UserError: the file is broken, or of another model.
@@ -85,6 +85,6 @@ def read_examples(run: Run, predictor: Predictor) -> dict[int, bytes]:
 
 def _broken(run: Run) -> UserError:
     return UserError(
-        f"{str(run.examples_file)!r} does not hold small pictures of this model's training pictures",
+        f"{str(run.examples_file)!r} does not hold small images of this model's training images",
         "delete it (the model answers the same without), or restore it",
     )

@@ -1,4 +1,4 @@
-"""What is frozen is computed once: features of every view of every picture, kept by the content of its pixels.
+"""What is frozen is computed once: features of every view of every image, kept by the content of its pixels.
 
 The store is a set of blocks, each a float16 array and the keys of its rows. A block is written whole or not at all, at
 most `BLOCK` rows (or `BLOCK_BYTES`) at a time, so that an interrupted pass loses at most the block under way. Because
@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.errors import UserError
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.storage import building, cache_folder, digest, drop_entry, mark_used, need_disk
 from coverslip.data.augment import Augmentation, view
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import InputSpec
-from coverslip.errors import UserError
 from coverslip.inference.engine import Engine, open_engine
 from coverslip.models.freeze import Frozen
-from coverslip.progress import SILENT, Progress
-from coverslip.storage import building, cache_folder, digest, drop_entry, mark_used, need_disk
 
 BLOCK, BLOCK_BYTES = 2048, 64 * 2**20
 FEATURES_FILE, KEYS_FILE = "features.npy", "keys.npy"
@@ -35,15 +35,15 @@ Features = npt.NDArray[np.float16]
 class FeatureExtractor:
     """A frozen network that remembers what it has seen.
 
-    View 0 of a picture is the picture itself. The others are its mirror image and the like (see
+    View 0 of an image is the image itself. The others are its mirror image and the like (see
     `coverslip.data.augment.view`), or where ``how`` is given, changed by chance: the same for the same pixels and view.
 
     Attributes:
         frozen: the frozen part.
-        spec: how pictures are prepared for it.
+        spec: how images are prepared for it.
         how: augmentation of views above 0; None mirrors and turns them.
         engine_name: to force an engine; None picks the fastest.
-        computed: pictures (views counted) that had to be computed so far.
+        computed: images (views counted) that had to be computed so far.
     """
 
     frozen: Frozen
@@ -77,16 +77,16 @@ class FeatureExtractor:
         *,
         keep: bool = True,
     ) -> Features:
-        """Features of some rows of an array of pictures.
+        """Features of some rows of an array of images.
 
         Args:
             pixels: (N, H, W, C), as the spec says; may be memory-mapped.
             rows: the rows wanted.
             keys: what the pixels of every row of ``pixels`` are known by.
-            views: how many views of each picture.
+            views: how many views of each image.
             progress: told of the stage.
             name: of the stage.
-            keep: what is computed, for later; not where there are more pictures than a cache should hold.
+            keep: what is computed, for later; not where there are more images than a cache should hold.
 
         Returns:
             float16 (views * len(rows), D): all rows in view 0, then all in view 1, and so on.
@@ -174,17 +174,17 @@ class FeatureExtractor:
     def _augmented(
         self, pixels: Pixels, some: list[tuple[int, int, bytes]], keys: Sequence[str]
     ) -> npt.NDArray[np.float32]:
-        """Views by chance, prepared; the chance of a view comes from the content of its picture."""
+        """Views by chance, prepared; the chance of a view comes from the content of its image."""
         import torch
 
-        from coverslip.data.augment.pipeline import augment, picture_seeds
+        from coverslip.data.augment.pipeline import augment, image_seeds
 
         assert self.how is not None
         images = torch.from_numpy(self.spec.scaled(np.stack([pixels[row] for _, row, _ in some])))
         for place, (number, row, _) in enumerate(some):
             if number:
                 content = np.array([int(keys[row][:15], 16)])
-                seeds = picture_seeds(0, number, content)
+                seeds = image_seeds(0, number, content)
                 images[place : place + 1] = augment(images[place : place + 1], self.how, seeds).images
         return np.ascontiguousarray(self.spec.normalized(images).numpy())
 
@@ -288,8 +288,8 @@ def _finite(features: npt.NDArray[np.float32]) -> Features:
     lost = int(np.isnan(features).any(axis=1).sum())
     if lost:
         raise UserError(
-            f"the network gives NaN, which is no number, for {lost:,} of {len(features):,} pictures",
-            "find them by naming fewer pictures; a picture of one color is often the cause",
+            f"the network gives NaN, which is no number, for {lost:,} of {len(features):,} images",
+            "find them by naming fewer images; an image of one color is often the cause",
         )
     half = features.astype(np.float16)
     if not np.isfinite(half).all():

@@ -16,9 +16,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from coverslip.config import from_mapping
+from coverslip.core.config import from_mapping
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
+from coverslip.core.runs import ForeignRun
+from coverslip.core.storage import digest
 from coverslip.data.inputs import InputSpec
-from coverslip.errors import UserError
 from coverslip.evidence.conformal import Thresholds
 from coverslip.evidence.threshold import Threshold
 from coverslip.inference.description import Description, Given, Taken, read_description, write_template
@@ -28,9 +31,6 @@ from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.design import Design
 from coverslip.models.freeze import Frozen, Prefix
-from coverslip.registry import nearest
-from coverslip.runs import ForeignRun
-from coverslip.storage import digest
 from coverslip.tasks.classification import Classification
 
 LEAST = 1e-7  # of a probability that a file gives, so that it has a logarithm; Keras takes the same
@@ -95,7 +95,7 @@ class OnnxNetwork(nn.Module):
         return digest("onnx", self.file.key, self.description, self.output)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Prepared pictures, float32 (N, C, H, W) -> (N, 2 K): coarse and fine parts of scores, whose mean is 0.
+        """Prepared images, float32 (N, C, H, W) -> (N, 2 K): coarse and fine parts of scores, whose mean is 0.
 
         Probabilities become scores by their logarithm. A row for which the file gives NaN or infinity is NaN.
         """
@@ -106,7 +106,7 @@ class OnnxNetwork(nn.Module):
         return torch.from_numpy(np.hstack([coarse, scores - coarse]).astype(np.float32)).to(images.device)
 
     def arranged(self, images: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """Prepared pictures (N, C, H, W) in the file's own layout, order of colors and type."""
+        """Prepared images (N, C, H, W) in the file's own layout, order of colors and type."""
         taken = self.description.input
         if taken.channels == "BGR":
             images = images[:, ::-1]
@@ -116,7 +116,7 @@ class OnnxNetwork(nn.Module):
         return np.ascontiguousarray(np.rint(images) if self._dtype.kind in "iu" else images).astype(self._dtype)
 
     def check(self) -> None:
-        """Try it with a blank picture and one of noise.
+        """Try it with a blank image and one of noise.
 
         Raises:
             UserError: it cannot take them, or gives something else than one score a class.
@@ -127,7 +127,7 @@ class OnnxNetwork(nn.Module):
         noise[0] = top // 2
         if not np.isfinite(self._scores(self.arranged(spec.prepare(noise)[: self._batch]))).all():
             raise UserError(
-                f"{self.file.path.name} gives NaN or infinity for a picture of one grey",
+                f"{self.file.path.name} gives NaN or infinity for an image of one grey",
                 "check range, mean and std in its model.json; if they are right, the model itself is broken",
             )
 
@@ -145,7 +145,7 @@ class OnnxNetwork(nn.Module):
         if values.shape != (len(filled), len(classes)):
             shape = " x ".join(map(str, values.shape)) or "a single number"
             raise UserError(
-                f"output {self.output.name!r} of {name} is {shape} for {len(filled)} pictures; model.json names "
+                f"output {self.output.name!r} of {name} is {shape} for {len(filled)} images; model.json names "
                 f"{len(classes)} classes",
                 "name as many classes as there are scores, or another output (output.name)",
             )
@@ -213,7 +213,7 @@ def _output(file: OnnxFile, found: Description) -> Port:
 
 
 def _exported(run: ForeignRun, card: Mapping[str, Any]) -> Description:
-    """A file that `coverslip export` wrote: it prepares pictures itself, so it gets them as they are."""
+    """A file that `coverslip export` wrote: it prepares images itself, so it gets them as they are."""
     try:
         kept = ("size", "fit", "channels", "depth", "mean", "std")
         spec = from_mapping(InputSpec, {key: card["preparation"][key] for key in kept})
@@ -256,10 +256,10 @@ def _note(file: OnnxFile, trust: Trust) -> str:
     """What every door says beside the answers."""
     if trust.thresholds is not None:
         return (
-            f"{file.path.name} is an exported file: what is unlike its training pictures is told by its own output "
+            f"{file.path.name} is an exported file: what is unlike its training images is told by its own output "
             "'familiar', not here"
         )
     return (
         f"{file.path.name} was not trained by this program: its probabilities are as they come (temperature 1), there "
-        "are no sets, and it cannot tell a picture that is unlike its training pictures"
+        "are no sets, and it cannot tell an image that is unlike its training images"
     )

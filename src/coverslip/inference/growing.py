@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coverslip.errors import UserError
-from coverslip.storage import digest, ensure_folder, explain_full_disk, locked, write_text
+from coverslip.core.errors import UserError
+from coverslip.core.storage import digest, ensure_folder, explain_full_disk, locked, write_text
 
 
 @dataclass

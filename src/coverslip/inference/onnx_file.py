@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.devices import cores
-from coverslip.errors import UserError, optional
-from coverslip.storage import digest_of_files
+from coverslip.core.devices import cores
+from coverslip.core.errors import UserError, optional
+from coverslip.core.storage import digest_of_files
 
 OWN_OPERATORS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc")  # that ONNX Runtime brings
 DTYPES = {
@@ -95,11 +95,11 @@ class OnnxFile:
         self.outputs = [_port(each) for each in self._session.get_outputs()]
         if len(taken) != 1:
             names = ", ".join(map(str, taken)) or "none"
-            raise UserError(f"{path.name} takes {len(taken)} inputs ({names}), not one picture", "export one with one")
+            raise UserError(f"{path.name} takes {len(taken)} inputs ({names}), not one image", "export one with one")
         self.input = taken[0]
         if self.input.kind not in DTYPES:
             kinds = ", ".join(DTYPES.values())
-            raise UserError(f"{path.name} takes {self.input.kind}, which no picture is", f"export it for {kinds}")
+            raise UserError(f"{path.name} takes {self.input.kind}, which no image is", f"export it for {kinds}")
 
     @property
     def scored(self) -> list[Port]:

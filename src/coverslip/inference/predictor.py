@@ -1,46 +1,35 @@
-"""One predictor for every door: decoded pictures in, labels and calibrated probabilities out."""
+"""One predictor for every door: decoded images in, labels and calibrated probabilities out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
-from coverslip.config import from_mapping, to_mapping
+from coverslip.core.progress import SILENT, Progress, Stage
+from coverslip.core.storage import digest
 from coverslip.data.decoding import FACTS, Chunk, PixelFormat, decode_all
 from coverslip.data.inputs import InputSpec
 from coverslip.data.sources.source import Source
 from coverslip.data.table import READ, ImageTable
-from coverslip.errors import UserError
 from coverslip.evidence.threshold import Threshold
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.design import Design
-from coverslip.models.freeze import frozen_part
-from coverslip.models.stages import FROZEN
-from coverslip.progress import SILENT, Progress, Stage
-from coverslip.runs import ForeignRun, Run
-from coverslip.storage import digest, writing
 from coverslip.tasks.classification import Classification
 
-BUNDLE = 2  # of model.json; raised when an older program could not read a newer bundle
-PART = 256  # pictures that are answered together: bounds memory, and what a killed `predict` has to do again
-KEPT = 10_000  # pictures; the features of more would push what training needs out of the cache
-TRUST, HEAD_WEIGHT, HEAD_BIAS, SEEN = "trust.", "head.weight", "head.bias", "seen"
-Read = TypeVar("Read")
+PART = 256  # images that are answered together: bounds memory, and what a killed `predict` has to do again
+KEPT = 10_000  # images; the features of more would push what training needs out of the cache
 TRUSTED = {"set": pl.String, "familiar": pl.Boolean, "nearest": pl.String}
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a predictor says of n pictures, in their order.
+    """What a predictor says of n images, in their order.
 
     Attributes:
         probabilities: float64 (n, K), rows sum to 1; NaN for a file that cannot be read.
@@ -63,8 +52,8 @@ class Predictor:
         weight: float32 (K, D), the head.
         bias: float32 (K,).
         task: classes, temperature, threshold.
-        about: what else the bundle says, such as how many pictures it was trained on.
-        seen: hashes of the prepared pictures that it was fitted or watched on, so that they can be told from new ones.
+        about: what else the bundle says, such as how many images it was trained on.
+        seen: hashes of the prepared images that it was fitted or watched on, so that they can be told from new ones.
         trust: sets and familiarity.
     """
 
@@ -79,12 +68,12 @@ class Predictor:
 
     @property
     def spec(self) -> InputSpec:
-        """How pictures are prepared."""
+        """How images are prepared."""
         return self.extractor.spec
 
     @property
     def threshold(self) -> Threshold | None:
-        """For two classes, from which probability on a picture is named as the one that is looked for."""
+        """For two classes, from which probability on an image is named as the one that is looked for."""
         return self.task.threshold
 
     @property
@@ -109,11 +98,11 @@ class Predictor:
         return self.task.probabilities(self.scores(features))
 
     def predict(self, table: ImageTable, progress: Progress = SILENT) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Decode, prepare and classify every picture of a table, with flat memory.
+        """Decode, prepare and classify every image of a table, with flat memory.
 
         Returns:
             The predictions (columns of `Classification.decode` and `Trust.columns`) and the facts of the files, a row
-            a picture each.
+            an image each.
         """
         nothing = Answers(np.zeros((0, len(self.task.classes))), pl.DataFrame(schema=TRUSTED), [])
         parts = [nothing, *self.stream(table.source, table.paths, progress, looks=True)]
@@ -133,13 +122,13 @@ class Predictor:
         looks: bool = False,
         skip: int = 0,
     ) -> Iterator[Answers]:
-        """Answers to pictures, `PART` at a time and in their order, while the next ones are decoded; memory stays flat.
+        """Answers to images, `PART` at a time and in their order, while the next ones are decoded; memory stays flat.
 
-        Up to `KEPT` pictures, what the frozen part makes of them is kept in the cache.
+        Up to `KEPT` images, what the frozen part makes of them is kept in the cache.
 
         Args:
             source: where the paths lead.
-            paths: of the pictures.
+            paths: of the images.
             progress: told of the stage.
             looks: also note in the facts what only an audit asks for.
             skip: leave out so many of the first, a multiple of `PART`: answers do not depend on where one begins.
@@ -168,7 +157,7 @@ class Predictor:
     def with_trust(
         self, predictions: pl.DataFrame, features: npt.NDArray[np.floating], probabilities: npt.NDArray[np.float64]
     ) -> pl.DataFrame:
-        """Predictions of the same pictures with the columns of `Trust.columns`."""
+        """Predictions of the same images with the columns of `Trust.columns`."""
         trusted = pl.DataFrame(self.trust.columns(features, probabilities, self.task.classes), schema=TRUSTED)
         return pl.concat([predictions, trusted], how="horizontal")
 
@@ -189,121 +178,9 @@ class Predictor:
         }
         return Answers(result, pl.DataFrame(spread, schema=TRUSTED), chunk.facts)
 
-    def save(self, run: Run) -> None:
-        """Write the bundle: weights without code, and all else as JSON."""
-        tensors = {FROZEN + name: tensor.cpu().contiguous() for name, tensor in self.extractor.frozen.weights.items()}
-        tensors |= {
-            TRUST + name: torch.from_numpy(array).contiguous() for name, array in self.trust.to_arrays().items()
-        }
-        tensors |= {HEAD_WEIGHT: torch.from_numpy(self.weight), HEAD_BIAS: torch.from_numpy(self.bias)}
-        if self.seen:
-            hashes = np.frombuffer(bytes.fromhex("".join(sorted(self.seen))), np.uint8).reshape(len(self.seen), -1)
-            tensors[SEEN] = torch.from_numpy(hashes.copy())
-        with writing(run.weights_file) as temporary:
-            temporary.write_bytes(save(tensors))  # safetensors' own writer would hide the file from colleagues (0600)
-        content = {
-            "bundle": BUNDLE,
-            "network": self.design.network,
-            "design": to_mapping(self.design),
-            "classes": list(self.task.classes),
-            "temperature": self.task.temperature,
-            "input": to_mapping(self.spec),
-            "weights": self.extractor.weights,
-            "trust": self.trust.to_json(),
-            **({} if self.threshold is None else {"threshold": self.threshold.to_json()}),
-            **self.about,
-        }
-        run.write_json(run.model_file, content)
-
-    @classmethod
-    def load(cls, run: Run) -> Predictor:
-        """Read a bundle, or an ONNX model from elsewhere; nothing in it can run code.
-
-        Raises:
-            UserError: no bundle there, one of a newer program, or files that do not belong together.
-        """
-        if isinstance(run, ForeignRun):
-            from coverslip.inference.foreign import load_foreign
-
-            return load_foreign(run)
-        content = run.read_json(run.model_file)
-        bundle = content.get("bundle")
-        if isinstance(bundle, int) and bundle > BUNDLE:
-            raise UserError(
-                f"a newer Coverslip wrote {str(run.model_file)!r}: a bundle {bundle}, and this one reads {BUNDLE}",
-                "update Coverslip, or train again with this one",
-            )
-
-        def wrong(why: str) -> UserError:
-            problem = f"{str(run.model_folder)!r} is not a model of this program: {why}"
-            return UserError(problem, "train again, or restore its files")
-
-        def field(name: str, read: Callable[[Any], Read]) -> Read:
-            try:
-                return read(content[name])
-            except KeyError as error:
-                where = run.model_file.name if error.args[0] == name else f"{name!r} in {run.model_file.name}"
-                raise wrong(f"{where} lacks {error.args[0]!r}") from error
-            except (TypeError, ValueError, AttributeError) as error:
-                raise wrong(f"{name!r} in {run.model_file.name} makes no sense") from error
-
-        if bundle != BUNDLE:
-            raise wrong(f"'bundle' in {run.model_file.name} is {bundle!r}, not {BUNDLE}")
-        apart = f"{run.weights_file.name} does not belong to {run.model_file.name}"
-        spec = field("input", lambda found: from_mapping(InputSpec, found, "input"))
-        classes, temperature = field("classes", _class_names), field("temperature", _temperature)
-        design = field("design", lambda found: from_mapping(Design, found, "design"))
-        made_of = field("weights", str)
-        limit = (
-            field("threshold", lambda found: Threshold.from_json(found, classes)) if "threshold" in content else None
-        )
-        try:
-            tensors = load_file(run.weights_file)
-        except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
-            raise wrong(f"{run.weights_file.name} cannot be read") from error
-        try:
-            weights = {name.removeprefix(FROZEN): each for name, each in tensors.items() if name.startswith(FROZEN)}
-            frozen = frozen_part(design, weights)
-            if frozen.key != made_of:
-                raise wrong(apart)
-            weight, bias = tensors[HEAD_WEIGHT].numpy(), tensors[HEAD_BIAS].numpy()
-            arrays = {
-                name.removeprefix(TRUST): each.numpy() for name, each in tensors.items() if name.startswith(TRUST)
-            }
-            trust = Trust.from_bundle(content["trust"], arrays, len(classes)) if "trust" in content else NO_TRUST
-            seen = frozenset(row.tobytes().hex() for row in tensors[SEEN].numpy()) if SEEN in tensors else frozenset()
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise wrong(apart) from error
-        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-            raise wrong(f"{run.weights_file.name} holds what is no number")
-        if weight.ndim != 2 or len(weight) != len(classes) or bias.shape != (len(classes),):
-            raise wrong(apart)
-        if (design.channels, design.size) != (spec.channels, spec.size):
-            raise wrong(f"'design' and 'input' in {run.model_file.name} differ in channels or size")
-        known = {"bundle", "network", "design", "classes", "temperature", "input", "weights", "trust", "threshold"}
-        about = {key: value for key, value in content.items() if key not in known}
-        task = Classification(classes, temperature, limit)
-        return cls(design, FeatureExtractor(frozen, spec), weight, bias, task, about, seen, trust)
-
-
-def _class_names(found: Any) -> tuple[str, ...]:
-    """Of ``model.json``."""
-    names = tuple(map(str, found))
-    if not isinstance(found, list) or len(set(names)) < len(names):
-        raise ValueError("classes")
-    return names
-
-
-def _temperature(found: Any) -> float:
-    """Of ``model.json``."""
-    temperature = float(found)
-    if not 0 < temperature < np.inf:
-        raise ValueError("temperature")
-    return temperature
-
 
 def _together(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """Join small chunks to ones of `PART` pictures."""
+    """Join small chunks to ones of `PART` images."""
     waiting: list[Chunk] = []
     for chunk in chunks:
         waiting.append(chunk)

@@ -1,6 +1,6 @@
-"""How far an answer goes: which classes hold the truth, and whether the picture is like any that was learned from.
+"""How far an answer goes: which classes hold the truth, and whether the image is like any that was learned from.
 
-Both are calibrated on pictures that trained nothing and chose nothing, by whole groups.
+Both are calibrated on images that trained nothing and chose nothing, by whole groups.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy.typing as npt
 from coverslip.evidence.conformal import Thresholds, fit_sets, sets
 from coverslip.evidence.familiarity import Familiarity, Looker, fit_familiarity
 
-NEAREST = 3  # training pictures that are named beside an answer
+NEAREST = 3  # training images that are named beside an answer
 BETWEEN = " | "  # names in one cell of a table
-FEWEST = 4  # training pictures; of fewer nothing can be said of what is familiar
+FEWEST = 4  # training images; of fewer nothing can be said of what is familiar
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Trust:
     Attributes:
         thresholds: of the sets; None where nothing was left to calibrate them with.
         familiarity: likewise.
-        references: paths of the training pictures that are kept as reference, in the order of ``familiarity.rows``.
-        calibrated_on: pictures and groups of the calibrate part.
+        references: paths of the training images that are kept as reference, in the order of ``familiarity.rows``.
+        calibrated_on: images and groups of the calibrate part.
     """
 
     thresholds: Thresholds | None = None
@@ -46,11 +46,11 @@ class Trust:
         probabilities: npt.NDArray[np.floating[Any]],
         classes: Sequence[str],
     ) -> dict[str, list[Any]]:
-        """Columns ``set``, ``familiar`` and ``nearest`` of a table of predictions, a row a picture.
+        """Columns ``set``, ``familiar`` and ``nearest`` of a table of predictions, a row an image.
 
         Args:
             features: (N, D).
-            probabilities: (N, K) of the same pictures.
+            probabilities: (N, K) of the same images.
             classes: K names.
         """
         count = len(features)
@@ -75,7 +75,7 @@ class Trust:
         return {
             "sets": None if self.thresholds is None else self.thresholds.to_json(),
             "references": list(self.references),
-            "calibrated_on": {"pictures": self.calibrated_on[0], "groups": self.calibrated_on[1]},
+            "calibrated_on": {"images": self.calibrated_on[0], "groups": self.calibrated_on[1]},
         }
 
     @classmethod
@@ -93,7 +93,7 @@ class Trust:
         if thresholds is not None and len(thresholds.least) != classes:
             raise ValueError("the limits of the sets are not those of the bundle")
         about = content["calibrated_on"]
-        return cls(thresholds, familiarity, references, (int(about["pictures"]), int(about["groups"])))
+        return cls(thresholds, familiarity, references, (int(about["images"]), int(about["groups"])))
 
 
 NO_TRUST = Trust()
@@ -112,12 +112,12 @@ def fit_trust(
     """Learn from train what is familiar, and calibrate on a part that trained nothing and chose nothing.
 
     Args:
-        train_features: (N, D), one view of each training picture.
+        train_features: (N, D), one view of each training image.
         train_labels: (N,).
         train_paths: N paths.
-        features: (C, D), of the calibrate part: whole groups, at least one picture.
+        features: (C, D), of the calibrate part: whole groups, at least one image.
         labels: (C,).
-        groups: (C,), or None where each picture stands for itself.
+        groups: (C,), or None where each image stands for itself.
         probabilities: (C, K), calibrated.
         coverage: of the sets, between 0 and 1.
     """

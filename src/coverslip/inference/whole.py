@@ -10,7 +10,7 @@ from coverslip.models.stages import CLASSIFIER, Staged
 
 
 def whole_network(predictor: Predictor) -> Staged:
-    """Frozen part and head as one network: prepared pictures, float32 (N, C, H, W) -> scores (N, K).
+    """Frozen part and head as one network: prepared images, float32 (N, C, H, W) -> scores (N, K).
 
     The temperature is in the classifier, so that ``softmax`` of the scores gives the predictor's probabilities. It is
     in evaluation mode, its weights want no gradients, and nothing in it works in place, so that every output on the way

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from torch import nn
 
-from coverslip.errors import UserError
-from coverslip.models.catalog import NETWORKS, NetworkEntry
+from coverslip.core.errors import UserError
 from coverslip.models.design import Design
+from coverslip.models.entry import NETWORKS, NetworkEntry
 from coverslip.models.stages import CLASSIFIER, Staged
 
 HIDDEN = (128,)
@@ -47,7 +47,7 @@ def mlp() -> NetworkEntry:
         stages=lambda design: ("flatten", *_numbered("hidden", design.hidden or HIDDEN), CLASSIFIER),
         size=(64, 64),
         options=("hidden", "batch_norm", "dropout", "activation"),
-        suits="lessons; pictures cut alike",
+        suits="lessons; images cut alike",
     )
 
 
@@ -59,13 +59,13 @@ def cnn() -> NetworkEntry:
         stages=lambda design: (*_numbered("block", design.filters or FILTERS), "dense", CLASSIFIER),
         size=(64, 64),
         options=("hidden", "filters", "batch_norm", "dropout", "activation"),
-        suits="small pictures, from scratch",
+        suits="small images, from scratch",
     )
 
 
 @NETWORKS.register("cnn-full")
 def cnn_full() -> NetworkEntry:
-    """The same blocks, then the average of each filter over the picture: fully convolutional, takes any size.
+    """The same blocks, then the average of each filter over the image: fully convolutional, takes any size.
 
     Averaging and then one linear layer gives the same scores as a 1 x 1 convolution to the classes and then averaging,
     since both are linear; Lin, Chen and Yan, Network in network, 2014.
@@ -107,7 +107,7 @@ def _blocks(design: Design) -> dict[str, nn.Module]:
     filters = design.filters or FILTERS
     if min(design.size) >> len(filters) < 1:
         raise UserError(
-            f"pictures of {design.size[0]} x {design.size[1]} pixels are too small to be halved {len(filters)} times",
+            f"images of {design.size[0]} x {design.size[1]} pixels are too small to be halved {len(filters)} times",
             f"give at least {1 << len(filters)} pixels a side, or fewer blocks of filters",
         )
     stages: dict[str, nn.Module] = {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coverslip.errors import UserError
-from coverslip.registry import nearest
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 
 ACTIVATIONS = ("relu", "leaky-relu", "elu", "gelu", "silu", "tanh", "sigmoid")
 DEFAULT_NETWORK = "efficientnet-lite0"

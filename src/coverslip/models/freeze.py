@@ -1,4 +1,4 @@
-"""The freeze point: a network is cut in a frozen part, which runs once a picture, and a part that is trained."""
+"""The freeze point: a network is cut in a frozen part, which runs once an image, and a part that is trained."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from coverslip.config import to_mapping
-from coverslip.errors import UserError
-from coverslip.models.catalog import NetworkEntry, build_network, stage_names
+from coverslip.core.config import to_mapping
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
+from coverslip.core.storage import digest
+from coverslip.models.catalog import build_network, stage_names
 from coverslip.models.design import Design
+from coverslip.models.entry import NetworkEntry
 from coverslip.models.stages import CLASSIFIER, stage_place
 from coverslip.models.trial import output_shape
-from coverslip.registry import nearest
-from coverslip.storage import digest
 
 DEPTHS = ("head", "tail", "all", "auto")
 
@@ -28,7 +29,7 @@ class Prefix(nn.Module):
 
     Args:
         stages: of the network before the cut.
-        size: of one picture, (C, H, W).
+        size: of one image, (C, H, W).
 
     Attributes:
         shape: of one output before it is flattened: (c, h, w), or (D,).
@@ -42,7 +43,7 @@ class Prefix(nn.Module):
         self.shape = output_shape(stages, size)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Pictures, prepared -> what the stages before the cut give."""
+        """Images, prepared -> what the stages before the cut give."""
         given: Tensor = self.stages(images)
         return flatten(given)
 

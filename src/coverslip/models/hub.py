@@ -11,8 +11,8 @@ from urllib.parse import urlparse
 
 import torch
 
-from coverslip.errors import UserError
-from coverslip.storage import need_disk, writing
+from coverslip.core.errors import UserError
+from coverslip.core.storage import need_disk, writing
 
 SAFETENSORS = "model.safetensors"
 CHUNK = 2**20

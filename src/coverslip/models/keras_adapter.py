@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coverslip.errors import UserError, optional
+from coverslip.core.errors import UserError, optional
 
 SMALLEST = 1e-7  # of a probability; Keras's own epsilon
 
@@ -17,7 +17,7 @@ SMALLEST = 1e-7  # of a probability; Keras's own epsilon
 class KerasModule(nn.Module):
     """A Keras model that takes float32 (N, C, H, W) and gives scores (N, K), as every other network here.
 
-    Pictures are turned to (N, H, W, C) where the model has its channels last, as is Keras's custom. A model that ends
+    Images are turned to (N, H, W, C) where the model has its channels last, as is Keras's custom. A model that ends
     in softmax gives probabilities; their logarithms are scores that stand for the same probabilities. One sigmoid
     output becomes the scores of two classes, the second being the one that the output speaks of. Training it trains the
     Keras model: they share their weights.
@@ -41,7 +41,7 @@ class KerasModule(nn.Module):
         shape = getattr(model, "input_shape", None) if getattr(model, "built", False) else None
         if not isinstance(shape, tuple) or len(shape) != 4:
             raise UserError(
-                f"the Keras model takes inputs of {shape}, not pictures",
+                f"the Keras model takes inputs of {shape}, not images",
                 "give it an Input of (height, width, channels)",
             )
         # Keras names its variables by how many models were built before, and twice: ours are the same every time. The

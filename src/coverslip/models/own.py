@@ -7,9 +7,9 @@ import copy
 import torch
 from torch import nn
 
-from coverslip.errors import UserError
-from coverslip.models.catalog import NetworkEntry
+from coverslip.core.errors import UserError
 from coverslip.models.design import Design
+from coverslip.models.entry import NetworkEntry
 from coverslip.models.keras_adapter import as_module
 from coverslip.models.stages import CLASSIFIER, Staged
 
@@ -20,7 +20,7 @@ _known: dict[str, nn.Module] = {}
 def add_own(network: object) -> str:
     """Make a network known to this process; returns its name in the catalog.
 
-    It takes prepared pictures, float32 (N, C, H, W) on the scale 0 to 1, and gives scores (N, K). It is never changed:
+    It takes prepared images, float32 (N, C, H, W) on the scale 0 to 1, and gives scores (N, K). It is never changed:
     what is trained is a copy.
 
     Raises:

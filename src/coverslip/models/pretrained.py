@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 SHOWN = 6  # names of tensors that do not fit, in a message
 
@@ -101,7 +101,7 @@ def adapt_first_layer(network: nn.Module, channels: int, name: str) -> None:
 
     The first layer's kernels for red, green and blue are repeated in turn for as many channels as there are and scaled
     by 3 / channels, so that its output keeps its size; one grey channel gets their sum, which is the same as showing
-    the picture in color. (The rule of timm's ``adapt_input_conv``.)
+    the image in color. (The rule of timm's ``adapt_input_conv``.)
 
     Args:
         network: its first layer takes 3 channels.

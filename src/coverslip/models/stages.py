@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from coverslip.errors import UserError
-from coverslip.registry import nearest
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 
 CLASSIFIER = "classifier"
 FROZEN = "frozen."  # in a bundle, before the names of the tensors of all before the classifier

@@ -1,4 +1,4 @@
-"""A network as a table: each layer's output, parameters, multiply-adds, and how much of a picture it sees."""
+"""A network as a table: each layer's output, parameters, multiply-adds, and how much of an image it sees."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.models.keras_adapter import KerasModule
 from coverslip.models.trial import output_shape, shape_text
 
@@ -105,7 +105,7 @@ def summary(network: nn.Module, shape: tuple[int, ...]) -> Summary:
 
     Multiply-adds are those of matrix products and convolutions, as PyTorch counts them. The receptive field is followed
     from layer to layer by kernel, stride and dilation (Araujo, Norris and Sim, Distill, 2019); where paths join outside
-    of any layer, the largest field so far counts; what joins the whole picture outside of a layer (attention,
+    of any layer, the largest field so far counts; what joins the whole image outside of a layer (attention,
     squeeze-and-excitation) is not seen.
 
     Args:

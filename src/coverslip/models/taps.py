@@ -1,4 +1,4 @@
-"""Where a network still has a grid of places: the outputs that can be laid over a picture, found by their shape."""
+"""Where a network still has a grid of places: the outputs that can be laid over an image, found by their shape."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 from coverslip.models.stages import Staged
 from coverslip.models.tracing import Output, trace_outputs
 from coverslip.models.trial import still
-from coverslip.registry import nearest
 
 ROWS = (nn.Sequential, nn.ModuleList, Staged)  # hold one part after the other and do nothing of their own
 
@@ -62,7 +62,7 @@ def find_taps(network: nn.Module, shape: tuple[int, ...]) -> list[Tap]:
 
     Args:
         network: any module; it is left as it was.
-        shape: of one prepared picture, (C, H, W); (C, D, H, W) of a volume.
+        shape: of one prepared image, (C, H, W); (C, D, H, W) of a volume.
 
     Returns:
         None for a network of dense layers alone.
@@ -125,7 +125,7 @@ def tapped(network: nn.Module, taps: Sequence[Tap], *, cut: bool = False) -> Ite
     Args:
         network: any module; its modes come back as they were.
         taps: of this network.
-        cut: let history begin at the first of these outputs instead of at the picture: nothing goes back further, and
+        cut: let history begin at the first of these outputs instead of at the image: nothing goes back further, and
             a frozen network has gradients all the same.
     """
     modules = dict(network.named_modules())

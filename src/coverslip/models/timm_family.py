@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from coverslip.errors import UserError
-from coverslip.models.catalog import NETWORKS, NetworkEntry
+from coverslip.core.errors import UserError
 from coverslip.models.design import Design
+from coverslip.models.entry import NETWORKS, NetworkEntry
 from coverslip.models.hub import SAFETENSORS, fetch_hugging_face, has_hugging_face, need_free
 from coverslip.models.pretrained import fit_weights, has_packaged_weights, packaged_weights, read_weights
 from coverslip.models.stages import CLASSIFIER, Staged
@@ -98,7 +98,7 @@ def timm_entry(name: str) -> NetworkEntry | None:
     """The entry of any network of timm; None where timm has none of this name.
 
     timm builds its networks in many ways; what they have in common is that all without their classifier give one row of
-    features a picture, so the stages are ``features`` and ``classifier``. Mean and deviation are the average of the
+    features an image, so the stages are ``features`` and ``classifier``. Mean and deviation are the average of the
     three channels.
     """
     import timm
@@ -124,7 +124,7 @@ def timm_entry(name: str) -> NetworkEntry | None:
         except (AssertionError, RuntimeError, ValueError) as error:
             size = f"{design.size[0]} x {design.size[1]} pixels"
             raise UserError(
-                f"the network {name!r} cannot be built for pictures of {size}: {error}",
+                f"the network {name!r} cannot be built for images of {size}: {error}",
                 f"its own size is {height} x {width}",
             ) from error
         shape = output_shape(network, (design.channels, *design.size))

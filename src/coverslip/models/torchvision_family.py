@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from coverslip.models.catalog import NETWORKS, NetworkEntry
 from coverslip.models.design import Design
+from coverslip.models.entry import NETWORKS, NetworkEntry
 from coverslip.models.hub import fetch_torch_hub, torch_hub_file
 from coverslip.models.pretrained import fit_weights, read_weights
 from coverslip.models.stages import CLASSIFIER, Staged

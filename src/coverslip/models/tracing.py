@@ -1,4 +1,4 @@
-"""Every output of a network that has a grid of places, seen while one made-up picture runs through it."""
+"""Every output of a network that has a grid of places, seen while one made-up image runs through it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Output:
 
 
 def trace_outputs(network: nn.Module, shape: tuple[int, ...]) -> list[Output]:
-    """Run a made-up picture through a network and keep every output that has a grid, in order.
+    """Run a made-up image through a network and keep every output that has a grid, in order.
 
     Args:
         network: any module; it is left as it was.
@@ -67,7 +67,7 @@ def trace_outputs(network: nn.Module, shape: tuple[int, ...]) -> list[Output]:
     """
     output_shape(network, shape)
     own = next(network.parameters(), torch.zeros(0))
-    # Two pictures, so that the axis of the pictures is known from others of length 1; noise, so that something happens.
+    # Two images, so that the axis of the images is known from others of length 1; noise, so that something happens.
     noise = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     images = noise.to(own.device, own.dtype if own.is_floating_point() else torch.float32).requires_grad_()
     outputs: list[Output] = []
@@ -110,12 +110,12 @@ def read_shape(
 
     Args:
         shape: of one output, without the batch.
-        size: of the picture, (H, W).
+        size: of the image, (H, W).
         seen: grids that were met before, which a row of tokens may have.
 
     Returns:
         (C, h, w), the grid of tokens or None, and whether the channels come last. None: it has no grid of at least two
-        places that is stretched like the picture.
+        places that is stretched like the image.
 
     >>> read_shape((96, 56, 56), (224, 224), []), read_shape((56, 56, 96), (224, 224), [])
     (((96, 56, 56), None, False), ((96, 56, 56), None, True))
@@ -143,7 +143,7 @@ def _stretch(grid: tuple[int, ...], size: tuple[int, ...]) -> float:
 
 
 def _token_grid(tokens: int, size: tuple[int, ...], seen: list[tuple[int, ...]]) -> tuple[int, ...] | None:
-    """The grid of a row of tokens: one that was seen before, or the one in the picture's proportions."""
+    """The grid of a row of tokens: one that was seen before, or the one in the image's proportions."""
     for grid in reversed(seen):
         if 0 <= tokens - math.prod(grid) <= EXTRA:
             return grid
@@ -161,7 +161,7 @@ def _mark_felt(scores: Tensor, outputs: list[Output]) -> None:
     known = [each for each in outputs if each.tensor.requires_grad]
     if not known or not scores.requires_grad:
         return
-    # A sum of squares: the plain sum of scores could be the same whatever the picture.
+    # A sum of squares: the plain sum of scores could be the same whatever the image.
     found = torch.autograd.grad(scores.square().sum(), [each.tensor for each in known], allow_unused=True)
     for output, gradient in zip(known, found, strict=True):
         places = math.prod(output.tokens or ())

@@ -1,4 +1,4 @@
-"""A network is tried with one blank picture before anything is spent on it."""
+"""A network is tried with one blank image before anything is spent on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 
 def output_shape(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -22,7 +22,7 @@ def output_shape(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
         Of one output, without the batch.
 
     Raises:
-        UserError: the network cannot take such an input (pictures too small for its poolings, other channels).
+        UserError: the network cannot take such an input (images too small for its poolings, other channels).
     """
     own = next(network.parameters(), torch.zeros(0))
     blank = torch.zeros(1, *shape, device=own.device, dtype=own.dtype if own.is_floating_point() else torch.float32)
@@ -32,14 +32,14 @@ def output_shape(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
         except (RuntimeError, ValueError, AssertionError) as error:
             raise UserError(
                 f"the network cannot take an input of {shape_text(shape)}: {_first_line(error)}",
-                "give larger pictures, or another network"
+                "give larger images, or another network"
                 if _too_small(error)
                 else "check the input's size and channels",
             ) from error
     if not isinstance(given, torch.Tensor) or given.ndim < 1 or len(given) != 1:
         raise UserError(
-            f"the network gives {_given_text(given)} for one picture, not one row of numbers",
-            "let it return a tensor whose first axis is the pictures",
+            f"the network gives {_given_text(given)} for one image, not one row of numbers",
+            "let it return a tensor whose first axis is the images",
         )
     return tuple(given.shape[1:])
 
@@ -50,7 +50,7 @@ def check_network(network: nn.Module, shape: tuple[int, ...], classes: int) -> N
     Args:
         network: any module.
         shape: of one input, without the batch.
-        classes: how many scores a picture there must be.
+        classes: how many scores an image there must be.
 
     Raises:
         UserError: it cannot take the input, or gives something else.
@@ -59,7 +59,7 @@ def check_network(network: nn.Module, shape: tuple[int, ...], classes: int) -> N
     if given != (classes,):
         one = len(given) == 1
         raise UserError(
-            f"the network gives {shape_text(given)} for a picture, not {classes} scores, one a class",
+            f"the network gives {shape_text(given)} for an image, not {classes} scores, one a class",
             f"let its last layer have {classes} outputs" if one else "flatten its output to (N, classes)",
         )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coverslip.config import read_toml
-from coverslip.errors import UserError
-from coverslip.registry import nearest
+from coverslip.core.config import read_toml
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 from coverslip.reporting.checklist import KEYS, checklist
 from coverslip.reporting.run_files import RunFiles
 

@@ -1,21 +1,21 @@
-"""The page of an audit: what was found in the pictures before any training, to look at."""
+"""The page of an audit: what was found in the images before any training, to look at."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from coverslip.reporting.audit_pictures import PictureStrips
+from coverslip.core.storage import write_text
+from coverslip.reporting.audit_images import ImageStrips
 from coverslip.reporting.audit_sections import audit_section, class_balance, next_commands
 from coverslip.reporting.data_sections import data_section
 from coverslip.reporting.markup import fill
 from coverslip.reporting.places import data_text, source_text
 from coverslip.reporting.run_files import RunFiles, read_audit
 from coverslip.reporting.thumbnails import Thumbnails
-from coverslip.storage import write_text
 
 CONTENTS = {  # anchor -> title, in the order of the page
     "findings": "Findings",
-    "data": "The pictures",
+    "data": "The images",
     "groups": "What belongs together",
     "shortcuts": "Shortcuts",
     "price": "The price of a leak",
@@ -26,9 +26,9 @@ def write_audit_page(folder: Path, *, thumbnails: bool = True) -> Path:
     """Write ``audit.html`` beside ``audit.json``, whole or not at all.
 
     Args:
-        folder: what ``coverslip audit --out`` wrote; only what is in it is used, and the picture files it names where
+        folder: what ``coverslip audit --out`` wrote; only what is in it is used, and the image files it names where
             they are still there.
-        thumbnails: show pictures. They become part of the page: whoever gets the page gets them.
+        thumbnails: show images. They become part of the page: whoever gets the page gets them.
 
     Returns:
         The file that was written.
@@ -45,7 +45,7 @@ def render_audit_page(files: RunFiles, thumbnails: Thumbnails) -> str:
     """The whole page as HTML."""
     audit = files.audit or {}
     place = source_text(files)
-    section = audit_section(files, PictureStrips(files, thumbnails), look=f"coverslip audit {data_text(audit, place)}")
+    section = audit_section(files, ImageStrips(files, thumbnails), look=f"coverslip audit {data_text(audit, place)}")
     return fill(
         "audit_page.html.j2",
         name=str(audit.get("source") or files.run.folder.resolve().name),
@@ -54,6 +54,6 @@ def render_audit_page(files: RunFiles, thumbnails: Thumbnails) -> str:
         data=data_section(files),
         balance=class_balance(audit.get("classes")),
         ways=next_commands(audit, place),
-        picture_note=thumbnails.note(),
-        with_pictures=thumbnails.show,
+        image_note=thumbnails.note(),
+        with_images=thumbnails.show,
     )

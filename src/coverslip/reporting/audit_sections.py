@@ -10,7 +10,7 @@ from typing import Any
 
 from coverslip.auditing.findings import FIXED
 from coverslip.figures import ProbeRow, class_bars, histogram_figure, price_figure, probe_figure, svg_text
-from coverslip.reporting.audit_pictures import PictureStrips
+from coverslip.reporting.audit_images import ImageStrips
 from coverslip.reporting.places import data_text
 from coverslip.reporting.run_files import RunFiles
 from coverslip.reporting.wording import count_text, number_text
@@ -21,8 +21,8 @@ DECISIONS = {"fixed": "mended", "dropped": "left out"}
 VERDICTS = {"warns": "shortcut", "notes": "note", "silent": "no sign"}
 LOOKED_AT = "in the files, labels, copies, groups and split "  # all that is looked at without probes
 MEASURES = {  # key in distributions -> title, unit, what the figure shows, and by what numbers are divided
-    "brightness": ("Brightness", "0 black to 1 white", "How bright the pictures are: the mean grey value of each.", 1),
-    "sharpness": ("Sharpness", "less to more", "How much fine detail they hold; blurred pictures are on the left.", 1),
+    "brightness": ("Brightness", "0 black to 1 white", "How bright the images are: the mean grey value of each.", 1),
+    "sharpness": ("Sharpness", "less to more", "How much fine detail they hold; blurred images are on the left.", 1),
     "width": ("Width", "pixels", "How wide they are before they are resized.", 1),
     "height": ("Height", "pixels", "How high they are before they are resized.", 1),
     "bytes": ("File size", "kB", "How large their files are.", 1000),
@@ -30,13 +30,13 @@ MEASURES = {  # key in distributions -> title, unit, what the figure shows, and 
 
 
 def audit_section(
-    files: RunFiles, strips: PictureStrips, *, look: str, where: str = "", figures: str = "audit"
+    files: RunFiles, strips: ImageStrips, *, look: str, where: str = "", figures: str = "audit"
 ) -> dict[str, Any]:
     """All that audit.json says beyond the plain facts; the templates ``audit_*.html.j2`` show its parts.
 
     Args:
         files: a folder with audit.json; one of an older version, without findings, says so under ``missing``.
-        strips: makes the pictures.
+        strips: makes the images.
         look: the command that looks for all there is to look for.
         where: where that command is right, as a sentence.
         figures: what the names of this section's figures begin with, unique in the page.
@@ -108,17 +108,17 @@ def next_commands(audit: Mapping[str, Any], place: str) -> list[tuple[str, str]]
         ways = []
         options = [_options(each, audit) for each in blocking]
         if set(names) <= set(FIXED):
-            ways.append(("mend the table, never the pictures, and go on", f"{train} --fix"))
+            ways.append(("mend the table, never the images, and go on", f"{train} --fix"))
         if all("drop" in each for each in options):
             drop = "".join(f" {each['drop']}" for each in options)
-            ways.append(("leave out the pictures concerned", train + drop))
+            ways.append(("leave out the images concerned", train + drop))
         if all("accept" in each for each in options):
             accept = "".join(f" {each['accept']}" for each in options)
             ways.append(("go on as it is; the report will always say so", train + accept))
         return ways or [("look again when that is mended", f"coverslip audit {data_text(audit, place)}")]
     groups = audit.get("groups") or {}
     proposals = [] if groups.get("by") else groups.get("proposals") or []
-    ways = [("train on these pictures", train)]
+    ways = [("train on these images", train)]
     if proposals:
         use = f"{train} --group {shlex.quote(str(proposals[0].get('use', '')))}"
         ways.insert(0, ("train with the first proposed group, if it is right", use))
@@ -132,15 +132,15 @@ def _decision(finding: Mapping[str, Any]) -> str:
 
 
 def _options(finding: Mapping[str, Any], audit: Mapping[str, Any]) -> dict[str, str]:
-    """What ``train`` takes to go on in spite of a blocking finding; leaving out all pictures is no way on."""
-    if finding.get("severity") != "blocks" or _decision(finding) or not finding.get("pictures"):
+    """What ``train`` takes to go on in spite of a blocking finding; leaving out all images is no way on."""
+    if finding.get("severity") != "blocks" or _decision(finding) or not finding.get("images"):
         return {}
     name = shlex.quote(str(finding.get("name", "")))
     some = (finding.get("count") or 0) < (audit.get("read") or math.inf)
     return {"accept": f"--accept {name}"} | ({"drop": f"--drop {name}"} if some else {})
 
 
-def _finding(each: Mapping[str, Any], audit: Mapping[str, Any], strips: PictureStrips) -> dict[str, Any]:
+def _finding(each: Mapping[str, Any], audit: Mapping[str, Any], strips: ImageStrips) -> dict[str, Any]:
     severity, title = str(each.get("severity")), str(each.get("title", ""))
     return {
         "name": str(each.get("name", "")),
@@ -151,18 +151,18 @@ def _finding(each: Mapping[str, Any], audit: Mapping[str, Any], strips: PictureS
         "meaning": str(each.get("meaning") or ""),
         "remedy": str(each.get("remedy") or ""),
         "options": _options(each, audit),
-        "pictures": strips.strips(each.get("pictures")),
+        "images": strips.strips(each.get("images")),
     }
 
 
 def class_balance(classes: Mapping[str, int] | None, figures: str = "audit") -> dict[str, Any] | None:
-    """Pictures of each class as bars, the largest classes first where there are too many to draw."""
+    """Images of each class as bars, the largest classes first where there are too many to draw."""
     if not classes:
         return None
     names = list(classes) if len(classes) <= MOST_CLASSES else sorted(classes, key=lambda name: -classes[name])
     shown = names[:MOST_CLASSES]
     most, least = max(classes.values()), min(classes.values())
-    label = "Pictures of each class"
+    label = "Images of each class"
     return {
         "svg": svg_text(class_bars(shown, [classes[name] for name in shown]), f"{figures}-classes", label=label),
         "ratio": f"{most / least:.3g}" if least and most > least else "",
@@ -182,7 +182,7 @@ def _measures(distributions: Mapping[str, Any] | None, figures: str) -> list[dic
     return drawn
 
 
-def _groups(groups: Mapping[str, Any] | None, strips: PictureStrips) -> dict[str, Any] | None:
+def _groups(groups: Mapping[str, Any] | None, strips: ImageStrips) -> dict[str, Any] | None:
     if groups is None:
         return None
     sizes = {int(size): int(count) for size, count in (groups.get("sizes") or {}).items()}
@@ -191,7 +191,7 @@ def _groups(groups: Mapping[str, Any] | None, strips: PictureStrips) -> dict[str
             "use": shlex.quote(str(each.get("use", ""))),
             "speaks": str(each.get("speaks") or ""),
             "groups": each.get("groups"),
-            "pictures": each.get("pictures"),
+            "images": each.get("images"),
             "largest": each.get("largest"),
             "examples": strips.strips(each.get("examples")),
         }

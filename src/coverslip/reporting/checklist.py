@@ -1,6 +1,6 @@
 """What a reviewer asks, each line answered from the run, in a person's words, or openly not at all.
 
-The questions are those of three lists that apply to a picture classifier, in our own words: the model info sheet for
+The questions are those of three lists that apply to an image classifier, in our own words: the model info sheet for
 leakage (Kapoor & Narayanan, Patterns 4, 2023; its kinds of leakage are L1 to L3), CLAIM (Tejani et al., Radiology: AI
 6, 2024) and TRIPOD+AI (Collins et al., BMJ 385, 2024).
 """
@@ -39,10 +39,8 @@ EVALUATION, USE = "Evaluation", "Use"
 SHEET, CLAIM, TRIPOD = "leakage:", "CLAIM 2024:", "TRIPOD+AI:"
 
 LINES = (
-    Line("origin", DATA, "Who took the pictures, where, when, and with what?", f"{CLAIM} 7, 13; {TRIPOD} 5"),
-    Line(
-        "eligibility", DATA, "By what rule was a picture or a subject taken in or kept out?", f"{CLAIM} 8; {TRIPOD} 6"
-    ),
+    Line("origin", DATA, "Who took the images, where, when, and with what?", f"{CLAIM} 7, 13; {TRIPOD} 5"),
+    Line("eligibility", DATA, "By what rule was an image or a subject taken in or kept out?", f"{CLAIM} 8; {TRIPOD} 6"),
     Line("ethics", DATA, "Who approved it, who consented, and how were names removed?", f"{CLAIM} 11; {TRIPOD} 17"),
     Line(
         "labels",
@@ -54,24 +52,24 @@ LINES = (
     Line(
         "flow",
         DATA,
-        "How many pictures were found, left out and used?",
+        "How many images were found, left out and used?",
         f"{CLAIM} 12, 35; {TRIPOD} 11, 20",
         run.tell_flow,
     ),
     Line(
         "classes",
         DATA,
-        "What is told apart, and how many pictures are there of each?",
+        "What is told apart, and how many images are there of each?",
         f"{TRIPOD} 20, 21",
         run.tell_classes,
     ),
     Line(
         "quality", DATA, "Was the data looked at before training, and what was found?", f"{TRIPOD} 7", run.tell_quality
     ),
-    Line("preparation", DATA, "How does a picture become the input?", f"{CLAIM} 9; {TRIPOD} 7", preparation_sentence),
-    Line("size", DATA, "Why so many pictures, and would more help?", f"{CLAIM} 21; {TRIPOD} 10", run.tell_size),
+    Line("preparation", DATA, "How does an image become the input?", f"{CLAIM} 9; {TRIPOD} 7", preparation_sentence),
+    Line("size", DATA, "Why so many images, and would more help?", f"{CLAIM} 21; {TRIPOD} 10", run.tell_size),
     Line(
-        "partitions", LEAKAGE, "How did pictures come into the parts?", f"{CLAIM} 19; {TRIPOD} 12", leak.tell_partitions
+        "partitions", LEAKAGE, "How did images come into the parts?", f"{CLAIM} 19; {TRIPOD} 12", leak.tell_partitions
     ),
     Line(
         "disjoint",
@@ -83,21 +81,21 @@ LINES = (
     Line(
         "duplicates",
         LEAKAGE,
-        "Can a copy of a test picture be among the training pictures?",
+        "Can a copy of a test image be among the training images?",
         f"{SHEET} L1.4",
         leak.tell_duplicates,
     ),
     Line(
         "preprocessing",
         LEAKAGE,
-        "Was anything taken from test pictures before the test?",
+        "Was anything taken from test images before the test?",
         f"{SHEET} L1.2, L1.3",
         leak.tell_preprocessing,
     ),
     Line(
         "test_once",
         LEAKAGE,
-        "Was the test part held back, and how often was it opened?",
+        "Was the test set held back, and how often was it opened?",
         f"{SHEET} L1.1",
         leak.tell_test_once,
     ),
@@ -105,10 +103,10 @@ LINES = (
     Line(
         "time",
         LEAKAGE,
-        "Are the test pictures later than those learned from, if the model is to foretell?",
+        "Are the test images later than those learned from, if the model is to foretell?",
         f"{SHEET} L3.1",
     ),
-    Line("target", LEAKAGE, "Are the test pictures like those the model will meet?", f"{SHEET} L3.3; {TRIPOD} 16"),
+    Line("target", LEAKAGE, "Are the test images like those the model will meet?", f"{SHEET} L3.3; {TRIPOD} 16"),
     Line(
         "network",
         MODEL,
@@ -116,7 +114,7 @@ LINES = (
         f"{CLAIM} 22, 24; {TRIPOD} 22",
         run.tell_network,
     ),
-    Line("output", MODEL, "What does the model say of a picture?", f"{TRIPOD} 15", run.tell_output),
+    Line("output", MODEL, "What does the model say of an image?", f"{TRIPOD} 15", run.tell_output),
     Line("software", MODEL, "With which software, on which machine?", f"{CLAIM} 23", software_sentence),
     Line(
         "training",
@@ -156,12 +154,12 @@ LINES = (
         f"{TRIPOD} 14, 23",
         run.tell_subgroups,
     ),
-    Line("elsewhere", EVALUATION, "Was it tested on pictures from elsewhere?", f"{CLAIM} 33", run.tell_elsewhere),
+    Line("elsewhere", EVALUATION, "Was it tested on images from elsewhere?", f"{CLAIM} 33", run.tell_elsewhere),
     Line("intended_use", USE, "Who is to use it, for what, and for what not?", f"{CLAIM} 3, 41; {TRIPOD} 3"),
     Line(
         "unfamiliar",
         USE,
-        "What happens with a picture unlike any it learned from?",
+        "What happens with an image unlike any it learned from?",
         f"{TRIPOD} 27",
         run.tell_unfamiliar,
     ),

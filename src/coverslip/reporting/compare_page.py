@@ -1,4 +1,4 @@
-"""The page of a comparison: which of several models is better on the same test pictures, and how sure that is."""
+"""The page of a comparison: which of several models is better on the same test images, and how sure that is."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Run
+from coverslip.core.storage import write_text
 from coverslip.figures import DifferenceRow, comparison_figure, signed, svg_text
 from coverslip.reporting.markup import fill
 from coverslip.reporting.wording import count_text, name_of_score, score_context, share_text, without_folders
-from coverslip.runs import Run
-from coverslip.storage import write_text
 
-CONTENTS = {"differences": "Differences", "scores": "Each by itself", "pictures": "On which pictures"}
+CONTENTS = {"differences": "Differences", "scores": "Each by itself", "images": "On which images"}
 MOST_DRAWN = 40
 
 
@@ -58,8 +58,8 @@ def render_comparison(content: Mapping[str, Any], name: str) -> str:
         "compare_page.html.j2",
         name=name,
         contents=CONTENTS,
-        picture_note="",
-        with_pictures=False,
+        image_note="",
+        with_images=False,
         score=score,
         lower=lower,
         level=share_text(result["level"]) if result.get("level") else "",
@@ -131,9 +131,9 @@ def _shared(shared: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, A
     dropped = shared.get("dropped") or {}
     counts = {str(name): each if isinstance(each, int) else len(each or ()) for name, each in dropped.items()}
     return {
-        "images": count_text(images, "test picture") if images else "",
+        "images": count_text(images, "test image") if images else "",
         "groups": count_text(groups, "group") if groups and result.get("grouped") else "",
-        "dropped": [(name, count_text(number, "picture")) for name, number in counts.items() if number],
+        "dropped": [(name, count_text(number, "image")) for name, number in counts.items() if number],
     }
 
 

@@ -1,4 +1,4 @@
-"""Pictures in doubt: those unlike anything that was learned from, and those whose label is probably wrong."""
+"""Images in doubt: those unlike anything that was learned from, and those whose label is probably wrong."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ WEAK = 0.8  # accuracy under which a model is no judge of labels
 
 
 def familiarity_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
-    """The share of test pictures that was flagged, against what was promised, and the least familiar of them."""
+    """The share of test images that was flagged, against what was promised, and the least familiar of them."""
     if why := absent(
         files,
         "familiarity",
-        "Not measured: no pictures were left to set its limit with, or the model was made elsewhere.",
+        "Not measured: no images were left to set its limit with, or the model was made elsewhere.",
     ):
         return {"missing": why}
     content = files.test["familiarity"]
     flagged, promised = score_context(content.get("flagged")), content.get("promised")
     if flagged["number"] is None:
-        return {"missing": "test.json holds no share of unfamiliar pictures."}
+        return {"missing": "test.json holds no share of unfamiliar images."}
     on, predictions = content.get("calibrated_on") or {}, files.predictions or []
-    basis = [count_text(on[key], key[:-1]) for key in ("groups", "pictures") if on.get(key)]
+    basis = [count_text(on[key], key[:-1]) for key in ("groups", "images") if on.get(key)]
     rows = _least_familiar(predictions)
     labels = {row["path"]: row["label"] for row in files.table or [] if row.get("label")}
     return {
@@ -41,7 +41,7 @@ def familiarity_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, An
         "told": any(row.get("familiar") for row in predictions),
         "count": len(rows),
         "ranked": any(row.get("distance") for row in rows),
-        "pictures": [_unfamiliar(row, thumbnails, labels) for row in rows[:MOST_UNFAMILIAR]],
+        "images": [_unfamiliar(row, thumbnails, labels) for row in rows[:MOST_UNFAMILIAR]],
         "left_out": max(0, len(rows) - MOST_UNFAMILIAR),
     }
 
@@ -50,12 +50,12 @@ def _verdict(flagged: dict[str, Any], promised: float | None) -> str:
     if promised is None or not flagged["interval"]:
         return ""
     if flagged["low"] > promised:
-        return "more than promised: these test pictures are less like the training pictures than those it was set on"
+        return "more than promised: these test images are less like the training images than those it was set on"
     return "no more than promised" if flagged["number"] <= promised else "not distinguishable from what was promised"
 
 
 def _least_familiar(predictions: Sequence[Row]) -> list[Row]:
-    """Flagged test pictures; the farthest first where predictions.csv has their ``distance``, else as they come."""
+    """Flagged test images; the farthest first where predictions.csv has their ``distance``, else as they come."""
     rows = [row for row in predictions if row.get("familiar", "").lower() == "false"]
     return sorted(rows, key=lambda row: -(as_number(row.get("distance", "")) or 0.0))
 
@@ -63,7 +63,7 @@ def _least_familiar(predictions: Sequence[Row]) -> list[Row]:
 def _unfamiliar(row: Row, thumbnails: Thumbnails, labels: dict[str, str]) -> dict[str, Any]:
     nearest = split_names(row.get("nearest", ""), labels)
     return {
-        **thumbnails.picture(row["path"], SIDE),
+        **thumbnails.image(row["path"], SIDE),
         "label": row.get("label", ""),
         "predicted": row.get("predicted", ""),
         "confidence": number_text(as_number(row.get("confidence", "")), 2),
@@ -71,19 +71,19 @@ def _unfamiliar(row: Row, thumbnails: Thumbnails, labels: dict[str, str]) -> dic
     }
 
 
-def labels_section(files: RunFiles, thumbnails: Thumbnails, *, training_pictures: bool = False) -> dict[str, Any]:
+def labels_section(files: RunFiles, thumbnails: Thumbnails, *, training_images: bool = False) -> dict[str, Any]:
     """Labels that are probably wrong, the most suspect first.
 
     Args:
         files: a run's folder.
         thumbnails: the page's own.
-        training_pictures: show pictures of every part; without it those of the test part only, the others by name.
+        training_images: show images of every part; without it those of the test set only, the others by name.
     """
     if files.label_errors is None:
         return {"missing": f"There is no {files.run.label_errors_file.name} in the run folder."}
     rows = [row for row in files.label_errors if row.get("suspect", "").lower() == "true"]
     suspects = [
-        _suspect(rank, row, thumbnails, shown=training_pictures or row.get("part") == "test")
+        _suspect(rank, row, thumbnails, shown=training_images or row.get("part") == "test")
         for rank, row in enumerate(rows[:MOST_SUSPECTS], 1)
     ]
     looked_at = len(files.label_errors)
@@ -91,21 +91,21 @@ def labels_section(files: RunFiles, thumbnails: Thumbnails, *, training_pictures
     return {
         "file": files.run.label_errors_file.name,
         "count": len(rows),
-        "looked_at": count_text(looked_at, "picture"),
+        "looked_at": count_text(looked_at, "image"),
         "share": share_text(len(rows) / looked_at) if looked_at else "",
         "of_test": sum(row.get("part") == "test" for row in rows),
         "first": suspects[:FIRST_SUSPECTS],
         "rest": suspects[FIRST_SUSPECTS:],
         "left_out": len(rows) - len(suspects),
         "weak": number_text(right, 2) if right is not None and right < WEAK else "",
-        "named_only": not training_pictures and any(row.get("part") != "test" for row in rows),
+        "named_only": not training_images and any(row.get("part") != "test" for row in rows),
     }
 
 
 def _suspect(rank: int, row: Row, thumbnails: Thumbnails, *, shown: bool) -> dict[str, Any]:
-    picture = thumbnails.picture(row["path"], SIDE) if shown else {"path": row["path"], "data": "", "why": ""}
+    image = thumbnails.image(row["path"], SIDE) if shown else {"path": row["path"], "data": "", "why": ""}
     return {
-        **picture,
+        **image,
         "rank": rank,
         "label": row.get("label", ""),
         "suggested": row.get("suggested", ""),

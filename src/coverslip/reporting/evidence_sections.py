@@ -1,4 +1,4 @@
-"""How far a result can be trusted: calibration, sets of classes, subgroups, and how often the test part was scored."""
+"""How far a result can be trusted: calibration, sets of classes, subgroups, and how often the test set was scored."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def calibration_section(files: RunFiles) -> dict[str, Any]:
         "says": said(report.get("says")),
         "svg": svg_text(reliability_figure(bins), "reliability", label=label) if bins else "",
         "open": any(each.low is None for each in bins),
-        "pictures": _span([each["accuracy"]["images"] for each in reliability["top"]["bins"]]) if bins else "",
+        "images": _span([each["accuracy"]["images"] for each in reliability["top"]["bins"]]) if bins else "",
         "rows": rows,
         "temperature": number_text(content["temperature"], 2) if content.get("temperature") is not None else "",
         "assumes": _shares(content.get("assumes")),
@@ -97,9 +97,9 @@ def _bins(diagram: Mapping[str, Any] | None) -> list[ReliabilityBin]:
 
 
 def _span(numbers: Sequence[int]) -> str:
-    """How many pictures, from the fewest to the most."""
+    """How many images, from the fewest to the most."""
     least, most = min(numbers), max(numbers)
-    return count_text(most, "picture") if least == most else f"{least:,} to {count_text(most, 'picture')}"
+    return count_text(most, "image") if least == most else f"{least:,} to {count_text(most, 'image')}"
 
 
 def _shares(assumes: Mapping[str, float] | None) -> dict[str, Any] | None:
@@ -118,7 +118,7 @@ def sets_section(files: RunFiles) -> dict[str, Any]:
     if why := absent(
         files,
         "sets",
-        "No sets were made: no pictures were left to calibrate them with, or the model was made elsewhere.",
+        "No sets were made: no images were left to calibrate them with, or the model was made elsewhere.",
     ):
         return {"missing": why}
     content, names = files.test["sets"], files.class_names
@@ -171,7 +171,7 @@ def _table_row(
 
 
 def _sizes_text(sizes: Sequence[int]) -> str:
-    """How many pictures have one class in their set, and how many more."""
+    """How many images have one class in their set, and how many more."""
     held = [(k, int(number)) for k, number in enumerate(sizes) if number]
     said = [f"{number:,} {'holds' if number == 1 else 'hold'} {k or 'none'}" for k, number in held[:4]]
     more = sum(number for _, number in held[4:])
@@ -181,10 +181,10 @@ def _sizes_text(sizes: Sequence[int]) -> str:
 
 
 def _basis_text(calibrated_on: Mapping[str, Any] | None) -> str:
-    pictures, groups = (calibrated_on or {}).get("pictures"), (calibrated_on or {}).get("groups")
-    if pictures is None:
+    images, groups = (calibrated_on or {}).get("images"), (calibrated_on or {}).get("groups")
+    if images is None:
         return ""
-    return count_text(pictures, "picture") + (f" of {count_text(groups, 'group')}" if groups is not None else "")
+    return count_text(images, "image") + (f" of {count_text(groups, 'group')}" if groups is not None else "")
 
 
 def subgroups_section(files: RunFiles) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def _column(name: str, content: Mapping[str, Any], number: int, grouped: bool) -
 
 
 def ledger_section(files: RunFiles) -> dict[str, Any]:
-    """How often this very test part was scored; a part that is looked at again and again begins to choose."""
+    """How often this very test set was scored; a part that is looked at again and again begins to choose."""
     entries = [each for each in files.test.get("ledger") or [] if isinstance(each, Mapping)]
     if not entries:
         return {"missing": absent(files, "ledger") or "test.json holds an empty ledger."}

@@ -9,19 +9,19 @@ from typing import Any
 
 from PIL import Image
 
+from coverslip.core.runs import Explained, read_object
+from coverslip.core.storage import write_text
 from coverslip.reporting.explain_sections import review_section
 from coverslip.reporting.markup import fill
 from coverslip.reporting.thumbnails import data_address
-from coverslip.runs import Explained, read_object
-from coverslip.storage import write_text
 
 BUDGET = 9_000_000  # characters of all figures in the page, so that it can be sent
 WIDEST = 2000  # pixels of a figure in the page
 QUALITY = 86
 CONTENTS = {
-    "pictures": "Pictures, one by one",
+    "images": "Images, one by one",
     "learned": "What it has learned",
-    "test": "The whole test part",
+    "test": "The whole test set",
     "reading": "How to read these maps",
 }
 
@@ -61,25 +61,25 @@ def render_explain_page(content: Mapping[str, Any], folder: Explained) -> str:
     of_test = {"mean-maps", "looked-away", "examples", "mistakes", "clusters"}  # shown as lists, but for the first
     learned = [figures.shown(each) for each in content.get("drawings") or [] if each["name"] not in of_test]
     means = [figures.shown(each) for each in content.get("drawings") or [] if each["name"] == "mean-maps"]
-    pictures = [figures.shown(each) for each in content.get("pictures") or []]
+    images = [figures.shown(each) for each in content.get("images") or []]
     contents = {
         key: title
         for key, title in CONTENTS.items()
-        if {"pictures": pictures, "learned": learned, "test": review, "reading": True}[key]
+        if {"images": images, "learned": learned, "test": review, "reading": True}[key]
     }
     return fill(
         "explain_page.html.j2",
         name=str(content.get("run") or folder.folder.name),
         contents=contents,
         titles=CONTENTS,
-        picture_note=figures.note(),
-        with_pictures=True,
+        image_note=figures.note(),
+        with_images=True,
         network=content.get("network") or "",
         method=content.get("method") or "",
         layer=content.get("layer") or "",
         notes=content.get("notes") or [],
         sentences=content.get("sentences") or [],
-        pictures=pictures,
+        images=images,
         learned=learned,
         means=means,
         review=None if review is None else review_section(review, folder, figures.left),

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from coverslip.core.runs import Explained
 from coverslip.reporting.explain_numbers import heat_rows, trust_rows
 from coverslip.reporting.run_files import RunFiles
 from coverslip.reporting.thumbnails import Thumbnails, data_address
 from coverslip.reporting.wording import count_text, number_text
-from coverslip.runs import Explained
 
 
 def looks_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
@@ -33,40 +33,40 @@ def looks_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
 
 
 def review_section(review: Mapping[str, Any], folder: Explained, budget: int, *, show: bool = True) -> dict[str, Any]:
-    """The lists of a review, their pictures inside.
+    """The lists of a review, their images inside.
 
     Args:
         review: of explain.json.
-        folder: where the pictures are.
+        folder: where the images are.
         budget: characters that they may take.
-        show: whether there are pictures at all.
+        show: whether there are images at all.
 
     Returns:
         ``examples``, ``mistakes``, ``away``, ``clusters``, ``numbers``, ``trust``, and ``used`` characters.
     """
-    pictures = _Pictures(folder.folder, budget, show)
-    mistakes = [pictures.item(each) for each in review.get("confident_mistakes") or []]
+    images = _Images(folder.folder, budget, show)
+    mistakes = [images.item(each) for each in review.get("confident_mistakes") or []]
     examples = [
-        {"name": each["class"], "items": [pictures.item(item) for item in each["items"]]}
+        {"name": each["class"], "items": [images.item(item) for item in each["items"]]}
         for each in review.get("examples") or []
     ]
     away = [
-        {**pictures.item(each), "off": number_text(each["off"], 2), "area": number_text(each["area"], 2)}
+        {**images.item(each), "off": number_text(each["off"], 2), "area": number_text(each["area"], 2)}
         for each in review.get("looked_away") or []
     ]
     clusters = [
         {
             "name": each["name"],
-            "count": count_text(each["pictures"], "mistake"),
+            "count": count_text(each["images"], "mistake"),
             "mistakes": [(true, said, count) for true, said, count in each["mistakes"][:4]],
             "around": each["around"],
             "wrong_around": each["wrong_around"],
-            "items": [pictures.item(item) for item in each["items"]],
+            "items": [images.item(item) for item in each["items"]],
         }
         for each in review.get("clusters") or []
     ]
     return {
-        "pictures": count_text(int(review.get("pictures") or 0), "test picture"),
+        "images": count_text(int(review.get("images") or 0), "test image"),
         "wrong": int(review.get("mistakes") or 0),
         "with_subject": bool(review.get("with_subject")),
         "examples": [each for each in examples if each["items"]],
@@ -76,23 +76,23 @@ def review_section(review: Mapping[str, Any], folder: Explained, budget: int, *,
         "clusters": [each for each in clusters if len(each["items"]) > 1],
         "numbers": heat_rows(review.get("places") or {}),
         "trust": trust_rows(review.get("trust")),
-        "used": pictures.used,
+        "used": images.used,
     }
 
 
-class _Pictures:
-    """Small pictures of a review as data addresses; each is in the page once."""
+class _Images:
+    """Small images of a review as data addresses; each is in the page once."""
 
     def __init__(self, folder: Path, budget: int, show: bool) -> None:
         self.folder, self.left, self.show, self.used = folder, budget, show, 0
 
     def item(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        data, why = "", "left out to keep this page small" if self.show else "no pictures in this page"
+        data, why = "", "left out to keep this page small" if self.show else "no images in this page"
         if self.show and self.left > 0:
             try:
-                data = data_address((self.folder / str(entry.get("picture"))).read_bytes())
+                data = data_address((self.folder / str(entry.get("image"))).read_bytes())
             except OSError:
-                why = "the picture is no longer there"
+                why = "the image is no longer there"
             self.left -= len(data)
             self.used += len(data)
         label, predicted = entry.get("label") or "", entry.get("predicted") or ""

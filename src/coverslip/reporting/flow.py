@@ -1,4 +1,4 @@
-"""The way of the pictures through the run, counted: found, read, used, the parts; what was left out, and why."""
+"""The way of the images through the run, counted: found, read, used, the parts; what was left out, and why."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ DROPPED = "dropped: "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Count:
-    """So many pictures, of so many groups; None where no groups were named, or nobody counted them."""
+    """So many images, of so many groups; None where no groups were named, or nobody counted them."""
 
-    pictures: int
+    images: int
     groups: int | None = None
 
     def less(self, other: Count) -> Count:
         """What is left without some whole groups."""
         known = self.groups is not None and other.groups is not None
         groups = (self.groups or 0) - (other.groups or 0) if known else None
-        return Count(pictures=self.pictures - other.pictures, groups=groups)
+        return Count(images=self.images - other.images, groups=groups)
 
     @property
     def short(self) -> str:
         """``2,083 in 601 groups``."""
         groups = "" if self.groups is None else f" in {count_text(self.groups, 'group')}"
-        return f"{self.pictures:,}{groups}"
+        return f"{self.images:,}{groups}"
 
     def __str__(self) -> str:
-        """``2,083 pictures, 601 groups``."""
+        """``2,083 images, 601 groups``."""
         groups = "" if self.groups is None else f", {count_text(self.groups, 'group')}"
-        return count_text(self.pictures, "picture") + groups
+        return count_text(self.images, "image") + groups
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flow:
-    """How many pictures and groups there are at each step.
+    """How many images and groups there are at each step.
 
     Attributes:
-        found: files that are pictures by their names.
+        found: files that are images by their names.
         junk: other files, passed over.
-        unread: reason -> pictures that could not be read.
-        read: pictures that could be read.
-        dropped: reason -> pictures left out by a decision.
-        used: pictures in a part.
-        parts: part -> its pictures and groups; without a split (an evaluation) all is test.
-        calibrates: the pictures of validation that calibrate sets and familiarity; None where nothing says so.
+        unread: reason -> images that could not be read.
+        read: images that could be read.
+        dropped: reason -> images left out by a decision.
+        used: images in a part.
+        parts: part -> its images and groups; without a split (an evaluation) all is test.
+        calibrates: the images of validation that calibrate sets and familiarity; None where nothing says so.
     """
 
     found: Count
@@ -70,7 +70,7 @@ class Flow:
 
 
 def count_steps(files: RunFiles) -> Flow | None:
-    """Count pictures and groups at each step; None without a table.csv, which alone knows the parts."""
+    """Count images and groups at each step; None without a table.csv, which alone knows the parts."""
     if not files.table:
         return None
     audit, rows = files.audit or {}, files.table
@@ -98,7 +98,7 @@ def flow_section(files: RunFiles) -> dict[str, Any]:
     """The counts as a flow diagram, and as a sentence for those who do not see it."""
     flow = count_steps(files)
     if flow is None:
-        return {"missing": "There is no table.csv in the run folder, so the pictures cannot be followed."}
+        return {"missing": "There is no table.csv in the run folder, so the images cannot be followed."}
     stages = [FlowStage(FlowBox("Found", [_found_text(flow)]), _out("Could not be read", flow.unread))]
     if flow.dropped:
         stages.append(FlowStage(FlowBox("Read", [str(flow.read)]), _out("Left out after a finding", flow.dropped)))
@@ -121,7 +121,7 @@ def flow_text(flow: Flow) -> str:
 
 
 def _found_text(flow: Flow) -> str:
-    text = str(flow.found).replace("picture", "picture file", 1)
+    text = str(flow.found).replace("image", "image file", 1)
     return f"{text} ({count_text(flow.junk, 'other file')} passed over)" if flow.junk else text
 
 
@@ -150,9 +150,9 @@ def _validation_lines(flow: Flow, files: RunFiles) -> list[str]:
     if settings_of(files, "training").get("refit"):
         return ["fits the model too"]
     calibrates, all_of_it = flow.calibrates, flow.parts["validation"]
-    if calibrates is not None and calibrates.pictures >= all_of_it.pictures:
+    if calibrates is not None and calibrates.images >= all_of_it.images:
         return ["calibrates only"]
-    if calibrates is not None and calibrates.pictures:
+    if calibrates is not None and calibrates.images:
         return [f"to choose: {all_of_it.less(calibrates).short}", f"to calibrate: {calibrates.short}"]
     chose = depth_of(files) not in ("head", "") and chooses(files)
     return [CHOOSES if chose else JOBS["validation"]]
@@ -177,19 +177,19 @@ def _general(reason: str) -> str:
     """The part of a reason that files share.
 
     >>> _general("truncated: 20 bytes are missing"), _general("copy of rust/a.jpg"), _general("near-copies")
-    ('truncated', 'copies of another picture', 'near copies')
+    ('truncated', 'copies of another image', 'near copies')
     """
     if reason.startswith("copy of "):
-        return "copies of another picture"
+        return "copies of another image"
     general = reason.partition(":")[0].strip()
     return general.replace("-", " ") if " " not in general else general
 
 
 def _count(files: RunFiles, rows: Sequence[Row]) -> Count:
-    """A picture without a group is its own. Groups of copies alone say nothing of plants or patients."""
+    """An image without a group is its own. Groups of copies alone say nothing of plants or patients."""
     if not files.grouped:
-        return Count(pictures=len(rows))
-    return Count(pictures=len(rows), groups=len({row.get("group") or f"\0{row['path']}" for row in rows}))
+        return Count(images=len(rows))
+    return Count(images=len(rows), groups=len({row.get("group") or f"\0{row['path']}" for row in rows}))
 
 
 def _calibrated_on(files: RunFiles) -> Count | None:
@@ -198,6 +198,6 @@ def _calibrated_on(files: RunFiles) -> Count | None:
     for key in ("sets", "familiarity"):
         told += [files.test[key].get("calibrated_on")] if isinstance(files.test.get(key), dict) else []
     for each in told:
-        if isinstance(each, dict) and isinstance(each.get("pictures"), int):
-            return Count(pictures=each["pictures"], groups=each.get("groups") if files.grouped else None)
+        if isinstance(each, dict) and isinstance(each.get("images"), int):
+            return Count(images=each["images"], groups=each.get("groups") if files.grouped else None)
     return None

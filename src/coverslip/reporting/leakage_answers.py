@@ -10,7 +10,7 @@ from coverslip.reporting.wording import count_text
 
 
 def tell_partitions(files: RunFiles) -> str:
-    """How pictures came into the parts."""
+    """How images came into the parts."""
     return split_sentence(files, count_steps(files))
 
 
@@ -20,7 +20,7 @@ def tell_disjoint(files: RunFiles) -> str:
     if flow is None or not files.trained_here or len(flow.parts) < 2:
         return ""
     if not files.grouped:
-        return "On that of single pictures (copies together): no groups were named, so the result may be too good."
+        return "On that of single images (copies together): no groups were named, so the result may be too good."
     cut = _straddling(files)
     if cut:
         return f"Groups were named, but {count_text(cut, 'group')} {'is' if cut == 1 else 'are'} in more than one part."
@@ -44,8 +44,8 @@ def tell_duplicates(files: RunFiles) -> str:
     twins = (files.audit or {}).get("twins")
     if not isinstance(twins, dict) or not files.trained_here:
         return ""
-    exact = int(twins.get("pictures") or 0)
-    text = f"Exact copies were looked for: {count_text(exact, 'picture') if exact else 'none'}"
+    exact = int(twins.get("images") or 0)
+    text = f"Exact copies were looked for: {count_text(exact, 'image') if exact else 'none'}"
     near = twins.get("near")
     text += f"; near copies: {count_text(near, 'set') if near else 'none'}." if isinstance(near, int) else "."
     names = {each.get("name"): each for each in (files.audit or {}).get("findings") or []}
@@ -56,31 +56,31 @@ def tell_duplicates(files: RunFiles) -> str:
 
 
 def tell_preprocessing(files: RunFiles) -> str:
-    """Whether anything was learned from test pictures before the test."""
+    """Whether anything was learned from test images before the test."""
     spec = model_facts(files).get("input")
     if not isinstance(spec, dict) or not files.trained_here:
         return ""
     learned = "The percentiles by which grey values are stretched" if spec.get("low") else ""
     fixed = "Nothing of the preparation was computed from the data; its numbers are the network's own."
-    text = f"{learned} are of training pictures only." if learned else fixed
+    text = f"{learned} are of training images only." if learned else fixed
     if depth_of(files) in ("head", ""):
-        return text + " The head, its penalty and its temperature come from the training part."
+        return text + " The head, its penalty and its temperature come from the training set."
     chosen = f"; {choosing_part(files)} chose the epoch and the temperature" if chooses(files) else ""
-    return f"{text} The weights come from the training part{chosen}."
+    return f"{text} The weights come from the training set{chosen}."
 
 
 def tell_test_once(files: RunFiles) -> str:
-    """How often the test part was opened, and for what."""
+    """How often the test set was opened, and for what."""
     images = files.test.get("images")
     if not files.trained_here or not images:
         return ""
     ledger = files.test.get("ledger")
     if not isinstance(ledger, list) or not ledger:
-        return f"{count_text(images, 'picture')} were held back and opened after the model was saved; they set nothing."
+        return f"{count_text(images, 'image')} were held back and opened after the model was saved; they set nothing."
     if len(ledger) == 1:
-        return f"{count_text(images, 'picture')} were held back and scored once, after the model was saved."
+        return f"{count_text(images, 'image')} were held back and scored once, after the model was saved."
     return (
-        f"These {count_text(images, 'picture')} were scored {len(ledger):,} times so far. Where the choice between "
+        f"These {count_text(images, 'image')} were scored {len(ledger):,} times so far. Where the choice between "
         "those runs was made by their test scores, the score is too good."
     )
 

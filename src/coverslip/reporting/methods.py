@@ -37,7 +37,7 @@ def methods_section(files: RunFiles) -> dict[str, Any]:
 def methods_paragraphs(files: RunFiles) -> list[str]:
     """Data, model and training, evaluation, software: a paragraph each, none that would be empty."""
     flow = count_steps(files)
-    origin = "The pictures were taken [by whom, where, when, with what] and labelled [by whom, how]."
+    origin = "The images were taken [by whom, where, when, with what] and labelled [by whom, how]."
     paragraphs = [
         [data_sentence(files, flow), origin, split_sentence(files, flow)],
         [network_sentence(files), preparation_sentence(files), training_sentence(files)],
@@ -48,13 +48,13 @@ def methods_paragraphs(files: RunFiles) -> list[str]:
 
 
 def data_sentence(files: RunFiles, flow: Flow | None) -> str:
-    """How many pictures of which classes, and what was left out."""
+    """How many images of which classes, and what was left out."""
     if flow is None:
         return ""
     classes = files.class_names
     named = f" ({', '.join(classes)})" if 1 < len(classes) <= 6 else ""
     of = f" of {count_text(flow.used.groups, 'group')}" if flow.used.groups is not None else ""
-    text = f"The data were {count_text(flow.used.pictures, 'picture')}{of}, "
+    text = f"The data were {count_text(flow.used.images, 'image')}{of}, "
     text += f"in {count_text(len(classes), 'class', 'classes')}{named}."
     if files.grouped and files.audit:
         by = files.audit.get("grouped_by")
@@ -62,7 +62,7 @@ def data_sentence(files: RunFiles, flow: Flow | None) -> str:
     lost = sum(flow.unread.values())
     text += f" {count_text(lost, 'file')} could not be read." if lost else ""
     for reason, number in flow.dropped.items():
-        text += f" {count_text(number, 'picture')} {'was' if number == 1 else 'were'} left out ({reason})."
+        text += f" {count_text(number, 'image')} {'was' if number == 1 else 'were'} left out ({reason})."
     return text
 
 
@@ -71,7 +71,7 @@ def split_sentence(files: RunFiles, flow: Flow | None) -> str:
     if flow is None or not files.trained_here or len(flow.parts) < 2:
         return ""
     parts = ", ".join(f"{part or 'no part'} ({count})" for part, count in flow.parts.items())
-    whole = "with every group in one part only" if files.grouped else "picture by picture"
+    whole = "with every group in one part only" if files.grouped else "image by image"
     seed = settings_of(files, "split").get("seed")
     drawn = f"by chance (seed {seed})" if isinstance(seed, int) else "[how]"
     drawn = "as they came divided" if (files.audit or {}).get("split_given") else drawn
@@ -104,21 +104,19 @@ def network_sentence(files: RunFiles) -> str:
 
 
 def preparation_sentence(files: RunFiles) -> str:
-    """How pictures became the input of the network."""
+    """How images became the input of the network."""
     spec, audit = model_facts(files).get("input") or {}, files.audit or {}
     size, fit = spec.get("size") or audit.get("size"), spec.get("fit") or audit.get("fit")
     if not size:
         return ""
-    text = f"Pictures were resized to {size[1]} × {size[0]} pixels{', ' + FITS[fit] if fit in FITS else ''}"
+    text = f"Images were resized to {size[1]} × {size[0]} pixels{', ' + FITS[fit] if fit in FITS else ''}"
     if spec.get("channels"):
         text += f"; {count_text(spec['channels'], 'channel')} of {'16' if spec.get('depth') == 'uint16' else '8'} bits"
     mean, std = spec.get("mean") or [], spec.get("std") or []
     if mean and len(set(mean)) == 1 and len(set(std)) == 1:
         text += f" were scaled to 0 to 1, less {mean[0]:.3f}, divided by {std[0]:.3f}"
     text += (
-        ", after their grey values were stretched between percentiles of the training pictures"
-        if spec.get("low")
-        else ""
+        ", after their grey values were stretched between percentiles of the training images" if spec.get("low") else ""
     )
     return f"{text}."
 
@@ -144,7 +142,7 @@ def evaluation_sentence(files: RunFiles) -> str:
     if not said:
         return ""
     images, groups = test.get("images"), test.get("groups")
-    on = f" on {count_text(images, 'picture')}" if images else ""
+    on = f" on {count_text(images, 'image')}" if images else ""
     on += f" of {count_text(groups, 'group')}" if on and files.grouped and groups else ""
     new = "it had not been fitted on" if files.trained_here else NOT_USED
     tested = f"The model was tested{on} that {new}. "
@@ -152,7 +150,7 @@ def evaluation_sentence(files: RunFiles) -> str:
     ledger = test.get("ledger")
     if isinstance(ledger, list) and len(ledger) > 1:
         times = "once" if len(ledger) == 2 else f"{len(ledger) - 1:,} times"
-        text += f" These test pictures had been scored {times} before."
+        text += f" These test images had been scored {times} before."
     return text
 
 
@@ -163,10 +161,10 @@ def threshold_sentence(files: RunFiles) -> str:
         return ""
     scores = files.test.get("scores") or {}
     said = [f"{name} {score_text(scores[name])}" for name in SIDES if (scores.get(name) or {}).get("value") is not None]
-    text = f"A picture was named {content['class_name']} from a probability of {content['value']:.3g} on"
+    text = f"An image was named {content['class_name']} from a probability of {content['value']:.3g} on"
     other = other_class(files, str(content["class_name"]))
     text += f" ({how_chosen(content, other, grouped=files.grouped)}, before the test)"
-    return f"{text}; on the test pictures this had a {' and a '.join(said)}." if said else f"{text}."
+    return f"{text}; on the test images this had a {' and a '.join(said)}." if said else f"{text}."
 
 
 def sets_sentence(files: RunFiles) -> str:
@@ -177,28 +175,24 @@ def sets_sentence(files: RunFiles) -> str:
     asked, on = sets.get("asked"), sets.get("calibrated_on") or {}
     text = f"Sets of classes that hold the true one with a probability of {asked:g}" if asked else "Sets of classes"
     text += " were found by class-conditional conformal prediction"
-    if on.get("pictures"):
-        text += f", calibrated on {count_text(on['pictures'], 'validation picture')}"
+    if on.get("images"):
+        text += f", calibrated on {count_text(on['images'], 'validation image')}"
         text += f" of {count_text(on['groups'], 'group')}" if files.grouped and on.get("groups") else ""
     coverage = sets.get("coverage") or {}
     return text + (
-        f"; on the test pictures a share of {score_text(coverage)} held it."
-        if coverage.get("value") is not None
-        else "."
+        f"; on the test images a share of {score_text(coverage)} held it." if coverage.get("value") is not None else "."
     )
 
 
 def familiarity_sentence(files: RunFiles) -> str:
-    """The flag for pictures unlike anything seen, and how often it was raised on the test pictures."""
+    """The flag for images unlike anything seen, and how often it was raised on the test images."""
     told = files.test.get("familiarity")
     told = told if isinstance(told, dict) else {}
     flagged = told.get("flagged")
     if not isinstance(flagged, dict) or flagged.get("value") is None:
         return ""
     promised = f" (a share of {told['promised']:.2g} was to be expected)" if told.get("promised") is not None else ""
-    return (
-        f"Of the test pictures a share of {score_text(flagged)} was flagged as unlike the training pictures{promised}."
-    )
+    return f"Of the test images a share of {score_text(flagged)} was flagged as unlike the training images{promised}."
 
 
 def score_text(score: dict[str, Any]) -> str:

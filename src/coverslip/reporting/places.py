@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coverslip.commands import options_text
+from coverslip.core.commands import options_text
 from coverslip.reporting.run_files import RunFiles
 
 HERE = "."
@@ -75,7 +75,7 @@ def source_text(files: RunFiles) -> str:
 
 
 def data_text(audit: Mapping[str, Any], place: str) -> str:
-    """What follows ``coverslip audit`` and ``train``: the pictures, and groups and sites as they were given.
+    """What follows ``coverslip audit`` and ``train``: the images, and groups and sites as they were given.
 
     >>> data_text({"given": {"source": "../my leaves", "group": "shots:6", "site": ""}}, "my leaves")
     "'my leaves' --group shots:6"

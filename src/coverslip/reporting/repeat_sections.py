@@ -15,7 +15,7 @@ KINDS = {"folds": ("k", "fold"), "seeds": ("n", "seed")}  # key of repeats.json 
 
 
 def repeats_section(files: RunFiles) -> dict[str, Any]:
-    """The score of each fold and seed beside what other test pictures alone could have done to it."""
+    """The score of each fold and seed beside what other test images alone could have done to it."""
     if files.repeats is None:
         return {"missing": "Nothing was repeated: train --folds 5 or --seeds 10 does."}
     kinds = {kind: files.repeats.get(kind) or {} for kind in KINDS}
@@ -47,7 +47,7 @@ def repeats_section(files: RunFiles) -> dict[str, Any]:
         sentences += [said(each["sentence"]) for each in _dicts(summary) if each.get("sentence")]
     own = (files.test.get("scores") or {}).get(first) or {}
     if own.get("value") is not None:
-        drawn.append(SpreadRow("this run, other test pictures", [], own["value"], own.get("low"), own.get("high")))
+        drawn.append(SpreadRow("this run, other test images", [], own["value"], own.get("low"), own.get("high")))
     label = f"{name_of_score(first)[0]} of each repeat; the table below has the numbers"
     return {
         "svg": svg_text(repeats_figure(drawn, name_of_score(first)[0]), "repeats", label=label),
@@ -74,26 +74,26 @@ def _interval(summary: object, score: str, *, alone: bool) -> Mapping[str, Any] 
 
 
 def learning_section(files: RunFiles) -> dict[str, Any]:
-    """Scores at growing sizes of the training part, the fitted curve, and what twice as much would buy."""
+    """Scores at growing sizes of the training set, the fitted curve, and what twice as much would buy."""
     content = files.learning_curve
     if content is None:
         return {"missing": "No learning curve was made: train --learning-curve does."}
     sizes, scores, fit = content.get("sizes") or [], content.get("scores") or [], content.get("fit") or {}
     if not sizes or not scores:
         return {"missing": f"{content['reason']}." if content.get("reason") else "learning_curve.json holds no scores."}
-    unit, name = str(content.get("unit") or "pictures"), name_of_score(str(content.get("score") or "accuracy"))[0]
+    unit, name = str(content.get("unit") or "images"), name_of_score(str(content.get("score") or "accuracy"))[0]
     table = [[math.nan if value is None else float(value) for value in row] for row in scores]
     curve = fit.get("curve")
     fitted = FittedCurve(curve["sizes"], curve["value"], curve.get("low"), curve.get("high")) if curve else None
     figure = learning_curve_figure(sizes, table, fitted, unit=unit, score=name)
-    pictures = content.get("pictures") or [None] * len(sizes)
+    images = content.get("images") or [None] * len(sizes)
     rows = []
-    for at, (size, number) in enumerate(zip(sizes, pictures, strict=False)):
+    for at, (size, number) in enumerate(zip(sizes, images, strict=False)):
         there = [row[at] for row in table if not math.isnan(row[at])]
         rows.append(
             {
                 "size": f"{size:,.0f}",
-                "pictures": f"{number:,.0f}" if number is not None else "–",
+                "images": f"{number:,.0f}" if number is not None else "–",
                 "mean": number_text(sum(there) / len(there) if there else None),
                 "ends": f"{min(there):.3f} to {max(there):.3f}" if there else "–",
             }

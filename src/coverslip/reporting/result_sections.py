@@ -15,7 +15,7 @@ from coverslip.reporting.wording import count_text, name_of_score, number_text, 
 MOST_CLASSES = 60
 TOP_MISTAKES = 24
 MOST_MISTAKES = 240
-MOST_IN_SET = 4  # names under one picture
+MOST_IN_SET = 4  # names under one image
 CLASS_SCORES = {"recall": "Recall", "precision": "Precision", "f1": "F1", "auroc": "AUROC"}
 
 
@@ -31,9 +31,9 @@ def result_section(files: RunFiles) -> dict[str, Any]:
     largest = float(totals.max() / totals.sum()) if totals.sum() else None
     return {
         "accuracy": accuracy,
-        "images": count_text(images, "test picture"),
+        "images": count_text(images, "test image"),
         "groups": count_text(groups, "group") if files.grouped and groups else "",
-        "draw": count_text(groups, "such group") if files.grouped and groups else count_text(images, "such picture"),
+        "draw": count_text(groups, "such group") if files.grouped and groups else count_text(images, "such image"),
         "right": right,
         "grouped": files.grouped,
         "trained_here": files.trained_here,
@@ -108,7 +108,7 @@ def _confusion(files: RunFiles) -> np.ndarray[Any, np.dtype[np.int64]] | None:
 
 
 def confusion_section(files: RunFiles) -> dict[str, Any]:
-    """What each class was taken for. A cell with mistakes leads to their pictures."""
+    """What each class was taken for. A cell with mistakes leads to their images."""
     counts, names = _confusion(files), files.class_names
     if counts is None:
         return {"missing": "test.json holds no confusion matrix."}
@@ -142,18 +142,18 @@ def _mistakes(files: RunFiles) -> list[dict[str, str]]:
 
 
 def mistakes_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
-    """The most confident mistakes as pictures; the others behind a fold."""
+    """The most confident mistakes as images; the others behind a fold."""
     if files.predictions is None:
         return {"missing": "There is no predictions.csv in the run folder."}
     place = {name: index for index, name in enumerate(files.class_names)}
-    rows, seen, pictures = _mistakes(files), Counter[str](), []
+    rows, seen, images = _mistakes(files), Counter[str](), []
     for row in rows[:MOST_MISTAKES]:
         pair = f"pair-{place.get(row['label'], 'x')}-{place.get(row['predicted'], 'x')}"
         seen[pair] += 1
         members = split_names(row.get("set", ""), place)
-        pictures.append(
+        images.append(
             {
-                **thumbnails.picture(row["path"]),
+                **thumbnails.image(row["path"]),
                 "label": row["label"],
                 "predicted": row["predicted"],
                 "confidence": number_text(as_number(row.get("confidence", "")), 2),
@@ -167,11 +167,11 @@ def mistakes_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
         )
     unread = [(row["path"], row["error"]) for row in files.predictions if row.get("error")]
     return {
-        "top": pictures[:TOP_MISTAKES],
-        "rest": pictures[TOP_MISTAKES:],
+        "top": images[:TOP_MISTAKES],
+        "rest": images[TOP_MISTAKES:],
         "count": len(rows),
-        "left_out": len(rows) - len(pictures),
-        "with_sets": any(each["set"] for each in pictures),
-        "unfamiliar": sum(each["unfamiliar"] for each in pictures),
+        "left_out": len(rows) - len(images),
+        "with_sets": any(each["set"] for each in images),
+        "unfamiliar": sum(each["unfamiliar"] for each in images),
         "unread": unread,
     }

@@ -29,7 +29,7 @@ def tell_flow(files: RunFiles) -> str:
 
 
 def tell_classes(files: RunFiles) -> str:
-    """Pictures of each class, in all and in the test part."""
+    """Images of each class, in all and in the test set."""
     used = [row for row in files.table or [] if (row.get("status") or "ok") == "ok"]
     counts = Counter(row["label"] for row in used)
     if not counts:
@@ -60,7 +60,7 @@ def tell_quality(files: RunFiles) -> str:
 def tell_size(files: RunFiles) -> str:
     """What the learning curve says of more data."""
     says = (files.run.known(files.run.learning_curve_file).get("fit") or {}).get("says")
-    return f"By the learning curve within the training part: {says}." if says else ""
+    return f"By the learning curve within the training set: {says}." if says else ""
 
 
 def tell_label_errors(files: RunFiles) -> str:
@@ -73,7 +73,7 @@ def tell_label_errors(files: RunFiles) -> str:
     tested = sum(row.get("part") == "test" for row in suspects)
     return (
         f"Confident learning on cross-fitted answers suspects {count_text(len(suspects), 'label')} of {len(rows):,}, "
-        f"{tested:,} of them in the test part, where none was changed or dropped."
+        f"{tested:,} of them in the test set, where none was changed or dropped."
     )
 
 
@@ -99,7 +99,7 @@ def _without_blanks(text: str) -> str:
 
 
 def tell_output(files: RunFiles) -> str:
-    """What the model says of a picture."""
+    """What the model says of an image."""
     number = len(files.class_names)
     if not number:
         return ""
@@ -116,7 +116,7 @@ def tell_imbalance(files: RunFiles) -> str:
         return ""
     shares = sorted(assumes.items(), key=lambda each: -float(each[1]))
     listed = ", ".join(f"{name} {share:.2f}" for name, share in (*shares[:2], *shares[-2:][: len(shares) - 2]))
-    return f"The probabilities assume the shares of the training pictures (from the largest: {listed})."
+    return f"The probabilities assume the shares of the training images (from the largest: {listed})."
 
 
 def tell_repeats(files: RunFiles) -> str:
@@ -156,11 +156,11 @@ def tell_failures(files: RunFiles) -> str:
     if files.predictions is None:
         return ""
     if not wrong:
-        return "The model made no mistake on the test pictures."
+        return "The model made no mistake on the test images."
     (label, said), number = Counter((row["label"], row["predicted"]) for row in wrong).most_common(1)[0]
     surest = max((as_number(row.get("confidence", "")) or 0.0 for row in wrong), default=0.0)
     return (
-        f"{count_text(len(wrong), 'mistake')}, shown as pictures in the report; most often {label} was taken for "
+        f"{count_text(len(wrong), 'mistake')}, shown as images in the report; most often {label} was taken for "
         f"{said} ({number:,}); the surest mistake had a confidence of {number_text(surest, 2)}."
     )
 
@@ -183,15 +183,13 @@ def tell_subgroups(files: RunFiles) -> str:
 
 
 def tell_elsewhere(files: RunFiles) -> str:
-    """An evaluation is a test on other pictures."""
+    """An evaluation is a test on other images."""
     if files.trained_here or not files.test.get("images"):
         return ""
-    return (
-        f"This page is such a test: {count_text(files.test['images'], 'picture')} of another source, an earlier model."
-    )
+    return f"This page is such a test: {count_text(files.test['images'], 'image')} of another source, an earlier model."
 
 
 def tell_unfamiliar(files: RunFiles) -> str:
-    """What happens with a picture unlike anything seen."""
+    """What happens with an image unlike anything seen."""
     flag = familiarity_sentence(files)
-    return f"It is flagged, and the nearest training pictures are named. {flag}" if flag else ""
+    return f"It is flagged, and the nearest training images are named. {flag}" if flag else ""

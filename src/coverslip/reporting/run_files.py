@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coverslip.errors import UserError
-from coverslip.runs import Run
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Run
 
 Row = dict[str, str]
 
@@ -32,8 +32,8 @@ class RunFiles:
     label_errors: list[Row] | None = None  # path, label, suggested, score, suspect, part; the most suspect first
     repeats: dict[str, Any] | None = None
     learning_curve: dict[str, Any] | None = None
-    roots: list[Path] = field(default_factory=list)  # folders that the paths of pictures may be relative to
-    arrays_file: Path | None = None  # the .npz file that holds the pictures, where they are no files
+    roots: list[Path] = field(default_factory=list)  # folders that the paths of images may be relative to
+    arrays_file: Path | None = None  # the .npz file that holds the images, where they are no files
 
     @property
     def class_names(self) -> list[str]:
@@ -49,11 +49,11 @@ class RunFiles:
 
     @property
     def trained_here(self) -> bool:
-        """False for an evaluation: an earlier model's test on pictures of which none was learned from here."""
+        """False for an evaluation: an earlier model's test on images of which none was learned from here."""
         return self.table is None or any(row.get("split") == "train" for row in self.table)
 
-    def picture_file(self, path: str) -> Path:
-        """Where a picture is now.
+    def image_file(self, path: str) -> Path:
+        """Where an image is now.
 
         Raises:
             FileNotFoundError: it is no longer there.
@@ -104,7 +104,7 @@ def read_audit(folder: Path | str) -> RunFiles:
         UserError: there is no audit.json in the folder, or a file cannot be read.
     """
     run = Run(folder)
-    again = "look at the pictures first: coverslip audit FOLDER --out DIR"
+    again = "look at the images first: coverslip audit FOLDER --out DIR"
     if not run.folder.is_dir():
         raise UserError(f"there is no folder {str(folder)!r}", again)
     audit = _read_json(run.audit_file)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from coverslip.core.storage import write_text
 from coverslip.reporting.answers import answers_of
-from coverslip.reporting.audit_pictures import PictureStrips
+from coverslip.reporting.audit_images import ImageStrips
 from coverslip.reporting.audit_sections import audit_section
 from coverslip.reporting.checklist import checklist_section
 from coverslip.reporting.data_sections import data_section, examples_section, split_section
@@ -30,7 +31,6 @@ from coverslip.reporting.run_files import RunFiles, read_run
 from coverslip.reporting.sections import limits_section, repeat_section, settings_section, training_section
 from coverslip.reporting.threshold_section import threshold_section
 from coverslip.reporting.thumbnails import Thumbnails
-from coverslip.storage import write_text
 
 CONTENTS = {  # anchor -> title, in the order of the page
     "data": "The data",
@@ -61,13 +61,13 @@ CONTENTS = {  # anchor -> title, in the order of the page
 }
 
 
-def write_report(folder: Path, *, thumbnails: bool = True, training_pictures: bool = False) -> Path:
+def write_report(folder: Path, *, thumbnails: bool = True, training_images: bool = False) -> Path:
     """Write ``report.html`` into a run's folder, whole or not at all.
 
     Args:
-        folder: a run's folder; only what is in it is used, and the picture files it names where they are still there.
-        thumbnails: show pictures. They become part of the page: whoever gets the page gets them.
-        training_pictures: show pictures of every part; without it test pictures only.
+        folder: a run's folder; only what is in it is used, and the image files it names where they are still there.
+        thumbnails: show images. They become part of the page: whoever gets the page gets them.
+        training_images: show images of every part; without it test images only.
 
     Returns:
         The file that was written.
@@ -76,17 +76,17 @@ def write_report(folder: Path, *, thumbnails: bool = True, training_pictures: bo
         UserError: there is no test result in the folder, or one of its files cannot be read.
     """
     files = read_run(folder)
-    page = render_page(files, Thumbnails(files, show=thumbnails), training_pictures=training_pictures)
+    page = render_page(files, Thumbnails(files, show=thumbnails), training_images=training_images)
     write_text(files.run.report_file, page)
     return files.run.report_file
 
 
-def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_pictures: bool = False) -> str:
+def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_images: bool = False) -> str:
     """The whole page as HTML."""
     sections: dict[str, dict[str, Any]] = {
         "data": data_section(files),
         "split": split_section(files),
-        "examples": examples_section(files, thumbnails, training_pictures=training_pictures),
+        "examples": examples_section(files, thumbnails, training_images=training_images),
         "training": training_section(files),
         "scores": scores_section(files),
         "ledger": ledger_section(files),
@@ -94,7 +94,7 @@ def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_pictures: b
         "subgroups": subgroups_section(files),
         "confusion": confusion_section(files),
         "familiarity": familiarity_section(files, thumbnails),  # few and small: the mistakes take what is left
-        "labels": labels_section(files, thumbnails, training_pictures=training_pictures),
+        "labels": labels_section(files, thumbnails, training_images=training_images),
         "mistakes": mistakes_section(files, thumbnails),
         "looks": looks_section(files, thumbnails),
         "threshold": threshold_section(files),
@@ -111,7 +111,7 @@ def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_pictures: b
         "settings": settings_section(files),
     }
     tested = {row["path"] for row in files.table or [] if row.get("split") == "test"}
-    strips = PictureStrips(files, thumbnails, shown=None if training_pictures else tested.__contains__, most=300)
+    strips = ImageStrips(files, thumbnails, shown=None if training_images else tested.__contains__, most=300)
     place = place_of(files)
     look = place.command("audit", files.run.experiment_file.name) if files.experiment else "coverslip audit FOLDER"
     # The last section: the mistakes come first where the page runs full.
@@ -121,8 +121,8 @@ def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_pictures: b
         name=files.run.folder.resolve().name,
         contents={anchor: title for anchor, title in CONTENTS.items() if sections.get(anchor) != {}},
         result=result_section(files),
-        picture_note=thumbnails.note(),
-        with_pictures=thumbnails.show,
-        training_pictures=training_pictures,
+        image_note=thumbnails.note(),
+        with_images=thumbnails.show,
+        training_images=training_images,
         **sections,
     )

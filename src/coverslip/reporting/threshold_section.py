@@ -1,4 +1,4 @@
-"""Two classes: from which probability on a picture is named as the one that is looked for, and what that costs."""
+"""Two classes: from which probability on an image is named as the one that is looked for, and what that costs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIDES = ("sensitivity", "specificity")
 
 
 def threshold_of(files: RunFiles) -> dict[str, Any]:
-    """The threshold that named the test pictures, as test.json has it; empty with other than two classes."""
+    """The threshold that named the test images, as test.json has it; empty with other than two classes."""
     content = files.test.get("threshold")
     known = isinstance(content, dict) and len(files.class_names) == 2 and content.get("class_name") in files.class_names
     return content if known and isinstance(content, dict) and isinstance(content.get("value"), int | float) else {}
@@ -32,7 +32,7 @@ def threshold_section(files: RunFiles) -> dict[str, Any]:
     rows: list[dict[str, Any]] = [
         {
             "name": name.capitalize(),
-            "means": f"of the pictures of {own}, the share named so",
+            "means": f"of the images of {own}, the share named so",
             "test": score_context(scores.get(name)),
             "fitted": score_context(content.get(name)),
         }
@@ -77,23 +77,23 @@ def how_chosen(content: Mapping[str, Any], other: str, *, grouped: bool) -> str:
     wish = f"{asked:g}" if isinstance(asked, int | float) else "some share"
     return {
         "value": "it was given",
-        "sensitivity": f"it was set on validation pictures so that a sensitivity of {wish} is kept",
-        "specificity": f"it was set on validation pictures so that a specificity of {wish} is kept",
-        "balanced": "it was set on validation pictures so that sensitivity and specificity together are largest",
+        "sensitivity": f"it was set on validation images so that a sensitivity of {wish} is kept",
+        "specificity": f"it was set on validation images so that a specificity of {wish} is kept",
+        "balanced": "it was set on validation images so that sensitivity and specificity together are largest",
     }.get(chosen, "the more probable class is named, since nothing else was asked for")
 
 
 def _not_kept(content: Mapping[str, Any], other: str, grouped: bool) -> str:
-    """What was chosen instead of a share that so few validation pictures cannot promise."""
+    """What was chosen instead of a share that so few validation images cannot promise."""
     chosen, asked, positive = str(content["chosen"]), content.get("asked"), str(content["class_name"])
     if not isinstance(asked, int | float):
         return str(content["note"])
     own = positive if chosen == "sensitivity" else other
-    number = (content.get(chosen) or {}).get("groups") or 0  # without groups each picture counts
+    number = (content.get(chosen) or {}).get("groups") or 0  # without groups each image counts
     if not number:
         value = f"{content['value']:.3g}"
-        return f"a {chosen} of {asked:g} was asked for, but no validation picture of {own} was there, so it is {value}"
-    needed = count_text(groups_needed(asked), "validation group" if grouped else "validation picture")
+        return f"a {chosen} of {asked:g} was asked for, but no validation image of {own} was there, so it is {value}"
+    needed = count_text(groups_needed(asked), "validation group" if grouped else "validation image")
     there = "the one there is" if number == 1 else f"the {number:,} there are"
     done = f"all of them are named {own}" if chosen == "sensitivity" else f"none of them is named {positive}"
     return (
@@ -103,7 +103,7 @@ def _not_kept(content: Mapping[str, Any], other: str, grouped: bool) -> str:
 
 
 def _calibrated_on(content: Mapping[str, Any] | None, grouped: bool) -> str:
-    pictures, groups = (content or {}).get("pictures"), (content or {}).get("groups")
-    if not pictures:
+    images, groups = (content or {}).get("images"), (content or {}).get("groups")
+    if not images:
         return ""
-    return count_text(pictures, "picture") + (f" of {count_text(groups, 'group')}" if groups and grouped else "")
+    return count_text(images, "image") + (f" of {count_text(groups, 'group')}" if groups and grouped else "")

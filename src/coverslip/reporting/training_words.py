@@ -12,7 +12,7 @@ from coverslip.reporting.wording import count_text
 
 NOT_TOLD = "[How the network was trained.]"
 VIEWS = {2: ", each as it is and mirrored"}  # one view needs no word
-MIXING = frozenset({"mixup", "cutmix"})  # several pictures of a batch, or what frozen stages made of them
+MIXING = frozenset({"mixup", "cutmix"})  # several images of a batch, or what frozen stages made of them
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 SCHEDULES = {"constant": "a constant learning rate of {}", "cosine": "a learning rate that fell from {} along a cosine"}
 CHANGES = {  # strength in experiment.toml -> what was done, with the number in it
@@ -53,16 +53,16 @@ def depth_of(files: RunFiles) -> str:
 
 def training_sentence(files: RunFiles) -> str:
     """How what was trained was trained, and what chose its numbers."""
-    if not files.trained_here or not (settings_of(files, "training") or settings_of(files, "recipe")):
+    if not files.trained_here or not (settings_of(files, "training") or settings_of(files, "training")):
         return ""
     depth = depth_of(files)
     if depth == "head":
         return _head_sentence(files)
-    if not depth or not settings_of(files, "recipe"):
+    if not depth or not settings_of(files, "training"):
         return NOT_TOLD
     said = [
         _what_sentence(files, depth),
-        _loss_sentence(settings_of(files, "recipe")),
+        _loss_sentence(settings_of(files, "training")),
         _augment_sentence(files),
         roles_sentence(files),
         stopping_sentence(files),
@@ -74,7 +74,7 @@ def training_sentence(files: RunFiles) -> str:
 
 
 def tuned_sentence(files: RunFiles) -> str:
-    """Where a study chose the settings: what it promised, what was to be expected, and what the test part says."""
+    """Where a study chose the settings: what it promised, what was to be expected, and what the test set says."""
     tuned, score = settings_of(files, "tuned"), (files.test.get("scores") or {}).get("accuracy")
     names = ("accuracy", "expected", "low", "high")
     if not score or not all(isinstance(tuned.get(name), int | float) for name in names):
@@ -89,15 +89,13 @@ def _head_sentence(files: RunFiles) -> str:
     views = int(settings_of(files, "model").get("views") or 1)
     strengths, folds = training.get("strengths"), training.get("folds")
     shown = VIEWS.get(views, f", each in {views} views, mirrored and turned") if views > 1 else ""
-    text = (
-        f"A linear softmax classifier with an L2 penalty was fitted to the features of the {_pictures(files)}{shown}."
-    )
+    text = f"A linear softmax classifier with an L2 penalty was fitted to the features of the {_images(files)}{shown}."
     if isinstance(strengths, list) and strengths and isinstance(folds, int):
         chosen = f"; {model['strength']:g} was chosen" if isinstance(model.get("strength"), int | float) else ""
-        held = "groups" if files.grouped else "pictures"
+        held = "groups" if files.grouped else "images"
         text += (
             f" The penalty was the one of {len(strengths)} ({min(strengths):g} to {max(strengths):g}) with the "
-            f"smallest log loss on held-out {held} in {folds}-fold cross-fitting within the training part{chosen}."
+            f"smallest log loss on held-out {held} in {folds}-fold cross-fitting within the training set{chosen}."
         )
     if isinstance(model.get("temperature"), int | float):
         text += (
@@ -108,28 +106,28 @@ def _head_sentence(files: RunFiles) -> str:
 
 def _what_sentence(files: RunFiles, depth: str) -> str:
     """What of the network, on what, for how long and by which optimizer."""
-    model, recipe = model_facts(files), settings_of(files, "recipe")
+    model, training = model_facts(files), settings_of(files, "training")
     stage = str(model.get("stage") or (depth if depth not in ("tail", "all") else ""))
     what = "The whole network was trained"
     if depth == "tail" or (depth != "all" and stage):
         frozen = f"stages before {stage!r}" if stage else "first stages"
         what = f"The network's {frozen} were frozen; the rest was trained"
-    epochs, batch = model.get("epochs") or recipe.get("epochs"), recipe.get("batch_size")
+    epochs, batch = model.get("epochs") or training.get("epochs"), training.get("batch_size")
     long = f" for {count_text(epochs, 'epoch')}" if isinstance(epochs, int) else ""
-    optimizer = str(recipe.get("optimizer") or "")
+    optimizer = str(training.get("optimizer") or "")
     by = f" with {OPTIMIZERS.get(optimizer, optimizer)}" if optimizer else ""
-    if optimizer == "sgd" and recipe.get("momentum"):
-        by += f" ({'Nesterov ' if recipe.get('nesterov') else ''}momentum {recipe['momentum']:g})"
-    details = [_rate_text(recipe)]
+    if optimizer == "sgd" and training.get("momentum"):
+        by += f" ({'Nesterov ' if training.get('nesterov') else ''}momentum {training['momentum']:g})"
+    details = [_rate_text(training)]
     if isinstance(batch, int):
-        details.append(f"batches of {count_text(batch, 'picture')}" if batch else "all pictures in one batch")
-    if (recipe.get("accumulate") or 1) > 1:
-        details.append(f"gradients of {recipe['accumulate']} batches added up")
-    details += [f"weight decay {recipe['weight_decay']:g}"] if recipe.get("weight_decay") else []
-    details += [f"an L2 penalty of {recipe['l2']:g}"] if recipe.get("l2") else []
-    details += [f"gradients clipped to a norm of {recipe['clip']:g}"] if recipe.get("clip") else []
-    details += [f"weights averaged over steps (decay {recipe['ema']:g})"] if recipe.get("ema") else []
-    details += ["bfloat16 arithmetic"] if recipe.get("precision") == "bfloat16" else []
+        details.append(f"batches of {count_text(batch, 'image')}" if batch else "all images in one batch")
+    if (training.get("accumulate") or 1) > 1:
+        details.append(f"gradients of {training['accumulate']} batches added up")
+    details += [f"weight decay {training['weight_decay']:g}"] if training.get("weight_decay") else []
+    details += [f"an L2 penalty of {training['l2']:g}"] if training.get("l2") else []
+    details += [f"gradients clipped to a norm of {training['clip']:g}"] if training.get("clip") else []
+    details += [f"weights averaged over steps (decay {training['ema']:g})"] if training.get("ema") else []
+    details += ["bfloat16 arithmetic"] if training.get("precision") == "bfloat16" else []
     details = [each for each in details if each]
     folded = settings_of(files, "model").get("fold") is True and model and not model.get("from_scratch")
     fold = (
@@ -138,29 +136,29 @@ def _what_sentence(files: RunFiles, depth: str) -> str:
         if folded
         else ""
     )
-    return f"{what} on the {_pictures(files)}{long}{by}{': ' + ', '.join(details) if details else ''}.{fold}"
+    return f"{what} on the {_images(files)}{long}{by}{': ' + ', '.join(details) if details else ''}.{fold}"
 
 
-def _rate_text(recipe: Mapping[str, Any]) -> str:
-    if not recipe.get("rate"):
+def _rate_text(training: Mapping[str, Any]) -> str:
+    if not training.get("lr"):
         return ""
-    rate, schedule, warmup = f"{recipe['rate']:g}", str(recipe.get("schedule") or ""), recipe.get("warmup") or 0.0
+    rate, schedule, warmup = f"{training['lr']:g}", str(training.get("schedule") or ""), training.get("warmup") or 0.0
     if schedule == "one-cycle":
         return f"a learning rate that rose to {rate} over {100 * warmup:.0f} % of the steps and then fell to near 0"
     text = SCHEDULES.get(schedule, "a learning rate of {}").format(rate)
     return text + (f" after a warm-up over {100 * warmup:.0f} % of the steps" if warmup else "")
 
 
-def _loss_sentence(recipe: Mapping[str, Any]) -> str:
-    loss = str(recipe.get("loss") or "")
+def _loss_sentence(training: Mapping[str, Any]) -> str:
+    loss = str(training.get("loss") or "")
     if not loss:
         return ""
     text = f"The loss was {loss}"
-    text += f" (gamma {recipe['gamma']:g})" if loss == "focal" and recipe.get("gamma") is not None else ""
-    text += f" with label smoothing of {recipe['smoothing']:g}" if recipe.get("smoothing") else ""
-    balance = recipe.get("balance")
-    if recipe.get("class_weights"):
-        text += f", classes weighted by {', '.join(f'{each:g}' for each in recipe['class_weights'])}"
+    text += f" (gamma {training['gamma']:g})" if loss == "focal" and training.get("gamma") is not None else ""
+    text += f" with label smoothing of {training['label_smoothing']:g}" if training.get("label_smoothing") else ""
+    balance = training.get("balance")
+    if training.get("class_weights"):
+        text += f", classes weighted by {', '.join(f'{each:g}' for each in training['class_weights'])}"
     elif balance == "weights":
         text += ", classes weighted against their frequency"
     elif balance == "sampling":
@@ -169,7 +167,7 @@ def _loss_sentence(recipe: Mapping[str, Any]) -> str:
 
 
 def augment_text(files: RunFiles, names: Collection[str] = tuple(CHANGES)) -> str:
-    """What was changed at random in training pictures, with its strength; of ``names`` only."""
+    """What was changed at random in training images, with its strength; of ``names`` only."""
     on = []
     for name, value in settings_of(files, "augment").items():
         off = 1 if name == "crop" else 0  # the least area that is kept
@@ -179,16 +177,16 @@ def augment_text(files: RunFiles, names: Collection[str] = tuple(CHANGES)) -> st
 
 
 def _augment_sentence(files: RunFiles) -> str:
-    """Views that went through the frozen stages once, or changes in each epoch; and what mixed several pictures."""
+    """Views that went through the frozen stages once, or changes in each epoch; and what mixed several images."""
     alone, mixed = augment_text(files, set(CHANGES) - MIXING), augment_text(files, MIXING)
     views, said = settings_of(files, "model").get("views"), []
     if depth_of(files) == "all":
         text = ", ".join(filter(None, [alone, mixed]))
-        return f"Training pictures were changed at random in each epoch ({text})." if text else ""
+        return f"Training images were changed at random in each epoch ({text})." if text else ""
     if isinstance(views, int) and views > 1:
         others = "its mirror image" if views == 2 else f"{views - 1} mirrored and turned ones"
         others = f"{views - 1} changed at random once ({alone})" if alone else others
-        said.append(f"Each epoch took one of {views} fixed views of a training picture, itself and {others}.")
+        said.append(f"Each epoch took one of {views} fixed views of a training image, itself and {others}.")
     said += [f"What the frozen stages gave was mixed by {mixed}."] if mixed else []
     return " ".join(said)
 
@@ -208,25 +206,25 @@ def roles_sentence(files: RunFiles) -> str:
 
 def _role(files: RunFiles, roles: Any, name: str) -> str:
     told = roles.get(name) if isinstance(roles, dict) else None
-    if not isinstance(told, dict) or not told.get("pictures"):
+    if not isinstance(told, dict) or not told.get("images"):
         return ""
     groups = f" of {count_text(told['groups'], 'group')}" if files.grouped and told.get("groups") else ""
-    return count_text(told["pictures"], "picture") + groups
+    return count_text(told["images"], "image") + groups
 
 
 def choosing_part(files: RunFiles) -> str:
-    """The pictures of validation that chose something, in words: half of them, or all."""
-    return "the choosing half of validation" if roles_sentence(files) else "the validation pictures"
+    """The images of validation that chose something, in words: half of them, or all."""
+    return "the choosing half of validation" if roles_sentence(files) else "the validation images"
 
 
 def stopping_sentence(files: RunFiles) -> str:
     """What ended the training, and which epoch's weights are the model."""
-    model, recipe = model_facts(files), settings_of(files, "recipe")
-    epochs, best, asked = model.get("epochs"), model.get("best_epoch"), recipe.get("epochs")
+    model, training = model_facts(files), settings_of(files, "training")
+    epochs, best, asked = model.get("epochs"), model.get("best_epoch"), training.get("epochs")
     if not isinstance(epochs, int):
         return ""
-    kept, patience = bool(recipe.get("keep_best", True)) and chooses(files), recipe.get("patience") or 0
-    what = "accuracy" if "accuracy" in str(recipe.get("monitor")) else "loss"
+    kept, patience = bool(training.get("keep_best", True)) and chooses(files), training.get("patience") or 0
+    what = "accuracy" if "accuracy" in str(training.get("monitor")) else "loss"
     better, most = ("higher", "highest") if what == "accuracy" else ("lower", "lowest")
     on, text = choosing_part(files), ""
     if patience and isinstance(asked, int) and epochs < asked:
@@ -243,7 +241,7 @@ def stopping_sentence(files: RunFiles) -> str:
 
 
 def chooses(files: RunFiles) -> bool:
-    """Whether pictures of validation chose anything: the epoch, the temperature."""
+    """Whether images of validation chose anything: the epoch, the temperature."""
     roles = model_facts(files).get("validation_roles")
     if isinstance(roles, dict):
         return bool(_role(files, roles, "choose"))
@@ -259,10 +257,10 @@ def _temperature_sentence(files: RunFiles) -> str:
 
 
 def _seed_sentence(files: RunFiles) -> str:
-    seed = settings_of(files, "training").get("seed", settings_of(files, "recipe").get("seed"))
+    seed = settings_of(files, "training").get("seed", settings_of(files, "training").get("seed"))
     return f"The seed of training was {seed}." if isinstance(seed, int) else ""
 
 
-def _pictures(files: RunFiles) -> str:
+def _images(files: RunFiles) -> str:
     refit = settings_of(files, "training").get("refit")
-    return "training and validation pictures" if refit else "training pictures"
+    return "training and validation images" if refit else "training images"

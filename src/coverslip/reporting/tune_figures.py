@@ -169,7 +169,7 @@ def _pair(files: StudyFiles) -> tuple[Setting, Setting] | None:
     several = [each for each in files.varied if 1 < len(sorted_values(files.trials, each.key)) <= MOST_CELLS]
     if len(several) < 2:
         return None
-    several.sort(key=lambda each: each.key not in ("recipe.rate", "recipe.batch_size"))
+    several.sort(key=lambda each: each.key not in ("training.lr", "training.batch_size"))
     first, second = several[:2]
     longer = len(sorted_values(files.trials, second.key)) > len(sorted_values(files.trials, first.key))
     return (second, first) if longer else (first, second)

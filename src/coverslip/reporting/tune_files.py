@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Study
 from coverslip.evidence.intervals import FEWEST_GROUPS, freedom_of_spread, quantile
 from coverslip.figures.tuning import NO_KEY, Curve, Setting, TrialRow, Value, read_curves, read_trials
 from coverslip.reporting.run_files import text_of
-from coverslip.runs import Study
 
 NUMBERS = frozenset({"number", "epochs", "validation_loss", "validation_accuracy", "best_epoch", "seconds", "stack"})
 LEVEL = 0.95

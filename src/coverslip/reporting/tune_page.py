@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from coverslip.core.storage import write_text
 from coverslip.reporting.markup import fill
 from coverslip.reporting.tune_figures import (
     contour_section,
@@ -31,7 +32,6 @@ from coverslip.reporting.tune_sections import (
     table_section,
 )
 from coverslip.reporting.tune_words import KINDS, edges, headline, sentences
-from coverslip.storage import write_text
 
 REFRESH = 3  # seconds after which an open page of a running study loads itself again
 SECTIONS: dict[str, tuple[str, Callable[[StudyFiles], Any]]] = {  # anchor -> title, what fills it; None leaves it out
@@ -90,8 +90,8 @@ def render_study(files: StudyFiles) -> str:
         "tune_page.html.j2",
         name=str(told.get("name") or folder),
         contents={anchor: _title(anchor, content) for anchor, content in found.items()},
-        picture_note="",
-        with_pictures=False,
+        image_note="",
+        with_images=False,
         kind=KINDS.get(files.kind, KINDS["search"]),
         running=files.running,
         interrupted=told.get("state") == "interrupted",

@@ -47,7 +47,7 @@ def expected_section(files: StudyFiles) -> Section | None:
     same = best.get("number") == default.get("number")
     stepped = files.kind == "one-at-a-time"
     named = f"trial {best.get('number')}, " + (
-        "to which the steps came" if stepped else "as the pictures say that chose it"
+        "to which the steps came" if stepped else "as the images say that chose it"
     )
     for name, score, filled in (
         ("the default", default.get("accuracy"), True),
@@ -68,7 +68,7 @@ def expected_section(files: StudyFiles) -> Section | None:
     rivals = ""
     if len(chosen) > 1:
         some = [f"trial {each['number']} ({share_text(float(each['share']))})" for each in chosen[:4]]
-        rivals = f"Resampled groups of the same pictures would most often have chosen {', '.join(some)}."
+        rivals = f"Resampled groups of the same images would most often have chosen {', '.join(some)}."
     return {"svg": svg, "rivals": rivals, "open": not all(row[-1] for row in rows)}
 
 
@@ -120,16 +120,16 @@ def table_section(files: StudyFiles) -> Section:
 def how_section(files: StudyFiles) -> list[tuple[str, str]]:
     """The facts that a reader needs to judge the study."""
     told = files.told
-    pictures = told.get("pictures") or {}
-    choose, groups, train = (pictures.get(name) for name in ("choose", "groups", "train"))
+    images = told.get("images") or {}
+    choose, groups, train = (images.get(name) for name in ("choose", "groups", "train"))
     rows = [("Network", f"{told.get('network') or '–'}, depth {told.get('depth') or '–'}")]
     if train:
-        rows.append(("Trained on", count_text(train, "picture")))
+        rows.append(("Trained on", count_text(train, "image")))
     if choose:
         of = f" of {count_text(groups, 'group')}" if groups else ""
-        rows.append(("Chosen by", f"{count_text(choose, 'picture')}{of}: the choosing half of the validation part"))
+        rows.append(("Chosen by", f"{count_text(choose, 'image')}{of}: the choosing half of the validation set"))
     rows.append(("Test part", "not opened. The run that trains the best opens it, once"))
-    rows.append(("Compared by", "the log loss of the pictures that trials are chosen by, at each trial's best epoch"))
+    rows.append(("Compared by", "the log loss of the images that trials are chosen by, at each trial's best epoch"))
     if told.get("seconds"):
         rows.append(("Time", time_text(told["seconds"])))
     return rows

@@ -36,9 +36,9 @@ def headline(files: StudyFiles) -> dict[str, Any]:
     among = f"{trials:,} finished" if len(files.trials) > trials else f"{trials:,}"
     of = f"trial {number}, the best of {among}" if trials > 1 else f"trial {number}, the only one"
     if corrected["number"] is not None and trials > 1:
-        parts = {"before": "Expect", "after": f"of new pictures to be named correctly with the settings of {of}."}
+        parts = {"before": "Expect", "after": f"of new images to be named correctly with the settings of {of}."}
         if seen["number"] is not None:
-            rest.append(f"On the pictures that chose it, it has {seen['value']}.")
+            rest.append(f"On the images that chose it, it has {seen['value']}.")
         rest.append(
             f"The best of {trials:,} is the best partly by luck, and the number above is corrected for that"
             f"{_interval_words(corrected)}."
@@ -53,9 +53,9 @@ def headline(files: StudyFiles) -> dict[str, Any]:
     subject = f"so far {subject}" if files.running else subject
     before = f"{subject[:1].upper()}{subject[1:]}, {'and ' if trials == 1 else ''}named correctly"
     chose = trials > 1 and not stepped
-    parts = {"before": before, "after": "of the pictures that chose it." if chose else "of the choosing pictures."}
+    parts = {"before": before, "after": "of the images that chose it." if chose else "of the choosing images."}
     if chose:
-        rest.append("It was chosen for being right about these very pictures, so this number flatters it.")
+        rest.append("It was chosen for being right about these very images, so this number flatters it.")
     standard = score_context(default.get("accuracy"))
     if standard["number"] is not None and default.get("number") != number:
         rest.append(f"The default has {standard['value']}{' ' + standard['interval'] if standard['interval'] else ''}.")

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 SCORES = {  # key in test.json -> what a page calls it, and what it is
-    "accuracy": ("Accuracy", "the share of test pictures that were named correctly"),
+    "accuracy": ("Accuracy", "the share of test images that were named correctly"),
     "balanced_accuracy": ("Balanced accuracy", "the mean of the classes' recalls: every class counts the same"),
     "macro_f1": ("Macro F1", "the mean of the classes' F1 scores: every class counts the same"),
     "mcc": ("MCC", "Matthews' correlation of what was said with what is so; 0 is chance, 1 is all right"),
@@ -16,8 +16,8 @@ SCORES = {  # key in test.json -> what a page calls it, and what it is
     "log_loss": ("Log loss", "how far the probabilities are from the truth; lower is better"),
     "brier": ("Brier score", "the squared error of the probabilities; lower is better"),
     "ece": ("Calibration error", "how far confidence is from the share that is right; lower is better"),
-    "sensitivity": ("Sensitivity", "of the pictures of the class that is looked for, the share named so"),
-    "specificity": ("Specificity", "of the pictures of the other class, the share named so"),
+    "sensitivity": ("Sensitivity", "of the images of the class that is looked for, the share named so"),
+    "specificity": ("Specificity", "of the images of the other class, the share named so"),
     "top_5_accuracy": ("Top-5 accuracy", "the share whose true class is among the five most probable"),
 }
 
@@ -25,8 +25,8 @@ SCORES = {  # key in test.json -> what a page calls it, and what it is
 def count_text(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun.
 
-    >>> count_text(1, "picture"), count_text(2991, "picture"), count_text(2, "class", "classes")
-    ('1 picture', '2,991 pictures', '2 classes')
+    >>> count_text(1, "image"), count_text(2991, "image"), count_text(2, "class", "classes")
+    ('1 image', '2,991 images', '2 classes')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 

@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 TRIED = 50  # ports after the one that is taken
 

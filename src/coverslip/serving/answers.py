@@ -1,4 +1,4 @@
-"""What the model says of pictures from memory, by the same decoding, preparation and engine as at every other door."""
+"""What the model says of images from memory, by the same decoding, preparation and engine as at every other door."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.devices import cores, pick_device
 from coverslip.data.decoding import PixelFormat, decode_one
 from coverslip.data.image import Pixels, UnreadableError
-from coverslip.devices import cores, pick_device
 from coverslip.evidence.familiarity import Looker
 from coverslip.inference.engine import Engine, open_engine
 from coverslip.inference.predictor import Predictor
@@ -21,17 +21,17 @@ from coverslip.serving.schemas import Answer, Neighbor
 from coverslip.serving.uploads import Upload
 
 Known = Callable[[int], tuple[str, str | None]]
-"""Number of a reference picture -> its class, and its thumbnail where there is one."""
+"""Number of a reference image -> its class, and its thumbnail where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture, ready for the network.
+class Image:
+    """One image, ready for the network.
 
     Attributes:
         name: of the file, to be shown.
         row: (H, W, C), resized as the network takes it.
-        width: of the picture upright, pixels.
+        width: of the image upright, pixels.
         height: likewise.
         notes: what its sender should know.
     """
@@ -44,12 +44,12 @@ class Picture:
 
 
 class Instrument:
-    """A predictor that answers single pictures quickly.
+    """A predictor that answers single images quickly.
 
     Args:
         predictor: the trained model.
-        known: what may be told of the training pictures that are kept as reference; None tells nothing.
-        most_pixels: of a picture.
+        known: what may be told of the training images that are kept as reference; None tells nothing.
+        most_pixels: of an image.
     """
 
     def __init__(self, predictor: Predictor, known: Known | None, most_pixels: int) -> None:
@@ -61,7 +61,7 @@ class Instrument:
 
     @property
     def batch(self) -> int:
-        """Pictures that are answered together at most."""
+        """Images that are answered together at most."""
         return max(self._engines)
 
     @property
@@ -72,7 +72,7 @@ class Instrument:
         """
         return 2 * cores() if pick_device().type == "cpu" else 1
 
-    def prepare(self, upload: Upload) -> Picture:
+    def prepare(self, upload: Upload) -> Image:
         """Decode a file, if its first bytes say that this is safe, and resize it.
 
         Raises:
@@ -84,43 +84,43 @@ class Instrument:
             decoded, row = decode_one(upload.data, self._form, spec.size, spec.fit)
         except UnreadableError as error:
             raise _refusal(str(error)) from error
-        return Picture(upload.name, row, decoded.width, decoded.height, notes_of(decoded.pages, row))
+        return Image(upload.name, row, decoded.width, decoded.height, notes_of(decoded.pages, row))
 
-    def answers(self) -> Callable[[Sequence[Picture]], list[Answer]]:
-        """A function of 1 to `batch` pictures, for one thread: see `coverslip.inference.engine.Engine.way_in`."""
+    def answers(self) -> Callable[[Sequence[Image]], list[Answer]]:
+        """A function of 1 to `batch` images, for one thread: see `coverslip.inference.engine.Engine.way_in`."""
         ways = {size: engine.way_in() for size, engine in self._engines.items()}
         prepare = self.predictor.spec.prepare
 
-        def call(pictures: Sequence[Picture]) -> list[Answer]:
-            size = min(each for each in ways if each >= len(pictures))
-            features = ways[size](prepare(np.stack([picture.row for picture in pictures]))).astype(np.float16)
-            return self.words(pictures, features)
+        def call(images: Sequence[Image]) -> list[Answer]:
+            size = min(each for each in ways if each >= len(images))
+            features = ways[size](prepare(np.stack([image.row for image in images]))).astype(np.float16)
+            return self.words(images, features)
 
         return call
 
-    def words(self, pictures: Sequence[Picture], features: npt.NDArray[np.float16]) -> list[Answer]:
-        """What features (N, D) say of N pictures."""
+    def words(self, images: Sequence[Image], features: npt.NDArray[np.float16]) -> list[Answer]:
+        """What features (N, D) say of N images."""
         predictor = self.predictor
         classes = predictor.task.classes
         probabilities = predictor.probabilities(features)
         named = predictor.task.named(probabilities)
         members = predictor.trust.members(probabilities)
         found = []
-        for place, picture in enumerate(pictures):
+        for place, image in enumerate(images):
             row = probabilities[place].tolist()
             if not np.isfinite(features[place]).all() or not all(map(np.isfinite, row)):
-                found.append(failed(picture.name, "the network gives no numbers for this picture"))
+                found.append(failed(image.name, "the network gives no numbers for this image"))
                 continue
             inside = None if members is None else np.flatnonzero(members[place]).tolist()
             answer = Answer(
-                file=picture.name,
+                file=image.name,
                 label=classes[named[place]],
                 confidence=row[named[place]],
                 probabilities=dict(zip(classes, row, strict=True)),
                 members=None if inside is None else [classes[number] for number in inside],
-                width=picture.width,
-                height=picture.height,
-                notes=list(picture.notes),
+                width=image.width,
+                height=image.height,
+                notes=list(image.notes),
             )
             if self._looker is not None:
                 self._look(answer, features[place : place + 1])
@@ -128,7 +128,7 @@ class Instrument:
         return found
 
     def _look(self, answer: Answer, features: npt.NDArray[np.float16]) -> None:
-        """Familiarity and the nearest training pictures, one picture at a time: two at once would take longer."""
+        """Familiarity and the nearest training images, one image at a time: two at once would take longer."""
         assert self._looker is not None
         looked, limit = self._looker.look(features, NEAREST), self._looker.familiarity.threshold
         answer.familiar = bool(looked.score[0] <= limit)
@@ -141,9 +141,9 @@ class Instrument:
 
 
 def open_engines(predictor: Predictor) -> dict[int, Engine]:
-    """Engines by the number of pictures that they take at once.
+    """Engines by the number of images that they take at once.
 
-    OpenVINO compiles a network for one size of batch, and a single picture in a batch of two takes twice its time.
+    OpenVINO compiles a network for one size of batch, and a single image in a batch of two takes twice its time.
     """
     together = predictor.extractor.engine
     if together.name != "openvino":
@@ -168,10 +168,10 @@ def failed(name: str, why: str) -> Answer:
 
 
 def notes_of(pages: int, row: Pixels) -> tuple[str, ...]:
-    """What the sender of a picture should know of it."""
+    """What the sender of an image should know of it."""
     notes = []
     if pages > 1:
         notes.append(f"the file has {pages:,} pages or planes; the first was used")
     if int(row.max()) == int(row.min()):
-        notes.append("the picture is of one color only")
+        notes.append("the image is of one color only")
     return tuple(notes)

@@ -12,8 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from coverslip import __version__
-from coverslip.registry import nearest
+from coverslip._version import __version__
+from coverslip.core.registry import nearest
 from coverslip.serving.guard import NEED_TOKEN, ROUTES, Guard, refusal
 from coverslip.serving.metrics import CONTENT_TYPE
 from coverslip.serving.pages import INDEX, Page, read_pages
@@ -50,7 +50,7 @@ FORM = {
                         "type": "array",
                         "minItems": 1,
                         "items": {"type": "string", "format": "binary"},
-                        "description": "One picture or many: JPEG, PNG, TIFF, BMP, WebP or HEIC.",
+                        "description": "One image or many: JPEG, PNG, TIFF, BMP, WebP or HEIC.",
                     },
                     "explain": {"type": "string", "enum": ["true", "false"]},
                     "format": {"type": "string", "enum": ["json", "csv"]},
@@ -63,8 +63,8 @@ SAID = {
     401: "The token is missing or wrong.",
     403: "Asked from another site's page, or under a name that is not this machine's.",
     413: "Too many bytes, files or pixels.",
-    415: "Not a form, or not a picture.",
-    422: "A picture or a form that cannot be read, or a value that is not possible.",
+    415: "Not a form, or not an image.",
+    422: "An image or a form that cannot be read, or a value that is not possible.",
     429: "As much waits as is let in: try again after the seconds in Retry-After.",
     503: "The server is stopping, or the request took too long.",
 }
@@ -95,7 +95,7 @@ def create_app(
     app = FastAPI(
         title="Coverslip",
         version=__version__,
-        summary="Ask a model what is in a picture, and how sure it is.",
+        summary="Ask a model what is in an image, and how sure it is.",
         description=ABOUT,
         docs_url=None,  # both load a program from elsewhere
         redoc_url=None,
@@ -115,7 +115,7 @@ def create_app(
 def _add_questions(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/predict",
-        summary="What is in these pictures?",
+        summary="What is in these images?",
         response_model=Predictions,
         openapi_extra={"requestBody": FORM},
         responses={
@@ -166,7 +166,7 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         return service.model
 
     @app.head("/health", include_in_schema=False)  # what watches over servers asks so
-    @app.get("/health", summary="Does it take pictures?", responses=_said(403))
+    @app.get("/health", summary="Does it take images?", responses=_said(403))
     async def health() -> Health:
         return Health(status="stopping" if service.stopping else "ok")
 
@@ -230,15 +230,15 @@ def _answered(model: Model, names: Sequence[str], outcomes: Sequence[Outcome], k
         raise worst
     if all(each.error for each in answers):
         said = f"none of the {len(answers):,} files could be answered" if len(answers) > 1 else str(answers[0].error)
-        problem = Problem(problem=said, fix="each says why" if len(answers) > 1 else "send another picture")
-        failed = AllFailed(error=problem, model=model.name, pictures=answers)
+        problem = Problem(problem=said, fix="each says why" if len(answers) > 1 else "send another image")
+        failed = AllFailed(error=problem, model=model.name, images=answers)
         return Response(failed.model_dump_json(by_alias=True), 422, media_type="application/json")
     if kind == "csv":
         headers = {"content-disposition": 'attachment; filename="answers.csv"'}
         return Response(to_csv(answers, model.classes), media_type="text/csv; charset=utf-8", headers=headers)
     limit = model.threshold
     named = None if limit is None else NamedFrom(class_name=limit.class_name, value=limit.value)
-    found = Predictions(model=model.name, threshold=named, pictures=answers)
+    found = Predictions(model=model.name, threshold=named, images=answers)
     return Response(found.model_dump_json(by_alias=True), media_type="application/json")
 
 
@@ -298,7 +298,7 @@ def _describe_token(app: FastAPI) -> None:
 
 
 ABOUT = """\
-One model, asked over HTTP. Answers are those of `coverslip predict`. Pictures are decoded in memory, answered and
+One model, asked over HTTP. Answers are those of `coverslip predict`. Images are decoded in memory, answered and
 forgotten. Every failure is `{"error": {"problem", "fix"}}`.
 
     curl -F files=@leaf.jpg -F files=@other.jpg 'http://127.0.0.1:8000/v1/predict?explain=true'

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, Literal
 
-from coverslip import __version__
+from coverslip._version import __version__
+from coverslip.core.runs import ForeignRun, Run
 from coverslip.evidence.threshold import BALANCED, SENSITIVITY, SPECIFICITY, Threshold
 from coverslip.inference.predictor import Predictor
-from coverslip.runs import ForeignRun, Run
 from coverslip.serving.limits import Limits
 from coverslip.serving.schemas import Bounds, Interval, Model, NamedScore, Operating, TestedOn, TrainedOn
 
@@ -38,7 +38,7 @@ def model_card(
         test: see `coverslip.serving.tested.test_of`.
         maps: whether there are maps.
         examples: whether there are thumbnails.
-        keeps: whether pictures are kept.
+        keeps: whether images are kept.
         warnings: what else its users should know.
     """
     audit = run.known(run.audit_file)
@@ -53,7 +53,7 @@ def model_card(
         said += trust.thresholds.warnings(predictor.task.classes)
     if trust.familiarity is not None and trust.familiarity.rough:
         said.append(
-            f"what is unlike the training pictures was learned from {trust.familiarity.calibrated_on:,} pictures or "
+            f"what is unlike the training images was learned from {trust.familiarity.calibrated_on:,} images or "
             f"groups only: about one like the others in {round(1 / trust.familiarity.rate):,} is flagged too"
         )
     about = predictor.about
@@ -71,7 +71,7 @@ def model_card(
         maps=maps,
         examples=examples,
         keeps=keeps,
-        limits=Bounds(bytes=limits.bytes, pictures=limits.pictures, pixels=limits.pixels),
+        limits=Bounds(bytes=limits.bytes, images=limits.images, pixels=limits.pixels),
         licence=str(about.get("licence") or about.get("origin") or "not known"),
         program=f"coverslip {__version__}",
         date=None if isinstance(run, ForeignRun) else _date(run),  # of a copy it says nothing
@@ -86,18 +86,18 @@ def in_words(model: Model) -> str:
         low, high = model.score.low, model.score.high
         interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
         tested = f", {model.score.name} {model.score.value:.3f}{interval}"
-    on = "not tested" if model.tested_on is None else f"tested on {model.tested_on.pictures:,} pictures{tested}"
+    on = "not tested" if model.tested_on is None else f"tested on {model.tested_on.images:,} images{tested}"
     return f"{model.name}: {model.network}, {len(model.classes):,} classes, {on}"
 
 
 def _part(test: Mapping[str, Any]) -> TestedOn | None:
-    """Of a run's own test part nothing was trained on; an evaluation says how much was, as far as it can."""
-    pictures = test.get("images")
-    if not isinstance(pictures, int):
+    """Of a run's own test set nothing was trained on; an evaluation says how much was, as far as it can."""
+    images = test.get("images")
+    if not isinstance(images, int):
         return None
     seen = test.get("seen", 0)
     return TestedOn(
-        pictures=pictures,
+        images=images,
         groups=int(test["groups"]) if test.get("grouped") else None,
         seen=seen if isinstance(seen, int) else None,
     )
@@ -108,7 +108,7 @@ def _named(found: object) -> NamedScore | None:
 
 
 def _interval(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Value, limits, level, pictures and groups of a score; what is no number is null."""
+    """Value, limits, level, images and groups of a score; what is no number is null."""
     numbers = {key: found.get(key) for key in ("value", "low", "high")}
     kept: dict[str, Any] = {
         key: value if isinstance(value, int | float) and math.isfinite(value) else None
@@ -124,16 +124,14 @@ def _interval(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _trained(found: object, audit: Mapping[str, Any]) -> TrainedOn:
     part: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-    pictures, groups = part.get("pictures"), part.get("groups")
+    images, groups = part.get("images"), part.get("groups")
     name = PurePath(str(audit.get("source") or "").replace("\\", "/")).name
     grouped = bool(audit.get("grouped_by")) and isinstance(groups, int)
-    return TrainedOn(
-        pictures=pictures if isinstance(pictures, int) else 0, groups=groups if grouped else None, name=name
-    )
+    return TrainedOn(images=images if isinstance(images, int) else 0, groups=groups if grouped else None, name=name)
 
 
 def _threshold(threshold: Threshold | None, test: Mapping[str, Any]) -> Operating | None:
-    """What the threshold came to in the test, where the test part was named by it; else what is stored with it."""
+    """What the threshold came to in the test, where the test set was named by it; else what is stored with it."""
     if threshold is None:
         return None
     used, scores = test.get("threshold"), test.get("scores")

@@ -1,7 +1,7 @@
-"""Threads that carry pictures through: each is prepared alone and answered together with others that are ready.
+"""Threads that carry images through: each is prepared alone and answered together with others that are ready.
 
 There is one kind of thread, two for each core, so that one works while the other waits for the interpreter. Whoever
-is free takes what is most urgent: a full batch to be answered; else a picture to be prepared; else a batch that is not
+is free takes what is most urgent: a full batch to be answered; else an image to be prepared; else a batch that is not
 full, at once where nothing is on its way, or after a few milliseconds where something is. So a single request is
 carried through by one thread without a pause, and many requests fill batches.
 """
@@ -77,7 +77,7 @@ class Crew(Generic[Given, Ready, Answer]):
         self._change = threading.Condition()
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"picture-{number}", daemon=True) for number in range(threads)
+            threading.Thread(target=self._work, name=f"image-{number}", daemon=True) for number in range(threads)
         ]
         for thread in self._threads:
             thread.start()

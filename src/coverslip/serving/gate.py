@@ -1,4 +1,4 @@
-"""Who is let in: so many pictures may wait, so many bytes may be held; the others are told when to come again."""
+"""Who is let in: so many images may wait, so many bytes may be held; the others are told when to come again."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from contextlib import contextmanager
 from coverslip.serving.limits import Limits
 from coverslip.serving.refusals import busy
 
-PACE = 0.05  # how fast the estimate of seconds a picture follows what is measured
-MAP_COST = 4  # a picture with its map is the work of so many; one of these is done when the map begins
+PACE = 0.05  # how fast the estimate of seconds an image follows what is measured
+MAP_COST = 4  # an image with its map is the work of so many; one of these is done when the map begins
 
 
 class Gate:
     """Counts what is inside; lives on the event loop alone, so it needs no lock.
 
     Attributes:
-        pictures: let in and not answered yet, or without the map that was asked for.
+        images: let in and not answered yet, or without the map that was asked for.
         drawing: how many of them wait for their map alone.
         bytes: of bodies that are being read or wait.
-        reading: requests whose body is being read, so that their pictures are about to come.
-        seconds: a picture takes, about, when many come.
+        reading: requests whose body is being read, so that their images are about to come.
+        seconds: an image takes, about, when many come.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.bytes, self.reading = limits, 0, 0
-        self.pictures, self.drawing = 0, 0
+        self.images, self.drawing = 0, 0
         self.seconds = 0.02
         self._left = time.monotonic()
 
     @property
     def weight(self) -> int:
-        """Pictures that the same work would be without maps: what is compared with the limit."""
-        return self.pictures + (MAP_COST - 2) * self.drawing
+        """Images that the same work would be without maps: what is compared with the limit."""
+        return self.images + (MAP_COST - 2) * self.drawing
 
     @property
     def wait(self) -> int:
@@ -64,32 +64,32 @@ class Gate:
         self.bytes -= size
 
     def enter(self, cost: int) -> None:
-        """Let pictures in; where nothing waits, however many they are.
+        """Let images in; where nothing waits, however many they are.
 
         Raises:
             Refused: 429.
         """
-        if self.pictures and self.weight + cost > self.limits.queue:
+        if self.images and self.weight + cost > self.limits.queue:
             raise busy(self.wait)
-        if not self.pictures:
+        if not self.images:
             self._left = time.monotonic()
-        self.pictures += cost
+        self.images += cost
 
     def leave(self, cost: int = 1) -> None:
-        """Pictures are answered; how long that took since the last ones tells the pace."""
+        """Images are answered; how long that took since the last ones tells the pace."""
         now = time.monotonic()
         self.seconds += PACE * ((now - self._left) / cost - self.seconds)
         self._left = now
-        self.pictures -= cost
+        self.images -= cost
 
     def draw(self, count: int) -> None:
-        """Pictures that were answered wait for their maps."""
-        self.pictures += count
+        """Images that were answered wait for their maps."""
+        self.images += count
         self.drawing += count
 
     def drawn(self, count: int) -> None:
         """Their maps are there, or nobody wants them any more."""
-        self.pictures -= count
+        self.images -= count
         self.drawing -= count
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Pictures that are kept because whoever started the server asked for it: under names of ours, with what was said."""
+"""Images that are kept because whoever started the server asked for it: under names of ours, with what was said."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 
 import xxhash
 
-from coverslip.errors import UserError
-from coverslip.paths import expand
+from coverslip.core.errors import UserError
+from coverslip.core.paths import expand
+from coverslip.core.storage import ensure_folder, need_disk, writing
 from coverslip.serving.kinds import SUFFIXES, name_of
 from coverslip.serving.schemas import Answer
 from coverslip.serving.uploads import Upload
-from coverslip.storage import ensure_folder, need_disk, writing
 
 README = "README.txt"
-OWN_FOLDER, OWN_FILE = 0o700, 0o600  # nobody but the owner: who sent a picture did not send it to all of this machine
+OWN_FOLDER, OWN_FILE = 0o700, 0o600  # nobody but the owner: who sent an image did not send it to all of this machine
 
 
 class Keeper:
-    """Keeps pictures and answers in a folder.
+    """Keeps images and answers in a folder.
 
-    Each picture is ``CONTENT.jpg`` (or its own kind), named by its content and kept once; each question about it leaves
+    Each image is ``CONTENT.jpg`` (or its own kind), named by its content and kept once; each question about it leaves
     ``CONTENT-TIME-NUMBER.json`` with its answer. The name that its sender gave is inside, and never a path. All of it
     can be read by the owner of the process only.
 
@@ -41,7 +41,7 @@ class Keeper:
                 ensure_folder(self.folder.parent)
                 self.folder.mkdir(OWN_FOLDER)
             if not (self.folder / README).exists():
-                _write(self.folder / README, b"Pictures that were sent to 'coverslip serve --keep', and answers.\n")
+                _write(self.folder / README, b"Images that were sent to 'coverslip serve --keep', and answers.\n")
             elif not os.access(self.folder, os.W_OK):
                 raise PermissionError(13, "Permission denied")
         except OSError as error:
@@ -51,10 +51,10 @@ class Keeper:
         """Keep one; returns what went wrong, or nothing."""
         name = xxhash.xxh3_128_hexdigest(upload.data)
         try:
-            need_disk(self.folder, len(upload.data), "a picture")
-            picture = self.folder / f"{name}{SUFFIXES[name_of(upload.data)]}"
-            if not picture.exists():
-                _write(picture, upload.data)
+            need_disk(self.folder, len(upload.data), "an image")
+            image = self.folder / f"{name}{SUFFIXES[name_of(upload.data)]}"
+            if not image.exists():
+                _write(image, upload.data)
             said = answer.model_copy(update={"map": None, "nearest": []}).model_dump_json(by_alias=True, indent=1)
             now = datetime.now(UTC)
             record = self.folder / f"{name}-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.json"

@@ -1,4 +1,4 @@
-"""What a file is and how large its picture would be, told from its first bytes: nothing is decoded here.
+"""What a file is and how large its image would be, told from its first bytes: nothing is decoded here.
 
 Only the kinds that Coverslip reads everywhere are let through to a decoder. Pillow alone would also open PostScript
 (by running another program), and many rare formats whose readers few people look at.
@@ -10,8 +10,8 @@ import io
 import struct
 from dataclasses import dataclass
 
-from coverslip.errors import UserError
-from coverslip.serving.refusals import Refused, no_picture, too_large, unreadable
+from coverslip.core.errors import UserError
+from coverslip.serving.refusals import Refused, no_image, too_large, unreadable
 
 MOST_SCANNED = 3 * 10**9  # pixels of all passes of a progressive JPEG: a few seconds of work
 HEAD = 64  # bytes that tell the kind
@@ -37,7 +37,7 @@ OTHERS = (  # what people send by mistake, in words
     (b"\x89HDF", "an HDF5 file"),
     (b"\0\0\0\x0cjP", "a JPEG 2000"),
 )
-DRAWN = ("a GIF", "PostScript", "a Photoshop file", "a JPEG 2000", "an SVG drawing")  # pictures all the same
+DRAWN = ("a GIF", "PostScript", "a Photoshop file", "a JPEG 2000", "an SVG drawing")  # images all the same
 TEXTS = ((b"<svg", "an SVG drawing"), (b"<!doctype html", "a web page"), (b"<html", "a web page"), (b"<?xml", "XML"))
 
 
@@ -59,11 +59,11 @@ class Kind:
 
 
 def kind_of(data: bytes, most_pixels: int) -> Kind:
-    """Tell what a file is, and refuse what would not be a picture or would be too large a one.
+    """Tell what a file is, and refuse what would not be an image or would be too large a one.
 
     Args:
         data: the whole file.
-        most_pixels: that its picture may have.
+        most_pixels: that its image may have.
 
     Raises:
         Refused: 415, 413, or 422 for a header that makes no sense.
@@ -113,11 +113,9 @@ def name_of(data: bytes) -> str:
     if head[4:8] == b"ftyp":
         if head[8:12] in HEIC_BRANDS:
             return "HEIC"
-        raise no_picture(
-            "it is a video" if head[8:10] in (b"is", b"mp", b"qt", b"M4") else "it is not a picture we read"
-        )
+        raise no_image("it is a video" if head[8:10] in (b"is", b"mp", b"qt", b"M4") else "it is not an image we read")
     what = _something_else(data)
-    raise no_picture(f"it is {what}, which is not read here" if what in DRAWN else f"it is {what}, not a picture")
+    raise no_image(f"it is {what}, which is not read here" if what in DRAWN else f"it is {what}, not an image")
 
 
 def _something_else(data: bytes) -> str:
@@ -147,7 +145,7 @@ def _jpeg(data: bytes) -> Kind:
         if marker in (0x01, *range(0xD0, 0xD9)):  # without a length
             continue
         if marker in (0xD9, 0xDA):
-            raise unreadable("a JPEG without a picture in it")
+            raise unreadable("a JPEG without an image in it")
         (length,) = struct.unpack_from(">H", data, place)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width, channels = struct.unpack_from(">HHB", data, place + 3)
@@ -176,7 +174,7 @@ def _webp(data: bytes) -> Kind:
         bits = int.from_bytes(data[21:25], "little")
         return Kind("WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
     if sort != b"VP8 " or data[23:26] != b"\x9d\x01\x2a":
-        raise unreadable("a WebP without a picture in it")
+        raise unreadable("a WebP without an image in it")
     width, height = struct.unpack_from("<HH", data, 26)
     return Kind("WebP", width & 0x3FFF, height & 0x3FFF)
 
@@ -184,7 +182,7 @@ def _webp(data: bytes) -> Kind:
 def _heic(data: bytes) -> Kind:
     from PIL import Image
 
-    from coverslip.errors import optional
+    from coverslip.core.errors import optional
 
     optional("pillow_heif", "heic").register_heif_opener()
     return Kind("HEIC", *Image.open(io.BytesIO(data)).size)

@@ -1,4 +1,4 @@
-"""Where the network looks in one picture, as a small map over the whole of it."""
+"""Where the network looks in one image, as a small map over the whole of it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from coverslip.core.devices import pick_device
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Explained, Run
 from coverslip.data.inputs import InputSpec, content_box
-from coverslip.devices import pick_device
-from coverslip.errors import UserError
+from coverslip.explaining.maps.heatmap import resize_maps
+from coverslip.explaining.maps.similarity import flat
 from coverslip.explaining.methods import choose_method
-from coverslip.heatmaps.heatmap import resize_maps
-from coverslip.heatmaps.similarity import flat
 from coverslip.inference.foreign import is_foreign
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.whole import whole_network
-from coverslip.runs import Explained, Run
-from coverslip.serving.answers import Picture
+from coverslip.serving.answers import Image
 from coverslip.serving.schemas import HeatMap
 
 SIDE = 64  # of a map that is sent; what is finer no layer knows
 TOGETHER = 8
 UNTESTED = "Whether maps of this model can be believed was not tested; 'coverslip explain RUN --test' does it."
 FOREIGN = "Whether maps of this ONNX file can be believed was not tested: its weights cannot be put in random order."
-BLANK = "The map is flat: the method found nothing to show in this picture."
+BLANK = "The map is flat: the method found nothing to show in this image."
 
 
 class Mapper:
@@ -51,19 +51,19 @@ class Mapper:
         foreign = is_foreign(self._network)
         self.trust = FOREIGN if foreign else tested_maps(run, self.method.name, self.layer)
 
-    def draw(self, pictures: Sequence[Picture], labels: Sequence[str]) -> list[HeatMap]:
-        """A map of each picture for the class that it was named as."""
+    def draw(self, images: Sequence[Image], labels: Sequence[str]) -> list[HeatMap]:
+        """A map of each image for the class that it was named as."""
         found: list[HeatMap] = []
-        for start in range(0, len(pictures), TOGETHER):
-            some = pictures[start : start + TOGETHER]
+        for start in range(0, len(images), TOGETHER):
+            some = images[start : start + TOGETHER]
             numbers = [self.classes.index(label) for label in labels[start : start + TOGETHER]]
-            images = torch.from_numpy(self.spec.prepare(np.stack([each.row for each in some]))).to(self._device)
-            maps = self.method.explain(self._network, images.contiguous(memory_format=torch.channels_last), numbers)
+            inputs = torch.from_numpy(self.spec.prepare(np.stack([each.row for each in some]))).to(self._device)
+            maps = self.method.explain(self._network, inputs.contiguous(memory_format=torch.channels_last), numbers)
             found += [self._map(each, heat, number) for each, heat, number in zip(some, maps, numbers, strict=True)]
         return found
 
-    def _map(self, picture: Picture, heat: npt.NDArray[np.float32], number: int) -> HeatMap:
-        values = over_picture(heat, picture.width, picture.height, self.spec)
+    def _map(self, image: Image, heat: npt.NDArray[np.float32], number: int) -> HeatMap:
+        values = over_image(heat, image.width, image.height, self.spec)
         return HeatMap(
             values=base64.b64encode(values.tobytes()).decode("ascii"),
             height=values.shape[0],
@@ -75,20 +75,20 @@ class Mapper:
         )
 
 
-def over_picture(
+def over_image(
     heat: npt.NDArray[np.float32], width: int, height: int, spec: InputSpec, side: int = SIDE
 ) -> npt.NDArray[np.uint8]:
-    """A map on the network's frame -> the same over the whole picture, whatever was filled in or cut off.
+    """A map on the network's frame -> the same over the whole image, whatever was filled in or cut off.
 
     Args:
         heat: (h, w), 0 or more, over the frame.
-        width: of the picture upright, pixels.
+        width: of the image upright, pixels.
         height: likewise.
-        spec: how the picture came into the frame.
+        spec: how the image came into the frame.
         side: pixels of the longer side of the result.
 
     Returns:
-        uint8 (h', w') in the proportions of the picture, 255 the most; zeros where there is no heat, and outside of
+        uint8 (h', w') in the proportions of the image, 255 the most; zeros where there is no heat, and outside of
         what the network saw.
     """
     frame = resize_maps(heat, spec.size)
@@ -126,4 +126,4 @@ def tested_maps(run: Run, method: str, layer: str) -> str:
         sentence = str(trust["sentences"][0])
     except (UserError, KeyError, TypeError, IndexError):
         return UNTESTED
-    return f"On the test pictures: {sentence}" if same else UNTESTED
+    return f"On the test images: {sentence}" if same else UNTESTED

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus: requests, pictures, seconds, what waits. Never a name or a label of a picture."""
+"""What is counted, for Prometheus: requests, images, seconds, what waits. Never a name or a label of an image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Metrics:
     """The numbers of one server.
 
     Args:
-        waiting: how many pictures wait now.
+        waiting: how many images wait now.
         held: bytes of bodies that are held now.
     """
 
@@ -30,25 +30,23 @@ class Metrics:
         self._seconds = Histogram(
             "coverslip_request_seconds", "From first byte to answer", ["route"], buckets=SECONDS, registry=registry
         )
-        self._pictures = Counter(
-            "coverslip_pictures", "Pictures, by what became of them", ["outcome"], registry=registry
-        )
+        self._images = Counter("coverslip_images", "Images, by what became of them", ["outcome"], registry=registry)
         self.batches = Histogram(
-            "coverslip_batch_pictures", "Pictures that were answered together", buckets=BATCHES, registry=registry
+            "coverslip_batch_images", "Images that were answered together", buckets=BATCHES, registry=registry
         )
-        Gauge("coverslip_waiting_pictures", "Let in and not answered yet", registry=registry).set_function(waiting)
+        Gauge("coverslip_waiting_images", "Let in and not answered yet", registry=registry).set_function(waiting)
         Gauge("coverslip_held_bytes", "Bytes of requests in memory", registry=registry).set_function(held)
         for outcome in ("answered", "unfamiliar", "failed"):
-            self._pictures.labels(outcome)
+            self._images.labels(outcome)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def picture(self, *, failed: bool, familiar: bool | None) -> None:
+    def image(self, *, failed: bool, familiar: bool | None) -> None:
         """Count one."""
-        self._pictures.labels("failed" if failed else "unfamiliar" if familiar is False else "answered").inc()
+        self._images.labels("failed" if failed else "unfamiliar" if familiar is False else "answered").inc()
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""

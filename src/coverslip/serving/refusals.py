@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 
 class Refused(UserError):
-    """A request, or one picture of it, is not answered.
+    """A request, or one image of it, is not answered.
 
     Args:
         status: of HTTP, 400 to 599.
@@ -23,28 +23,28 @@ class Refused(UserError):
 
 
 def too_large(problem: str, fix: str) -> Refused:
-    """413: more bytes, pictures or pixels than are taken."""
+    """413: more bytes, images or pixels than are taken."""
     return Refused(413, problem, fix)
 
 
-def no_picture(problem: str) -> Refused:
-    """415: this is something else than a picture."""
+def no_image(problem: str) -> Refused:
+    """415: this is something else than an image."""
     return Refused(415, problem, "send JPEG, PNG, TIFF, BMP, WebP or HEIC")
 
 
-def unreadable(problem: str, fix: str = "open it in a picture viewer and save it anew, or take another") -> Refused:
-    """422: it says that it is a picture, but none can be made of it."""
+def unreadable(problem: str, fix: str = "open it in an image viewer and save it anew, or take another") -> Refused:
+    """422: it says that it is an image, but none can be made of it."""
     return Refused(422, problem, fix)
 
 
 def busy(seconds: int) -> Refused:
     """429: as much waits as is let in."""
-    return Refused(429, "more pictures wait than are let in at once", f"send them again in {seconds} s", seconds)
+    return Refused(429, "more images wait than are let in at once", f"send them again in {seconds} s", seconds)
 
 
 def late(seconds: float) -> Refused:
     """503: there was no answer within the time that a request may take."""
-    return Refused(503, f"no answer within {seconds:g} s", "send fewer pictures at once, or try again", 5)
+    return Refused(503, f"no answer within {seconds:g} s", "send fewer images at once, or try again", 5)
 
 
 def stopping() -> Refused:

@@ -16,7 +16,7 @@ class Shape(BaseModel):
 class Problem(Shape):
     """What is wrong, and how to mend it."""
 
-    problem: str = Field(examples=["it is text, not a picture"])
+    problem: str = Field(examples=["it is text, not an image"])
     fix: str = Field(examples=["send JPEG, PNG, TIFF, BMP, WebP or HEIC"])
 
 
@@ -38,15 +38,15 @@ class Interval(Shape):
 
 
 class NamedScore(Interval):
-    """A score of the test part."""
+    """A score of the test set."""
 
     name: str = Field(examples=["accuracy"])
 
 
 class Part(Shape):
-    """Pictures, and the leaves, patients or slides that they are of (null where nobody said)."""
+    """Images, and the leaves, patients or slides that they are of (null where nobody said)."""
 
-    pictures: int
+    images: int
     groups: int | None = None
 
 
@@ -63,7 +63,7 @@ class TrainedOn(Part):
 
 
 class NamedFrom(Shape):
-    """Of two classes: from which probability on a picture gets the name that is looked for; else it gets the other."""
+    """Of two classes: from which probability on an image gets the name that is looked for; else it gets the other."""
 
     class_name: str = Field(examples=["rust"])
     value: float = Field(examples=[0.3])
@@ -72,11 +72,11 @@ class NamedFrom(Shape):
 class Operating(NamedFrom):
     """The same, and what it finds and leaves alone."""
 
-    sensitivity: Interval = Field(description="share of the pictures of this class that are named so")
+    sensitivity: Interval = Field(description="share of the images of this class that are named so")
     specificity: Interval = Field(description="share of the others that are not")
     measured_on: Literal["test", "fit", "validation"] | None = Field(
-        description="`test`: on the test part. `fit`: on the pictures that the threshold was set with, which flatters "
-        "it. `validation`: on pictures that neither trained the model nor set the threshold. null: not measured"
+        description="`test`: on the test set. `fit`: on the images that the threshold was set with, which flatters "
+        "it. `validation`: on images that neither trained the model nor set the threshold. null: not measured"
     )
 
 
@@ -84,8 +84,8 @@ class Bounds(Shape):
     """How much one request may hold."""
 
     bytes: int = Field(description="of all files of a request together")
-    pictures: int = Field(description="files of a request")
-    pixels: int = Field(description="of one picture")
+    images: int = Field(description="files of a request")
+    pixels: int = Field(description="of one image")
 
 
 class Model(Shape):
@@ -101,10 +101,10 @@ class Model(Shape):
     calibrated: bool = Field(description="whether probabilities were brought to agree with how often they are right")
     coverage: float | None = Field(description="how often sets hold the true class; null where there are no sets")
     threshold: Operating | None
-    familiarity: bool = Field(description="whether it tells pictures that are unlike any it was trained on")
+    familiarity: bool = Field(description="whether it tells images that are unlike any it was trained on")
     maps: bool = Field(description="whether explain=true gives a map")
-    examples: bool = Field(description="whether the nearest training pictures come with thumbnails")
-    keeps: bool = Field(default=False, description="whether those who run this server keep the pictures and answers")
+    examples: bool = Field(description="whether the nearest training images come with thumbnails")
+    keeps: bool = Field(default=False, description="whether those who run this server keep the images and answers")
     limits: Bounds
     licence: str
     program: str
@@ -113,15 +113,15 @@ class Model(Shape):
 
 
 class Neighbor(Shape):
-    """A training picture that is near to this one."""
+    """A training image that is near to this one."""
 
     label: str
-    distance: float | None = Field(description="in units of the spread within classes; 0 is the same picture")
+    distance: float | None = Field(description="in units of the spread within classes; 0 is the same image")
     thumbnail: str | None = Field(description="a data address, only where the server was started with examples")
 
 
 class HeatMap(Shape):
-    """Which places of the picture spoke for the class, over the whole picture as it stands upright."""
+    """Which places of the image spoke for the class, over the whole image as it stands upright."""
 
     values: str = Field(description="base64 of height * width bytes, row by row: 0 is none, 255 the most of this map")
     height: int
@@ -133,7 +133,7 @@ class HeatMap(Shape):
 
 
 class Answer(Shape):
-    """What the model says of one picture; ``error`` says why it says nothing."""
+    """What the model says of one image; ``error`` says why it says nothing."""
 
     file: str
     label: str | None = None
@@ -147,7 +147,7 @@ class Answer(Shape):
         description="classes that hold the true one as often as `coverage` of the model says",
     )
     familiar: bool | None = None
-    unfamiliarity: float | None = Field(default=None, description="above 1 is unlike the training pictures")
+    unfamiliarity: float | None = Field(default=None, description="above 1 is unlike the training images")
     nearest: list[Neighbor] = []
     map: HeatMap | None = None
     width: int | None = None
@@ -162,22 +162,22 @@ class Predictions(Shape):
     model: str
     threshold: NamedFrom | None = Field(
         default=None,
-        description="what named the pictures where there are two classes: the `label` is `class_name` where its "
+        description="what named the images where there are two classes: the `label` is `class_name` where its "
         "probability is at least `value`, else the other class, be it the less probable one; null: the `label` is the "
         "most probable class",
     )
-    pictures: list[Answer]
+    images: list[Answer]
 
 
 class AllFailed(Failure):
     """Several files, of which none could be answered: why, file by file."""
 
     model: str | None = None
-    pictures: list[Answer] | None = None
+    images: list[Answer] | None = None
 
 
 class Health(Shape):
-    """Whether it takes pictures."""
+    """Whether it takes images."""
 
     status: Literal["ok", "stopping"]
 
@@ -197,7 +197,7 @@ ANSWER: dict[str, Any] = {
     "notes": [],
     "error": None,
 }
-PREDICTIONS: dict[str, Any] = {"model": "leaves", "threshold": None, "pictures": [ANSWER]}
+PREDICTIONS: dict[str, Any] = {"model": "leaves", "threshold": None, "images": [ANSWER]}
 CSV_SAMPLE = (
     "path,predicted,confidence,p:healthy,p:rust,p:scab,set,familiar,unfamiliarity,nearest_labels,error\n"
     "leaf.jpg,rust,0.830000,0.140000,0.830000,0.030000,rust | healthy,true,0.610000,rust | rust | healthy,\n"

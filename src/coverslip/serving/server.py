@@ -13,9 +13,10 @@ from types import FrameType
 
 import uvicorn
 
-from coverslip.inference.predictor import Predictor
-from coverslip.progress import SILENT, Progress
-from coverslip.runs import Run
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.runs import Run
+from coverslip.core.storage import size_text
+from coverslip.inference.model_files import load_predictor
 from coverslip.serving.addresses import listen
 from coverslip.serving.answers import Instrument
 from coverslip.serving.app import create_app
@@ -27,7 +28,6 @@ from coverslip.serving.maps import open_mapper
 from coverslip.serving.service import Service
 from coverslip.serving.tested import test_of
 from coverslip.serving.tokens import check_token, is_loopback, new_token
-from coverslip.storage import size_text
 
 HOST, PORT = "127.0.0.1", 8000
 SPARE_SECONDS = 5  # after the longest request, until what is left is given up
@@ -41,8 +41,8 @@ class Wishes:
         host: to listen on.
         port: likewise; 0 for any that is free.
         token: that must be known; empty makes one where the address is not the loopback.
-        keep: a folder for pictures and answers; None keeps nothing.
-        examples: where the training pictures are, to show the nearest; None shows those that the bundle holds.
+        keep: a folder for images and answers; None keeps nothing.
+        examples: where the training images are, to show the nearest; None shows those that the bundle holds.
         tested: an evaluation of this model, to tell its users instead of its run's own test; None tells that.
         maps: whether maps can be asked for.
         limits: of requests.
@@ -97,17 +97,17 @@ def open_service(run: Run, wishes: Wishes, progress: Progress = SILENT) -> Servi
     """Load a run's model and all that is asked for beside it."""
     for each in ("uvicorn", "python_multipart", "tifffile", "PIL"):
         logging.getLogger(each).setLevel(logging.CRITICAL)  # their words can hold what was sent; ours do not
-    predictor = Predictor.load(run)
+    predictor = load_predictor(run)
     labels, warnings = labels_of(predictor, run), list(predictor.notes)
     if labels is None and predictor.trust.references:
-        warnings.append("the table of the training pictures is not with this model, so the nearest are not named")
+        warnings.append("the table of the training images is not with this model, so the nearest are not named")
     if wishes.examples is None:
         thumbnails = kept_thumbnails(predictor, run)
     else:
         thumbnails = thumbnails_of(predictor, wishes.examples, progress)
     keeper = None if wishes.keep is None else Keeper(wishes.keep)
     if keeper is not None:
-        warnings.append("pictures that are sent to this server are kept by those who run it")
+        warnings.append("images that are sent to this server are kept by those who run it")
     mapper, why = open_mapper(predictor, run) if wishes.maps else (None, "")
     if why:
         progress.note(f"note: {why}")
@@ -158,8 +158,8 @@ class QuietServer(uvicorn.Server):
 
 def _stopping(service: Service, progress: Progress) -> None:
     service.stopping = True
-    waiting = service.gate.pictures
-    progress.note(f"stopping: {waiting:,} pictures to finish (Ctrl+C again: at once)" if waiting else "stopping")
+    waiting = service.gate.images
+    progress.note(f"stopping: {waiting:,} images to finish (Ctrl+C again: at once)" if waiting else "stopping")
 
 
 def _announce(service: Service, place: socket.socket, wishes: Wishes, token: str, progress: Progress) -> None:
@@ -178,16 +178,16 @@ def _announce(service: Service, place: socket.socket, wishes: Wishes, token: str
         progress.note(f"address: {address}")
     if not is_loopback(wishes.host):
         progress.note(
-            "note: others can reach this address; whoever knows the token can ask. Pictures travel unencrypted: put a "
+            "note: others can reach this address; whoever knows the token can ask. Images travel unencrypted: put a "
             "proxy with TLS before it where the network is not yours"
         )
     if service.model.examples:
-        progress.note("note: small pictures of training pictures are shown to whoever asks")
+        progress.note("note: small images of training images are shown to whoever asks")
     if wishes.keep is not None:
-        progress.note(f"note: pictures are kept in {str(wishes.keep)!r}")
+        progress.note(f"note: images are kept in {str(wishes.keep)!r}")
     progress.note(
-        f"at most {limits.pictures:,} pictures and {size_text(limits.bytes)} a request, "
-        f"{limits.pixels / 1e6:g} million pixels a picture"
+        f"at most {limits.images:,} images and {size_text(limits.bytes)} a request, "
+        f"{limits.pixels / 1e6:g} million pixels an image"
     )
     progress.note("stop: Ctrl+C")
     sys.stderr.flush()

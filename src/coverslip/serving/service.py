@@ -13,8 +13,8 @@ from functools import partial
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from coverslip.devices import cores
-from coverslip.serving.answers import Instrument, Picture
+from coverslip.core.devices import cores
+from coverslip.serving.answers import Image, Instrument
 from coverslip.serving.crew import Crew, Ticket
 from coverslip.serving.gate import Gate
 from coverslip.serving.keeping import Keeper
@@ -28,17 +28,17 @@ from coverslip.serving.uploads import Upload
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An answer with the picture that it is about."""
+    """An answer with the image that it is about."""
 
-    picture: Picture
+    image: Image
     answer: Answer
 
 
 class OneThread:
     """NumPy computes on one thread as long as any service is open, whichever of them is closed first.
 
-    A product of one picture's features is small, and NumPy's threads burn a core each waiting for the next one: with
-    them a picture takes twice its processor time.
+    A product of one image's features is small, and NumPy's threads burn a core each waiting for the next one: with
+    them an image takes twice its processor time.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Service:
         model: what it is.
         limits: of requests.
         mapper: draws maps; None where there are none.
-        keeper: keeps pictures; None keeps nothing.
+        keeper: keeps images; None keeps nothing.
     """
 
     def __init__(
@@ -85,11 +85,11 @@ class Service:
     ) -> None:
         self.model, self.limits, self.stopping = model, limits, False
         self.gate = Gate(limits)
-        self.metrics = Metrics(lambda: self.gate.pictures, lambda: self.gate.bytes)
+        self.metrics = Metrics(lambda: self.gate.images, lambda: self.gate.bytes)
         self._mapper, self._keeper = mapper, keeper
         self._open = ExitStack()  # closed once, however often it is asked to
         self._open.enter_context(ONE_THREAD)
-        self._crew: Crew[Upload, Picture, Told] = Crew(
+        self._crew: Crew[Upload, Image, Told] = Crew(
             instrument.prepare,
             partial(_answers, instrument),
             batch=instrument.batch,
@@ -114,7 +114,7 @@ class Service:
         self.gate.enter(len(uploads))
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Told | BaseException]] = [loop.create_future() for _ in uploads]
-        tickets: list[Ticket[Upload, Picture, Told]] = [
+        tickets: list[Ticket[Upload, Image, Told]] = [
             Ticket(upload, partial(self._tell, loop, future)) for upload, future in zip(uploads, futures, strict=True)
         ]
         self._crew.submit(tickets)
@@ -130,7 +130,7 @@ class Service:
         outcomes: list[Outcome] = [each.answer if isinstance(each, Told) else each for each in found]
         for outcome in outcomes:
             good = isinstance(outcome, Answer) and outcome.error is None
-            self.metrics.picture(failed=not good, familiar=outcome.familiar if isinstance(outcome, Answer) else None)
+            self.metrics.image(failed=not good, familiar=outcome.familiar if isinstance(outcome, Answer) else None)
         if self._keeper is not None:
             await loop.run_in_executor(self._aside, self._keep, list(zip(uploads, outcomes, strict=True)))
         return outcomes
@@ -159,7 +159,7 @@ class Service:
         self.gate.draw(count)
         good = [each for each in told if each.answer.label is not None]
         drawing: Future[list[HeatMap]] = self._aside.submit(
-            mapper.draw, [each.picture for each in good], [str(each.answer.label) for each in good]
+            mapper.draw, [each.image for each in good], [str(each.answer.label) for each in good]
         )
         drawing.add_done_callback(lambda _: _quietly(loop, self.gate.drawn, count))
         maps = await asyncio.wrap_future(drawing)  # cancelled with us, where it has not begun
@@ -171,14 +171,14 @@ class Service:
         for upload, outcome in pairs:
             if isinstance(outcome, Answer) and outcome.error is None:
                 wrong = self._keeper.keep(upload, outcome)
-                outcome.notes.append(f"it could not be kept: {wrong}" if wrong else "this server keeps the picture")
+                outcome.notes.append(f"it could not be kept: {wrong}" if wrong else "this server keeps the image")
 
 
-def _answers(instrument: Instrument) -> Callable[[Sequence[Picture]], list[Told]]:
+def _answers(instrument: Instrument) -> Callable[[Sequence[Image]], list[Told]]:
     call = instrument.answers()
 
-    def told(pictures: Sequence[Picture]) -> list[Told]:
-        return [Told(picture, answer) for picture, answer in zip(pictures, call(pictures), strict=True)]
+    def told(images: Sequence[Image]) -> list[Told]:
+        return [Told(image, answer) for image, answer in zip(images, call(images), strict=True)]
 
     return told
 

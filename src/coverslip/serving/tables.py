@@ -14,7 +14,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute i
 
 
 def to_csv(answers: Sequence[Answer], classes: Sequence[str]) -> str:
-    """A head, and a row a picture; CSV as RFC 4180 has it."""
+    """A head, and a row an image; CSV as RFC 4180 has it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     columns = [f"p:{name}" for name in classes]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.core.runs import ForeignRun, Run
 from coverslip.inference.predictor import Predictor
-from coverslip.runs import ForeignRun, Run
 
 
 def test_of(predictor: Predictor, run: Run, evaluation: str | Path | None = None) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def test_of(predictor: Predictor, run: Run, evaluation: str | Path | None = None
         evaluation: a folder that ``coverslip evaluate`` wrote of it, which then counts instead of the run's own test.
 
     Raises:
-        UserError: the evaluation is not there, of another model, or of pictures that this one was trained on.
+        UserError: the evaluation is not there, of another model, or of images that this one was trained on.
     """
     if evaluation is not None:
         return _evaluated(predictor, Run(evaluation))
@@ -39,10 +39,10 @@ def _evaluated(predictor: Predictor, there: Run) -> dict[str, Any]:
             f"what {folder!r} holds was not measured with this model, as it is now",
             "evaluate this one: coverslip evaluate MODEL FOLDER, and name what that wrote",
         )
-    seen, pictures = found.get("seen"), found.get("images")
+    seen, images = found.get("seen"), found.get("images")
     if isinstance(seen, int) and seen > 0:
         raise UserError(
-            f"{seen:,} of the {pictures:,} pictures of {folder!r} trained this model, so its scores flatter it",
+            f"{seen:,} of the {images:,} images of {folder!r} trained this model, so its scores flatter it",
             "evaluate it on others: coverslip evaluate MODEL FOLDER, or leave --tested out",
         )
     return found

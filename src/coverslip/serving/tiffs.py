@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from coverslip.data.tiff_claims import claimed_planes
-from coverslip.serving.refusals import no_picture, too_large
+from coverslip.serving.refusals import no_image, too_large
 
 OTHERS = (  # kinds that are not read here
     *("lsm", "mmstack", "ndtiff", "fluoview", "stk", "sis", "svs", "scn", "qpi", "ndpi", "bif", "avs", "eer"),
@@ -33,15 +33,15 @@ def plane_of(tiff: Any, size: int) -> tuple[int, int, int]:
     """
     other = next((kind for kind in OTHERS if getattr(tiff, f"is_{kind}", False)), "")
     if other:
-        raise no_picture(f"it is a TIFF of the kind {other!r}, not an ordinary one, OME or ImageJ's")
+        raise no_image(f"it is a TIFF of the kind {other!r}, not an ordinary one, OME or ImageJ's")
     if int(tiff.pages.first.compression) not in COMPRESSIONS:  # some take minutes for what came as a few kilobytes
-        raise no_picture(f"it is a TIFF compressed by {tiff.pages.first.compression.name}, which is not read here")
+        raise no_image(f"it is a TIFF compressed by {tiff.pages.first.compression.name}, which is not read here")
     pages = _pages(tiff)
     comment = str(tiff.pages.first.description or "")[: LONGEST_COMMENT + 1]
     if len(comment) > LONGEST_COMMENT:
         raise too_large("a TIFF with a comment of millions of letters", "save it without")
     if tiff.is_ome and "<Modulo" in comment:
-        raise no_picture("it is an OME TIFF with modulo dimensions")
+        raise no_image("it is an OME TIFF with modulo dimensions")
     planes = claimed_planes(tiff, comment)
     first = tiff.pages.first
     within = max(pages, size // max(1, math.prod(first.shape)) + 1)  # ImageJ keeps one page for many planes

@@ -6,7 +6,7 @@ import ipaddress
 import secrets
 import socket
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 
 SHORTEST = 16  # characters of a token that somebody chooses
 

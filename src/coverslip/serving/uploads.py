@@ -16,10 +16,10 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from coverslip.registry import nearest
+from coverslip.core.registry import nearest
+from coverslip.core.storage import size_text
 from coverslip.serving.limits import Limits
 from coverslip.serving.refusals import Refused, too_large, unreadable
-from coverslip.storage import size_text
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -116,7 +116,7 @@ class _Reader:
     def count(self, more: int) -> None:
         """Refuse the body as soon as it is too long."""
         self.read += more
-        if self.read > self.limits.bytes + 2000 * (self.limits.pictures + 8):  # what stands between the files
+        if self.read > self.limits.bytes + 2000 * (self.limits.images + 8):  # what stands between the files
             raise too_long(self.limits)
 
     def form(self) -> Form:
@@ -143,9 +143,9 @@ class _Reader:
         if self.name not in (FILES, *FIELDS):
             said = f"there is no field {self.name[:60]!r}" if self.name else "a part of the form has no name"
             raise unreadable(said, nearest(self.name, (FILES, *FIELDS)))
-        if self.name == FILES and len(self.found.files) >= self.limits.pictures:
+        if self.name == FILES and len(self.found.files) >= self.limits.images:
             raise too_large(
-                f"more than {self.limits.pictures:,} files in one request", "send them in several requests, one by one"
+                f"more than {self.limits.images:,} files in one request", "send them in several requests, one by one"
             )
 
     def _take(self, data: bytes, start: int, end: int) -> None:
@@ -162,7 +162,7 @@ class _Reader:
             self.found.fields[self.name] = self.data.decode("utf-8", "replace")
         elif self.name == FILES:
             number = len(self.found.files) + 1
-            self.found.files.append(Upload(clean_name(self.filename) or f"picture {number}", bytes(self.data)))
+            self.found.files.append(Upload(clean_name(self.filename) or f"image {number}", bytes(self.data)))
         self.data = bytearray()
 
     def _finish(self) -> None:
@@ -171,7 +171,7 @@ class _Reader:
 
 def too_long(limits: Limits) -> Refused:
     """413, with how much is taken."""
-    return too_large(f"the request has more than {size_text(limits.bytes)}", "send fewer or smaller pictures at once")
+    return too_large(f"the request has more than {size_text(limits.bytes)}", "send fewer or smaller images at once")
 
 
 def clean_name(raw: bytes) -> str:

@@ -1,4 +1,4 @@
-"""One label a picture: scores (N, K) become probabilities, a label, a confidence."""
+"""One label an image: scores (N, K) become probabilities, a label, a confidence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Classification:
     Attributes:
         classes: by name, in the order of the network's outputs.
         temperature: of its scores.
-        threshold: for two classes, from which probability on a picture is named as the one that is looked for; None
+        threshold: for two classes, from which probability on an image is named as the one that is looked for; None
             names the most probable, as with more classes.
     """
 
@@ -35,7 +35,7 @@ class Classification:
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def named(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-        """(N, K) probabilities -> (N,) the number of the class that each picture is named as, at every door alike.
+        """(N, K) probabilities -> (N,) the number of the class that each image is named as, at every door alike.
 
         >>> Classification(("healthy", "rust")).named(np.array([[0.4, 0.6]])).tolist()
         [1]
@@ -52,14 +52,14 @@ class Classification:
         groups: Sequence[str | None],
         errors: Sequence[str | None],
     ) -> pl.DataFrame:
-        """The table that `predict`, `evaluate` and `train` write: a row a picture.
+        """The table that `predict`, `evaluate` and `train` write: a row an image.
 
         Args:
-            probabilities: (N, K); rows of NaN for pictures that cannot be read.
-            paths: of the pictures.
+            probabilities: (N, K); rows of NaN for images that cannot be read.
+            paths: of the images.
             labels: the true class, where it is known.
-            groups: of the pictures, where they are known.
-            errors: why a picture cannot be read; None where it can.
+            groups: of the images, where they are known.
+            errors: why an image cannot be read; None where it can.
 
         Returns:
             path, label, group, predicted, confidence (the probability of the class named), one column ``p:CLASS`` a

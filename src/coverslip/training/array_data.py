@@ -1,4 +1,4 @@
-"""Pictures, labels and groups as a notebook has them, made into what the loop takes; what is unclear is refused."""
+"""Images, labels and groups as a notebook has them, made into what the loop takes; what is unclear is refused."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 from coverslip.data.augment import Augmentation
-from coverslip.errors import UserError
 from coverslip.figures.pixels import find_layout, need_scale
-from coverslip.registry import nearest
 from coverslip.training.batches import ArrayInputs
 
 IntArray = npt.NDArray[np.int64]
@@ -22,7 +22,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows of `Inputs`; nothing is copied, and a picture's augmentation is that of its own row."""
+    """Some rows of `Inputs`; nothing is copied, and an image's augmentation is that of its own row."""
 
     whole: ArrayInputs
     rows: IntArray
@@ -35,16 +35,16 @@ class Part:
         return self.whole.take(self.rows[rows], epoch, device)
 
 
-def read_pictures(
+def read_images(
     x: Any, layout: str | None = None, augment: Augmentation | None = None, seed: int = 0
 ) -> tuple[ArrayInputs, str]:
-    """Arrays of pictures, or of rows of numbers, as the loop takes them.
+    """Arrays of images, or of rows of numbers, as the loop takes them.
 
     Args:
-        x: NumPy array or torch tensor. Pictures (N, H, W, C), (N, C, H, W) or, grey, (N, H, W), uint8 or floats 0 to 1;
-            or (N, D) numbers of any size, for networks that take no pictures.
+        x: NumPy array or torch tensor. Images (N, H, W, C), (N, C, H, W) or, grey, (N, H, W), uint8 or floats 0 to 1;
+            or (N, D) numbers of any size, for networks that take no images.
         layout: "NHWC" or "NCHW", where the shape does not tell.
-        augment: of training pictures.
+        augment: of training images.
         seed: of that.
 
     Returns:
@@ -55,18 +55,18 @@ def read_pictures(
     """
     pixels = x.detach().cpu() if isinstance(x, Tensor) else np.asarray(x)
     if len(pixels.shape) < 2 or len(pixels) == 0:
-        raise UserError(f"x is of shape {tuple(pixels.shape)}", "give pictures: (N, height, width, channels)")
+        raise UserError(f"x is of shape {tuple(pixels.shape)}", "give images: (N, height, width, channels)")
     kind = str(pixels.dtype).removeprefix("torch.")
     if kind != "uint8" and not kind.startswith(("float", "bfloat")):
         fix = "divide by the largest value that they can have (65535 for uint16), or convert them to uint8"
-        raise UserError(f"x holds {kind}; pictures are uint8, or floats from 0 to 1", fix)
+        raise UserError(f"x holds {kind}; images are uint8, or floats from 0 to 1", fix)
     if kind == "bfloat16":
         pixels = torch.as_tensor(pixels).float()
     if len(pixels.shape) == 2:
         if kind != "uint8" and not np.isfinite([float(pixels.min()), float(pixels.max())]).all():
             raise UserError("x holds NaN or infinite values", "look for them: numpy.isfinite(x).all(axis=1)")
         if augment is not None:
-            raise UserError("only pictures can be augmented, and x holds rows of numbers", "leave augment away")
+            raise UserError("only images can be augmented, and x holds rows of numbers", "leave augment away")
         return ArrayInputs(pixels), f"{len(pixels):,} rows of {pixels.shape[1]:,} numbers ({kind})"
     if kind != "uint8":
         need_scale(float(pixels.min()), float(pixels.max()))
@@ -78,7 +78,7 @@ def read_pictures(
     if found == "NHWC":
         pixels = pixels.permute(0, 3, 1, 2) if isinstance(pixels, Tensor) else pixels.transpose(0, 3, 1, 2)
     count, channels, height, width = pixels.shape
-    what = f"{count:,} pictures of {height} × {width} pixels, {channels} channel{'s' if channels > 1 else ''}"
+    what = f"{count:,} images of {height} × {width} pixels, {channels} channel{'s' if channels > 1 else ''}"
     return ArrayInputs(pixels, augment, seed), f"{what} ({said}; {kind})"
 
 
@@ -87,7 +87,7 @@ def read_labels(y: Any, count: int, classes: Sequence[str] | None) -> tuple[IntA
 
     Args:
         y: numbers (N,) or (N, 1), one-hot rows (N, K), or names (N,).
-        count: of pictures.
+        count: of images.
         classes: names in the order of the network's outputs; with labels that are names, without it their
             alphabetical order counts.
 
@@ -101,7 +101,7 @@ def read_labels(y: Any, count: int, classes: Sequence[str] | None) -> tuple[IntA
     values = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
     if values.ndim == 0 or len(values) != count:
         found = 0 if values.ndim == 0 else len(values)
-        raise UserError(f"{count:,} pictures and {found:,} labels", "give one label a picture")
+        raise UserError(f"{count:,} images and {found:,} labels", "give one label an image")
     if values.ndim == 2 and values.shape[1] > 1:
         if not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
             fix = "give class numbers, names, or rows with a single 1"
@@ -139,15 +139,15 @@ def _checked(numbers: npt.NDArray[Any], names: Sequence[str]) -> tuple[IntArray,
 
 
 def read_groups(groups: Any, count: int) -> list[str] | None:
-    """Names of groups, one a picture; a picture whose group is None stands for itself.
+    """Names of groups, one an image; an image whose group is None stands for itself.
 
     Raises:
-        UserError: another number of groups than pictures.
+        UserError: another number of groups than images.
     """
     if groups is None:
         return None
     values = (groups.detach().cpu() if isinstance(groups, Tensor) else np.asarray(groups, dtype=object)).tolist()
     if not isinstance(values, list) or len(values) != count:
         found = len(values) if isinstance(values, list) else 0
-        raise UserError(f"{count:,} pictures and {found:,} groups", "give the group of each picture")
+        raise UserError(f"{count:,} images and {found:,} groups", "give the group of each image")
     return [f"\0{row}" if name is None else str(name) for row, name in enumerate(values)]

@@ -11,22 +11,22 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from coverslip.core.devices import keep_big_blocks, pick_device
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 from coverslip.data.augment import Augmentation, augmentation
 from coverslip.data.split import assign_parts
-from coverslip.devices import keep_big_blocks, pick_device
-from coverslip.errors import UserError
 from coverslip.evidence import classification_evidence
 from coverslip.models.keras_adapter import as_module
-from coverslip.registry import nearest
 from coverslip.tasks.classification import Classification
-from coverslip.training.array_data import Part, read_groups, read_labels, read_pictures
+from coverslip.training.array_data import Part, read_groups, read_images, read_labels
 from coverslip.training.batches import ArrayInputs
 from coverslip.training.checks import check_answer, explain_grown
+from coverslip.training.config import TrainingConfig
 from coverslip.training.epoch_lines import EpochLines
 from coverslip.training.held_out import number_groups
 from coverslip.training.loop import train_network
 from coverslip.training.outcome import History, Scores
-from coverslip.training.recipe import Recipe
 from coverslip.training.scoring import evaluating, score_network
 
 IntArray = npt.NDArray[np.int64]
@@ -49,32 +49,32 @@ def fit_arrays(
     optimizer: str = "adam",
     layout: str | None = None,
     verbose: int = 1,
-    **recipe: Any,
+    **config: Any,
 ) -> History:
     """Train a network on arrays, in place.
 
-    Some pictures are held out by chance, every class by its share and groups whole, never the last rows. After training
+    Some images are held out by chance, every class by its share and groups whole, never the last rows. After training
     the network has the weights of the epoch with the smallest loss on them (``keep_best=False`` leaves the last).
 
     Args:
-        network: any `torch.nn.Module` that answers pictures (N, C, H, W), or rows (N, D), with scores (N, K) before
+        network: any `torch.nn.Module` that answers images (N, C, H, W), or rows (N, D), with scores (N, K) before
             softmax; or a Keras model on PyTorch, with its softmax or without.
         x: NumPy array or torch tensor: (N, H, W, C), (N, C, H, W) or (N, H, W), uint8 or floats 0 to 1; the network
             sees floats 0 to 1. Or (N, D), any numbers.
         y: class numbers (N,), one-hot rows (N, K), or names (N,).
-        epochs: passes over the training pictures.
-        batch_size: pictures a step; 0 is all of them.
+        epochs: passes over the training images.
+        batch_size: images a step; 0 is all of them.
         lr: learning rate.
         validation_split: share that is held out, 0 to below 1; 0 holds out nothing.
-        groups: what each picture is of (leaf, patient, slide): pictures of one are never on both sides.
+        groups: what each image is of (leaf, patient, slide): images of one are never on both sides.
         classes: names in the order of the outputs.
         seed: of the split, the order and the augmentation. What the network starts from is up to you:
             ``torch.manual_seed`` before it is built.
-        augment: a preset ("flips", "light", "strong") or an `Augmentation`; None leaves the pictures as they are.
+        augment: a preset ("flips", "light", "strong") or an `Augmentation`; None leaves the images as they are.
         optimizer: "adam", "adamw" or "sgd".
         layout: "NHWC" or "NCHW", where the shape of ``x`` does not tell.
         verbose: 0 prints nothing.
-        recipe: other settings of `coverslip.training.recipe.Recipe`, such as ``patience=5``, ``l2=1e-4``,
+        recipe: other settings of `coverslip.training.config.TrainingConfig`, such as ``patience=5``, ``l2=1e-4``,
             ``schedule="one-cycle"``. The learning rate is constant and there is no weight decay, unless said here.
 
     Returns:
@@ -92,13 +92,13 @@ def fit_arrays(
     """
     module = as_module(network)
     how = augmentation(augment) if isinstance(augment, str) else augment
-    weights = recipe.pop("class_weights", ())
-    plan = _recipe(recipe, epochs=epochs, rate=lr, batch_size=batch_size, optimizer=optimizer, seed=seed)
-    inputs, said = read_pictures(x, layout, how, seed)
+    weights = config.pop("class_weights", ())
+    plan = _recipe(config, epochs=epochs, lr=lr, batch_size=batch_size, optimizer=optimizer, seed=seed)
+    inputs, said = read_images(x, layout, how, seed)
     labels, names = _read_answers(module, inputs, y, classes)
     plan = dataclasses.replace(plan, class_weights=_weights_of(weights, names))
     if len(set(labels.tolist())) < 2:
-        raise UserError(f"all pictures are of one class, {names[int(labels[0])]!r}", "add pictures of another class")
+        raise UserError(f"all images are of one class, {names[int(labels[0])]!r}", "add images of another class")
     parts = hold_out(labels, read_groups(groups, len(inputs)), validation_split, seed)
     rows, held = np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)
     lines = EpochLines() if verbose else None
@@ -142,15 +142,15 @@ def evaluate_arrays(
     classes: Sequence[str] | None = None,
     layout: str | None = None,
 ) -> Scores:
-    """How well a network tells apart pictures that it did not learn from, each score with its interval.
+    """How well a network tells apart images that it did not learn from, each score with its interval.
 
     Args:
         network: as for `fit_arrays`.
         x: likewise.
         y: likewise.
-        groups: what each picture is of; the intervals are then over groups, else over pictures.
+        groups: what each image is of; the intervals are then over groups, else over images.
         classes: names in the order of the outputs, such as ``history.classes``; needed where ``y`` holds names and some
-            class has no picture here.
+            class has no image here.
         layout: "NHWC" or "NCHW", where the shape of ``x`` does not tell.
 
     Returns:
@@ -160,7 +160,7 @@ def evaluate_arrays(
         UserError: arrays, labels or groups that do not fit.
     """
     module = as_module(network)
-    inputs, _ = read_pictures(x, layout)
+    inputs, _ = read_images(x, layout)
     labels, names = _read_answers(module, inputs, y, classes)
     named = read_groups(groups, len(inputs))
     codes = None if named is None else number_groups(named)
@@ -180,8 +180,8 @@ def evaluate_arrays(
     )
 
 
-def _recipe(given: dict[str, Any], **named: Any) -> Recipe:
-    known = {each.name for each in dataclasses.fields(Recipe)} - set(named)
+def _recipe(given: dict[str, Any], **named: Any) -> TrainingConfig:
+    known = {each.name for each in dataclasses.fields(TrainingConfig)} - set(named)
     if not isinstance(named["optimizer"], str):
         said = f"the optimizer is a {type(named['optimizer']).__name__}, not a name"
         raise UserError(said, "say optimizer='adam', 'adamw' or 'sgd', and lr=...")
@@ -190,7 +190,7 @@ def _recipe(given: dict[str, Any], **named: Any) -> Recipe:
             fix = "say lr=..." if name in ("rate", "learning_rate") else nearest(name, known)
             raise UserError(f"fit knows no setting {name!r}", fix)
     defaults = {} if named["optimizer"] == "adamw" else LIKE_KERAS
-    return Recipe(**{**defaults, **named, **given})
+    return TrainingConfig(**{**defaults, **named, **given})
 
 
 def _weights_of(given: Any, names: tuple[str, ...]) -> tuple[float, ...]:
@@ -211,14 +211,14 @@ def _weights_of(given: Any, names: tuple[str, ...]) -> tuple[float, ...]:
 
 
 def hold_out(labels: IntArray, groups: list[str] | None, share: float, seed: int) -> IntArray:
-    """0 for a picture to learn from, 1 for one that is held out: every class by its share, groups whole."""
+    """0 for an image to learn from, 1 for one that is held out: every class by its share, groups whole."""
     if not isinstance(share, int | float) or not 0 <= share < 1:
         raise UserError(f"validation_split={share!r} is not from 0 to below 1", "0.2 is usual; 0 holds out nothing")
     if share == 0:
         return np.zeros(len(labels), np.int64)
     units = [f"{row:09d}" for row in range(len(labels))] if groups is None else groups
     if len(set(units)) < 2:
-        what = "1 picture" if groups is None else "1 group"
+        what = "1 image" if groups is None else "1 group"
         raise UserError(f"{what} cannot be divided into two parts", "add some, or set validation_split=0")
     return assign_parts(labels, units, [1 - share, share], seed)
 
@@ -246,7 +246,7 @@ def _read_answers(
 
 
 def _outputs(network: nn.Module, inputs: ArrayInputs) -> int | None:
-    """How many scores it answers a picture with; None where it does not take them, which `check_answer` explains.
+    """How many scores it answers an image with; None where it does not take them, which `check_answer` explains.
 
     Raises:
         UserError: they are probabilities already.

@@ -1,4 +1,4 @@
-"""Which pictures make up each step, and where their numbers come from."""
+"""Which images make up each step, and where their numbers come from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from coverslip.seeds import generator
+from coverslip.core.seeds import generator
 
 if TYPE_CHECKING:
     from coverslip.data.augment import Augmentation
@@ -19,7 +19,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Inputs(Protocol):
-    """Pictures, or what a frozen network made of them, as the trained network takes them."""
+    """Images, or what a frozen network made of them, as the trained network takes them."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -41,9 +41,9 @@ class ArrayInputs:
     """`Inputs` from an array in memory, or a memory-mapped one.
 
     Args:
-        array: (N, ...), float32 as the network takes it, or uint8, which becomes 0 to 1. An array of pictures is
+        array: (N, ...), float32 as the network takes it, or uint8, which becomes 0 to 1. An array of images is
             (N, C, H, W); one that lies in memory as (N, H, W, C) and was transposed is gathered fastest.
-        how: augmentation of pictures on the scale 0 to 1; None gives every epoch the pictures as they are.
+        how: augmentation of images on the scale 0 to 1; None gives every epoch the images as they are.
         seed: of the augmentation.
     """
 
@@ -66,20 +66,20 @@ class ArrayInputs:
             found = found.float()
         if self.how is None or epoch is None:
             return found
-        from coverslip.data.augment.pipeline import augment, picture_seeds
+        from coverslip.data.augment.pipeline import augment, image_seeds
 
-        return augment(found, self.how, picture_seeds(self.seed, epoch, rows).to(device)).images
+        return augment(found, self.how, image_seeds(self.seed, epoch, rows).to(device)).images
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> IntArray:
-    """The order of all pictures in an epoch: int64 (count,), a function of seed and epoch and nothing else."""
+    """The order of all images in an epoch: int64 (count,), a function of seed and epoch and nothing else."""
     return generator(seed, f"order of epoch {epoch}").permutation(count)
 
 
 def balanced_order(labels: IntArray, seed: int, epoch: int) -> IntArray:
-    """An epoch of as many draws as there are pictures, (nearly) the same number from each class that is present.
+    """An epoch of as many draws as there are images, (nearly) the same number from each class that is present.
 
-    No picture of a class comes a third time before all of the class came twice.
+    No image of a class comes a third time before all of the class came twice.
     """
     chance = generator(seed, f"draws of epoch {epoch}")
     present = np.unique(labels)
@@ -99,7 +99,7 @@ def divide(rows: IntArray, size: int, join_last: bool) -> list[IntArray]:
     Args:
         rows: (n,), n at least 1.
         size: of a batch; 0 is all rows.
-        join_last: a last batch of a single row joins the one before, since batch norm cannot see one picture.
+        join_last: a last batch of a single row joins the one before, since batch norm cannot see one image.
 
     >>> [batch.tolist() for batch in divide(np.arange(5), 2, True)]
     [[0, 1], [2, 3, 4]]

@@ -19,10 +19,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from coverslip.config import to_mapping
-from coverslip.devices import cores
-from coverslip.errors import UserError
-from coverslip.storage import writing
+from coverslip.core.config import to_mapping
+from coverslip.core.devices import cores
+from coverslip.core.errors import UserError
+from coverslip.core.storage import writing
 from coverslip.training.state import Best, TrainState
 
 FORMAT = 1
@@ -37,14 +37,14 @@ def save_state(file: Path, state: TrainState, identity: Mapping[str, str]) -> No
     """Write the state whole or not at all; the state before it stays until then, also when the disk is full."""
     content = {
         "format": FORMAT,
-        "recipe": to_mapping(state.recipe),
+        "recipe": to_mapping(state.config),
         "identity": dict(identity),
         "machine": machine(),
         "precision": state.precision,
         "epoch": state.epoch,
         "batch": state.batch,
         "step": state.step,
-        "rate": state.rate,
+        "lr": state.lr,
         "counts": state.counts[: state.batch],
         "history": state.history,
         "best": None if state.best is None else [state.best.epoch, state.best.value],
@@ -130,14 +130,14 @@ def _put(tensors: Mapping[str, Tensor], content: Mapping[str, Any], state: Train
     if content["batch"]:
         state.losses = list(tensors["losses"].to(device).unbind())
         state.right = list(tensors["right"].to(device).unbind()) if "right" in tensors else []
-    for name in ("precision", "epoch", "batch", "step", "rate", "counts", "history", "seconds", "stopped"):
+    for name in ("precision", "epoch", "batch", "step", "lr", "counts", "history", "seconds", "stopped"):
         setattr(state, name, content[name])
     state.checked = state.batch
 
 
 def _need_equal(file: Path, content: Mapping[str, Any], state: TrainState, identity: Mapping[str, str]) -> None:
     for before, now, fix in (
-        (content["recipe"], to_mapping(state.recipe), "give the same settings"),
+        (content["recipe"], to_mapping(state.config), "give the same settings"),
         (content["identity"], dict(identity), "give the same data and network"),
     ):
         for name in [*now, *(before.keys() - now.keys())]:

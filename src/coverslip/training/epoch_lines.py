@@ -66,7 +66,7 @@ class EpochLines(Callback):
             self._print("", "\n")
 
     def _text(self, state: TrainState, epoch: int, done: int, row: Row) -> str:
-        epochs = state.recipe.epochs or 1
+        epochs = state.config.epochs or 1
         steps = max(state.steps // epochs, 1)
         full, empty = ("━", "─") if _can_print(self.out, "━─") else ("=", ".")
         filled = min(BAR * done // steps, BAR)

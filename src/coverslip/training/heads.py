@@ -1,4 +1,4 @@
-"""A head on frozen features: its strength of regularization and its temperature come from inside the training part."""
+"""A head on frozen features: its strength of regularization and its temperature come from inside the training set."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from coverslip.core.progress import SILENT, Progress
 from coverslip.data.split import assign_parts
 from coverslip.evidence.recalibration import fit_temperature
-from coverslip.progress import SILENT, Progress
 from coverslip.training.stack import Lanes, fit_lanes
 
 STRENGTHS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0)  # dense where the best one is found in practice
 FOLDS = 5
 DIRECTIONS = 512  # principal directions that a head sees at most; the others hold about 2 % of the variance
 CROSS_STEPS, FINAL_STEPS = 40, 120
-CROSS_ROWS = 16_000  # above, cross-fitting sees one view of each picture, and a sample of groups chooses the strength
+CROSS_ROWS = 16_000  # above, cross-fitting sees one view of each image, and a sample of groups chooses the strength
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Head:
     Attributes:
         weight: float32 (K, D), on the features as they come.
         bias: float32 (K,).
-        temperature: scores are divided by it; from the cross-fitted scores of the training part.
+        temperature: scores are divided by it; from the cross-fitted scores of the training set.
         strength: the penalty that was chosen.
-        history: step, train_loss, and validation_loss, validation_accuracy where there is a validation part.
+        history: step, train_loss, and validation_loss, validation_accuracy where there is a validation set.
         strengths: strength, log_loss, accuracy: what cross-fitting said of each.
-        held: float32 (N, K), scores of the training pictures in their order, before temperature, each by a head of the
-            chosen strength that was fitted without the picture's group.
+        held: float32 (N, K), scores of the training images in their order, before temperature, each by a head of the
+            chosen strength that was fitted without the image's group.
     """
 
     weight: npt.NDArray[np.float32]
@@ -69,18 +69,18 @@ def fit_head(
 
     The features are centered and turned to their principal directions, each scaled by the fourth root of its inverse
     variance: halfway between as they come, where few directions rule, and whitened, where noise does. The strength is
-    the one with the smallest log loss on held-out groups of the training part (all strengths and folds in one stack),
-    and the temperature is fitted to those held-out logits (`fit_temperature`). The validation part is only watched.
+    the one with the smallest log loss on held-out groups of the training set (all strengths and folds in one stack),
+    and the temperature is fitted to those held-out logits (`fit_temperature`). The validation set is only watched.
 
-    Above `CROSS_ROWS` rows, cross-fitting sees the first view only; above as many pictures, the strength is chosen on
-    a sample of whole groups, and one more pass with that strength gives the held-out scores of all pictures.
+    Above `CROSS_ROWS` rows, cross-fitting sees the first view only; above as many images, the strength is chosen on
+    a sample of whole groups, and one more pass with that strength gives the held-out scores of all images.
 
     Args:
-        features: (views * N, D): all pictures in their first view, then all in the second, and so on.
+        features: (views * N, D): all images in their first view, then all in the second, and so on.
         labels: N class numbers.
         groups: N groups; a group is never on both sides of a fold.
         classes: K.
-        views: of each picture.
+        views: of each image.
         validation: features (M, D) and M labels to be scored after each step, and nothing else.
         strengths: penalties to choose from; of the mean loss, for features of mean square 1.
         folds: of the cross-fitting.
@@ -182,7 +182,7 @@ def _choose(
     seed: int,
     progress: Progress,
 ) -> tuple[pl.DataFrame, float, npt.NDArray[np.float32]]:
-    """What cross-fitting said of each strength, the best one, and its held-out scores (N, K) of all pictures."""
+    """What cross-fitting said of each strength, the best one, and its held-out scores (N, K) of all images."""
     truth = np.asarray(labels)
     fold = assign_parts(truth, groups, np.ones(min(folds, len(set(groups)))), seed)
     stage = "cross-fitting strengths"
@@ -193,14 +193,14 @@ def _choose(
     some = assign_parts(truth[rows], [groups[row] for row in rows.tolist()], np.ones(folds), seed)
     table, best, _ = _cross_fit(inputs[torch.from_numpy(rows)], truth[rows], some, strengths, classes, progress, stage)
     strength = strengths[best]
-    _, _, held = _cross_fit(inputs, truth, fold, [strength], classes, progress, "scoring held-out pictures")
+    _, _, held = _cross_fit(inputs, truth, fold, [strength], classes, progress, "scoring held-out images")
     return table, strength, held
 
 
 def _sample(
     labels: npt.NDArray[np.integer], groups: Sequence[str], folds: int, seed: int
 ) -> npt.NDArray[np.int64] | None:
-    """Rows of about `CROSS_ROWS` pictures in whole groups, stratified; None where they would be of too few groups."""
+    """Rows of about `CROSS_ROWS` images in whole groups, stratified; None where they would be of too few groups."""
     part = assign_parts(labels, groups, (CROSS_ROWS, max(1, len(labels) - CROSS_ROWS)), seed)
     rows = np.flatnonzero(part == 0)
     return rows if len({groups[row] for row in rows.tolist()}) >= folds else None
@@ -218,15 +218,15 @@ def _cross_fit(
     """Every strength on every fold, in one stack: the table, the best strength's number, and its held-out scores.
 
     Args:
-        inputs: (views * N, R), all pictures in their first view, then all in the second.
+        inputs: (views * N, R), all images in their first view, then all in the second.
         labels: (N,).
-        fold: (N,), in which a picture is held out, with all its views.
+        fold: (N,), in which an image is held out, with all its views.
         strengths: S penalties.
         classes: K.
         progress: told of the stage.
         name: of the stage.
     """
-    views, folds, pictures = len(inputs) // len(labels), int(fold.max()) + 1, len(labels)
+    views, folds, images = len(inputs) // len(labels), int(fold.max()) + 1, len(labels)
     own, truth = torch.from_numpy(fold), torch.from_numpy(labels)
     held = own.repeat(views)[:, None] == torch.arange(folds)  # (views * N, folds)
     weights = (~held).float().repeat(1, len(strengths))  # lane s * folds + f
@@ -234,7 +234,7 @@ def _cross_fit(
         penalties = [strength for strength in strengths for _ in range(folds)]
         lanes = _fit(inputs, truth.repeat(views), weights, penalties, classes, CROSS_STEPS, lambda *_: stage.advance())
         stage.advance(CROSS_STEPS - len(lanes.losses) + 1)
-    scores = torch.empty(len(strengths), pictures, classes)  # of the pictures themselves, not of their further views
+    scores = torch.empty(len(strengths), images, classes)  # of the images themselves, not of their further views
     for number in range(folds):
         mine = torch.nonzero(own == number)[:, 0]
         block = lanes.weight.view(len(strengths), folds, -1, classes)[:, number]

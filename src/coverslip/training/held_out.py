@@ -1,10 +1,10 @@
-"""Heads fitted on some pictures and scored on others: many divisions of one set of pictures, as lanes of stacks.
+"""Heads fitted on some images and scored on others: many divisions of one set of images, as lanes of stacks.
 
-Where heads are fitted on most of the pictures (folds, splits), the features' principal directions are computed once,
-from all pictures given, those held out too, so that all heads share a stack. No label is used for it, but it flatters
+Where heads are fitted on most of the images (folds, splits), the features' principal directions are computed once,
+from all images given, those held out too, so that all heads share a stack. No label is used for it, but it flatters
 by a trifle: on 2,542 photographs of leaves by 0.0009 in accuracy and 0.0011 in log loss (8 five-fold
-cross-validations, standard error 0.0004 and 0.0005). Heads on a tenth of the pictures must have directions of their
-own: with those of all they lost 0.035 in accuracy, which is no lack of pictures, and would make a learning curve steep.
+cross-validations, standard error 0.0004 and 0.0005). Heads on a tenth of the images must have directions of their
+own: with those of all they lost 0.035 in accuracy, which is no lack of images, and would make a learning curve steep.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 from scipy.special import log_softmax
 
+from coverslip.core.progress import Progress
+from coverslip.core.seeds import generator
 from coverslip.data.split import assign_folds
-from coverslip.progress import Progress
-from coverslip.seeds import generator
 from coverslip.training.heads import Basis
 from coverslip.training.stack import fit_lanes
 

@@ -1,4 +1,4 @@
-"""One training, made ready: its pictures, its order, its loss, and what a step does."""
+"""One training, made ready: its images, its order, its loss, and what a step does."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from coverslip.storage import digest
+from coverslip.core.storage import digest
 from coverslip.training.balance import Balance, choose_balance
 from coverslip.training.batches import Inputs, IntArray, balanced_order, divide, epoch_order
 from coverslip.training.checks import check_answer, check_batch_norm, check_labels
+from coverslip.training.config import TrainingConfig
 from coverslip.training.losses import Loss, build_loss, soft_targets
 from coverslip.training.optimizers import add_l2, build_optimizer, decay_groups
-from coverslip.training.recipe import Recipe
 from coverslip.training.schedules import SCHEDULES
 from coverslip.training.scoring import arranged, convolves
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Job:
-    """A network, its training pictures and a recipe; `prepare_job` makes one.
+    """A network, its training images and a recipe; `prepare_job` makes one.
 
     Attributes:
         recipe: with a number for every None.
         labels: int64 (N,), and ``truth`` the same on the device.
         balance: what is done about rare classes.
-        joined: a last batch of one picture joins the one before.
-        convolved: pictures are brought in the order that convolutions like.
+        joined: a last batch of one image joins the one before.
+        convolved: images are brought in the order that convolutions like.
         precision: ``float32`` or ``bfloat16``.
         length: steps of an epoch.
     """
@@ -44,7 +44,7 @@ class Job:
     labels: IntArray
     truth: Tensor
     classes: int
-    recipe: Recipe
+    config: TrainingConfig
     mix: Augmentation | None
     device: torch.device
     balance: Balance
@@ -59,16 +59,16 @@ class Job:
 
     def steps(self, epoch: int) -> list[IntArray]:
         """The rows of each step of an epoch (from 0), a function of the seed and the epoch."""
-        seed, size = self.recipe.seed, (self.recipe.batch_size or 0) * self.recipe.accumulate
+        seed, size = self.config.seed, (self.config.batch_size or 0) * self.config.accumulate
         drawn = self.balance.sampled
         order = balanced_order(self.labels, seed, epoch) if drawn else epoch_order(len(self.labels), seed, epoch)
         return divide(order, size, self.joined)
 
-    def rate(self, step: int) -> float:
+    def lr(self, step: int) -> float:
         """The learning rate of a step (from 0)."""
-        recipe = self.recipe
-        assert recipe.rate is not None and recipe.epochs is not None
-        return recipe.rate * SCHEDULES[recipe.schedule](step, self.length * recipe.epochs, recipe.warmup)
+        config = self.config
+        assert config.lr is not None and config.epochs is not None
+        return config.lr * SCHEDULES[config.schedule](step, self.length * config.epochs, config.warmup)
 
     def gradients(self, rows: IntArray, epoch: int, chance: int) -> tuple[Tensor, Tensor | None]:
         """Forward and backward; the gradients are added to the parameters'.
@@ -79,12 +79,12 @@ class Job:
             chance: a number for this step, of mixup and cutmix.
 
         Returns:
-            The mean loss over the rows, and how many were told rightly (None where pictures are mixed), both left on
+            The mean loss over the rows, and how many were told rightly (None where images are mixed), both left on
             the device.
         """
         losses: list[Tensor] = []
         rights: list[Tensor] = []
-        for part in divide(rows, self.recipe.batch_size or 0, self.joined):
+        for part in divide(rows, self.config.batch_size or 0, self.joined):
             images = arranged(self.inputs.take(part, epoch, self.device), self.convolved)
             targets = self.truth.index_select(0, torch.from_numpy(part).to(self.device))
             if self.mix is not None:
@@ -102,26 +102,26 @@ class Job:
 
     def update(self, rate: float) -> None:
         """One step of the optimizer; the gradients are forgotten."""
-        if self.recipe.l2:
-            add_l2(self.decayed, self.recipe.l2)
-        if self.recipe.clip:
-            nn.utils.clip_grad_norm_(self.trained, self.recipe.clip)
+        if self.config.l2:
+            add_l2(self.decayed, self.config.l2)
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(self.trained, self.config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
     def fingerprint(self) -> dict[str, str]:
-        """What makes this training another one, beside its recipe: labels, first pictures, classes, shapes."""
+        """What makes this training another one, beside its recipe: labels, first images, classes, shapes."""
         rows = np.arange(min(4, len(self.inputs)), dtype=np.int64)
         first = self.inputs.take(rows, None, torch.device("cpu")).contiguous().numpy()
         shapes = [(name, tuple(each.shape)) for name, each in self.network.state_dict().items()]
         trained = [name for name, each in self.network.named_parameters() if each.requires_grad]
         return {
-            "pictures": str(len(self.inputs)),
+            "images": str(len(self.inputs)),
             "classes": str(self.classes),
             "labels": digest(self.labels.tobytes()),
-            "first pictures": digest(str(first.shape), first.tobytes()),
+            "first images": digest(str(first.shape), first.tobytes()),
             "shapes of the network": digest(shapes),
             "trained layers": digest(trained),
             "mixing": repr(self.mix),
@@ -145,7 +145,7 @@ def prepare_job(
     inputs: Inputs,
     labels: IntArray,
     classes: int,
-    recipe: Recipe,
+    config: TrainingConfig,
     mix: Augmentation | None,
     device: torch.device,
 ) -> Job:
@@ -154,15 +154,22 @@ def prepare_job(
     Raises:
         UserError: see `coverslip.training.checks`.
     """
-    recipe = recipe.filled()
+    config = config.filled()
     truth = check_labels(inputs, labels, classes, "training")
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     check_answer(network, inputs, classes, device)
     network.zero_grad(set_to_none=True)  # what a caller left there would be added to the first step
-    joined = check_batch_norm(network, recipe, len(inputs))
-    balance = choose_balance(np.bincount(truth, minlength=classes).tolist(), recipe)
+    joined = check_batch_norm(network, config, len(inputs))
+    balance = choose_balance(np.bincount(truth, minlength=classes).tolist(), config)
     weights = None if balance.weights is None else torch.from_numpy(balance.weights).to(device)
-    optimizer = build_optimizer(network, recipe)
+    optimizer = build_optimizer(
+        network,
+        config.optimizer,
+        lr=config.lr or 0.0,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+    )
     decayed, others = decay_groups(network)
     job = Job(
         network=network,
@@ -170,13 +177,13 @@ def prepare_job(
         labels=truth,
         truth=torch.from_numpy(truth).to(device),
         classes=classes,
-        recipe=recipe,
+        config=config,
         mix=mix if mix is not None and (mix.mixup or mix.cutmix) else None,
         device=device,
         balance=balance,
         joined=joined,
         convolved=convolves(network),
-        loss=build_loss(recipe, weights),
+        loss=build_loss(config.loss, class_weights=weights, label_smoothing=config.label_smoothing, gamma=config.gamma),
         optimizer=optimizer,
         trained=decayed + others,
         decayed=decayed,

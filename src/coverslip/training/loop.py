@@ -12,16 +12,16 @@ import polars as pl
 import torch
 from torch import nn
 
-from coverslip.devices import keep_big_blocks, pick_device
-from coverslip.progress import SILENT, Progress
+from coverslip.core.devices import keep_big_blocks, pick_device
+from coverslip.core.progress import SILENT, Progress
 from coverslip.training.batches import Inputs, IntArray
 from coverslip.training.callbacks import Callback, History, Moments, Saving, Showing, StopAtNan, Stopping
 from coverslip.training.chance import number_at, own_chance, seed_all
 from coverslip.training.checks import check_validation, explain_broken, explain_grown, training_mode
+from coverslip.training.config import TrainingConfig
 from coverslip.training.interrupt import waiting_interrupt
 from coverslip.training.job import prepare_job
 from coverslip.training.precision import decide_precision
-from coverslip.training.recipe import Recipe
 from coverslip.training.scoring import score_network
 from coverslip.training.state import BrokenLoss, begin_state
 
@@ -37,7 +37,7 @@ class Trained:
 
     Attributes:
         network: in evaluation mode, with the best epoch's weights, else the averaged or the last ones.
-        history: epoch (from 1), step, rate, train_loss, train_accuracy, validation_loss, validation_accuracy,
+        history: epoch (from 1), step, lr, train_loss, train_accuracy, validation_loss, validation_accuracy,
             seconds (since the beginning); null where nothing was measured.
         best_epoch: whose weights these are.
         stopped: why it ended.
@@ -56,7 +56,7 @@ def train_network(
     inputs: Inputs,
     labels: IntArray,
     classes: int,
-    recipe: Recipe,
+    config: TrainingConfig,
     *,
     validation: tuple[Inputs, IntArray] | None = None,
     mix: Augmentation | None = None,
@@ -68,15 +68,15 @@ def train_network(
 ) -> Trained:
     """Train a network's parameters that want a gradient.
 
-    A step is one update of the weights: a batch, or ``recipe.accumulate`` of them.
+    A step is one update of the weights: a batch, or ``training.accumulate`` of them.
 
     Args:
         network: float32 (n, ...) -> scores (n, K); trained in place, and moved to the device.
-        inputs: N training pictures.
+        inputs: N training images.
         labels: int (N,), 0 to K - 1.
         classes: K.
         recipe: every setting; a None in it becomes the loop's own number.
-        validation: pictures and labels that are scored after each epoch; they choose the epoch, and nothing else.
+        validation: images and labels that are scored after each epoch; they choose the epoch, and nothing else.
         mix: mixup and cutmix, on the device.
         checkpoint: a folder. The state lies there after an epoch, or 60 s; if one is there, training goes on from it.
         identity: what else must be equal to go on (data, split, weights), by name.
@@ -92,10 +92,10 @@ def train_network(
     """
     keep_big_blocks()
     device = device or pick_device()
-    job = prepare_job(network, inputs, labels, classes, recipe, mix, device)
-    recipe = job.recipe
+    job = prepare_job(network, inputs, labels, classes, config, mix, device)
+    config = job.config
     watched = None if validation is None else check_validation(network, *validation, classes, device)
-    state = begin_state(network, job.optimizer, recipe, job.length, watched is not None, job.mix is not None)
+    state = begin_state(network, job.optimizer, config, job.length, watched is not None, job.mix is not None)
     saving = [Saving(checkpoint, job.fingerprint() | dict(identity or {}), progress)] if checkpoint else []
     moments = Moments([StopAtNan(), History(watched, device), Stopping(), *saving, Showing(progress), *callbacks])
     if job.balance.sentence:
@@ -112,11 +112,11 @@ def train_network(
                 training_mode(network)
                 for rows in job.steps(state.epoch)[state.batch :]:
                     state.whole = False
-                    chance = number_at(recipe.seed, state.step)
+                    chance = number_at(config.seed, state.step)
                     seed_all(generators, chance)
                     loss, right = job.gradients(rows, state.epoch, chance)
-                    state.rate = job.rate(state.step)
-                    job.update(state.rate)
+                    state.lr = job.lr(state.step)
+                    job.update(state.lr)
                     state.end_step(loss, right, len(rows))
                     state.seconds, state.whole = monotonic() - began, True
                     moments.step_end(state)
@@ -131,12 +131,12 @@ def train_network(
         except BrokenLoss as broken:
             state.whole = False
             images = inputs.take(job.steps(state.epoch)[broken.place], state.epoch, device)
-            raise explain_broken(broken, images, recipe, state.precision) from None
+            raise explain_broken(broken, images, config, state.precision) from None
         finally:
             moments.fit_end(state)
     best = state.put_best()
     history = state.frame()
-    grown = explain_grown(history, classes, recipe)
+    grown = explain_grown(history, classes, config)
     if grown:
         progress.note(grown)
     why = state.stopped or f"all {state.epochs} epochs are done"

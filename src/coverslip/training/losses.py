@@ -1,29 +1,33 @@
-"""What training makes small. A loss is summed over the pictures, so that batches of any size can be added up."""
+"""What training makes small. A loss is summed over the images, so that batches of any size can be added up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.nn import functional
 
-from coverslip.registry import Registry
-
-if TYPE_CHECKING:
-    from coverslip.training.recipe import Recipe
+from coverslip.core.registry import Registry
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LOSSES: Registry[Callable[..., Tensor]] = Registry("loss")
 
 
-def build_loss(recipe: Recipe, class_weights: Tensor | None) -> Loss:
-    """The recipe's loss: (scores (N, K), targets) -> the sum over N pictures, a tensor of one number.
+def build_loss(
+    name: str, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0, gamma: float = 2.0
+) -> Loss:
+    """Return a loss by name: (logits (N, K), targets) -> the sum over N images, a scalar tensor.
 
-    Targets are class numbers, int64 (N,), or shares of each class, float (N, K), as mixed pictures have them.
+    Targets are class ids, int64 (N,), or class shares, float (N, K), as mixed images have them.
+
+    Args:
+        name: one of `LOSSES`.
+        class_weights: float32 (K,); None weights all classes equally.
+        label_smoothing: fraction of each label that is spread over all classes, 0 to below 1.
+        gamma: exponent of the focal loss.
     """
-    return partial(LOSSES[recipe.loss], weights=class_weights, smoothing=recipe.smoothing, gamma=recipe.gamma)
+    return partial(LOSSES[name], weights=class_weights, smoothing=label_smoothing, gamma=gamma)
 
 
 @LOSSES.register("cross-entropy")
@@ -36,7 +40,7 @@ def cross_entropy(
         scores: float (N, K), before softmax.
         targets: int64 (N,) or float (N, K).
         weights: float (K,), a factor for each class. The sum is not divided by the weights of the batch, as PyTorch's
-            mean does: with one picture a batch they would cancel out.
+            mean does: with one image a batch they would cancel out.
         smoothing: this share of each label is spread over all classes.
         gamma: not used.
     """

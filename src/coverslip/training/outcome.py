@@ -15,7 +15,7 @@ from coverslip.evidence import Score, format_interval
 from coverslip.figures import svg_text
 from coverslip.models.keras_adapter import as_module
 from coverslip.tasks.classification import Classification
-from coverslip.training.array_data import read_pictures
+from coverslip.training.array_data import read_images
 from coverslip.training.scoring import score_network
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class History:
     """A training, epoch by epoch, and the network that came out of it.
 
     Attributes:
-        frame: a row an epoch: epoch, step, rate, train_loss, train_accuracy, validation_loss, validation_accuracy,
+        frame: a row an epoch: epoch, step, lr, train_loss, train_accuracy, validation_loss, validation_accuracy,
             seconds; null where something was not measured.
         network: the one that was given, trained in place.
         classes: names, in the order of its outputs.
@@ -75,11 +75,11 @@ class History:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """How well a network tells pictures apart: every number with its interval.
+    """How well a network tells images apart: every number with its interval.
 
     Attributes:
         loss: mean log loss (cross-entropy), with ``value``, ``low`` and ``high``.
-        accuracy: share of pictures told rightly, likewise.
+        accuracy: share of images told rightly, likewise.
         classes: names, in the order of the outputs.
         confusion: int (K, K), true classes in rows, what the network said in columns.
         evidence: every score, also class by class, as `coverslip.evidence.classification_evidence` gives them.
@@ -98,7 +98,7 @@ class Scores:
         return figures.confusion(self.confusion, self.classes)
 
     def __repr__(self) -> str:
-        count = f"{self.accuracy['images']:,} pictures"
+        count = f"{self.accuracy['images']:,} images"
         count += f", {self.accuracy['groups']:,} groups" if self.evidence["grouped"] else ""
         return f"accuracy {format_interval(self.accuracy)}, loss {format_interval(self.loss)} ({count})"
 
@@ -114,5 +114,5 @@ def predict_arrays(network: Any, x: Any, *, layout: str | None = None) -> npt.ND
     Returns:
         (N, K), rows sum to 1.
     """
-    inputs, _ = read_pictures(x, layout)
+    inputs, _ = read_images(x, layout)
     return Classification(()).probabilities(score_network(as_module(network), inputs))

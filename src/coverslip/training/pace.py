@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from coverslip.devices import keep_big_blocks, pick_device
+from coverslip.core.devices import keep_big_blocks, pick_device
 from coverslip.models.design import Design
 from coverslip.models.folding import fold_batch_norm
 from coverslip.models.trial import output_shape
@@ -21,14 +21,14 @@ TIMES = 3
 def step_seconds(
     design: Design, weights: Mapping[str, Tensor], stage: str, classes: int, batch_size: int, *, fold: bool = True
 ) -> float:
-    """Seconds that a step of training from ``stage`` on takes for one picture: the median of a few, after a warm-up.
+    """Seconds that a step of training from ``stage`` on takes for one image: the median of a few, after a warm-up.
 
     Args:
         design: of the network.
         weights: pretrained, or empty.
         stage: the first that is trained.
         classes: K.
-        batch_size: pictures a step.
+        batch_size: images a step.
         fold: whether batch norm is folded, as in `coverslip.training.part.train_part`.
     """
     keep_big_blocks()

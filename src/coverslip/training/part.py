@@ -11,16 +11,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from coverslip.core.errors import UserError
+from coverslip.core.progress import SILENT, Progress
 from coverslip.data.augment import Augmentation
-from coverslip.errors import UserError
 from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.models.folding import Pairs, fold_batch_norm, unfold_weights
 from coverslip.models.stages import CLASSIFIER, Staged
-from coverslip.progress import SILENT, Progress
 from coverslip.training.batches import Inputs, IntArray
+from coverslip.training.config import TrainingConfig
 from coverslip.training.loop import Trained, train_network
-from coverslip.training.recipe import Recipe
 
 SMALL = 0.01  # standard deviation of a new classifier's weights after pretrained stages
 
@@ -49,7 +49,7 @@ def train_part(
     inputs: Inputs,
     labels: IntArray,
     classes: int,
-    recipe: Recipe,
+    config: TrainingConfig,
     *,
     fold: bool = True,
     validation: tuple[Inputs, IntArray] | None = None,
@@ -58,7 +58,7 @@ def train_part(
     identity: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
 ) -> TrainedPart:
-    """Train the stages from ``stage`` on, given what the stages before it make of the pictures.
+    """Train the stages from ``stage`` on, given what the stages before it make of the images.
 
     Args:
         design: of the network; or a network, which is trained as it is.
@@ -78,7 +78,7 @@ def train_part(
     Raises:
         UserError: see `train_network`; or weights that are not of this network.
     """
-    network = design if isinstance(design, Staged) else new_network(design, weights, classes, recipe.seed)
+    network = design if isinstance(design, Staged) else new_network(design, weights, classes, config.seed)
     part = network.since(stage)
     pairs: Pairs = ()
     trainable: nn.Module = part
@@ -90,7 +90,7 @@ def train_part(
         inputs,
         labels,
         classes,
-        recipe,
+        config,
         validation=validation,
         mix=mix,
         checkpoint=checkpoint,

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from coverslip.devices import machine, native_bfloat16
-from coverslip.errors import UserError
-from coverslip.progress import Progress
-from coverslip.storage import building, digest, drop_entry, entry_folder, write_text
+from coverslip.core.devices import machine, native_bfloat16
+from coverslip.core.errors import UserError
+from coverslip.core.progress import Progress
+from coverslip.core.storage import building, digest, drop_entry, entry_folder, write_text
 from coverslip.training.checks import training_mode
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ def decide_precision(job: Job, asked: str, progress: Progress) -> str:
 
 
 def _key(job: Job) -> str:
-    """Names what the time of a step depends on: machine, version, threads, network, shape and number of pictures."""
+    """Names what the time of a step depends on: machine, version, threads, network, shape and number of images."""
     about, first = machine(), job.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu"))
     here = (about["processor"], about["cores"], torch.__version__, torch.get_num_threads(), job.device.type)
     trained = [tuple(each.shape) for each in job.trained]
-    return digest("precision", here, str(job.network), trained, tuple(first.shape[1:]), job.recipe.batch_size)
+    return digest("precision", here, str(job.network), trained, tuple(first.shape[1:]), job.config.batch_size)
 
 
 def _remembered(key: str) -> str:

@@ -12,14 +12,14 @@ import polars as pl
 import torch
 from torch import nn
 
-from coverslip.devices import keep_big_blocks, pick_device
-from coverslip.errors import UserError
-from coverslip.progress import SILENT, Progress
+from coverslip.core.devices import keep_big_blocks, pick_device
+from coverslip.core.errors import UserError
+from coverslip.core.progress import SILENT, Progress
 from coverslip.training.batches import Inputs, IntArray
 from coverslip.training.chance import number_at, own_chance, seed_all
 from coverslip.training.checks import training_mode
+from coverslip.training.config import TrainingConfig
 from coverslip.training.job import prepare_job
-from coverslip.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from coverslip.data.augment import Augmentation
@@ -49,7 +49,7 @@ def find_rate(
     inputs: Inputs,
     labels: IntArray,
     classes: int,
-    recipe: Recipe,
+    config: TrainingConfig,
     *,
     low: float = LOW,
     high: float = HIGH,
@@ -64,7 +64,7 @@ def find_rate(
 
     Args:
         network: as for `train_network`, and the next four likewise; the recipe's rate and schedule are not used.
-        inputs: training pictures.
+        inputs: training images.
         labels: of them.
         classes: their number.
         recipe: optimizer, batch size, loss.
@@ -87,14 +87,14 @@ def find_rate(
     before = {name: each.detach().clone() for name, each in network.state_dict().items()}
     modes = [(module, module.training) for module in network.modules()]
     try:
-        job = prepare_job(network, inputs, labels, classes, replace(recipe, ema=0.0), mix, device)
+        job = prepare_job(network, inputs, labels, classes, replace(config, ema=0.0), mix, device)
         training_mode(network)
         rates = low * (high / low) ** np.linspace(0, 1, steps)
         losses: list[float] = []
         order = [(epoch, rows) for epoch in range(-(-steps // job.length)) for rows in job.steps(epoch)]
         with own_chance(device) as generators, progress.stage("learning-rate range test", steps, "steps") as stage:
             for step, (rate, (epoch, rows)) in enumerate(zip(rates.tolist(), order, strict=False)):
-                chance = number_at(job.recipe.seed, step)
+                chance = number_at(job.config.seed, step)
                 seed_all(generators, chance)
                 losses.append(float(job.gradients(rows, epoch, chance)[0]))
                 job.update(rate)
@@ -112,7 +112,7 @@ def find_rate(
             f"the loss broke after {len(seen)} steps, at a rate of {rates[len(seen)]:.1e}",
             "give a smaller low, or bring the inputs to the scale 0 to 1",
         )
-    frame = pl.DataFrame({"rate": rates[: len(seen)], "loss": seen, "smooth": smooth_losses(seen)})
+    frame = pl.DataFrame({"lr": rates[: len(seen)], "loss": seen, "smooth": smooth_losses(seen)})
     return RateTest(frame, suggest_rate(rates[: len(seen)], seen))
 
 

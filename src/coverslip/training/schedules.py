@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from coverslip.registry import Registry
+from coverslip.core.registry import Registry
 
 Schedule = Callable[[int, int, float], float]
 SCHEDULES: Registry[Schedule] = Registry("schedule")

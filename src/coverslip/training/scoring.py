@@ -1,4 +1,4 @@
-"""Scores of every picture, by a network as it will be used."""
+"""Scores of every image, by a network as it will be used."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from coverslip.devices import pick_device
+from coverslip.core.devices import pick_device
 from coverslip.training.batches import Inputs, IntArray
 
-SCORED = 64  # pictures a batch: at 224 px the widest layer of a ResNet then takes 200 MB
+SCORED = 64  # images a batch: at 224 px the widest layer of a ResNet then takes 200 MB
 
 
 def score_network(
@@ -56,7 +56,7 @@ def convolves(network: nn.Module) -> bool:
 
 
 def arranged(images: Tensor, convolved: bool) -> Tensor:
-    """Pictures in the order in memory in which convolutions are fastest; anything else as it is.
+    """Images in the order in memory in which convolutions are fastest; anything else as it is.
 
     Where the network begins by flattening them, that order would cost two copies.
     """

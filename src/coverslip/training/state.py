@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.training.config import TrainingConfig
 from coverslip.training.ema import Ema
-from coverslip.training.recipe import Recipe
 
 Row = dict[str, float | int | None]
 COLUMNS: dict[str, type[pl.DataType]] = {
     "epoch": pl.Int64,
     "step": pl.Int64,
-    "rate": pl.Float64,
+    "lr": pl.Float64,
     "train_loss": pl.Float64,
     "train_accuracy": pl.Float64,
     "validation_loss": pl.Float64,
@@ -44,17 +44,17 @@ class TrainState:
         optimizer: of it.
         recipe: with a number for every None.
         precision: ``float32`` or ``bfloat16``, what ``auto`` became.
-        steps: of the whole training, by the recipe.
+        steps: of the whole training, by the training.
         measured: the columns of a row of history that will hold numbers.
         ema: the moving average of the weights, where there is one.
         epoch: finished epochs.
         batch: finished steps of the epoch under way.
         step: finished steps.
         rate: learning rate of the last step.
-        losses: of each finished step of this epoch, mean over its pictures, tensors of one number that were not
+        losses: of each finished step of this epoch, mean over its images, tensors of one number that were not
             waited for.
-        right: pictures of each step that were told rightly; empty where pictures are mixed.
-        counts: pictures of each step.
+        right: images of each step that were told rightly; empty where images are mixed.
+        counts: images of each step.
         history: a row an epoch.
         best: where something is watched.
         seconds: of training, also before a resume.
@@ -64,7 +64,7 @@ class TrainState:
 
     network: nn.Module
     optimizer: Optimizer
-    recipe: Recipe
+    config: TrainingConfig
     precision: str
     steps: int
     measured: tuple[str, ...]
@@ -72,7 +72,7 @@ class TrainState:
     epoch: int = 0
     batch: int = 0
     step: int = 0
-    rate: float = 0.0
+    lr: float = 0.0
     losses: list[Tensor] = field(default_factory=list)
     right: list[Tensor] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
@@ -85,8 +85,8 @@ class TrainState:
 
     @property
     def epochs(self) -> int:
-        """Of the whole training, by the recipe."""
-        return self.recipe.epochs or 0
+        """Of the whole training, by the training."""
+        return self.config.epochs or 0
 
     def begin_epoch(self) -> None:
         """Forget the steps of the epoch before; those of one that is taken up again stay."""
@@ -111,7 +111,7 @@ class TrainState:
         losses = torch.stack(self.losses).cpu().double()
         right = int(torch.stack(self.right).sum()) / int(counts.sum()) if self.right else None
         row: Row = dict.fromkeys(COLUMNS)
-        row |= {"epoch": self.epoch + 1, "step": self.step, "rate": self.rate, "seconds": self.seconds}
+        row |= {"epoch": self.epoch + 1, "step": self.step, "lr": self.lr, "seconds": self.seconds}
         row |= {"train_loss": float((losses * counts).sum() / counts.sum()), "train_accuracy": right}
         self.history.append(row)
         self.epoch, self.batch = self.epoch + 1, 0
@@ -134,7 +134,7 @@ class TrainState:
         Returns:
             The epoch whose weights these are.
         """
-        if self.recipe.keep_best and self.best is not None:
+        if self.config.keep_best and self.best is not None:
             self.network.load_state_dict(self.best.weights)
             return self.best.epoch
         if self.ema is not None:
@@ -147,7 +147,7 @@ class TrainState:
 
 
 def begin_state(
-    network: nn.Module, optimizer: Optimizer, recipe: Recipe, length: int, watched: bool, mixed: bool
+    network: nn.Module, optimizer: Optimizer, config: TrainingConfig, length: int, watched: bool, mixed: bool
 ) -> TrainState:
     """The state before the first step.
 
@@ -156,14 +156,14 @@ def begin_state(
         optimizer: of it.
         recipe: with a number for every None.
         length: steps of an epoch.
-        watched: there is a validation part.
-        mixed: pictures are mixed, so that training has no accuracy.
+        watched: there is a validation set.
+        mixed: images are mixed, so that training has no accuracy.
     """
     measured = ["train_loss", *([] if mixed else ["train_accuracy"])]
     measured += ["validation_loss", "validation_accuracy"] if watched else []
-    ema = Ema(network, recipe.ema) if recipe.ema else None
-    steps = length * (recipe.epochs or 0)
-    return TrainState(network, optimizer, recipe, recipe.precision, steps, tuple(measured), ema)
+    ema = Ema(network, config.ema) if config.ema else None
+    steps = length * (config.epochs or 0)
+    return TrainState(network, optimizer, config, config.precision, steps, tuple(measured), ema)
 
 
 class BrokenLoss(Exception):
@@ -183,14 +183,14 @@ def better(monitor: str, value: float, other: float) -> bool:
     return value < other if monitor.endswith("loss") else value > other
 
 
-def need_measured(recipe: Recipe, measured: tuple[str, ...]) -> None:
+def need_measured(config: TrainingConfig, measured: tuple[str, ...]) -> None:
     """Refuse to wait for what is never measured.
 
     Raises:
         UserError: early stopping on a column that stays empty; it lists those that do not.
     """
-    if recipe.patience and recipe.monitor not in measured:
+    if config.patience and config.monitor not in measured:
         raise UserError(
-            f"early stopping watches {recipe.monitor!r}, which is not measured here (measured: {', '.join(measured)})",
-            "give a validation part, or another monitor, or patience=0",
+            f"early stopping watches {config.monitor!r}, which is not measured here (measured: {', '.join(measured)})",
+            "give a validation set, or another monitor, or patience=0",
         )

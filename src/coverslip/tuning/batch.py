@@ -14,11 +14,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.config import from_mapping, to_mapping
-from coverslip.errors import UserError
-from coverslip.progress import SILENT, Progress
-from coverslip.settings import Experiment
-from coverslip.storage import ensure_folder, write_text
+from coverslip.core.config import from_mapping, to_mapping
+from coverslip.core.errors import UserError
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.storage import ensure_folder, write_text
+from coverslip.pipeline.config import RunConfig
 from coverslip.training.callbacks import Callback
 from coverslip.training.lanes import Stack, can_stack, passes
 from coverslip.training.loop import train_network
@@ -36,7 +36,7 @@ class Report:
 
     number: int
     epoch: int
-    rate: float
+    lr: float
     train_loss: float
     validation_loss: float
     validation_accuracy: float
@@ -45,7 +45,7 @@ class Report:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a trial's best epoch said of the choose half: its log loss picture by picture, (M,), and what was right."""
+    """What a trial's best epoch said of the choose half: its log loss image by image, (M,), and what was right."""
 
     epoch: int
     loss: float
@@ -54,7 +54,7 @@ class Outcome:
 
     @property
     def accuracy(self) -> float:
-        """Share of the pictures that were told rightly."""
+        """Share of the images that were told rightly."""
         return float(self.right.mean())
 
 
@@ -90,7 +90,7 @@ class Batch:
     """
 
     def __init__(
-        self, desk: Desk, trials: Mapping[int, Experiment], folder: Path | None = None, progress: Progress = SILENT
+        self, desk: Desk, trials: Mapping[int, RunConfig], folder: Path | None = None, progress: Progress = SILENT
     ) -> None:
         self.desk, self.folder, self.outcomes = desk, folder, dict[int, Outcome]()
         self.stacks: dict[int, int] = {}
@@ -101,15 +101,17 @@ class Batch:
         for path, saved in _saved_stacks(folder):
             going = sorted(saved.keys() & new.keys())
             if going:  # made again as it was, since a stack is known by all of its lanes; then the others leave
-                stacked = _Stacked(desk, {number: desk.start(plan) for number, plan in saved.items()}, path, self._keep)
+                stacked = _Stacked(
+                    desk, {number: desk.start(config) for number, config in saved.items()}, path, self._keep
+                )
                 stacked.leave(set(stacked.numbers) - set(going))
                 self.members.append(stacked)
                 self.stacks |= dict.fromkeys(going, min(saved))
-                new = {number: plan for number, plan in new.items() if number not in saved}
+                new = {number: config for number, config in new.items() if number not in saved}
         starts: dict[int, Start] = {}
-        for number, plan in new.items():
+        for number, config in new.items():
             try:
-                starts[number] = desk.start(plan)
+                starts[number] = desk.start(config)
             except UserError as error:  # settings that cannot work are a trial that failed, not the end of a study
                 self.failed.append(_broken(number, str(error)))
         for numbers in _grouped(starts):
@@ -139,7 +141,7 @@ class Batch:
     def _member(self, starts: dict[int, Start], progress: Progress) -> Member:
         first = next(iter(starts.values()))
         # One lane too: it stands ready in memory, where the loop would take its checkpoint up anew.
-        if can_stack(first.network, first.plan.recipe):
+        if can_stack(first.network, first.config.training):
             folder = self._place("stack", min(starts))
             if folder is not None:  # whatever is there was never trained for an epoch
                 shutil.rmtree(folder)
@@ -149,7 +151,7 @@ class Batch:
         if folder is None:
             self.temporary = self.temporary or tempfile.TemporaryDirectory(prefix="coverslip-")
             folder = Path(self.temporary.name) / f"trial-{number}"
-        return _Alone(self.desk, number, starts[number].plan, folder, self._keep, progress)
+        return _Alone(self.desk, number, starts[number].config, folder, self._keep, progress)
 
     def _place(self, kind: str, number: int) -> Path | None:
         return None if self.folder is None else ensure_folder(self.folder / f"{kind}-{number}")
@@ -158,17 +160,17 @@ class Batch:
         self.outcomes[number] = outcome
 
 
-def _saved_stacks(folder: Path | None) -> Iterator[tuple[Path, dict[int, Experiment]]]:
+def _saved_stacks(folder: Path | None) -> Iterator[tuple[Path, dict[int, RunConfig]]]:
     """Folders of stacks that were trained for an epoch or more, and the plans of all that ever were in them."""
     for file in sorted(folder.glob(f"stack-*/{TRIALS}")) if folder is not None else []:
         if (file.parent / BEST).exists():
             content = json.loads(file.read_text(encoding="utf-8"))
-            yield file.parent, {int(each): from_mapping(Experiment, plan, TRIALS) for each, plan in content.items()}
+            yield file.parent, {int(each): from_mapping(RunConfig, config, TRIALS) for each, config in content.items()}
 
 
 def _grouped(starts: Mapping[int, Start]) -> list[list[int]]:
     numbers, told = list(starts), list(starts.values())
-    networks, recipes = [start.network for start in told], [start.plan.recipe for start in told]
+    networks, recipes = [start.network for start in told], [start.config.training for start in told]
     groups = passes(networks, recipes, [start.key for start in told])
     return [[numbers[place] for place in places] for places in groups]
 
@@ -182,11 +184,11 @@ class _Stacked:
         self.all, self.folder, self.keep = list(starts), folder, keep
         first = next(iter(starts.values())).ready
         self.truth = desk.labels(first.choose)
-        self.epochs = {number: start.plan.recipe.epochs or 0 for number, start in starts.items()}
+        self.epochs = {number: start.config.training.epochs or 0 for number, start in starts.items()}
         self.best: dict[int, Outcome] = {}
         self.stack = Stack(
             [start.network for start in starts.values()],
-            [start.plan.recipe for start in starts.values()],
+            [start.config.training for start in starts.values()],
             first.inputs,
             desk.labels(first.train),
             desk.classes,
@@ -194,7 +196,7 @@ class _Stacked:
             mix=first.mix,
         )
         if folder is not None:
-            _write_trials(folder, {number: start.plan for number, start in starts.items()})
+            _write_trials(folder, {number: start.config for number, start in starts.items()})
             if (folder / BEST).exists():
                 self.stack.load(folder)
                 self._load_best(folder)
@@ -213,7 +215,7 @@ class _Stacked:
                 Report(
                     number,
                     told.epoch,
-                    told.rate,
+                    told.lr,
                     _number(told.train_loss),
                     _number(told.validation_loss),
                     _number(told.validation_accuracy),
@@ -222,7 +224,7 @@ class _Stacked:
             )
         for each in reports:
             if not each.broken and self._improves(each):
-                losses, right = score_pictures(self.stack.watched[self.all.index(each.number)], self.truth)
+                losses, right = score_images(self.stack.watched[self.all.index(each.number)], self.truth)
                 self.best[each.number] = Outcome(each.epoch, each.validation_loss, losses, right)
         ended = [number for number in self.numbers if self.stack.epoch >= self.epochs[number]]
         for number in ended:
@@ -296,17 +298,17 @@ class _Alone:
         self,
         desk: Desk,
         number: int,
-        plan: Experiment,
+        config: RunConfig,
         folder: Path,
         keep: Callable[[int, Outcome], None],
         progress: Progress,
     ) -> None:
-        self.desk, self.number, self.plan, self.folder, self.keep = desk, number, plan, folder, keep
+        self.desk, self.number, self.config, self.folder, self.keep = desk, number, config, folder, keep
         self.progress, self.numbers, self.told = progress, [number], 0
-        _write_trials(folder, {number: plan})
+        _write_trials(folder, {number: config})
 
     def advance(self) -> list[Report]:
-        start, pause = self.desk.start(self.plan), _PauseAfter()
+        start, pause = self.desk.start(self.config), _PauseAfter()
         truth = self.desk.labels(start.ready.choose)
         try:
             trained = train_network(
@@ -314,7 +316,7 @@ class _Alone:
                 start.ready.inputs,
                 self.desk.labels(start.ready.train),
                 self.desk.classes,
-                start.plan.recipe,
+                start.config.training,
                 validation=(start.ready.watched, truth),
                 mix=start.ready.mix,
                 checkpoint=self.folder,
@@ -326,7 +328,7 @@ class _Alone:
             self.stop(self.number)
             return [_broken(self.number, error.problem)]
         reports = self._reports(trained.history.to_dicts())
-        losses, right = score_pictures(score_network(trained.network, start.ready.watched), truth)
+        losses, right = score_images(score_network(trained.network, start.ready.watched), truth)
         self.keep(self.number, Outcome(trained.best_epoch, float(losses.mean()), losses, right))
         self.stop(self.number)
         return reports
@@ -342,7 +344,7 @@ class _Alone:
             Report(
                 self.number,
                 int(row["epoch"] or 0),
-                _number(row["rate"]),
+                _number(row["lr"]),
                 _number(row["train_loss"]),
                 _number(row["validation_loss"]),
                 _number(row["validation_accuracy"]),
@@ -351,8 +353,8 @@ class _Alone:
         ]
 
 
-def score_pictures(scores: FloatArray, truth: npt.NDArray[np.int64]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Scores (M, K) of M labelled pictures -> their log loss, float32 (M,), and which were told rightly."""
+def score_images(scores: FloatArray, truth: npt.NDArray[np.int64]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Scores (M, K) of M labelled images -> their log loss, float32 (M,), and which were told rightly."""
     shifted = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
     own = shifted[np.arange(len(truth)), truth]
     losses = np.log(np.exp(shifted).sum(axis=1)) - own
@@ -367,8 +369,8 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _write_trials(folder: Path, plans: Mapping[int, Experiment]) -> None:
+def _write_trials(folder: Path, plans: Mapping[int, RunConfig]) -> None:
     """The plans beside their checkpoint, so that a study whose process was killed knows what is under way."""
     file = ensure_folder(folder) / TRIALS
     if not file.exists():
-        write_text(file, json.dumps({str(number): to_mapping(plan) for number, plan in plans.items()}))
+        write_text(file, json.dumps({str(number): to_mapping(config) for number, config in plans.items()}))

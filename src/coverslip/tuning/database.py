@@ -15,8 +15,8 @@ import optuna
 from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial
 
-from coverslip.errors import UserError
-from coverslip.storage import is_full_disk
+from coverslip.core.errors import UserError
+from coverslip.core.storage import is_full_disk
 
 # Values and parameters are never changed once they are there; attributes are.
 TRIALS = """INSERT INTO trials (trial_id, number, study_id, state, datetime_start, datetime_complete)

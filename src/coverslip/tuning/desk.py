@@ -1,4 +1,4 @@
-"""What all trials of a study start from: pictures decoded and divided once, frozen parts run once."""
+"""What all trials of a study start from: images decoded and divided once, frozen parts run once."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from coverslip.auditing.audit import need_unblocked
-from coverslip.data.cache import PixelCache, read_pixels
-from coverslip.data.scan import scan
+from coverslip.core.errors import UserError
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.storage import digest
+from coverslip.data.cache import PixelCache
 from coverslip.data.table import ImageTable
-from coverslip.errors import UserError
 from coverslip.evidence.intervals import FEWEST_GROUPS
-from coverslip.inspection import divide, found_text, inspect, tell
-from coverslip.learning import Prepared, prepare_part
-from coverslip.models.catalog import network_entry
 from coverslip.models.folding import fold_batch_norm
 from coverslip.models.stages import CLASSIFIER
-from coverslip.progress import SILENT, Progress
-from coverslip.settings import Experiment, design_of, input_size, settled
-from coverslip.storage import digest
+from coverslip.pipeline.config import RunConfig
+from coverslip.pipeline.fit import Prepared, prepare_part
+from coverslip.pipeline.prepare import prepare, read_images
+from coverslip.pipeline.resolve import network_design, resolve_config
 from coverslip.training.batches import ArrayInputs, Inputs, IntArray
 from coverslip.training.part import new_classifier, new_network
 
@@ -43,7 +41,7 @@ class Start:
         key: of that preparation.
     """
 
-    plan: Experiment
+    config: RunConfig
     network: nn.Module
     ready: Prepared
     key: Hashable
@@ -62,17 +60,17 @@ class Desk:
         BlockedError: a finding of the audit that is not accepted.
     """
 
-    def __init__(self, plan: Experiment, log: Progress = SILENT, table: ImageTable | None = None) -> None:
-        self.plan, self.log = settled(plan), log
-        self.table = _read(self.plan, log) if table is None else table
+    def __init__(self, config: RunConfig, log: Progress = SILENT, table: ImageTable | None = None) -> None:
+        self.config, self.log = resolve_config(config), log
+        self.table = prepare(self.config, progress=log).table if table is None else table
         self._open: OrderedDict[Hashable, Prepared] = OrderedDict()
-        ready = self.start(self.plan).ready
+        ready = self.start(self.config).ready
         self.train, self.choose, self.calibrate = ready.train, ready.choose, ready.calibrate
         groups = self.table.groups(self.choose)
         if len(set(groups)) < FEWEST_GROUPS:  # no interval could be given
             raise UserError(
                 f"validation leaves {len(set(groups))} groups to choose by, which are too few",
-                "give more pictures, or a larger share: --set split.fractions=[0.5,0.35,0.15]",
+                "give more images, or a larger share: --set split.fractions=[0.5,0.35,0.15]",
             )
         self.groups: IntArray = np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
@@ -87,65 +85,52 @@ class Desk:
         paths = self.table.frame["path"]
         rows = (self.train, self.choose, self.table.rows("test"))
         return {
-            "pictures, in their parts": digest("parts", [paths.gather(each).to_list() for each in rows]),
+            "images, in their parts": digest("parts", [paths.gather(each).to_list() for each in rows]),
             "labels": digest("labels", self.table.labels(self.train + self.choose)),
         }
 
-    def start(self, plan: Experiment) -> Start:
+    def start(self, config: RunConfig) -> Start:
         """A trial before its first step.
 
         Raises:
             UserError: settings that cannot work.
         """
-        plan = settled(plan)
-        ready, key = self._prepared(plan)
-        design, seed = design_of(plan, ready.design.channels), plan.recipe.seed
+        config = resolve_config(config)
+        ready, key = self._prepared(config)
+        design, seed = network_design(config, ready.design.channels), config.training.seed
         shape = tuple(ready.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:])
         if ready.stage == CLASSIFIER and ready.weights:  # all before it, which takes long to build, is not needed
             classifier = new_classifier(shape[0], self.classes, seed)
-            return Start(plan, nn.Sequential(OrderedDict({CLASSIFIER: classifier})), ready, key)
+            return Start(config, nn.Sequential(OrderedDict({CLASSIFIER: classifier})), ready, key)
         network: nn.Module = new_network(design, ready.weights, self.classes, seed).since(ready.stage)
-        if plan.model.fold and ready.weights:
+        if config.model.fold and ready.weights:
             network = fold_batch_norm(network, shape)[0]
-        return Start(plan, network, ready, key)
+        return Start(config, network, ready, key)
 
-    def pixels(self, plan: Experiment) -> PixelCache:
-        """The decoded pictures, as a plan's network takes them."""
-        return _pixels(plan, self.table, SILENT)
+    def pixels(self, config: RunConfig) -> PixelCache:
+        """The decoded images, as a plan's network takes them."""
+        return read_images(config, self.table)
 
     def labels(self, rows: list[int]) -> IntArray:
         """Class numbers, int64 (n,)."""
         return np.asarray(self.table.labels(rows), np.int64)
 
-    def _prepared(self, plan: Experiment) -> tuple[Prepared, Hashable]:
+    def _prepared(self, config: RunConfig) -> tuple[Prepared, Hashable]:
         """The frozen part's answers; trials whose settings differ only behind it share them."""
-        model = replace(plan.model, hidden=(), filters=(), batch_norm=False, dropout=0.0, activation="relu", minutes=1)
-        seed = plan.training.seed if plan.model.views > 1 or plan.augment else 0
-        key = repr((plan.input, model, plan.augment, seed))
+        model = replace(
+            config.model, hidden=(), filters=(), batch_norm=False, dropout=0.0, activation="relu", minutes=1
+        )
+        seed = config.training.seed if config.model.views > 1 or config.augment else 0
+        key = repr((config.input, model, config.augment, seed))
         if key in self._open:
             self._open.move_to_end(key)
             return self._open[key], key
-        ready = prepare_part(plan, self.table, self.pixels(plan), self.log)
-        ready = replace(ready, inputs=in_memory(ready.inputs, plan.model.views), watched=in_memory(ready.watched, 1))
+        ready = prepare_part(config, self.table, self.pixels(config), self.log)
+        ready = replace(ready, inputs=in_memory(ready.inputs, config.model.views), watched=in_memory(ready.watched, 1))
         self._open[key] = ready
         while len(self._open) > KEPT:
             self._open.popitem(last=False)
         return ready, key
-
-
-def _read(plan: Experiment, log: Progress) -> ImageTable:
-    """The pictures, as `coverslip.train` takes them: inspected, and divided into parts."""
-    table = scan(plan.data.source, plan.data.group)
-    log.note(found_text(table))
-    audit = inspect(plan, table, _pixels(plan, table, log), log)
-    need_unblocked(audit, plan.data.source, plan.data.options)
-    audit = divide(plan, audit)
-    tell(audit, log)
-    return audit.table
-
-
-def _pixels(plan: Experiment, table: ImageTable, log: Progress) -> PixelCache:
-    return read_pixels(table, input_size(plan, network_entry(plan.model.network)), plan.input.fit, progress=log)
 
 
 class Viewed:
@@ -167,7 +152,7 @@ def in_memory(inputs: Inputs, views: int) -> Inputs:
 
     Args:
         inputs: of which epoch e gives what epoch e + ``views`` gives.
-        views: of each picture.
+        views: of each image.
     """
     cpu, rows = torch.device("cpu"), np.arange(len(inputs), dtype=np.int64)
     if not len(inputs):

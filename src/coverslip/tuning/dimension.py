@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.tuning.keys import WANTED, Setting, Value, plain, setting
 
 POINTS = 8  # of a sweep over a range, where nobody says how many
@@ -22,7 +22,7 @@ class Dimension:
     """One setting and what it may be: a range of numbers, or choices.
 
     Attributes:
-        key: dotted, such as ``recipe.rate``.
+        key: dotted, such as ``training.lr``.
         kind: ``float`` or ``int`` for a range (both ends may be taken), ``choice`` for anything else.
         low: the least number.
         high: the largest.

@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from coverslip.errors import UserError
-from coverslip.registry import nearest
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 
 FloatArray = NDArray[np.float64]
 FEWEST = 8  # trials under which nothing can be told
@@ -58,8 +58,8 @@ def importance(
     >>> chance = np.random.default_rng(0)
     >>> rate, dropout = 10 ** chance.uniform(-5, 0, 60), chance.uniform(0, 0.5, 60)
     >>> loss = 0.3 + 0.1 * (np.log10(rate) + 2.5) ** 2 + 0.02 * chance.normal(size=60)
-    >>> table = pl.DataFrame({"state": "finished", "validation_loss": loss, "rate": rate, "dropout": dropout})
-    >>> [(each["key"], round(each["value"], 1)) for each in importance(table, ["rate", "dropout"])]
+    >>> table = pl.DataFrame({"state": "finished", "validation_loss": loss, "lr": rate, "dropout": dropout})
+    >>> [(each["key"], round(each["value"], 1)) for each in importance(table, ["lr", "dropout"])]
     [('rate', 1.0), ('dropout', 0.0)]
     """
     for name in ("state", "validation_loss", *keys):

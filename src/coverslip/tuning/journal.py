@@ -7,8 +7,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock, JournalStorage
 
-from coverslip.errors import UserError
-from coverslip.runs import Study
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Study
 
 
 def open_journal(path: Path) -> JournalStorage:

@@ -8,37 +8,38 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
+from coverslip.core.renamed import current_key, warn_renamed
 from coverslip.data.augment import PRESETS, Augmentation, augmentation
-from coverslip.errors import UserError
 from coverslip.models.course import FILTERS, HIDDEN
 from coverslip.models.design import Design
-from coverslip.registry import nearest
-from coverslip.settings import Experiment, InputConfig, ModelConfig
-from coverslip.training.recipe import Recipe
+from coverslip.pipeline.config import InputConfig, ModelConfig, RunConfig
+from coverslip.training.config import TrainingConfig
 
 Plain = float | int | bool | str  # as tables and study files hold it: units of layers are text, such as "256,128"
 Value = Plain | tuple[int, ...]
 Kind = Literal["float", "int", "bool", "text", "units"]
 
 SHAPES = ("hidden", "filters", "batch_norm", "dropout", "activation")  # of section model
-PREPARING = ("network", "depth", "views")  # likewise: other pictures or features are prepared for each value
-FOLLOWS = ("seed", "monitor", "keep_best", "class_weights")  # of section recipe: decided elsewhere
+PREPARING = ("network", "depth", "views")  # likewise: other images or features are prepared for each value
+FIXED = ("monitor", "keep_best", "class_weights")  # of section training: decided elsewhere
 SHORT = {
-    "lr": "recipe.rate",
-    "learning_rate": "recipe.rate",
-    "batch": "recipe.batch_size",
-    "wd": "recipe.weight_decay",
-    "label_smoothing": "recipe.smoothing",
+    "lr": "training.lr",
+    "learning_rate": "training.lr",
+    "batch": "training.batch_size",
+    "wd": "training.weight_decay",
+    "label_smoothing": "training.label_smoothing",
     "seed": "training.seed",
     "augment": "augment",
 }
 NAMES = {
-    "recipe.rate": "learning rate",
-    "recipe.l2": "L2 penalty",
-    "recipe.smoothing": "label smoothing",
-    "recipe.clip": "longest gradient",
-    "recipe.ema": "moving average of weights",
-    "recipe.gamma": "gamma of the focal loss",
+    "training.lr": "learning rate",
+    "training.l2": "L2 penalty",
+    "training.label_smoothing": "label smoothing",
+    "training.clip": "longest gradient",
+    "training.ema": "moving average of weights",
+    "training.gamma": "gamma of the focal loss",
     "model.hidden": "dense layers",
     "augment": "augmentation",
 }
@@ -107,42 +108,44 @@ WANTED = {
 }
 EXAMPLES = {"float": "0.001", "int": "32", "bool": "true", "text": "adam", "units": "256,128"}
 CHECKS: dict[str, Callable[[str, Any], object]] = {
-    "recipe": lambda field, value: Recipe(**{field: value}),
+    "training": lambda field, value: TrainingConfig(**{field: value}),
     "model": lambda field, value: (Design if field in SHAPES else ModelConfig)(**{field: value}),
     "input": lambda field, value: InputConfig(**{field: value}),
     "augment": lambda field, value: Augmentation(**{field: value}) if field else value == AS_SET or augmentation(value),
-    "training": lambda field, value: Recipe(**{field: value}),
 }
 
 
 def setting(name: str) -> Setting:
-    """The setting of a dotted key or a short name: ``recipe.rate``, ``lr``, ``batch_size``, ``hidden``, ``rotate``.
+    """The setting of a dotted key or a short name: ``training.lr``, ``lr``, ``batch_size``, ``hidden``, ``rotate``.
 
     Raises:
         UserError: there is none that a study may vary; the nearest is given.
 
     >>> setting("lr").key, setting("lr").name, setting("hidden").kind
-    ('recipe.rate', 'learning rate', 'units')
+    ('training.lr', 'learning rate', 'units')
     """
     known = _settings()
     name = name.strip().replace("-", "_")
+    if (new := current_key(name)) != name:
+        warn_renamed(f"the setting {name}", new)
+        name = new
     key = SHORT.get(name, name)
     if "." not in key:
         key = next((each for each in known if each.partition(".")[2] == key), key)
     if key in known:
         return known[key]
     section, _, field = key.partition(".")
-    if key == "recipe.seed":
-        raise UserError("recipe.seed cannot be varied: it follows training.seed", "vary seed, such as seed=0..4")
-    if field in typing.get_type_hints(typing.get_type_hints(Experiment).get(section, object)):
+    if key == "training.seed":
+        raise UserError("training.seed cannot be varied: it follows training.seed", "vary seed, such as seed=0..4")
+    if field in typing.get_type_hints(typing.get_type_hints(RunConfig).get(section, object)):
         raise UserError(
-            f"{key} cannot be varied in a study, whose trials are compared on the same pictures",
+            f"{key} cannot be varied in a study, whose trials are compared on the same images",
             "train one run for each value, and compare them: coverslip compare",
         )
     raise UserError(f"no setting is called {name!r}", nearest(name, _names(known)))
 
 
-def value_of(plan: Experiment, key: str) -> Value:
+def value_of(config: RunConfig, key: str) -> Value:
     """What a (settled) plan has there; where layers are left to the network, the network's own.
 
     Raises:
@@ -150,15 +153,15 @@ def value_of(plan: Experiment, key: str) -> Value:
     """
     section, _, field = key.partition(".")
     if key == "augment":
-        return next((name for name, preset in PRESETS.items() if preset == (plan.augment or Augmentation())), AS_SET)
-    there = plan.augment or Augmentation() if section == "augment" else getattr(plan, section)
+        return next((name for name, preset in PRESETS.items() if preset == (config.augment or Augmentation())), AS_SET)
+    there = config.augment or Augmentation() if section == "augment" else getattr(config, section)
     value = getattr(there, field)
     if value is None:
         raise UserError(f"{key} is open, so there is no default to compare with", f"set it: --set {key}=...")
     return typing.cast(Value, value or OWN.get(key, value))
 
 
-def with_value(plan: Experiment, key: str, value: Any) -> Experiment:
+def with_value(config: RunConfig, key: str, value: Any) -> RunConfig:
     """The plan with another value there.
 
     Raises:
@@ -167,13 +170,11 @@ def with_value(plan: Experiment, key: str, value: Any) -> Experiment:
     value = setting(key).checked(value)
     section, _, field = key.partition(".")
     if key == "augment":
-        return plan if value == AS_SET else replace(plan, augment=augmentation(str(value)))
+        return config if value == AS_SET else replace(config, augment=augmentation(str(value)))
     if section == "augment":
-        return replace(plan, augment=replace(plan.augment or Augmentation(), **{field: value}))
-    if key == "training.seed":  # a recipe's seed follows it, see `coverslip.settings.settled`
-        plan = replace(plan, recipe=replace(plan.recipe, seed=value))
-    changed = replace(getattr(plan, section), **{field: value})
-    return replace(plan, **{section: changed})
+        return replace(config, augment=replace(config.augment or Augmentation(), **{field: value}))
+    changed = replace(getattr(config, section), **{field: value})
+    return replace(config, **{section: changed})
 
 
 def plain(value: Value) -> Plain:
@@ -190,11 +191,10 @@ def _settings() -> dict[str, Setting]:
     """Every setting that can be varied, by its key."""
     found: dict[str, Setting] = {}
     sections: list[tuple[str, type, Iterable[str]]] = [
-        ("recipe", Recipe, [name for name in typing.get_type_hints(Recipe) if name not in FOLLOWS]),
+        ("training", TrainingConfig, [name for name in typing.get_type_hints(TrainingConfig) if name not in FIXED]),
         ("model", Design, SHAPES),
         ("model", ModelConfig, PREPARING),
         ("input", InputConfig, ("size", "fit")),
-        ("training", Recipe, ("seed",)),
         ("augment", Augmentation, typing.get_type_hints(Augmentation)),
     ]
     for section, owner, names in sections:

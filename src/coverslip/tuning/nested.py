@@ -1,8 +1,8 @@
-"""Nested search: what searching, as a whole, is worth on pictures that had no say in it.
+"""Nested search: what searching, as a whole, is worth on images that had no say in it.
 
-The pictures of train and validation are cut into folds by whole groups. For each fold the same search is run on the
-others, its best trial is trained, and so is the default; both then score the fold. So every picture is scored by a
-model, and by a choice of settings, that never saw it. The test part is not touched.
+The images of train and validation are cut into folds by whole groups. For each fold the same search is run on the
+others, its best trial is trained, and so is the default; both then score the fold. So every image is scored by a
+model, and by a choice of settings, that never saw it. The test set is not touched.
 
 Reference: Varma & Simon, BMC Bioinformatics 7(91), 2006.
 """
@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.runs import Run, Study
 from coverslip.data.split import assign_folds, assign_parts
 from coverslip.evidence.intervals import format_interval
 from coverslip.evidence.winner import compare_trials, winner
-from coverslip.learning import learn
-from coverslip.progress import SILENT, Progress
-from coverslip.runs import Run, Study
-from coverslip.settings import Experiment, settled
+from coverslip.pipeline.config import RunConfig
+from coverslip.pipeline.fit import fit
+from coverslip.pipeline.resolve import resolve_config
 from coverslip.tuning.batch import Batch
 from coverslip.tuning.desk import Desk
 from coverslip.tuning.search import search
@@ -32,12 +33,12 @@ INNER = (0.8, 0.2)  # train and validation within the folds that are not held ou
 
 
 def nested_search(
-    desk: Desk, space: Space, plan: Experiment, folds: int, trials: int, together: int, log: Progress
+    desk: Desk, space: Space, config: RunConfig, folds: int, trials: int, together: int, log: Progress
 ) -> dict[str, Any]:
     """Search once for each fold.
 
     Args:
-        desk: of the study; its train and validation parts are used.
+        desk: of the study; its train and validation sets are used.
         space: that is searched.
         plan: the default trial.
         folds: 2 or more.
@@ -55,24 +56,24 @@ def nested_search(
     table = desk.table
     rows = sorted(table.rows("train") + table.rows("validation"))
     labels, groups = np.asarray(table.labels(rows)), table.groups(rows)
-    fold = assign_folds(labels, groups, folds, plan.split.seed)
+    fold = assign_folds(labels, groups, folds, config.split.seed)
     losses, right = np.zeros((2, len(rows)), np.float32), np.zeros((2, len(rows)), np.bool_)
     chosen = []
     with log.stage("nested searches", folds, "folds") as stage:
         for number in range(folds):
             held = np.flatnonzero(fold == number)
-            inner = _fold_desk(desk, plan, rows, fold == number)
-            values = _search_in(inner, space, plan, trials, together)
+            inner = _fold_desk(desk, config, rows, fold == number)
+            values = _search_in(inner, space, config, trials, together)
             chosen.append(values)
-            for place, each in enumerate((space.with_values(plan, values), plan)):
-                probabilities = _probabilities(inner, settled(each), [rows[row] for row in held])
+            for place, each in enumerate((space.with_values(config, values), config)):
+                probabilities = _probabilities(inner, resolve_config(each), [rows[row] for row in held])
                 own = np.maximum(probabilities[np.arange(len(held)), labels[held]], 1e-12)
                 losses[place, held] = -np.log(own)
                 right[place, held] = probabilities.argmax(axis=1) == labels[held]
             stage.advance()
     codes = np.unique(groups, return_inverse=True)[1]
     tuned, default = (winner(losses[[place]], right[[place]], codes, [place]).corrected for place in (0, 1))
-    # These pictures chose neither: named first, the worse one is compared as it is.
+    # These images chose neither: named first, the worse one is compared as it is.
     names, worse = ("searching", "the default"), int(losses.mean(axis=1).argmax())
     compared = compare_trials(losses, right, codes, worse, 1 - worse, names=(names[worse], names[1 - worse]))
     said = f"in {folds} nested folds: after searching {format_interval(tuned)}, the default {format_interval(default)}"
@@ -87,34 +88,34 @@ def nested_search(
     }
 
 
-def _fold_desk(desk: Desk, plan: Experiment, rows: list[int], held: npt.NDArray[np.bool_]) -> Desk:
+def _fold_desk(desk: Desk, config: RunConfig, rows: list[int], held: npt.NDArray[np.bool_]) -> Desk:
     """The data of one fold: train and validation are cut anew from the others; what is held out is in no part."""
     table = desk.table
     rest = [row for row, out in zip(rows, held.tolist(), strict=True) if not out]
-    inner = assign_parts(np.asarray(table.labels(rest)), table.groups(rest), INNER, plan.split.seed)
+    inner = assign_parts(np.asarray(table.labels(rest)), table.groups(rest), INNER, config.split.seed)
     parts: list[str | None] = [None] * len(table)
     for row, part in zip(rest, inner.tolist(), strict=True):
         parts[row] = ("train", "validation")[part]
-    return Desk(plan, SILENT, table.with_columns(split=parts))
+    return Desk(config, SILENT, table.with_columns(split=parts))
 
 
-def _search_in(desk: Desk, space: Space, plan: Experiment, trials: int, together: int) -> dict[str, Any]:
+def _search_in(desk: Desk, space: Space, config: RunConfig, trials: int, together: int) -> dict[str, Any]:
     """The values of the best trial."""
     with tempfile.TemporaryDirectory(prefix="coverslip-") as folder:
         study = Study(Path(folder) / "study")
 
-        def open_batch(plans: dict[int, Experiment]) -> Batch:
+        def open_batch(plans: dict[int, RunConfig]) -> Batch:
             return Batch(desk, plans, study.checkpoints_folder)
 
-        frame = search(study, space, plan, open_batch, trials=trials, together=together, data=desk.identity)
+        frame = search(study, space, config, open_batch, trials=trials, together=together, data=desk.identity)
     best = frame.filter(frame["state"] == "finished").sort("validation_loss").row(0, named=True)
     return {key: best[key] for key in space.keys}
 
 
-def _probabilities(desk: Desk, plan: Experiment, rows: list[int]) -> npt.NDArray[np.float64]:
+def _probabilities(desk: Desk, config: RunConfig, rows: list[int]) -> npt.NDArray[np.float64]:
     """(n, K) of the rows, by a model trained on the desk's own parts."""
-    pixels = desk.pixels(plan)
+    pixels = desk.pixels(config)
     keys = pixels.facts["row_hash"].to_list()
     with tempfile.TemporaryDirectory(prefix="coverslip-") as folder:
-        predictor = learn(plan, desk.table, pixels, Run(folder), SILENT).predictor
+        predictor = fit(config, desk.table, pixels, Run(folder), SILENT).predictor
     return predictor.probabilities(predictor.extractor.extract(pixels.pixels, rows, keys, 1, SILENT))

@@ -11,53 +11,54 @@ import numpy.typing as npt
 
 from coverslip.evidence.winner import compare_trials
 from coverslip.models.catalog import network_entry
-from coverslip.settings import Experiment, is_pretrained, settled
+from coverslip.pipeline.config import RunConfig
+from coverslip.pipeline.resolve import is_pretrained, resolve_config
 from coverslip.tuning.keys import Value, plain, setting, value_of
 from coverslip.tuning.space import Sweep
 
 ORDERS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 # In the order in which they are taught: the largest effects first, then capacity, then what keeps a network in check.
 STEPS: dict[str, tuple[Value, ...]] = {
-    "recipe.rate": ORDERS,
-    "recipe.batch_size": (8, 16, 32, 64, 128),
-    "recipe.optimizer": ("sgd", "adam", "adamw"),
+    "training.lr": ORDERS,
+    "training.batch_size": (8, 16, 32, 64, 128),
+    "training.optimizer": ("sgd", "adam", "adamw"),
     "model.hidden": ((16,), (64,), (128, 64, 32), (256, 128, 64)),
     "model.filters": ((8, 16, 32), (16, 32, 64), (32, 64, 128)),
     "model.activation": ("relu", "tanh", "sigmoid"),
     "model.batch_norm": (False, True),
-    "recipe.l2": (0.0, 1e-4, 1e-3, 1e-2),
+    "training.l2": (0.0, 1e-4, 1e-3, 1e-2),
     "model.dropout": (0.0, 0.2, 0.5),
-    "recipe.smoothing": (0.0, 0.1, 0.2),
+    "training.label_smoothing": (0.0, 0.1, 0.2),
 }
 FUNNEL = (128, 64, 32)
 
 
-def rules_of_thumb(plan: Experiment) -> Experiment:
+def rules_of_thumb(config: RunConfig) -> RunConfig:
     """The plan to begin with: Adam at 0.001, batches of 32, ReLU, nothing that regularizes, a funnel of powers of two.
 
     A part of a pretrained network keeps its own schedule and rate, which the rules were not made for.
     """
-    entry, head = network_entry(plan.model.network), settled(plan).model.depth == "head"
-    recipe = replace(plan.recipe, batch_size=32, weight_decay=0.0, l2=0.0, smoothing=0.0)
-    if head or not is_pretrained(plan):
-        recipe = replace(recipe, optimizer="adam", rate=1e-3, schedule="constant")
-    model = replace(plan.model, dropout=0.0, activation="relu", batch_norm=False)
-    if "hidden" in entry.options and "filters" not in entry.options and not plan.model.hidden:
+    entry, head = network_entry(config.model.network), resolve_config(config).model.depth == "head"
+    training = replace(config.training, batch_size=32, weight_decay=0.0, l2=0.0, label_smoothing=0.0)
+    if head or not is_pretrained(config):
+        training = replace(training, optimizer="adam", lr=1e-3, schedule="constant")
+    model = replace(config.model, dropout=0.0, activation="relu", batch_norm=False)
+    if "hidden" in entry.options and "filters" not in entry.options and not config.model.hidden:
         model = replace(model, hidden=FUNNEL)
-    return settled(replace(plan, recipe=recipe, model=model))
+    return resolve_config(replace(config, training=training, model=model))
 
 
-def steps(plan: Experiment) -> list[Sweep]:
+def steps(config: RunConfig) -> list[Sweep]:
     """What is changed, one after another, in a settled plan; its own value is always among those tried."""
-    options, head = network_entry(plan.model.network).options, plan.model.depth == "head"
+    options, head = network_entry(config.model.network).options, config.model.depth == "head"
     found = []
     for key, values in STEPS.items():
         section, _, field = key.partition(".")
         if section == "model" and (head or field not in options):
             continue
-        own = value_of(plan, key)
-        if key == "recipe.rate" and plan.recipe.rate not in values:  # of a pretrained part: around its own
-            values = tuple(float(f"{plan.recipe.rate * factor:.3g}") for factor in (0.01, 0.1, 1, 10, 100))  # type: ignore[operator]  # noqa: PLW2901
+        own = value_of(config, key)
+        if key == "training.lr" and config.training.lr not in values:  # of a pretrained part: around its own
+            values = tuple(float(f"{config.training.lr * factor:.3g}") for factor in (0.01, 0.1, 1, 10, 100))  # type: ignore[operator]  # noqa: PLW2901
         found.append(Sweep(key, values if own in values else (own, *values)))
     return found
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
+from coverslip.core.progress import Progress
 from coverslip.evidence.luck import repeat_spread
-from coverslip.progress import Progress
-from coverslip.settings import Experiment
+from coverslip.pipeline.config import RunConfig
 from coverslip.tuning.batch import Batch
 from coverslip.tuning.desk import Desk
 from coverslip.tuning.results import Outcomes
 
 
 def repeat_best(
-    desk: Desk, plan: Experiment, outcomes: Outcomes, best: int, repeats: int, log: Progress
+    desk: Desk, config: RunConfig, outcomes: Outcomes, best: int, repeats: int, log: Progress
 ) -> dict[str, Any] | None:
     """Train a trial's settings again, with the seeds that follow its own, and hold the scores beside its own.
 
@@ -32,9 +32,12 @@ def repeat_best(
     Returns:
         What `coverslip.evidence.luck.repeat_spread` says; None where no repeat came to its end.
     """
-    seed = plan.recipe.seed
-    plans = {number: replace(plan, recipe=replace(plan.recipe, seed=seed + number)) for number in range(1, repeats + 1)}
-    batch, epochs = Batch(desk, plans), plan.recipe.epochs or 0
+    seed = config.training.seed
+    plans = {
+        number: replace(config, training=replace(config.training, seed=seed + number))
+        for number in range(1, repeats + 1)
+    }
+    batch, epochs = Batch(desk, plans), config.training.epochs or 0
     with log.stage("the best with other seeds", epochs, "epochs") as stage:
         while batch.running:
             batch.advance()

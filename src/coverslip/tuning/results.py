@@ -10,17 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from coverslip.core.runs import Study
+from coverslip.core.storage import writing
+from coverslip.core.tables import read_csv
 from coverslip.evidence.intervals import format_interval
-from coverslip.experiment import read_plan
-from coverslip.runs import Study
-from coverslip.settings import Experiment
-from coverslip.storage import writing
-from coverslip.tables import read_csv
+from coverslip.pipeline.config import RunConfig, read_config
 from coverslip.tuning.batch import Outcome
 
 
 class Outcomes:
-    """What finished trials said of each picture of the choose half; kept in one file of the study."""
+    """What finished trials said of each image of the choose half; kept in one file of the study."""
 
     def __init__(self, study: Study, groups: npt.NDArray[np.int64]) -> None:
         self.file, self.groups = study.validation_file, groups
@@ -49,9 +48,9 @@ class Outcomes:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """losses (T, M), right (T, M), groups (M,)."""
-        pictures = len(self.groups)
-        losses = np.array(self.losses, np.float32).reshape(-1, pictures)
-        return {"losses": losses, "right": np.array(self.right, np.bool_).reshape(-1, pictures), "groups": self.groups}
+        images = len(self.groups)
+        losses = np.array(self.losses, np.float32).reshape(-1, images)
+        return {"losses": losses, "right": np.array(self.right, np.bool_).reshape(-1, images), "groups": self.groups}
 
 
 class Tuned:
@@ -77,9 +76,9 @@ class Tuned:
         return read_csv(self.study.curves_file)
 
     @property
-    def best_experiment(self) -> Experiment:
+    def best_experiment(self) -> RunConfig:
         """The settings of the best trial, for `coverslip.train`."""
-        return read_plan(self.study.best_file)
+        return read_config(self.study.best_file)
 
     @property
     def sentences(self) -> list[str]:

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from coverslip.errors import UserError
-from coverslip.progress import Progress, Stage
-from coverslip.settings import Experiment
-from coverslip.training.recipe import EPOCHS
+from coverslip.core.errors import UserError
+from coverslip.core.progress import Progress, Stage
+from coverslip.pipeline.config import RunConfig
+from coverslip.training.config import EPOCHS
 from coverslip.tuning.halving import bracket, keepers
 from coverslip.tuning.keys import with_value
 from coverslip.tuning.storage import Book
@@ -44,7 +44,7 @@ class Batch(Protocol):
         ...
 
 
-OpenBatch = Callable[[dict[int, Experiment]], Batch]
+OpenBatch = Callable[[dict[int, RunConfig]], Batch]
 
 
 class Rounds:
@@ -63,16 +63,16 @@ class Rounds:
     def __init__(
         self,
         book: Book,
-        plan: Experiment,
+        config: RunConfig,
         open_batch: OpenBatch,
         trials: int,
         minutes: float | None,
         stage: Stage,
         progress: Progress,
     ) -> None:
-        self.book, self.plan, self.open_batch, self.total = book, plan, open_batch, trials
+        self.book, self.config, self.open_batch, self.total = book, config, open_batch, trials
         self.stage, self.progress = stage, progress
-        self.epochs = plan.recipe.epochs or EPOCHS
+        self.epochs = config.training.epochs or EPOCHS
         self.began = time.monotonic()
         self.deadline = math.inf if minutes is None else self.began + 60 * minutes
         self.batch: Batch | None = None
@@ -98,7 +98,7 @@ class Rounds:
             trials = self._propose(together)
         if not trials:
             return False
-        plans: dict[int, Experiment] = {}
+        plans: dict[int, RunConfig] = {}
         for trial in trials:
             try:
                 plans[trial.number] = self._plan_of(trial)
@@ -126,8 +126,8 @@ class Rounds:
 
     def _propose(self, together: int) -> list[Trial]:
         """The next trials; none at the end."""
-        default = self.book.space.values_of(self.plan)
-        return [self.book.ask(self.plan.training.seed, default) for _ in range(self._next(together))]
+        default = self.book.space.values_of(self.config)
+        return [self.book.ask(self.config.training.seed, default) for _ in range(self._next(together))]
 
     def _next(self, together: int) -> int:
         """How many trials come next: rounds of equal size, so that TPE hears as often as it can; 0 at the end."""
@@ -146,12 +146,12 @@ class Rounds:
             return 0
         return math.ceil(left / math.ceil(left / together)) if left > 0 else 0
 
-    def _plan_of(self, trial: Trial) -> Experiment:
-        plan = self.book.space.with_values(self.plan, trial.values)
+    def _plan_of(self, trial: Trial) -> RunConfig:
+        config = self.book.space.with_values(self.config, trial.values)
         if trial.role == "repeat" and "training.seed" not in trial.values:
             same = [each for each in self.book.trials if each.values == trial.values and each.number < trial.number]
-            plan = with_value(plan, "training.seed", plan.training.seed + len(same))
-        return plan
+            config = with_value(config, "training.seed", config.training.seed + len(same))
+        return config
 
     def _tell(self, batch: Batch, reports: Sequence[Report], seconds: float) -> dict[int, int]:
         """Put reports into the book; returns the new epoch of those that go on."""
@@ -164,7 +164,7 @@ class Rounds:
                 continue
             trial.stack = batch.stacks.get(each.number, 0)
             if each.epoch > trial.epochs:  # what was told before the process was killed is passed over
-                row = (each.epoch, each.rate, each.train_loss, each.validation_loss, each.validation_accuracy)
+                row = (each.epoch, each.lr, each.train_loss, each.validation_loss, each.validation_accuracy)
                 self.book.tell(trial, row)
                 told[each.number] = each.epoch
             if each.broken:

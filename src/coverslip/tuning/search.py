@@ -9,11 +9,12 @@ from typing import Any
 
 import polars as pl
 
-from coverslip.config import to_mapping
-from coverslip.errors import UserError
-from coverslip.progress import SILENT, Progress
-from coverslip.runs import Study
-from coverslip.settings import Experiment, fits_exactly
+from coverslip.core.config import to_mapping
+from coverslip.core.errors import UserError
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.runs import Study
+from coverslip.pipeline.config import RunConfig
+from coverslip.pipeline.resolve import uses_exact_head
 from coverslip.training.interrupt import waiting_interrupt
 from coverslip.tuning.rounds import Batch, OpenBatch, Rounds
 from coverslip.tuning.space import Space
@@ -31,7 +32,7 @@ Told = Callable[[pl.DataFrame, "float | None"], None]
 def search(
     study: Study,
     space: Space,
-    plan: Experiment,
+    config: RunConfig,
     open_batch: OpenBatch,
     *,
     trials: int = 50,
@@ -52,13 +53,13 @@ def search(
     Args:
         study: its folder.
         space: what is varied; the plan's own values are added to its choices.
-        plan: settled; its ``recipe.epochs`` are what a trial gets that is never pruned.
+        plan: settled; its ``training.epochs`` are what a trial gets that is never pruned.
         open_batch: experiments by number -> these trials, ready to train, or to go on where a checkpoint was left.
         trials: in all, with those of earlier calls.
         minutes: from now, after which no epoch begins; trials under way stay so, for another call to go on with. But
             where nothing is finished by then, the default and the best trial are trained to their end.
         together: trials that are proposed at once and advance side by side.
-        data: what the pictures are, by name; a study of other pictures is refused.
+        data: what the images are, by name; a study of other images is refused.
         shared: other processes may search in the same study.
         epoch_ended: called after every epoch, before it is written; may take results out of the batch.
         tables_written: called with a row a trial and the seconds left, where they can be told, after
@@ -76,12 +77,12 @@ def search(
     Reference: Bergstra et al., Algorithms for hyper-parameter optimization, NeurIPS 2011 (TPE); Falkner, Klein and
     Hutter, BOHB, ICML 2018 (TPE with Hyperband).
     """
-    space = space.around(plan)
-    check(space, plan, trials, together, minutes)
-    with open_book(study, space, facts(space, plan, data or {}), shared) as book:
+    space = space.around(config)
+    check(space, config, trials, together, minutes)
+    with open_book(study, space, facts(space, config, data or {}), shared) as book:
         tables = Tables(study, book, tables_written)
         with progress.stage("searching", trials, "trials") as stage:
-            rounds = Rounds(book, plan, open_batch, trials, minutes, stage, progress)
+            rounds = Rounds(book, config, open_batch, trials, minutes, stage, progress)
             return run_rounds(rounds, together, epoch_ended, tables)
 
 
@@ -104,7 +105,7 @@ def run_rounds(rounds: Rounds, together: int, epoch_ended: Callable[[Batch], Non
     return tables.frame
 
 
-def check(space: Space, plan: Experiment, trials: int, together: int, minutes: float | None) -> None:
+def check(space: Space, config: RunConfig, trials: int, together: int, minutes: float | None) -> None:
     """Refuse what cannot be searched, before anything is written.
 
     Raises:
@@ -113,25 +114,27 @@ def check(space: Space, plan: Experiment, trials: int, together: int, minutes: f
     if trials < 2 or together < 1 or (minutes is not None and not 0 < minutes < math.inf):
         problem = f"trials={trials}, together={together}, minutes={minutes} cannot be a search"
         raise UserError(problem, "give 2 trials or more, 1 or more of them together, and minutes above 0")
-    if "recipe.epochs" in space.keys:
+    if "training.epochs" in space.keys:
         fix = "set them once, with --epochs; or draw them: --sweep epochs=10,20,40"
-        raise UserError("recipe.epochs are what trials are given as they prove themselves, and cannot be searched", fix)
-    if fits_exactly(plan):
-        fix = "let the loop train it: --set training.solver=loop"
+        raise UserError(
+            "training.epochs are what trials are given as they prove themselves, and cannot be searched", fix
+        )
+    if uses_exact_head(config):
+        fix = "let the loop train it: --set head.solver=loop"
         raise UserError("a head that is fitted exactly has nothing to search", fix)
-    space.check(plan)
+    space.check(config)
 
 
-def facts(space: Space, plan: Experiment, data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a study is of: its pictures, its space, and every setting that is not varied."""
+def facts(space: Space, config: RunConfig, data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a study is of: its images, its space, and every setting that is not varied."""
     flat: dict[str, Any] = {}
-    for section, values in to_mapping(plan).items():
+    for section, values in to_mapping(config).items():
         if section not in OPEN:
             flat |= {f"{section}.{key}": value for key, value in values.items()}
     parts = [f"{key}." for key in space.keys if key == "augment"]
     fixed = {key: each for key, each in flat.items() if key not in space.keys and not key.startswith(tuple(parts))}
     if "training.seed" in space.keys:
-        del fixed["recipe.seed"]
+        del fixed["training.seed"]
     return {
         "data": dict(data),
         "space": {each.key: each.as_json() for each in space.dimensions},

@@ -11,12 +11,13 @@ from typing import Any
 
 import tomli_w
 
-from coverslip.config import read_toml
-from coverslip.errors import UserError
+from coverslip.core.config import read_toml
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
+from coverslip.core.storage import write_text
 from coverslip.models.catalog import network_entry
-from coverslip.registry import nearest
-from coverslip.settings import Experiment, is_pretrained, settled
-from coverslip.storage import write_text
+from coverslip.pipeline.config import RunConfig
+from coverslip.pipeline.resolve import is_pretrained, resolve_config
 from coverslip.tuning.dimension import Dimension, Sweep, parse_range, parse_sweep, typed
 from coverslip.tuning.keys import Plain, Value, plain, setting, value_of, with_value
 
@@ -40,7 +41,7 @@ class Space:
     def __post_init__(self) -> None:
         keys = self.keys
         if not keys:
-            raise UserError("nothing is varied", "name one setting or more, such as [recipe.rate] low, high")
+            raise UserError("nothing is varied", "name one setting or more, such as [training.lr] low, high")
         if len(set(keys)) < len(keys):
             raise UserError(f"{max(keys, key=keys.count)} is given twice", "leave one of them")
         if "augment" in keys and any(key.startswith("augment.") for key in keys):
@@ -60,25 +61,25 @@ class Space:
             total *= len(each.choices) or (each.high - each.low + 1 if whole else math.inf)  # type: ignore[operator]
         return total
 
-    def with_values(self, plan: Experiment, values: Mapping[str, Value]) -> Experiment:
+    def with_values(self, config: RunConfig, values: Mapping[str, Value]) -> RunConfig:
         """The plan with these values in their places.
 
         Raises:
             UserError: the settings refuse them.
         """
         for key in sorted(values, key=lambda key: "." in key):  # "augment" before its parts
-            plan = with_value(plan, key, values[key])
-        return plan
+            config = with_value(config, key, values[key])
+        return config
 
-    def values_of(self, plan: Experiment) -> dict[str, Plain]:
+    def values_of(self, config: RunConfig) -> dict[str, Plain]:
         """What a settled plan has in these places: the trial that all others are compared with."""
-        return {key: plain(value_of(plan, key)) for key in self.keys}
+        return {key: plain(value_of(config, key)) for key in self.keys}
 
-    def around(self, plan: Experiment) -> Space:
+    def around(self, config: RunConfig) -> Space:
         """The same space, with the plan's own value among the choices."""
-        return Space(tuple(_with_own(each, value_of(plan, each.key)) for each in self.dimensions))
+        return Space(tuple(_with_own(each, value_of(config, each.key)) for each in self.dimensions))
 
-    def check(self, plan: Experiment) -> None:
+    def check(self, config: RunConfig) -> None:
         """Try both ends of every range, and every choice, in a settled plan.
 
         Raises:
@@ -86,7 +87,7 @@ class Space:
         """
         for each in self.dimensions:
             for value in each.choices or (each.low, each.high):
-                settled(with_value(plan, each.key, typed(setting(each.key), value)))
+                resolve_config(with_value(config, each.key, typed(setting(each.key), value)))
 
 
 def read_space(path: Path) -> Space:
@@ -94,14 +95,14 @@ def read_space(path: Path) -> Space:
 
     ::
 
-        [recipe.rate]
+        [training.lr]
         low = 1e-4
         high = 0.1
         log = true
 
-        [recipe]
+        [training]
         batch_size = [16, 32, 64]        # choices
-        smoothing = "0..0.3"             # a range, in short
+        label_smoothing = "0..0.3"            # a range, in short
 
     Raises:
         UserError: it cannot be read; a key that does not exist (with the nearest); what `Dimension` refuses.
@@ -113,7 +114,7 @@ def space_from(mapping: Mapping[str, Any]) -> Space:
     """The same from plain values, as ``space=`` of the Python function takes them; short names will do.
 
     >>> space_from({"lr": "1e-4..0.1:log", "batch_size": [16, 32]}).keys
-    ['recipe.rate', 'recipe.batch_size']
+    ['training.lr', 'training.batch_size']
     """
     return Space(tuple(_dimension(key, value) for key, value in _flat(mapping)))
 
@@ -171,22 +172,22 @@ def _dimension(key: str, value: Any) -> Dimension:
     )
 
 
-def default_space(plan: Experiment) -> Space:
+def default_space(config: RunConfig) -> Space:
     """A space that suits the network and the depth of a settled plan, without reading anything.
 
     Rates and decays are searched over factors, since what matters is their order of magnitude. How strongly labels
     are smoothed and features dropped is searched where the network knows it, its shape where it is trained from
     scratch. The number of epochs stays: it is what trials are given, or denied, as they prove themselves.
     """
-    depth, options = plan.model.depth, network_entry(plan.model.network).options
-    kind = ("head" if depth == "head" else "all" if depth == "all" else "tail") if is_pretrained(plan) else "scratch"
+    depth, options = config.model.depth, network_entry(config.model.network).options
+    kind = ("head" if depth == "head" else "all" if depth == "all" else "tail") if is_pretrained(config) else "scratch"
     varied: dict[str, Any] = {
-        "recipe.rate": RATES[kind],
-        "recipe.weight_decay": "1e-4..1:log",
-        "recipe.smoothing": "0..0.3",
+        "training.lr": RATES[kind],
+        "training.weight_decay": "1e-4..1:log",
+        "training.label_smoothing": "0..0.3",
     }
     if kind != "head":  # heads of one batch size are trained in one pass, and it matters little to a convex loss
-        varied["recipe.batch_size"] = [16, 32, 64, 128] if kind == "scratch" else [16, 32, 64]
+        varied["training.batch_size"] = [16, 32, 64, 128] if kind == "scratch" else [16, 32, 64]
     if kind in ("tail", "all"):
         varied["augment.cutmix"] = "0..1"
     if kind != "head" and "dropout" in options:

@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from coverslip.errors import UserError
-from coverslip.runs import Study
-from coverslip.storage import ensure_folder
+from coverslip.core.errors import UserError
+from coverslip.core.runs import Study
+from coverslip.core.storage import ensure_folder
 from coverslip.tuning.database import Database, locked
 from coverslip.tuning.journal import is_alive, open_journal, owner_file
 from coverslip.tuning.keys import Plain, plain

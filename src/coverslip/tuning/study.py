@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 
-from coverslip.errors import UserError
-from coverslip.experiment import write_plan
-from coverslip.progress import EventLog, Progress
+from coverslip.core.errors import UserError
+from coverslip.core.progress import EventLog, Progress
+from coverslip.core.runs import Study
+from coverslip.pipeline.config import RunConfig, write_config
+from coverslip.pipeline.resolve import resolve_config, uses_exact_head
 from coverslip.reporting.tune_page import write_tune_page
-from coverslip.runs import Study
-from coverslip.settings import Experiment, fits_exactly, settled
 from coverslip.training.lanes import can_stack, pays
 from coverslip.tuning.batch import Batch
 from coverslip.tuning.desk import Desk
@@ -31,7 +31,7 @@ from coverslip.tuning.sweep import grid, open_list, sweep_space
 PAGE_SHARE = 0.05  # of the time that writing the page may take
 TOGETHER = 16  # trials of a search that advance side by side
 # In simulations 0.005 to 0.011, see benchmarks/results/winner.md
-EPOCHS_TOO = "the same pictures chose each trial's epoch, so what is to be expected may still be too high by about 0.01"
+EPOCHS_TOO = "the same images chose each trial's epoch, so what is to be expected may still be too high by about 0.01"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +68,7 @@ class Wish:
 
 
 def run_study(
-    plan: Experiment,
+    config: RunConfig,
     study: Study,
     wish: Wish,
     space: Space | None = None,
@@ -92,27 +92,27 @@ def run_study(
         UserError: see `search`; settings that cannot be trained.
         KeyboardInterrupt: Ctrl+C; the epoch was finished and written, and the study can be gone on with.
     """
-    plan = trainable(plan)
-    plan = rules_of_thumb(plan) if wish.one_at_a_time else plan
+    config = trainable(config)
+    config = rules_of_thumb(config) if wish.one_at_a_time else config
     ways = {"search": _search, "sweep": _sweep, "one-at-a-time": _one_at_a_time}
     log = EventLog(study.events_file, progress)
-    sweeps = [parse_sweep(each) for each in wish.sweeps] if wish.sweeps else steps(plan) if wish.one_at_a_time else []
+    sweeps = [parse_sweep(each) for each in wish.sweeps] if wish.sweeps else steps(config) if wish.one_at_a_time else []
     if wish.kind == "search":
-        space = space or (read_space(study.space_file) if study.space_file.exists() else default_space(plan))
+        space = space or (read_space(study.space_file) if study.space_file.exists() else default_space(config))
     else:
-        space = sweep_space(sweeps).around(plan)
-    space.check(plan)
-    desk = Desk(plan, log)
-    plan = _with_precision(plan, desk)
-    write_plan(plan, study.experiment_file)
+        space = sweep_space(sweeps).around(config)
+    space.check(config)
+    desk = Desk(config, log)
+    config = _with_precision(config, desk)
+    write_config(config, study.experiment_file)
     write_space(space, study.space_file)
-    show = Show(_account(plan, study, wish, space, desk), log)
+    show = Show(_account(config, study, wish, space, desk), log)
     try:
-        ways[wish.kind](Work(plan, study, wish, sweeps, space, desk, show, minutes, shared, log))
+        ways[wish.kind](Work(config, study, wish, sweeps, space, desk, show, minutes, shared, log))
         if wish.nested:
-            show.account.nested = nested_search(desk, space, plan, wish.nested, wish.trials, wish.together, log)
+            show.account.nested = nested_search(desk, space, config, wish.nested, wish.trials, wish.together, log)
         if wish.repeats and (best := show.best()) is not None:
-            settings = space.with_values(plan, best["values"])
+            settings = space.with_values(config, best["values"])
             outcomes = show.account.outcomes
             show.account.repeats = repeat_best(desk, settings, outcomes, best["number"], wish.repeats, log)
     except KeyboardInterrupt:
@@ -122,19 +122,19 @@ def run_study(
     return Tuned(study.folder)
 
 
-def trainable(plan: Experiment) -> Experiment:
+def trainable(config: RunConfig) -> RunConfig:
     """The settled plan, with a head that is trained step by step.
 
     Raises:
         UserError: depth ``auto``, or what only `coverslip.train` does.
     """
-    if plan.model.depth == "auto":
+    if config.model.depth == "auto":
         raise UserError("a study needs one depth for all its trials", "give --depth head, tail, all or a stage")
-    if plan.training.refit:
+    if config.split.refit:
         raise UserError("a study chooses on validation, which --refit trains on", "leave --refit to the final run")
-    if fits_exactly(settled(plan)):
-        plan = replace(plan, training=replace(plan.training, solver="loop"))
-    return settled(plan)
+    if uses_exact_head(resolve_config(config)):
+        config = replace(config, head=replace(config.head, solver="loop"))
+    return resolve_config(config)
 
 
 class Show:
@@ -148,7 +148,7 @@ class Show:
         self.frame: pl.DataFrame | None = None
 
     def epoch_ended(self, batch: Any) -> None:
-        """Keep what finished trials said of each picture."""
+        """Keep what finished trials said of each image."""
         if batch.outcomes:
             for number, outcome in batch.outcomes.items():
                 self.account.outcomes.add(number, outcome)
@@ -186,7 +186,7 @@ class Show:
 class Work:
     """All that a kind of study needs."""
 
-    plan: Experiment
+    config: RunConfig
     study: Study
     wish: Wish
     sweeps: Sequence[Sweep]  # of a sweep all at once, of one-at-a-time one after another
@@ -197,7 +197,7 @@ class Work:
     shared: bool
     log: EventLog
 
-    def open_batch(self, trials: Mapping[int, Experiment]) -> Batch:
+    def open_batch(self, trials: Mapping[int, RunConfig]) -> Batch:
         """Trials under way, with checkpoints in the study's folder."""
         return Batch(self.desk, trials, self.study.checkpoints_folder, self.log)
 
@@ -217,23 +217,23 @@ class Work:
 def _search(work: Work) -> None:
     wish = work.wish
     search(
-        work.study, work.space, work.plan, work.open_batch, trials=wish.trials, together=wish.together, **work.options
+        work.study, work.space, work.config, work.open_batch, trials=wish.trials, together=wish.together, **work.options
     )
 
 
 def _sweep(work: Work) -> None:
-    rows = grid(work.sweeps, work.space.values_of(work.plan))
+    rows = grid(work.sweeps, work.space.values_of(work.config))
     work.show.account.planned = len(rows)
-    with open_list(work.study, work.space, work.plan, work.open_batch, len(rows), **work.options) as train:
+    with open_list(work.study, work.space, work.config, work.open_batch, len(rows), **work.options) as train:
         train(rows)
 
 
 def _one_at_a_time(work: Work) -> None:
     """Each step is a sweep of one setting, with what the steps before it chose."""
-    values = work.space.values_of(work.plan)
+    values = work.space.values_of(work.config)
     planned = 1 + sum(len(each.values) - 1 for each in work.sweeps)
     work.show.account.planned, known = planned, {tuple(values.items()): 0}
-    with open_list(work.study, work.space, work.plan, work.open_batch, planned, prune=False, **work.options) as train:
+    with open_list(work.study, work.space, work.config, work.open_batch, planned, prune=False, **work.options) as train:
         train([(dict(values), "default")])
         for each in work.sweeps:
             tried = [values | {each.key: plain(value)} for value in each.values]
@@ -258,16 +258,16 @@ def _decided(work: Work, key: str, values: tuple[Any, ...], numbers: list[int], 
     return decide(key, values, numbers, now, told, outcomes.groups)
 
 
-def _account(plan: Experiment, study: Study, wish: Wish, space: Space, desk: Desk) -> Account:
+def _account(config: RunConfig, study: Study, wish: Wish, space: Space, desk: Desk) -> Account:
     about = {
         "name": desk.table.name,
-        "network": plan.model.network,
-        "depth": plan.model.depth,
-        "pictures": {"train": len(desk.train), "choose": len(desk.choose), "groups": len(set(desk.groups.tolist()))},
+        "network": config.model.network,
+        "depth": config.model.depth,
+        "images": {"train": len(desk.train), "choose": len(desk.choose), "groups": len(set(desk.groups.tolist()))},
         "classes": list(desk.table.classes),
     }
     keys = {each.key: each.as_json() for each in space.dimensions}
-    plan_of: Callable[[Mapping[str, Any]], Experiment] = lambda values: space.with_values(plan, values)  # noqa: E731
+    plan_of: Callable[[Mapping[str, Any]], RunConfig] = lambda values: space.with_values(config, values)  # noqa: E731
     asked = {"sweeps": list(wish.sweeps), "one_at_a_time": wish.one_at_a_time}
     asked |= {"trials": wish.trials, "nested": wish.nested, "repeats": wish.repeats, "together": wish.together}
     notes = [] if wish.one_at_a_time else [EPOCHS_TOO]
@@ -276,9 +276,9 @@ def _account(plan: Experiment, study: Study, wish: Wish, space: Space, desk: Des
     )
 
 
-def _with_precision(plan: Experiment, desk: Desk) -> Experiment:
+def _with_precision(config: RunConfig, desk: Desk) -> RunConfig:
     """Where trials of one shape are trained in one pass, they all are in float32, so that each equals its own run."""
-    network = desk.start(plan).network
-    if plan.recipe.precision == "auto" and can_stack(network) and pays(network, TOGETHER):
-        return replace(plan, recipe=replace(plan.recipe, precision="float32"))
-    return plan
+    network = desk.start(config).network
+    if config.training.precision == "auto" and can_stack(network) and pays(network, TOGETHER):
+        return replace(config, training=replace(config.training, precision="float32"))
+    return config

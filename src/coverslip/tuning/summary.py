@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from coverslip.core.runs import Study
+from coverslip.core.storage import write_text
 from coverslip.evidence.winner import compare_trials, winner
-from coverslip.experiment import write_plan
-from coverslip.runs import Study
-from coverslip.settings import Experiment, TunedConfig
-from coverslip.storage import write_text
+from coverslip.pipeline.config import RunConfig, TunedConfig, write_config
 from coverslip.tuning.importance import importance
 from coverslip.tuning.results import Outcomes
 
@@ -30,7 +29,7 @@ class Account:
     Attributes:
         study: its folder.
         kind: ``search``, ``sweep`` or ``one-at-a-time``.
-        about: name, network, depth, pictures, classes.
+        about: name, network, depth, images, classes.
         keys: how each key of the space is called and drawn.
         plan_of: the experiment of a trial's values.
         outcomes: of its finished trials.
@@ -47,7 +46,7 @@ class Account:
     kind: str
     about: dict[str, Any]
     keys: dict[str, dict[str, Any]]
-    plan_of: Callable[[Values], Experiment]
+    plan_of: Callable[[Values], RunConfig]
     outcomes: Outcomes
     planned: int = 0
     asked: dict[str, Any] = field(default_factory=dict)
@@ -104,8 +103,8 @@ class Account:
         if self.chosen in numbers:
             best = numbers.index(self.chosen)
         found = nothing | {"best": self._told(trials, numbers[best], losses[best], right[best])}
-        if self.chosen is None:  # these pictures chose it, so no interval of its score is honest
-            found["best"]["accuracy"] |= {"low": None, "high": None, "reason": "the same pictures chose it"}
+        if self.chosen is None:  # these images chose it, so no interval of its score is honest
+            found["best"]["accuracy"] |= {"low": None, "high": None, "reason": "the same images chose it"}
         default = numbers.index(0) if 0 in numbers else None
         if default is not None:
             found["default"] = self._told(trials, 0, losses[default], right[default])
@@ -136,11 +135,11 @@ class Account:
 
     def _write_best(self, found: Mapping[str, Any]) -> None:
         """The best trial's experiment, with what the study said of it."""
-        plan, luck = self.plan_of(found["best"]["values"]), found["luck"]
+        config, luck = self.plan_of(found["best"]["values"]), found["luck"]
         if luck is not None and luck["corrected"]["low"] is not None:
             corrected = luck["corrected"]
-            plan = replace(
-                plan,
+            config = replace(
+                config,
                 tuned=TunedConfig(
                     trials=luck["trials"],
                     accuracy=luck["accuracy"]["value"],
@@ -149,4 +148,4 @@ class Account:
                     high=corrected["high"],
                 ),
             )
-        write_plan(plan, self.study.best_file)
+        write_config(config, self.study.best_file)

@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from coverslip.errors import UserError
-from coverslip.progress import SILENT, Progress
-from coverslip.runs import Study
-from coverslip.settings import Experiment
+from coverslip.core.errors import UserError
+from coverslip.core.progress import SILENT, Progress
+from coverslip.core.runs import Study
+from coverslip.pipeline.config import RunConfig
 from coverslip.tuning.keys import Plain, plain
 from coverslip.tuning.search import Batch, OpenBatch, Rounds, Tables, Told, facts, run_rounds
 from coverslip.tuning.space import Space, Sweep
@@ -41,10 +41,10 @@ def sweep_space(sweeps: Sequence[Sweep]) -> Space:
 def grid(sweeps: Sequence[Sweep], default: Mapping[str, Plain]) -> list[Row]:
     """The default, then every combination of the values that is another.
 
-    >>> rows = grid([Sweep("recipe.rate", (0.01, 0.1)), Sweep("recipe.batch_size", (32, 64))],
-    ...             {"recipe.rate": 0.01, "recipe.batch_size": 32})
+    >>> rows = grid([Sweep("training.lr", (0.01, 0.1)), Sweep("training.batch_size", (32, 64))],
+    ...             {"training.lr": 0.01, "training.batch_size": 32})
     >>> len(rows), rows[0][1], rows[1]
-    (4, 'default', ({'recipe.rate': 0.01, 'recipe.batch_size': 64}, 'sweep'))
+    (4, 'default', ({'training.lr': 0.01, 'training.batch_size': 64}, 'sweep'))
     """
     keys, rows = [each.key for each in sweeps], [(dict(default), "default")]
     for combination in itertools.product(*(each.values for each in sweeps)):
@@ -72,7 +72,7 @@ class Listed(Rounds):
 def open_list(
     study: Study,
     space: Space,
-    plan: Experiment,
+    config: RunConfig,
     open_batch: OpenBatch,
     trials: int,
     *,
@@ -96,10 +96,10 @@ def open_list(
         trained are not trained again, as long as the same lists come in the same order.
     """
     with (
-        open_book(study, space, facts(space, plan, data or {}), shared) as book,
+        open_book(study, space, facts(space, config, data or {}), shared) as book,
         progress.stage("training", trials, "trials") as stage,
     ):
-        rounds = Listed(book, plan, open_batch, trials, minutes, stage, progress)
+        rounds = Listed(book, config, open_batch, trials, minutes, stage, progress)
         rounds.rows, rounds.prune = [], trials > PRUNED if prune is None else prune
         tables = Tables(study, book, tables_written)
 

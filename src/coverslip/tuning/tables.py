@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from coverslip.runs import Study
-from coverslip.storage import writing
-from coverslip.tables import write_csv
+from coverslip.core.runs import Study
+from coverslip.core.storage import writing
+from coverslip.core.tables import write_csv
 from coverslip.tuning.keys import Plain
 
 STATES = ("running", "finished", "pruned", "failed")
@@ -31,7 +31,7 @@ TRIAL = {
 CURVE = {
     "number": pl.Int64,
     "epoch": pl.Int64,
-    "rate": pl.Float64,
+    "lr": pl.Float64,
     "train_loss": pl.Float64,
     "validation_loss": pl.Float64,
     "validation_accuracy": pl.Float64,
@@ -101,7 +101,7 @@ def trials_frame(trials: Sequence[Trial], keys: Sequence[str]) -> pl.DataFrame:
 def curves_frame(trials: Sequence[Trial]) -> pl.DataFrame:
     """A row an epoch of a trial: `CURVE`; what is no number is null."""
     rows = [(each.number, *row) for each in trials for row in each.curve]
-    numbers = pl.col("rate", "train_loss", "validation_loss", "validation_accuracy")
+    numbers = pl.col("lr", "train_loss", "validation_loss", "validation_accuracy")
     finite = pl.when(numbers.is_finite()).then(numbers)
     return pl.DataFrame(rows, schema=CURVE, orient="row").with_columns(finite.name.keep())
 

@@ -12,19 +12,19 @@
 import numpy as np
 from torch import nn
 
-from coverslip.course import check, pictures
+from coverslip.course import check, images
 
-folder = None  # your own pictures: put the path of a folder here
-shown = pictures(folder, leaves=2, shots=1, size=32)
+folder = None  # your own images: put the path of a folder here
+shown = images(folder, leaves=2, shots=1, size=32)
 shown
 # %% [markdown] slide
-# A picture is a block of numbers: height x width x colors.
+# An image is a block of numbers: height x width x colors.
 # %%
 from coverslip import figures
 
 figures.examples(shown.x, shown.y, shown.names)
 # %% [markdown] task="1.1"
-# **Task 1.1** How many numbers is one picture made of?
+# **Task 1.1** How many numbers is one image made of?
 # %% task="1.1"
 numbers = ...
 check("1.1", numbers)
@@ -34,26 +34,26 @@ check("1.1", numbers)
 # %% wrong="1.1" says="one color"
 numbers = 32 * 32
 check("1.1", numbers)
-# %% wrong="1.1" says="four pictures"
+# %% wrong="1.1" says="four images"
 numbers = 4 * 32 * 32 * 3
 check("1.1", numbers)
 # %% check="1.1"
-HINTS = ("Height times width is not all: a picture has colors.", "It is 32 times 32 times 3.")
+HINTS = ("Height times width is not all: an image has colors.", "It is 32 times 32 times 3.")
 
 
 def judge(numbers: int):
-    """The count of numbers in one picture of 32 x 32 pixels."""
+    """The count of numbers in one image of 32 x 32 pixels."""
     if numbers == 1024:
         return "That counts one color of three."
     if numbers == 4 * 3072:
-        return "That counts all four pictures; one is asked for."
+        return "That counts all four images; one is asked for."
     if numbers != 3072:
         return f"{numbers:,} it is not."
     return Passed("3,072 it is: 32 x 32 places with three numbers each.")
 
 
 # %% [markdown] teacher="1.1"
-# **What it is for.** A picture is numbers, and one can count them.
+# **What it is for.** An image is numbers, and one can count them.
 #
 # **Typical answers.** 1,024: the colors are forgotten.
 # %% [markdown] task="1.2"

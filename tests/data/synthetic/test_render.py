@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from coverslip.core.errors import UserError
 from coverslip.data.synthetic import class_names, render
 from coverslip.data.synthetic.backgrounds import BACKGROUNDS
 from coverslip.data.synthetic.diseases import DISEASES, VISIBLE, Blade, Symptoms
 from coverslip.data.synthetic.leaf import anatomy, colored, fitted
 from coverslip.data.synthetic.noise import stream
 from coverslip.data.synthetic.species import SPECIES
-from coverslip.errors import UserError
 
 SIZE = 64
 CLASSES = [("leaf", name) for name in class_names()] + [("tissue", name) for name in class_names("tissue")]
@@ -23,23 +23,23 @@ def blade_of(species: str, side: int = 128, leaf: int = 0) -> Blade:
 
 
 @pytest.mark.parametrize(("look", "name"), CLASSES)
-def test_every_class_gives_a_picture_and_a_mask_that_fits_it(look, name):
-    picture = render(look, name, 0, 0, size=SIZE)
-    assert picture.image.shape == (SIZE, SIZE, 3)
-    assert picture.image.dtype == np.uint8
-    assert picture.mask.shape == (SIZE, SIZE)
-    assert picture.mask.dtype == np.uint8
-    assert set(np.unique(picture.mask)) <= {0, 1, 2}
-    assert 0 <= picture.severity <= 1
-    assert picture.image.std() > 5
-    assert (picture.mask > 0).mean() > 0.05
+def test_every_class_gives_an_image_and_a_mask_that_fits_it(look, name):
+    image = render(look, name, 0, 0, size=SIZE)
+    assert image.image.shape == (SIZE, SIZE, 3)
+    assert image.image.dtype == np.uint8
+    assert image.mask.shape == (SIZE, SIZE)
+    assert image.mask.dtype == np.uint8
+    assert set(np.unique(image.mask)) <= {0, 1, 2}
+    assert 0 <= image.severity <= 1
+    assert image.image.std() > 5
+    assert (image.mask > 0).mean() > 0.05
 
 
 @pytest.mark.parametrize(("look", "name"), CLASSES)
 def test_the_lesion_mask_is_empty_exactly_for_healthy_ones(look, name):
-    picture = render(look, name, 1, 0, size=128)
-    assert (picture.mask == 2).any() == (not name.endswith("healthy"))
-    assert (picture.severity > 0) == (not name.endswith("healthy"))
+    image = render(look, name, 1, 0, size=128)
+    assert (image.mask == 2).any() == (not name.endswith("healthy"))
+    assert (image.severity > 0) == (not name.endswith("healthy"))
 
 
 @pytest.mark.parametrize(("look", "name"), [("leaf", "grape_rust"), ("tissue", "tumor")])
@@ -63,7 +63,7 @@ def test_shots_of_one_leaf_show_the_same_disease_state_in_another_place():
     assert not np.array_equal(shots[0].mask > 0, shots[1].mask > 0)
 
 
-def test_a_larger_picture_shows_the_same_scene():
+def test_a_larger_image_shows_the_same_scene():
     small = render("leaf", "bean_healthy", 0, 0, size=64)
     large = render("leaf", "bean_healthy", 0, 0, size=128)
     agree = (small.mask > 0) == (large.mask[::2, ::2] > 0)
@@ -120,7 +120,7 @@ def test_a_higher_grade_has_more_tumor_nuclei():
 
 
 @pytest.mark.parametrize("name", list(BACKGROUNDS))
-def test_every_background_fills_the_picture_with_plausible_brightness(name):
+def test_every_background_fills_the_image_with_plausible_brightness(name):
     for side in (32, 96):
         scene = BACKGROUNDS[name](np.random.default_rng(0), side)
         assert scene.shape == (side, side, 3)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from coverslip.core.errors import UserError
+from coverslip.core.progress import Progress, Stage
 from coverslip.data.synthetic import class_names, contact_sheet, render, write_leaves
 from coverslip.data.synthetic import writer as writer_module
-from coverslip.errors import UserError
-from coverslip.progress import Progress, Stage
 
 
 def read(table: Path) -> list[dict[str, str]]:
@@ -39,10 +39,10 @@ def test_the_table_names_every_file_and_every_file_is_there(plain):
     ]
     on_disk = {path.relative_to(table.parent).as_posix() for path in table.parent.rglob("*") if path.is_file()}
     assert on_disk == {"leaves.csv"} | {row["path"] for row in rows} | {row["mask"] for row in rows}
-    assert rows[0]["path"] == "pictures/tomato_healthy/tomato_healthy_leaf000_shot0.jpg"
+    assert rows[0]["path"] == "images/tomato_healthy/tomato_healthy_leaf000_shot0.jpg"
 
 
-def test_every_class_has_as_many_pictures_and_every_leaf_as_many_shots(plain):
+def test_every_class_has_as_many_images_and_every_leaf_as_many_shots(plain):
     _, rows = plain
     labels, groups = [row["label"] for row in rows], [row["group"] for row in rows]
     assert {name: labels.count(name) for name in class_names("leaf", 4)} == dict.fromkeys(class_names("leaf", 4), 6)
@@ -50,19 +50,19 @@ def test_every_class_has_as_many_pictures_and_every_leaf_as_many_shots(plain):
     assert all(groups.count(group) == 2 for group in groups)
 
 
-def test_a_written_picture_is_the_one_that_render_gives(plain):
+def test_a_written_image_is_the_one_that_render_gives(plain):
     table, rows = plain
     row = next(row for row in rows if row["path"].endswith("potato_late_blight_leaf002_shot1.jpg"))
-    picture = render("leaf", "potato_late_blight", 2, 1, size=48)
+    rendered = render("leaf", "potato_late_blight", 2, 1, size=48)
     mask = np.asarray(Image.open(table.parent / row["mask"]))
-    assert np.array_equal(mask, picture.mask)
+    assert np.array_equal(mask, rendered.mask)
     image = np.asarray(Image.open(table.parent / row["path"]), float)
-    assert np.abs(image - picture.image).mean() < 8  # JPEG
-    assert float(row["severity"]) == pytest.approx(picture.severity, abs=1e-4)
-    assert row["background"] == picture.background
+    assert np.abs(image - rendered.image).mean() < 8  # JPEG
+    assert float(row["severity"]) == pytest.approx(rendered.severity, abs=1e-4)
+    assert row["background"] == rendered.background
 
 
-def test_a_picture_does_not_depend_on_how_many_others_are_written(plain, tmp_path):
+def test_an_image_does_not_depend_on_how_many_others_are_written(plain, tmp_path):
     table, _ = plain
     fewer = write_leaves(tmp_path / "fewer", classes=2, leaves=1, shots=1, size=48)
     for row in read(fewer):
@@ -115,8 +115,8 @@ def test_planted_copies_are_recorded_and_exact_ones_are_equal_to_the_byte(copied
         assert row["label"] == source["label"]
         assert row["group"] not in {each["group"] for each in originals.values()}
         same += (table.parent / row["path"]).read_bytes() == (table.parent / source["path"]).read_bytes()
-        picture, mask = Image.open(table.parent / row["path"]), Image.open(table.parent / row["mask"])
-        assert picture.size == mask.size
+        image, mask = Image.open(table.parent / row["path"]), Image.open(table.parent / row["mask"])
+        assert image.size == mask.size
     assert same == 2
     assert len({row["path"] for row in rows}) == len(rows)
 
@@ -166,11 +166,11 @@ def test_an_interrupted_job_leaves_no_half_data_set(tmp_path, monkeypatch):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_progress_counts_every_picture(tmp_path):
+def test_progress_counts_every_image(tmp_path):
     class Counting(Progress):
         total = done = 0
 
-        def stage(self, name, total, unit="pictures"):
+        def stage(self, name, total, unit="images"):
             counting = self
             counting.total = total
 

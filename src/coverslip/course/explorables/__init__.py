@@ -39,10 +39,10 @@ def descent(**options: Any) -> Any:
 
 
 def kernel(**options: Any) -> Any:
-    """A 3 x 3 kernel dragged over a picture.
+    """A 3 x 3 kernel dragged over an image.
 
     Args:
-        options: ``picture`` (numbers, leaf), ``numbers`` (rows of the small picture, 3 x 3 to 12 x 12), ``weights``
+        options: ``image`` (numbers, leaf), ``numbers`` (rows of the small image, 3 x 3 to 12 x 12), ``weights``
             (3 x 3), ``stride`` (1 to 3), ``padding`` (0 to 2).
 
     Returns:
@@ -59,10 +59,10 @@ def activations(**options: Any) -> Any:
 
     Args:
         options: ``function`` and ``compare`` (sigmoid, tanh, relu, leaky_relu, elu, gelu, softplus, linear;
-            ``compare`` also none), ``input`` (-6 to 6), ``spread`` of the inputs of 40 pictures about it (0 to 2).
+            ``compare`` also none), ``input`` (-6 to 6), ``spread`` of the inputs of 40 images about it (0 to 2).
 
     Returns:
-        A widget with those values, and ``output``, ``slope`` and ``silent`` (pictures whose slope is under 0.05).
+        A widget with those values, and ``output``, ``slope`` and ``silent`` (images whose slope is under 0.05).
 
     Raises:
         UserError: an unknown option or value; without anywidget, what to install.

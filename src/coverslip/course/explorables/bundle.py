@@ -10,11 +10,11 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from coverslip.core.errors import UserError
+from coverslip.core.paths import expand
+from coverslip.core.storage import write_text
 from coverslip.course.explorables.options import Piece
 from coverslip.course.explorables.pieces import PIECES
-from coverslip.errors import UserError
-from coverslip.paths import expand
-from coverslip.storage import write_text
 
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z_]+\.js)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)

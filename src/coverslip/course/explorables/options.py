@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from coverslip.errors import UserError
-from coverslip.registry import nearest
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

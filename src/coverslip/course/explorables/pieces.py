@@ -66,21 +66,21 @@ DESCENT = Piece(
 KERNEL = Piece(
     name="kernel",
     short="Kernel",
-    title="A kernel on a picture",
-    opening="Drag the kernel over the left picture: every place it stands gives one number of the right one.",
+    title="A kernel on an image",
+    opening="Drag the kernel over the left image: every place it stands gives one number of the right one.",
     suggestions=(
         Suggestion(
             text="A vertical edge. At which places is the answer not 0? Turn the kernel's signs round: what changes?",
-            set={"picture": "numbers", "weights": VERTICAL, "stride": 1, "padding": 0},
+            set={"image": "numbers", "weights": VERTICAL, "stride": 1, "padding": 0},
         ),
         Suggestion(
-            text="With padding 1 the new picture is as large as the old one. Which numbers come from the padding?",
-            set={"picture": "numbers", "weights": VERTICAL, "stride": 1, "padding": 1},
+            text="With padding 1 the new image is as large as the old one. Which numbers come from the padding?",
+            set={"image": "numbers", "weights": VERTICAL, "stride": 1, "padding": 1},
         ),
         Suggestion(
             text="Outlines of a leaf at stride 3: how many numbers are left of 2,304? Can you still see the spots?",
             set={
-                "picture": "leaf",
+                "image": "leaf",
                 "weights": [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]],
                 "stride": 3,
                 "padding": 0,
@@ -88,17 +88,17 @@ KERNEL = Piece(
         ),
     ),
     options={
-        "picture": Choice(value="numbers", names={"numbers": "Numbers", "leaf": "A leaf"}),
+        "image": Choice(value="numbers", names={"numbers": "Numbers", "leaf": "A leaf"}),
         "numbers": Rows(value=EDGE, smallest=(3, 3), largest=(12, 12)),
         "weights": Rows(value=VERTICAL, smallest=(3, 3), largest=(3, 3)),
         "stride": Number(value=1, low=1, high=3, whole=True, step=1),
         "padding": Number(value=0, low=0, high=2, whole=True, step=1),
     },
     results={
-        "place": Result(value=[0, 0], says="row and column of the new picture, from 0"),
+        "place": Result(value=[0, 0], says="row and column of the new image, from 0"),
         "answer": Result(value=None, says="the number at this place"),
-        "size": Result(value=[], says="rows and columns of the new picture"),
-        "output": Result(value=[], says="of numbers: the new picture so far, None where the kernel has not been"),
+        "size": Result(value=[], says="rows and columns of the new image"),
+        "output": Result(value=[], says="of numbers: the new image so far, None where the kernel has not been"),
         "seen": Result(value=0, says="places the kernel has been to"),
     },
 )
@@ -114,7 +114,7 @@ ACTIVATIONS = Piece(
             set={"function": "sigmoid", "compare": "none", "input": 0, "spread": 0.5},
         ),
         Suggestion(
-            text="Move a ReLU's inputs left until no picture has a slope any more. What could bring this unit back?",
+            text="Move a ReLU's inputs left until no image has a slope any more. What could bring this unit back?",
             set={"function": "relu", "compare": "none", "input": 1, "spread": 0.7},
         ),
         Suggestion(
@@ -131,7 +131,7 @@ ACTIVATIONS = Piece(
     results={
         "output": Result(value=None, says="what the unit gives at the input"),
         "slope": Result(value=None, says="its slope there"),
-        "silent": Result(value=0, says="of 40 pictures, those whose slope is under 0.05"),
+        "silent": Result(value=0, says="of 40 images, those whose slope is under 0.05"),
     },
 )
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from coverslip.core.errors import optional
 from coverslip.course.explorables.bundle import module, style
 from coverslip.course.explorables.options import Option
 from coverslip.course.explorables.pieces import PIECES
-from coverslip.errors import optional
 
 
 def show(name: str, **options: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Training pictures are never shown twice alike: flips, motions, colors, and mixtures, seeded picture by picture.
+"""Training images are never shown twice alike: flips, motions, colors, and mixtures, seeded image by image.
 
-This module loads no torch; `coverslip.data.augment.pipeline` does, and holds `augment`, `mix` and `picture_seeds`.
+This module loads no torch; `coverslip.data.augment.pipeline` does, and holds `augment`, `mix` and `image_seeds`.
 """
 
 from coverslip.data.augment.settings import PRESETS, Augmentation, augmentation

@@ -1,6 +1,6 @@
 """Chance as a function: hashes of (seed, what it is for, count), so that nothing random need be stored or replayed.
 
-The numbers of one picture depend on its own seed alone: not on the batch it is in, its place there, the order of calls,
+The numbers of one image depend on its own seed alone: not on the batch it is in, its place there, the order of calls,
 the machine or the device.
 """
 
@@ -31,11 +31,11 @@ def scramble(words: Words) -> Words:
     return words ^ (words >> np.uint64(31))
 
 
-def picture_seeds(seed: int, epoch: int, rows: npt.NDArray[np.int64]) -> Tensor:
-    """The seed of each picture in an epoch: int64 (n,), a hash of the three.
+def image_seeds(seed: int, epoch: int, rows: npt.NDArray[np.int64]) -> Tensor:
+    """The seed of each image in an epoch: int64 (n,), a hash of the three.
 
-    >>> seeds = picture_seeds(0, epoch=3, rows=np.array([7, 8]))
-    >>> bool(seeds[1] == picture_seeds(0, 3, np.array([8]))[0]), bool(seeds[1] == picture_seeds(0, 4, np.array([8]))[0])
+    >>> seeds = image_seeds(0, epoch=3, rows=np.array([7, 8]))
+    >>> bool(seeds[1] == image_seeds(0, 3, np.array([8]))[0]), bool(seeds[1] == image_seeds(0, 4, np.array([8]))[0])
     (True, False)
     """
     start = np.array([(seed * GOLDEN + 1) % 2**64], np.uint64)
@@ -44,12 +44,12 @@ def picture_seeds(seed: int, epoch: int, rows: npt.NDArray[np.int64]) -> Tensor:
 
 
 def uniform(seeds: Tensor, stream: str, count: int) -> Tensor:
-    """Numbers of 0 to less than 1 for each picture: float32 (N, count), on the CPU.
+    """Numbers of 0 to less than 1 for each image: float32 (N, count), on the CPU.
 
     Args:
-        seeds: int64 (N,), one a picture.
+        seeds: int64 (N,), one an image.
         stream: what they are for; another stream gives other numbers.
-        count: how many a picture.
+        count: how many an image.
     """
     words = seeds.detach().cpu().numpy().astype(np.int64, copy=False).view(np.uint64)
     steps = (np.arange(1, count + 1, dtype=np.uint64) + (np.uint64(zlib.crc32(stream.encode())) << np.uint64(32))) * (

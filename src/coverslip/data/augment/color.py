@@ -16,10 +16,10 @@ YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, 
 
 
 def recolor(images: Tensor, how: Augmentation, seeds: Tensor) -> Tensor:
-    """All four as ONE linear change of each picture's channels, in a fixed order, clipped by the pipeline at the end.
+    """All four as ONE linear change of each image's channels, in a fixed order, clipped by the pipeline at the end.
 
     Brightness and contrast act alike on every channel, of which there may be any number; contrast spreads values around
-    the picture's mean grey. Saturation and hue keep each pixel's luma.
+    the image's mean grey. Saturation and hue keep each pixel's luma.
     """
     chance = uniform(seeds, "color", 4)
     gain = factors(chance[:, 0], how.brightness)
@@ -35,7 +35,7 @@ def recolor(images: Tensor, how: Augmentation, seeds: Tensor) -> Tensor:
 
 
 def mean_grey(images: Tensor) -> Tensor:
-    """Mean luma of each picture (N,); of other than 3 channels, the mean of all."""
+    """Mean luma of each image (N,); of other than 3 channels, the mean of all."""
     means = images.mean((2, 3))
     return means @ LUMA.to(images.device) if images.shape[1] == 3 else means.mean(1)
 

@@ -1,6 +1,6 @@
-"""Where pixels go: flips, quarter turns, rotation, shift, scale, shear and cut as ONE sampling of each picture.
+"""Where pixels go: flips, quarter turns, rotation, shift, scale, shear and cut as ONE sampling of each image.
 
-Coordinates are pixels from the picture's center, x to the right and y down. A motion maps a point of the result to the
+Coordinates are pixels from the image's center, x to the right and y down. A motion maps a point of the result to the
 point of the original that is seen there, (N, 2, 3).
 """
 
@@ -20,14 +20,14 @@ from coverslip.data.augment.steps import Augmented
 EXACT = ("flip", "flip_vertical", "turns")
 AFFINE = ("rotate", "shift", "scale", "shear")
 CUT = ("crop",)
-LONGEST_SIDES = 4 / 3  # of a cut, as its sides would be in a square picture
+LONGEST_SIDES = 4 / 3  # of a cut, as its sides would be in a square image
 
 
 def move(sample: Augmented, how: Augmentation, seeds: Tensor) -> Augmented:
-    """Move the pixels of each picture, its masks and its boxes.
+    """Move the pixels of each image, its masks and its boxes.
 
-    What lies outside of the picture is its mirror image, as is its mask: no black corners. (The mirror image of a
-    numbered object keeps its number, and that of a box has none: where this matters, ``outside="black"``.) Pictures are
+    What lies outside of the image is its mirror image, as is its mask: no black corners. (The mirror image of a
+    numbered object keeps its number, and that of a box has none: where this matters, ``outside="black"``.) Images are
     sampled bilinearly, masks take the nearest pixel, and a box becomes the upright box around the moved one. Flips and
     quarter turns alone change no pixel's value.
     """
@@ -71,7 +71,7 @@ def draw_flips(how: Augmentation, seeds: Tensor, *, square: bool) -> Tensor:
 
 
 def flip_exactly(pixels: Tensor, flips: Tensor) -> Tensor:
-    """(N, ..., H, W) with each picture flipped as its row of `draw_flips` says."""
+    """(N, ..., H, W) with each image flipped as its row of `draw_flips` says."""
     ones = [1] * (pixels.dim() - 1)
     for axis, flip in enumerate((_transpose, _left_right, _up_down)):
         chosen = flips[:, axis]
@@ -115,11 +115,11 @@ def draw_affine(how: Augmentation, seeds: Tensor, height: int, width: int) -> Te
 
 
 def draw_cut(how: Augmentation, seeds: Tensor, height: int, width: int) -> Tensor:
-    """A window of the picture that is stretched to the whole: motions (N, 2, 3)."""
+    """A window of the image that is stretched to the whole: motions (N, 2, 3)."""
     chance = uniform(seeds, "cut", 4)
     area = how.crop + (1 - how.crop) * chance[:, 0]
     sides = LONGEST_SIDES ** (2 * chance[:, 1] - 1)
-    sides = torch.minimum(torch.maximum(sides, area), 1 / area)  # no side is longer than the picture's
+    sides = torch.minimum(torch.maximum(sides, area), 1 / area)  # no side is longer than the image's
     across, down = torch.sqrt(area * sides), torch.sqrt(area / sides)
     zero = torch.zeros(len(seeds))
     x = torch.stack([across, zero, (chance[:, 2] - 0.5) * (1 - across) * width], 1)
@@ -169,7 +169,7 @@ def _nearest(points: Tensor, length: int) -> Tensor:
 
 
 def move_boxes(boxes: list[Tensor], motions: Tensor, height: int, width: int) -> list[Tensor]:
-    """The upright boxes around each picture's moved boxes, cut off at its edges: float (n, 4) each, n may be 0."""
+    """The upright boxes around each image's moved boxes, cut off at its edges: float (n, 4) each, n may be 0."""
     counts = [len(each) for each in boxes]
     joined = torch.cat(boxes).reshape(-1, 4)
     back = motions.to(joined).repeat_interleave(torch.tensor(counts, device=joined.device), 0)

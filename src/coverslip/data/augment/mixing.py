@@ -1,4 +1,4 @@
-"""Pictures made of two: blended, or a part of one in the other."""
+"""Images made of two: blended, or a part of one in the other."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from coverslip.core.errors import UserError
+from coverslip.core.seeds import generator
 from coverslip.data.augment.settings import Augmentation
-from coverslip.errors import UserError
-from coverslip.seeds import generator
 
 
 def mix(images: Tensor, targets: Tensor, how: Augmentation, seed: int) -> tuple[Tensor, Tensor]:
-    """Blend each picture of a batch, or a box of it, with another one; the targets in the same proportion.
+    """Blend each image of a batch, or a box of it, with another one; the targets in the same proportion.
 
     Where both mixup and cutmix are on, a batch gets one of the two. A batch of one stays as it is.
 
     Args:
-        images: (N, ...) of any floating type; for cutmix (N, C, H, W), pictures or a network's maps.
-        targets: float (N, K), a row of probabilities a picture.
+        images: (N, ...) of any floating type; for cutmix (N, C, H, W), images or a network's maps.
+        targets: float (N, K), a row of probabilities an image.
         how: its mixup and cutmix, the alphas of Beta distributions; the larger, the more is mixed.
-        seed: of this batch. The same seed and number of pictures give the same partners and shares.
+        seed: of this batch. The same seed and number of images give the same partners and shares.
 
     Raises:
         UserError: cutmix for what has no height and width.
@@ -50,7 +50,7 @@ def mix(images: Tensor, targets: Tensor, how: Augmentation, seed: int) -> tuple[
 
 
 def partners(count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """For each of ``count`` pictures another one, never itself; each is partner once."""
+    """For each of ``count`` images another one, never itself; each is partner once."""
     order = rng.permutation(count)
     other = np.empty(count, np.int64)
     other[order] = np.roll(order, 1)

@@ -19,7 +19,7 @@ REACH = 3  # standard deviations of a Gaussian that are computed
 
 
 def blur(images: Tensor, how: Augmentation, seeds: Tensor) -> Tensor:
-    """A Gaussian of 0 to ``how.blur`` pixels, each picture its own; the picture is mirrored at its edges."""
+    """A Gaussian of 0 to ``how.blur`` pixels, each image its own; the image is mirrored at its edges."""
     count, channels, height, width = images.shape
     sigma = (uniform(seeds, "blur", 1) * how.blur).clamp_(min=1e-3)  # below this nothing is left of the neighbors
     radius = max(1, math.ceil(REACH * how.blur))
@@ -38,7 +38,7 @@ def blur(images: Tensor, how: Augmentation, seeds: Tensor) -> Tensor:
 def add_noise(images: Tensor, how: Augmentation, seeds: Tensor) -> Tensor:
     """Gaussian noise, another number for each value, its standard deviation 0 to ``how.noise``.
 
-    Each picture's noise is a piece of one fixed strip, cut out anywhere and with either sign, so that it costs hardly
+    Each image's noise is a piece of one fixed strip, cut out anywhere and with either sign, so that it costs hardly
     more than adding it.
     """
     chance = uniform(seeds, "noise", 3)
@@ -52,7 +52,7 @@ def add_noise(images: Tensor, how: Augmentation, seeds: Tensor) -> Tensor:
 
 
 def compress(images: Tensor, how: Augmentation, seeds: Tensor) -> Tensor:
-    """Through JPEG and back, at a quality of ``how.jpeg`` to 100; other than 3 channels each as a grey picture."""
+    """Through JPEG and back, at a quality of ``how.jpeg`` to 100; other than 3 channels each as a grey image."""
     quality = (how.jpeg + uniform(seeds, "jpeg", 1)[:, 0] * (101 - how.jpeg)).long().clamp_(max=100).tolist()
     levels = (images.clamp(0, 1) * 255 + 0.5).to("cpu", torch.uint8)
     if images.shape[1] == 3:
@@ -73,7 +73,7 @@ def _through_jpeg(pixels: Levels, quality: int) -> Levels:
 
 
 def cut_out(images: Tensor, how: Augmentation, seeds: Tensor) -> Tensor:
-    """Paint a square over in the picture's mean color: its middle anywhere, its side that share of the shorter side.
+    """Paint a square over in the image's mean color: its middle anywhere, its side that share of the shorter side.
 
     Masks and boxes stay: what is hidden is still there.
 

@@ -1,4 +1,4 @@
-"""Marked objects of one picture pasted onto another, their masks and boxes with them."""
+"""Marked objects of one image pasted onto another, their masks and boxes with them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from coverslip.core.errors import UserError
+from coverslip.core.seeds import generator
 from coverslip.data.augment.mixing import partners
 from coverslip.data.augment.settings import Augmentation
 from coverslip.data.augment.steps import Augmented
-from coverslip.errors import UserError
-from coverslip.seeds import generator
 
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """Pictures with pasted objects.
+    """Images with pasted objects.
 
     Attributes:
         images: as given, with the objects.
         masks: int64 (N, H, W), with the objects.
-        boxes: a picture's own, then the tight ones around what was pasted, in the order of ``numbers``; or None.
-        origin: int64 (N,): the place in the batch of the picture that the objects are from; -1 where there are none.
-        numbers: for each picture int64 (k,): the numbers that the pasted objects have in the mask of ``origin``.
+        boxes: an image's own, then the tight ones around what was pasted, in the order of ``numbers``; or None.
+        origin: int64 (N,): the place in the batch of the image that the objects are from; -1 where there are none.
+        numbers: for each image int64 (k,): the numbers that the pasted objects have in the mask of ``origin``.
     """
 
     images: Tensor
@@ -36,17 +36,17 @@ class Pasted:
 
 
 def paste(sample: Augmented, how: Augmentation, seed: int, *, instances: bool = True) -> Pasted:
-    """Paste about half of the objects of one picture onto another of the batch, mirrored or not, else where they were.
+    """Paste about half of the objects of one image onto another of the batch, mirrored or not, else where they were.
 
-    For segmentation and detection, after `augment`, which has moved the pictures against each other. Edges are blended
+    For segmentation and detection, after `augment`, which has moved the images against each other. Edges are blended
     over one pixel. What comes to lie under a pasted object leaves the mask there; its box stays as it is.
 
     Args:
-        sample: pictures, and masks (N, H, W) of whole numbers, 0 where there is no object; perhaps boxes.
-        how: ``paste`` is the share of pictures that get objects.
+        sample: images, and masks (N, H, W) of whole numbers, 0 where there is no object; perhaps boxes.
+        how: ``paste`` is the share of images that get objects.
         seed: of this batch.
         instances: a number names one object, and what is pasted gets a new one; else it names a class, which it keeps,
-            and all of a class in a picture counts as one object.
+            and all of a class in an image counts as one object.
 
     Raises:
         UserError: no masks.
@@ -54,7 +54,7 @@ def paste(sample: Augmented, how: Augmentation, seed: int, *, instances: bool = 
     Reference: Ghiasi et al., "Simple copy-paste is a strong data augmentation method", CVPR 2021.
     """
     if sample.masks is None or sample.masks.dim() != 3:
-        raise UserError("pasting needs a mask (H, W) for each picture", "give masks, or set paste to 0")
+        raise UserError("pasting needs a mask (H, W) for each image", "give masks, or set paste to 0")
     count = len(sample.images)
     images, masks = sample.images.clone(), sample.masks.long()
     given, result = masks, masks.clone()

@@ -1,7 +1,7 @@
-"""Augmentation in batches: every picture its own, by its own seed. Read `augment` first.
+"""Augmentation in batches: every image its own, by its own seed. Read `augment` first.
 
-The preset ``light`` takes about 0.08 ms a picture at 64 pixels and 0.7 ms at 224 (batches of 32, two cores). The same
-flips, affine and color by torchvision's v2 transforms, picture by picture, take 9 times and 7 times as long.
+The preset ``light`` takes about 0.08 ms an image at 64 pixels and 0.7 ms at 224 (batches of 32, two cores). The same
+flips, affine and color by torchvision's v2 transforms, image by image, take 9 times and 7 times as long.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from coverslip.data.augment.chance import picture_seeds
+from coverslip.data.augment.chance import image_seeds
 from coverslip.data.augment.color import bend, recolor
 from coverslip.data.augment.geometry import AFFINE, CUT, EXACT, move
 from coverslip.data.augment.mixing import mix
@@ -20,7 +20,7 @@ from coverslip.data.augment.settings import Augmentation
 from coverslip.data.augment.stain import restain
 from coverslip.data.augment.steps import Augmented, Step, of_values
 
-__all__ = ["STEPS", "Augmented", "augment", "mix", "picture_seeds"]
+__all__ = ["STEPS", "Augmented", "augment", "image_seeds", "mix"]
 
 # In the order in which they are applied: where pixels go, then what light does, then what the camera does. To add one,
 # write a setting in `settings`, a function, and a line here; tests/data/test_augment_steps.py holds it to the contract.
@@ -43,25 +43,25 @@ def augment(
     masks: Tensor | None = None,
     boxes: list[Tensor] | None = None,
 ) -> Augmented:
-    """Change each picture in its own way; the same picture and seed always give the same result.
+    """Change each image in its own way; the same image and seed always give the same result.
 
-    A picture's result depends on its own pixels and seed only: not on the others in the batch, nor on its place there.
+    An image's result depends on its own pixels and seed only: not on the others in the batch, nor on its place there.
     Parts of ``how`` that are off cost nothing; where all are off, what was given comes back as it is. Mixup, cutmix and
-    paste, which need several pictures, are `mix` and `coverslip.data.augment.pasting.paste`.
+    paste, which need several images, are `mix` and `coverslip.data.augment.pasting.paste`.
 
     Args:
         images: float32 (N, C, H, W), 0..1, before normalization; any number of channels, any device. Not written into.
         how: which changes, and how strong.
-        seeds: int64 (N,), from `picture_seeds`.
-        masks: (N, H, W) or (N, M, H, W) of any type, moved as the pictures are; values are never blended.
-        boxes: for each picture float (n, 4): left, top, right, bottom in pixels.
+        seeds: int64 (N,), from `image_seeds`.
+        masks: (N, H, W) or (N, M, H, W) of any type, moved as the images are; values are never blended.
+        boxes: for each image float (n, 4): left, top, right, bottom in pixels.
 
     Returns:
-        Pictures of the same shape, 0..1, and their masks and boxes.
+        Images of the same shape, 0..1, and their masks and boxes.
 
     >>> import numpy as np
     >>> images = torch.rand(2, 3, 8, 8)
-    >>> augment(images, Augmentation(rotate=20), picture_seeds(0, 0, np.arange(2))).images.shape
+    >>> augment(images, Augmentation(rotate=20), image_seeds(0, 0, np.arange(2))).images.shape
     torch.Size([2, 3, 8, 8])
     """
     _check(images, seeds, masks, boxes)
@@ -77,8 +77,8 @@ def _check(images: Tensor, seeds: Tensor, masks: Tensor | None, boxes: list[Tens
     if images.dim() != 4 or images.dtype != torch.float32:
         raise ValueError(f"{images.dtype} {tuple(images.shape)} is not a float32 (N, C, H, W)")
     if seeds.shape != images.shape[:1]:
-        raise ValueError(f"{tuple(seeds.shape)} seeds for {len(images)} pictures")
+        raise ValueError(f"{tuple(seeds.shape)} seeds for {len(images)} images")
     if masks is not None and (masks.shape[0], *masks.shape[-2:]) != (images.shape[0], *images.shape[-2:]):
-        raise ValueError(f"masks {tuple(masks.shape)} do not lie on pictures {tuple(images.shape)}")
+        raise ValueError(f"masks {tuple(masks.shape)} do not lie on images {tuple(images.shape)}")
     if boxes is not None and len(boxes) != len(images):
-        raise ValueError(f"boxes for {len(boxes)} of {len(images)} pictures")
+        raise ValueError(f"boxes for {len(boxes)} of {len(images)} images")

@@ -1,4 +1,4 @@
-"""How strongly training pictures are changed: one number for each way, and presets by name."""
+"""The config of data augmentation: one number per transformation, and named presets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from coverslip.config import from_mapping, to_mapping
-from coverslip.errors import UserError
-from coverslip.registry import nearest
+from coverslip.core.config import from_mapping, option, to_mapping
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 
 LIMITS: dict[str, tuple[float, float]] = {  # the least and the most of each number
     "rotate": (0, 180),
@@ -36,41 +36,41 @@ OUTSIDE = ("mirror", "black")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Augmentation:
-    """How strongly training pictures are changed. Every part is off by default, and what is off costs nothing.
+    """Section ``[augment]``: random changes of training images. All are off by default.
 
-    Each picture draws its own numbers, evenly from the range that a strength opens. Factors are drawn evenly on a
-    logarithmic scale, from ``1 / (1 + strength)`` to ``1 + strength``, so that brighter is as likely as darker.
+    Each image draws its own parameters uniformly from the range of each setting. Factors are drawn uniformly on a
+    logarithmic scale, from ``1 / (1 + value)`` to ``1 + value``, so that brighter is as likely as darker.
 
     Raises:
-        UserError: a number out of its range (`LIMITS`).
+        UserError: a value is out of range (`LIMITS`).
 
     >>> Augmentation(flip=True, rotate=10).uses("rotate"), Augmentation().uses("rotate")
     (True, False)
     """
 
-    flip: bool = False  # left to right, half of the pictures
-    flip_vertical: bool = False  # upside down, half of the pictures
-    turns: bool = False  # by 0, 90, 180 or 270 degrees; pictures that are not square by 0 or 180
-    rotate: float = 0.0  # at most so many degrees either way
-    shift: float = 0.0  # at most this share of the side, either way
-    scale: float = 0.0  # larger or smaller by a factor of at most 1 + scale
-    shear: float = 0.0  # at most so many degrees either way
-    crop: float = 1.0  # least share of the area that a random cut keeps, its sides 3:4 to 4:3; 1 is off
-    brightness: float = 0.0  # factor
-    contrast: float = 0.0  # factor, around the picture's own mean grey
-    saturation: float = 0.0  # factor; pictures of 3 channels only
-    hue: float = 0.0  # at most this share of the color circle either way; pictures of 3 channels only
-    gamma: float = 0.0  # exponent, a factor
-    blur: float = 0.0  # standard deviation of a Gaussian, 0 to so many pixels
-    noise: float = 0.0  # standard deviation of Gaussian noise, 0 to so much, on the scale 0..1
-    jpeg: int = 0  # least quality of a JPEG compression, 1..100; 0 is off
-    stain: float = 0.0  # strength of hematoxylin, eosin and DAB, each on its own; pictures of 3 channels only
-    cutout: float = 0.0  # side of a square that is painted over with the mean color, a share of the picture's side
-    mixup: float = 0.0  # alpha of the Beta distribution that two pictures are blended by
-    cutmix: float = 0.0  # alpha of the Beta distribution of the share that another picture takes
-    paste: float = 0.0  # share of pictures onto which the marked objects of another are pasted; needs masks
+    flip: bool = option(False, "Mirror left to right, with probability 0.5.")
+    flip_vertical: bool = option(False, "Mirror top to bottom, with probability 0.5.")
+    turns: bool = option(False, "Rotate by 0, 90, 180 or 270 degrees; images that are not square by 0 or 180.")
+    rotate: float = option(0.0, "Maximum rotation in degrees, in either direction.")
+    shift: float = option(0.0, "Maximum translation, as a fraction of the side.")
+    scale: float = option(0.0, "Zoom in or out by a factor of at most 1 + scale.")
+    shear: float = option(0.0, "Maximum shear in degrees, in either direction.")
+    crop: float = option(1.0, "Minimum fraction of the area that a random crop keeps, aspect 3:4 to 4:3; 1: off.")
+    brightness: float = option(0.0, "Change the brightness by a factor of at most 1 + brightness.")
+    contrast: float = option(0.0, "Change the contrast around the image's mean grey, by at most 1 + contrast.")
+    saturation: float = option(0.0, "Change the saturation by at most 1 + saturation; RGB images only.")
+    hue: float = option(0.0, "Maximum shift of the hue, as a fraction of the color circle; RGB images only.")
+    gamma: float = option(0.0, "Gamma correction with an exponent of at most 1 + gamma.")
+    blur: float = option(0.0, "Maximum standard deviation of a Gaussian blur, in pixels.")
+    noise: float = option(0.0, "Maximum standard deviation of Gaussian noise, for values in 0..1.")
+    jpeg: int = option(0, "Minimum quality of a JPEG compression, 1 to 100; 0: off.")
+    stain: float = option(0.0, "Change of hematoxylin, eosin and DAB, each independently; RGB images only.")
+    cutout: float = option(0.0, "Side of a square filled with the mean color, as a fraction of the image's side.")
+    mixup: float = option(0.0, "Alpha of the Beta distribution of the weights with which two images are blended.")
+    cutmix: float = option(0.0, "Alpha of the Beta distribution of the fraction taken from another image.")
+    paste: float = option(0.0, "Fraction of images onto which objects of another image are pasted; needs masks.")
 
-    outside: str = "mirror"  # what a motion brings in from beyond the edge: the picture's mirror image, or "black"
+    outside: str = option("mirror", "Pixels beyond the edge: mirror (reflection of the image) or black.")
 
     def __post_init__(self) -> None:
         if self.outside not in OUTSIDE:
@@ -105,7 +105,7 @@ PRESETS: dict[str, Augmentation] = {
     "light": Augmentation(
         flip=True, rotate=10, shift=0.06, scale=0.1, brightness=0.15, contrast=0.15, saturation=0.15, hue=0.01
     ),
-    # Few pictures, many epochs, nothing that has an up.
+    # Few images, many epochs, nothing that has an up.
     "strong": Augmentation(
         flip=True,
         flip_vertical=True,

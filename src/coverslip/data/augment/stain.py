@@ -14,9 +14,9 @@ DARKEST = 1 / 255
 
 
 def restain(images: Tensor, how: Augmentation, seeds: Tensor) -> Tensor:
-    """Each picture's stains by a factor of 1 - strength to 1 + strength; what is white stays white.
+    """Each image's stains by a factor of 1 - strength to 1 + strength; what is white stays white.
 
-    A picture is taken apart into the light that each of three stains absorbs and put together again, as one linear
+    An image is taken apart into the light that each of three stains absorbs and put together again, as one linear
     change of its optical densities. Without the constant that Tellez adds to each stain, which would color the empty
     glass.
 

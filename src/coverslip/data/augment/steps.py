@@ -12,13 +12,13 @@ from coverslip.data.augment.settings import Augmentation
 
 @dataclass(frozen=True, slots=True)
 class Augmented:
-    """Pictures, and what marks their pixels.
+    """Images, and what marks their pixels.
 
     Attributes:
         images: float32 (N, C, H, W), 0..1.
         masks: (N, H, W) or (N, M, H, W) of any type, or None.
-        boxes: for each picture float (n, 4): left, top, right, bottom in pixels, from 0 at the left or top edge to W or
-            H at the other; or None. What has left the picture keeps its row, but has no area.
+        boxes: for each image float (n, 4): left, top, right, bottom in pixels, from 0 at the left or top edge to W or
+            H at the other; or None. What has left the image keeps its row, but has no area.
     """
 
     images: Tensor
@@ -31,13 +31,13 @@ Change = Callable[[Augmented, Augmentation, Tensor], Augmented]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of pictures.
+    """One change of images.
 
     Attributes:
-        change: (pictures, how, seeds int64 (N,)) -> pictures. It writes into nothing that it is given, and a picture's
+        change: (images, how, seeds int64 (N,)) -> images. It writes into nothing that it is given, and an image's
             result depends on its own pixels and seed only.
         settings: what it reads of the `Augmentation`; where all of them are off it is not called.
-        channels: it changes pictures of so many channels only; 0: of any number.
+        channels: it changes images of so many channels only; 0: of any number.
     """
 
     change: Change

@@ -1,4 +1,4 @@
-"""Views of a picture for training: the eight ways to turn and mirror a square, which change no pixel's value."""
+"""Views of an image for training: the eight ways to turn and mirror a square, which change no pixel's value."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ VIEWS = 8
 
 
 def view(pixels: Pixels, number: int) -> Pixels:
-    """View ``number`` of a batch of square pictures: (N, H, W, C) -> the same shape and depth.
+    """View ``number`` of a batch of square images: (N, H, W, C) -> the same shape and depth.
 
-    0 is the picture itself, 1 its mirror image, 2 to 7 the two turned by 90, 180 and 270 degrees.
+    0 is the image itself, 1 its mirror image, 2 to 7 the two turned by 90, 180 and 270 degrees.
 
     >>> view(np.arange(4).reshape(1, 2, 2, 1), 1)[0, :, :, 0].tolist()
     [[1, 0], [3, 2]]

@@ -1,1 +1,1 @@
-"""Where pictures come from: a folder of class folders, a table of paths, arrays in one file."""
+"""Where images come from: a folder of class folders, a table of paths, arrays in one file."""

@@ -1,4 +1,4 @@
-"""Pictures as arrays in one ``.npz`` file."""
+"""Images as arrays in one ``.npz`` file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from coverslip.core.errors import UserError
 from coverslip.data.image import Pixels
 from coverslip.data.sources.stored import StoredArray, stored_array
 from coverslip.data.table import READ, SCHEMA, ImageTable
-from coverslip.errors import UserError
 
 PAIRS = (
     ("x_train", "y_train", "train"),
@@ -27,7 +27,7 @@ PAIRS = (
 
 
 class Arrays:
-    """Pictures of an ``.npz`` file; the path of one is such as ``x_train/00017``."""
+    """Images of an ``.npz`` file; the path of one is such as ``x_train/00017``."""
 
     def __init__(self, file: Path, arrays: dict[str, Pixels | StoredArray]) -> None:
         self.root = file.parent.absolute()
@@ -38,19 +38,19 @@ class Arrays:
     def read(self, path: str) -> Pixels:
         """See `Source.read`."""
         name, _, number = path.partition("/")
-        picture: Pixels = self.arrays[name][int(number)]
-        return picture[:, :, None] if picture.ndim == 2 else picture
+        image: Pixels = self.arrays[name][int(number)]
+        return image[:, :, None] if image.ndim == 2 else image
 
     def stamp(self, path: str) -> tuple[int, int]:
-        """See `Source.stamp`; the whole file's, since one picture has none of its own."""
+        """See `Source.stamp`; the whole file's, since one image has none of its own."""
         return self._stamp
 
 
 def scan_arrays(file: Path) -> ImageTable:
-    """One row a picture of ``x``/``y`` (or ``images``/``labels``, ``x_train``/``y_train``, ``x_test``/``y_test``).
+    """One row an image of ``x``/``y`` (or ``images``/``labels``, ``x_train``/``y_train``, ``x_test``/``y_test``).
 
-    Pictures are uint8 or uint16, (N, H, W) or (N, H, W, C). Labels are numbers or names; ``class_names`` gives numbers
-    their names. An optional array ``groups`` (beside ``x``/``y``) holds the group of each picture.
+    Images are uint8 or uint16, (N, H, W) or (N, H, W, C). Labels are numbers or names; ``class_names`` gives numbers
+    their names. An optional array ``groups`` (beside ``x``/``y``) holds the group of each image.
 
     Raises:
         UserError: no such arrays, another dtype or shape, or labels that do not fit. Pickled objects are never opened.
@@ -68,16 +68,16 @@ def scan_arrays(file: Path) -> ImageTable:
     for x, y, part in PAIRS:
         if x not in data or y not in data:
             continue
-        pictures, labels = data[x], data[y].reshape(-1)
-        _check(file, x, y, pictures, labels)
-        arrays[x] = pictures
+        images, labels = data[x], data[y].reshape(-1)
+        _check(file, x, y, images, labels)
+        arrays[x] = images
         groups = data["groups"].reshape(-1) if part is None and "groups" in data else None
         for number, label in enumerate(labels):
             group = None if groups is None else str(groups[number])
             rows.append((f"{x}/{number:05d}", _class_name(file, label, names), group, part))
     if not rows:
         found = ", ".join(sorted(data)) or "nothing"
-        raise UserError(f"{file.name!r} holds no pictures with labels (found: {found})", "name the arrays x and y")
+        raise UserError(f"{file.name!r} holds no images with labels (found: {found})", "name the arrays x and y")
     columns = list(zip(*rows, strict=True))
     frame = pl.DataFrame(
         {
@@ -96,21 +96,19 @@ def scan_arrays(file: Path) -> ImageTable:
 
 
 def _read(file: Path, content: Any, name: str) -> Any:
-    """One array of an open ``.npz`` file: whole, unless it holds pictures and can stay in the file."""
+    """One array of an open ``.npz`` file: whole, unless it holds images and can stay in the file."""
     stored = stored_array(file, name) if name in {x for x, _, _ in PAIRS} else None
     return content[name] if stored is None else stored
 
 
-def _check(file: Path, x: str, y: str, pictures: Pixels | StoredArray, labels: Pixels) -> None:
-    if pictures.ndim not in (3, 4) or pictures.dtype not in (np.uint8, np.uint16):
+def _check(file: Path, x: str, y: str, images: Pixels | StoredArray, labels: Pixels) -> None:
+    if images.ndim not in (3, 4) or images.dtype not in (np.uint8, np.uint16):
         raise UserError(
-            f"{file.name!r}: {x} is {pictures.dtype}, {pictures.shape}",
+            f"{file.name!r}: {x} is {images.dtype}, {images.shape}",
             "give uint8 or uint16 of (N, H, W) or (N, H, W, C)",
         )
-    if len(labels) != len(pictures):
-        raise UserError(
-            f"{file.name!r}: {len(pictures)} pictures in {x}, {len(labels)} labels in {y}", "give one a picture"
-        )
+    if len(labels) != len(images):
+        raise UserError(f"{file.name!r}: {len(images)} images in {x}, {len(labels)} labels in {y}", "give one an image")
 
 
 def _class_name(file: Path, label: object, names: list[str] | None) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
+from coverslip.core.errors import UserError
 from coverslip.data.files import subfolders, walk
 from coverslip.data.sources.source import Files
 from coverslip.data.table import READ, SCHEMA, ImageTable
-from coverslip.errors import UserError
 
 PART_FOLDERS = {
     "train": "train",
@@ -23,10 +23,10 @@ PART_FOLDERS = {
 
 
 def scan_folder(folder: Path) -> ImageTable:
-    """One row a picture below ``folder``; the class is the name of the class folder it is in, at any depth.
+    """One row an image below ``folder``; the class is the name of the class folder it is in, at any depth.
 
     Raises:
-        UserError: no class folder, one class only, no picture at all, or train/test folders beside class folders.
+        UserError: no class folder, one class only, no image at all, or train/test folders beside class folders.
     """
     tops = subfolders(folder)
     parts = {top: PART_FOLDERS[top.name.lower()] for top in tops if top.name.lower() in PART_FOLDERS}
@@ -41,8 +41,8 @@ def scan_folder(folder: Path) -> ImageTable:
     passed_over = 0
     for class_folder in [inner for top in tops for inner in subfolders(top)] if split else tops:
         part = parts[class_folder.parent] if split else None
-        for path, is_picture in walk(class_folder):
-            if is_picture:
+        for path, is_image in walk(class_folder):
+            if is_image:
                 rows.append((path.relative_to(folder).as_posix(), class_folder.name, part))
             else:
                 passed_over += 1
@@ -63,13 +63,13 @@ def scan_folder(folder: Path) -> ImageTable:
 
 
 def _nothing_found(folder: Path, tops: list[Path]) -> UserError:
-    loose = sum(is_picture for _, is_picture in walk(folder))
+    loose = sum(is_image for _, is_image in walk(folder))
     if loose:
         return UserError(
-            f"{str(folder)!r} holds {loose} pictures, but none in a class folder",
-            "make one folder a class inside it and move the pictures there, or give a table of path and label",
+            f"{str(folder)!r} holds {loose} images, but none in a class folder",
+            "make one folder a class inside it and move the images there, or give a table of path and label",
         )
-    found = f"{len(tops)} folders without pictures" if tops else "nothing"
+    found = f"{len(tops)} folders without images" if tops else "nothing"
     return UserError(
-        f"{str(folder)!r} holds no picture (found: {found})", "name a folder with one folder of pictures a class"
+        f"{str(folder)!r} holds no image (found: {found})", "name a folder with one folder of images a class"
     )

@@ -1,4 +1,4 @@
-"""What a source of pictures is: something that gives the bytes (or the pixels) of a path."""
+"""What a source of images is: something that gives the bytes (or the pixels) of a path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_BYTES = 10**9  # a file is read whole; a slide of many gigabytes must not fi
 
 
 class Source(Protocol):
-    """Gives pictures by their path in the table."""
+    """Gives images by their path in the table."""
 
     root: Path
     """The folder that paths are relative to, absolute."""
@@ -29,7 +29,7 @@ class Source(Protocol):
 
 
 class Files:
-    """Picture files below one folder."""
+    """Image files below one folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()

@@ -1,4 +1,4 @@
-"""Arrays that stay in their ``.npz`` file: a picture is read when it is asked for, so that memory does not grow."""
+"""Arrays that stay in their ``.npz`` file: an image is read when it is asked for, so that memory does not grow."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class StoredArray:
         with self.file.open("rb") as opened:
             opened.seek(self.start + number * len(part))
             if opened.readinto(part) < len(part):
-                raise OSError(errno.EIO, "the file ends before this picture: it was changed meanwhile", self.file.name)
+                raise OSError(errno.EIO, "the file ends before this image: it was changed meanwhile", self.file.name)
         return np.frombuffer(part, self.dtype).reshape(self.shape[1:])
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import polars as pl
 
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
+from coverslip.core.runs import Run
+from coverslip.core.tables import read_csv, read_parquet
 from coverslip.data.sources.folder import PART_FOLDERS
 from coverslip.data.sources.source import Files
 from coverslip.data.table import READ, SCHEMA, ImageTable
-from coverslip.errors import UserError
-from coverslip.registry import nearest
-from coverslip.runs import Run
-from coverslip.tables import read_csv, read_parquet
 
 TABLE_EXTENSIONS = (".csv", ".parquet")
 
@@ -36,12 +36,12 @@ def read_frame(path: Path) -> pl.DataFrame:
             f"{str(path)!r} is not a table: {first}", "save it as CSV with commas, or as Parquet"
         ) from error
     if frame.height == 0:
-        raise UserError(f"{str(path)!r} has no rows", "give a row a picture: path, label")
+        raise UserError(f"{str(path)!r} has no rows", "give a row an image: path, label")
     return frame
 
 
 def scan_table(path: Path, group_column: str | None = None) -> ImageTable:
-    """One row a picture of a table; paths are relative to the table's folder, or absolute.
+    """One row an image of a table; paths are relative to the table's folder, or absolute.
 
     Columns that Coverslip does not know are kept behind its own. A column status is not believed: files are read anew.
     The ``table.csv`` of a run can be given back in: its paths are found where that run found them.
@@ -73,7 +73,7 @@ def scan_table(path: Path, group_column: str | None = None) -> ImageTable:
             raise UserError(f"{path.name!r} has no {column} in line {lacking[0] + 2}", "fill it in, or remove the line")
     twice = frame.filter(pl.col("path").is_duplicated())["path"]
     if len(twice):
-        raise UserError(f"{path.name!r} names {twice[0]!r} more than once", "keep one row a picture")
+        raise UserError(f"{path.name!r} names {twice[0]!r} more than once", "keep one row an image")
     root, groups = _root(path), _groups(frame, group_column)
     table = pl.DataFrame(
         {
@@ -99,7 +99,7 @@ def scan_table(path: Path, group_column: str | None = None) -> ImageTable:
 
 
 def is_labeled_table(path: Path) -> bool:
-    """Whether this file is a table with the two columns that a table of pictures needs, and no result of `predict`."""
+    """Whether this file is a table with the two columns that a table of images needs, and no result of `predict`."""
     if path.suffix.lower() not in TABLE_EXTENSIONS or path.name.startswith("."):
         return False
     try:
@@ -153,5 +153,5 @@ def _root(path: Path) -> Path:
             root = str(json.loads(run.audit_file.read_text(encoding="utf-8"))["root"])
             return (run.folder / root).resolve()
         except (ValueError, KeyError) as error:
-            raise UserError(f"{str(run.audit_file)!r} does not say where the pictures are", "train again") from error
+            raise UserError(f"{str(run.audit_file)!r} does not say where the images are", "train again") from error
     return path.parent

@@ -1,12 +1,12 @@
 """Leaf photographs and stained tissue rendered by our own code, for the demo, the course and the tests.
 
 Nothing is downloaded and nothing was photographed: outlines, veins, symptoms, light and camera are formulas. Every
-leaf is photographed several times, so that groups are real, and every picture comes with the mask of its lesions.
+leaf is photographed several times, so that groups are real, and every image comes with the mask of its lesions.
 """
 
-from coverslip.data.synthetic.picture import Picture, render
+from coverslip.data.synthetic.image import Image, render
 from coverslip.data.synthetic.sheets import contact_sheet
 from coverslip.data.synthetic.specimen import class_names
 from coverslip.data.synthetic.writer import write_leaves
 
-__all__ = ["Picture", "class_names", "contact_sheet", "render", "write_leaves"]
+__all__ = ["Image", "class_names", "contact_sheet", "render", "write_leaves"]

@@ -1,4 +1,4 @@
-"""Write the contact sheets of the README: ``python -m coverslip.data.synthetic docs/pictures``."""
+"""Write the contact sheets of the README: ``python -m coverslip.data.synthetic docs/images``."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy.spatial import cKDTree
 
+from coverslip.core.registry import Registry
 from coverslip.data.synthetic.noise import Field, fractal, fraction, ramp, resize, rgb, smooth, stream
 from coverslip.data.synthetic.outlines import Outline
 from coverslip.data.synthetic.species import SPECIES
-from coverslip.registry import Registry
 
 Background = Callable[[np.random.Generator, int], Field]
 

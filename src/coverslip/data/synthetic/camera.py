@@ -29,7 +29,7 @@ class Pose:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Pose:
-        """A pose as a person takes pictures: mostly upright, mostly in the middle, nearly from above."""
+        """A pose as a person takes images: mostly upright, mostly in the middle, nearly from above."""
         turn = rng.vonmises(0.0, 1.6)
         zoom = rng.uniform(0.94, 1.14)
         x, y = 0.5 + 0.035 * rng.standard_normal(2)
@@ -52,7 +52,7 @@ class Pose:
 
 
 def seen(channels: Field, pose: Pose, frame: int) -> Field:
-    """(T, T) or (T, T, 4) of 0..1 on the leaf's square -> the same in the picture; 0 beside the square."""
+    """(T, T) or (T, T, 4) of 0..1 on the leaf's square -> the same in the image; 0 beside the square."""
     levels = (np.clip(channels, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
     # Four channels go as CMYK: Pillow moves it as it stands, while RGBA would be multiplied by its alpha on the way.
     image = Image.fromarray(levels, "L" if levels.ndim == 2 else "CMYK")
@@ -84,7 +84,7 @@ def exposed(scene: Field, light: Light, rng: np.random.Generator) -> Bytes:
 
 
 def photograph(leaf: Leaf, ground: Field, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
-    """Take one picture of ``leaf`` on ``ground`` (S, S, 3): the picture (S, S, 3) and its mask (S, S) of 0, 1, 2."""
+    """Take one image of ``leaf`` on ``ground`` (S, S, 3): the image (S, S, 3) and its mask (S, S) of 0, 1, 2."""
     side = len(ground)
     pose, light = Pose.drawn(rng), Light.drawn(rng)
     lit = seen(np.dstack([shade(leaf, light, pose.turn), leaf.alpha]), pose, side)

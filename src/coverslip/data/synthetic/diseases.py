@@ -1,7 +1,7 @@
 """What each disease does to a leaf. A new disease is one registered function in this file.
 
 A disease gets the leaf as `Symptoms`, a severity 0..1 and its own chance, and paints. Whatever it paints is counted
-as cover, so that picture and lesion mask cannot disagree; it never reaches beyond the blade.
+as cover, so that image and lesion mask cannot disagree; it never reaches beyond the blade.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.registry import Registry
 from coverslip.data.synthetic import difficulty
 from coverslip.data.synthetic.noise import Field, Flags, fractal, ramp, rgb, smooth
-from coverslip.registry import Registry
 
 VISIBLE = 0.35  # cover from which a pixel counts as lesion
 Disease = Callable[["Symptoms", float, np.random.Generator], None]

@@ -85,7 +85,7 @@ def falling(light: Light, rng: np.random.Generator, side: int) -> Field:
     field = (1 + np.float32(slope) * along) * (1 - np.float32(corners) * (x * x + y * y))
     shaded, deep, turn, start = rng.random(4)
     wobble = smooth(rng, 5, side)
-    if shaded < 0.18 * vary:  # the photographer's own shadow reaches into the picture
+    if shaded < 0.18 * vary:  # the photographer's own shadow reaches into the image
         turn *= 2 * np.pi
         reach = x * np.float32(np.cos(turn)) + y * np.float32(np.sin(turn)) + np.float32(0.10) * wobble
         start, width = 0.9 * start, 0.06 + 0.35 * (1 - light.hardness)

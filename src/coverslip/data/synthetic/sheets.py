@@ -1,11 +1,11 @@
-"""Contact sheets: many rendered pictures on one page, to see the whole problem at a glance."""
+"""Contact sheets: many rendered images on one page, to see the whole problem at a glance."""
 
 from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFont
 
 from coverslip.data.synthetic.diseases import DISEASES
-from coverslip.data.synthetic.picture import render
+from coverslip.data.synthetic.image import render
 from coverslip.data.synthetic.species import SPECIES
 from coverslip.data.synthetic.specimen import class_names
 
@@ -15,13 +15,13 @@ PAPER, INK = (250, 248, 243), (47, 58, 52)
 def contact_sheet(
     look: str = "leaf", *, tile: int = 128, seed: int = 0, shortcut: bool = False, columns: int = 7
 ) -> Image.Image:
-    """One page of pictures.
+    """One page of images.
 
     Leaves: a row for each species, a column for each condition. Tissue: a row for each class, ``columns`` slides.
 
-    The pictures of the README are made by::
+    The images of the README are made by::
 
-        python -m coverslip.data.synthetic docs/pictures
+        python -m coverslip.data.synthetic docs/images
     """
     if look == "leaf":
         conditions = ["healthy", *DISEASES]
@@ -41,7 +41,7 @@ def contact_sheet(
             x = left + column * (tile + gap)
             if row == 0:
                 pen.text((x + tile / 2, top / 2), heads[column], fill=INK, font=font, anchor="mm")
-            picture = render(look, name, leaf, 0, size=tile * 2, seed=seed, shortcut=shortcut)
-            shown = Image.fromarray(picture.image).resize((tile, tile), Image.Resampling.LANCZOS)
+            image = render(look, name, leaf, 0, size=tile * 2, seed=seed, shortcut=shortcut)
+            shown = Image.fromarray(image.image).resize((tile, tile), Image.Resampling.LANCZOS)
             sheet.paste(shown, (x, y))
     return sheet

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from coverslip.core.registry import Registry
 from coverslip.data.synthetic.outlines import Outline, Pinnate, Vein, bent, palmate, pinnate
-from coverslip.registry import Registry
 
 Grow = Callable[[np.random.Generator], Outline]
 Color = tuple[float, float, float]

@@ -1,4 +1,4 @@
-"""The classes of each look, and the one physical thing that several pictures show."""
+"""The classes of each look, and the one physical thing that several images show."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 from coverslip.data.synthetic.diseases import DISEASES
 from coverslip.data.synthetic.noise import stream
 from coverslip.data.synthetic.species import SPECIES
-from coverslip.errors import UserError
-from coverslip.registry import nearest
 
 LOOKS = ("leaf", "tissue")
 
@@ -54,7 +54,7 @@ class Specimen:
         class_name: one of `class_names`.
         number: which of the class, from 0.
         seed: of the whole data set.
-        size: pixels along the side of its pictures.
+        size: pixels along the side of its images.
     """
 
     look: str
@@ -81,7 +81,7 @@ class Specimen:
 
     @property
     def name(self) -> str:
-        """What all its pictures share: their group.
+        """What all its images share: their group.
 
         >>> Specimen("leaf", "bean_rust", 3, 0, 256).name
         'bean_rust_leaf003'

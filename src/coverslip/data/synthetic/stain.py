@@ -157,7 +157,7 @@ def fibers(rng: np.random.Generator, direction: float, side: int) -> Field:
 def stained(
     tissue: Tissue, stain: Stain, direction: float, rng: np.random.Generator, side: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Draw a field: picture uint8 (side, side, 3), mask uint8 (side, side) of 0 stroma, 1 nuclei, 2 tumor nuclei."""
+    """Draw a field: image uint8 (side, side, 3), mask uint8 (side, side) of 0 stroma, 1 nuclei, 2 tumor nuclei."""
     pixel = side / 256
     wall, lumen = polygons(tissue.walls, side), polygons(tissue.lumens, side)
     mucus = blurred(drops(tissue.droplets, side), 0.8 * pixel) * wall

@@ -1,4 +1,4 @@
-"""Write rendered pictures as a person would hand them over: a folder a class, their masks, and a table."""
+"""Write rendered images as a person would hand them over: a folder a class, their masks, and a table."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from coverslip.data.synthetic.picture import SIZES, need_number
-from coverslip.data.synthetic.picture import shots as shots_of
+from coverslip.core.errors import UserError
+from coverslip.core.paths import expand
+from coverslip.core.progress import SILENT, Progress, Stage
+from coverslip.data.synthetic.image import SIZES, need_number
+from coverslip.data.synthetic.image import shots as shots_of
 from coverslip.data.synthetic.specimen import DEFAULT_CLASSES, Specimen, class_names
-from coverslip.errors import UserError
-from coverslip.paths import expand
-from coverslip.progress import SILENT, Progress, Stage
 
 QUALITY = 92  # of the JPEGs, as a camera writes them
 KINDS = ("exact", "saved again", "smaller", "mirrored")  # of planted copies, in turn
@@ -50,17 +50,17 @@ class Job:
 
 
 def paths_of(class_name: str, stem: str) -> tuple[str, str]:
-    """Where a picture and its mask go, relative to the table."""
-    return f"pictures/{class_name}/{stem}.jpg", f"masks/{class_name}/{stem}.png"
+    """Where an image and its mask go, relative to the table."""
+    return f"images/{class_name}/{stem}.jpg", f"masks/{class_name}/{stem}.png"
 
 
 def write_specimen(job: Job) -> list[Row]:
-    """Render and write all pictures of one specimen; a row a picture."""
+    """Render and write all images of one specimen; a row an image."""
     one, rows = job.specimen, []
-    for shot, picture in enumerate(shots_of(one, range(job.shots), shortcut=job.shortcut)):
+    for shot, image in enumerate(shots_of(one, range(job.shots), shortcut=job.shortcut)):
         path, mask = paths_of(one.class_name, f"{one.name}_shot{shot}")
-        Image.fromarray(picture.image).save(job.out / path, quality=QUALITY)
-        Image.fromarray(picture.mask).save(job.out / mask)
+        Image.fromarray(image.image).save(job.out / path, quality=QUALITY)
+        Image.fromarray(image.mask).save(job.out / mask)
         rows.append(
             Row(
                 path=path,
@@ -69,8 +69,8 @@ def write_specimen(job: Job) -> list[Row]:
                 mask=mask,
                 species=one.species,
                 condition=one.condition,
-                severity=round(picture.severity, 4),
-                background=picture.background,
+                severity=round(image.severity, 4),
+                background=image.background,
             )
         )
     return rows
@@ -97,7 +97,7 @@ def written(jobs: list[Job], stage: Stage) -> Iterator[list[Row]]:
 
 
 def plant_duplicates(out: Path, rows: list[Row], count: int, first: Specimen) -> list[Row]:
-    """Copy ``count`` pictures under names that look like other leaves, as happens when folders are merged.
+    """Copy ``count`` images under names that look like other leaves, as happens when folders are merged.
 
     Every fourth copy is the same to the byte; the others are saved again at another quality, made smaller, or mirrored.
     ``first`` is the specimen after the last one: copies are numbered from there.
@@ -116,13 +116,13 @@ def plant_duplicates(out: Path, rows: list[Row], count: int, first: Specimen) ->
 
 
 def copy(source: tuple[Path, Path], to: tuple[Path, Path], kind: str) -> None:
-    """Write one copy of a picture and its mask; both are given as (picture, mask)."""
+    """Write one copy of an image and its mask; both are given as (image, mask)."""
     if kind == "exact":
         for old, new in zip(source, to, strict=True):
             shutil.copyfile(old, new)
         return
-    with Image.open(source[0]) as picture, Image.open(source[1]) as mask:
-        image, areas = picture.convert("RGB"), mask.copy()
+    with Image.open(source[0]) as original, Image.open(source[1]) as mask:
+        image, areas = original.convert("RGB"), mask.copy()
     if kind == "smaller":
         size = (round(image.width * 0.9), round(image.height * 0.9))
         image, areas = image.resize(size, Image.Resampling.LANCZOS), areas.resize(size, Image.Resampling.NEAREST)
@@ -155,7 +155,7 @@ def write_leaves(
     duplicates: int = 0,
     progress: Progress = SILENT,
 ) -> Path:
-    """Write built-in pictures, their masks and ``leaves.csv`` into a new folder; returns the path of the table.
+    """Write built-in images, their masks and ``leaves.csv`` into a new folder; returns the path of the table.
 
     Args:
         out: a folder that does not exist yet, or is empty.
@@ -166,8 +166,8 @@ def write_leaves(
         size: pixels along a side, 32 to 2048.
         seed: another seed gives other leaves.
         shortcut: the background gives the class away, as when every disease was photographed on another day.
-        duplicates: how many copies of pictures to plant under other names.
-        progress: told of every picture.
+        duplicates: how many copies of images to plant under other names.
+        progress: told of every image.
     """
     out = expand(out)
     names = class_names(look, DEFAULT_CLASSES.get(look) if classes is None else classes)
@@ -179,7 +179,7 @@ def write_leaves(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{str(out)!r} exists and is not an empty folder", "name a new folder, or empty this one")
     for name in names:
-        (out / "pictures" / name).mkdir(parents=True)
+        (out / "images" / name).mkdir(parents=True)
         (out / "masks" / name).mkdir(parents=True)
     specimens = [Specimen(look, name, number, seed, size) for name in names for number in range(leaves)]
     jobs = [Job(out, specimen, shots, shortcut) for specimen in specimens]
@@ -188,7 +188,7 @@ def write_leaves(
             rows = [row for rows in written(jobs, stage) for row in rows]
         rows += plant_duplicates(out, rows, duplicates, replace(specimens[0], number=leaves))
     except BaseException:  # also Ctrl+C: the folder was empty, so all of this is ours, and half a data set misleads
-        shutil.rmtree(out / "pictures", ignore_errors=True)
+        shutil.rmtree(out / "images", ignore_errors=True)
         shutil.rmtree(out / "masks", ignore_errors=True)
         raise
     table = out / "leaves.csv"

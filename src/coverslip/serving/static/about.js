@@ -8,13 +8,13 @@ export function showModel(model, withToken) {
   document.title = `${model.name} – Coverslip`;
   find("name").textContent = model.name;
   const classes = model.classes.length;
-  const what = classes <= 3 ? ["Names a picture ", ...either(model.classes), ". "] : ["Names a picture as one of ", make("a", { href: "#classes" }, `${count(classes)} classes`), ". "];
+  const what = classes <= 3 ? ["Names an image ", ...either(model.classes), ". "] : ["Names an image as one of ", make("a", { href: "#classes" }, `${count(classes)} classes`), ". "];
   fill(find("lead"), what, tested(model));
   find("about").hidden = false;
   find("kept").hidden = !model.keeps;
   find("promise").textContent = model.keeps
-    ? "This server keeps the pictures that are sent to it, and the answers. The page asks no other computer for anything."
-    : "Pictures and answers stay in this window until it is closed: this page keeps nothing and asks no other computer for anything.";
+    ? "This server keeps the images that are sent to it, and the answers. The page asks no other computer for anything."
+    : "Images and answers stay in this window until it is closed: this page keeps nothing and asks no other computer for anything.";
   fill(find("facts"), warnings(model), ruler(model.score), facts(model), cannot(model), byHand(withToken));
 }
 
@@ -28,7 +28,7 @@ function tested({ score, tested_on: on }) {
   return [`On ${which}, its ${score.name.replaceAll("_", " ")} was `, number, "."];
 }
 
-/** Whether the pictures of the test were new to the model; where nobody can tell, no word of it. */
+/** Whether the images of the test were new to the model; where nobody can tell, no word of it. */
 function known(seen) {
   if (seen === 0) return " it had not seen";
   return seen > 0 ? ` (it was trained on ${count(seen)} of them)` : "";
@@ -48,7 +48,7 @@ function ruler(score) {
       tick.style.left = `${100 * Number(at)}%`;
       return tick;
     })),
-    make("figcaption", {}, `The range ${interval(score)} is a ${level} % interval: by so many test pictures, the true share could well be any number in it.`));
+    make("figcaption", {}, `The range ${interval(score)} is a ${level} % interval: by so many test images, the true share could well be any number in it.`));
 }
 
 function warnings(model) {
@@ -61,14 +61,14 @@ function facts(model) {
   const rows = [
     ["Classes", make("span", { id: "classes" }, model.classes.map((name, at) => [at ? " " : null, make("span", { class: "one" }, breakable(name), at < model.classes.length - 1 ? "," : null)]))],
     ["Network", model.network],
-    ["Trained on", model.trained_on?.pictures > 0 && [sample(model.trained_on), model.trained_on.name ? [" of ", breakable(model.trained_on.name)] : null]],
+    ["Trained on", model.trained_on?.images > 0 && [sample(model.trained_on), model.trained_on.name ? [" of ", breakable(model.trained_on.name)] : null]],
     ["Tested on", model.tested_on ? sample(model.tested_on) : "nothing that was kept"],
     model.score && [capital(model.score.name.replaceAll("_", " ")), [share(model.score.value), " ", make("span", { class: "interval" }, interval(model.score))]],
-    ["Probabilities", model.calibrated ? "calibrated: of the answers given with 0.9, about 9 in 10 are right on pictures like those it was tested on" : "not calibrated: a probability of 0.9 may not be right 9 times in 10"],
+    ["Probabilities", model.calibrated ? "calibrated: of the answers given with 0.9, about 9 in 10 are right on images like those it was tested on" : "not calibrated: a probability of 0.9 may not be right 9 times in 10"],
     model.coverage && ["Sets of classes", `made to hold the true class ${odds(model.coverage)}, for each class`],
     threshold && ["Limit", limit(threshold)],
-    model.familiarity && ["Nearest pictures", model.examples ? "shown as small pictures" : "named by their class; the pictures themselves are not part of this model"],
-    limits && ["Takes", [limits.pixels && `pictures of up to ${count(limits.pixels / 1e6)} million pixels`, limits.bytes && `${size(limits.bytes)}`, limits.pictures && `${counted(limits.pictures, "picture")} a request (this page sends more in portions)`].filter(Boolean).join(", ")],
+    model.familiarity && ["Nearest images", model.examples ? "shown as small images" : "named by their class; the images themselves are not part of this model"],
+    limits && ["Takes", [limits.pixels && `images of up to ${count(limits.pixels / 1e6)} million pixels`, limits.bytes && `${size(limits.bytes)}`, limits.images && `${counted(limits.images, "image")} a request (this page sends more in portions)`].filter(Boolean).join(", ")],
     model.date && ["Made", [day(model.date), model.program ? ` with ${model.program}` : null]],
     ["Licence", model.licence || "none stated"],
   ];
@@ -77,31 +77,31 @@ function facts(model) {
 
 const MEASURED = {
   test: ["In its test", ""],
-  fit: ["On the very pictures that it was set with,", " Expect less of new pictures: the test has no such numbers."],
-  validation: ["On validation pictures, which trained nothing,", " The test has no such numbers."],
+  fit: ["On the very images that it was set with,", " Expect less of new images: the test has no such numbers."],
+  validation: ["On validation images, which trained nothing,", " The test has no such numbers."],
 };
 
-/** From where on the class is said, what that finds and spares, and on which pictures that was measured. */
+/** From where on the class is said, what that finds and spares, and on which images that was measured. */
 function limit(threshold) {
   const said = [make("b", {}, breakable(threshold.class_name)), ` is said from a probability of ${share(threshold.value)} up. `];
   const { sensitivity, specificity, measured_on: on } = threshold;
   if (!MEASURED[on]) return [said, "What that finds was not measured."];
   const of = (score) => [share(score.value, 2), " ", make("span", { class: "interval" }, interval(score, 2))];
   const [where, warning] = MEASURED[on];
-  const pictures = sensitivity.images || specificity.images ? `, on ${count(sensitivity.images ?? 0)} and ${counted(specificity.images ?? 0, "picture")}` : "";
+  const images = sensitivity.images || specificity.images ? `, on ${count(sensitivity.images ?? 0)} and ${counted(specificity.images ?? 0, "image")}` : "";
   return [
     said, `${where} it found a share of `, of(sensitivity), " of those that are (sensitivity), and left ", of(specificity),
-    " of the others alone (specificity)", `${pictures}.${warning}`,
+    " of the others alone (specificity)", `${images}.${warning}`,
   ];
 }
 
 function cannot(model) {
   const said = [
-    "It names one of its classes, whatever the picture shows.",
+    "It names one of its classes, whatever the image shows.",
     model.familiarity
-      ? "It flags pictures of another kind as unlike its training pictures; a new disease on a plant that it knows may pass as familiar."
-      : "It cannot tell a picture that is unlike its training pictures.",
-    "Pictures from another camera, place or season may be harder than those it was tested on.",
+      ? "It flags images of another kind as unlike its training images; a new disease on a plant that it knows may pass as familiar."
+      : "It cannot tell an image that is unlike its training images.",
+    "Images from another camera, place or season may be harder than those it was tested on.",
     model.maps ? "A map shows where the network looked, not why; beside each stands how far it can be trusted." : null,
   ];
   return [make("h3", {}, "What it cannot do"), make("ul", {}, said.filter(Boolean).map((each) => make("li", {}, each)))];
@@ -118,7 +118,7 @@ function byHand(withToken) {
   });
   return [
     make("h3", {}, "Without this page"),
-    make("p", {}, "The same answers for a program, as JSON, or as CSV with ", make("code", {}, "?format=csv"), "; repeat ", make("code", {}, "-F"), " for more pictures. Everything it understands is in ", make("a", { href: "openapi.json" }, "openapi.json"), "."),
+    make("p", {}, "The same answers for a program, as JSON, or as CSV with ", make("code", {}, "?format=csv"), "; repeat ", make("code", {}, "-F"), " for more images. Everything it understands is in ", make("a", { href: "openapi.json" }, "openapi.json"), "."),
     make("div", { class: "curl" }, make("pre", {}, code), button),
   ];
 }

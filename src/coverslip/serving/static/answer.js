@@ -1,12 +1,12 @@
-// The answer for one picture: what it is called, how sure, what else it may be, where the network looked, what is near.
+// The answer for one image: what it is called, how sure, what else it may be, where the network looked, what is near.
 
 import { breakable, fill, find, make, sign } from "./dom.js";
 import { Overlay, decodeMap } from "./heat.js";
-import { drawn } from "./picture.js";
+import { drawn } from "./image.js";
 import { count, familiaritySentence, sentence, setSentence, share, thresholdSentence } from "./words.js";
 
 const SHOWN = 5;     // classes that are listed before the fold
-const SAME = 0.05;   // a distance below it is the same picture; others are tens away
+const SAME = 0.05;   // a distance below it is the same image; others are tens away
 const REACH = 2;     // times the limit, where the scale of likeness ends
 let strength = 0.5;  // of the map; stays as the reader left it
 
@@ -18,10 +18,10 @@ export function showAnswer(section, item, model, place, act) {
   const [position, all] = place;
   const answer = item.answer;
   const title = make("h2", { id: "answer-title", tabindex: "-1" }, titleOf(item));
-  const walk = all > 1 && make("nav", { class: "walk", "aria-label": "Pictures" },
-    make("button", { type: "button", "aria-label": "Previous picture", click: act.previous, disabled: position === 1 }, "←"),
+  const walk = all > 1 && make("nav", { class: "walk", "aria-label": "Images" },
+    make("button", { type: "button", "aria-label": "Previous image", click: act.previous, disabled: position === 1 }, "←"),
     make("span", { class: "muted" }, `${count(position)} of ${count(all)}`),
-    make("button", { type: "button", "aria-label": "Next picture", click: act.next, disabled: position === all }, "→"),
+    make("button", { type: "button", "aria-label": "Next image", click: act.next, disabled: position === all }, "→"),
     make("button", { type: "button", click: act.close }, "Close"));
   const pixels = answer && answer.width ? ` · ${count(answer.width)} × ${count(answer.height)} pixels` : "";
   section.className = answer?.familiar === false ? "doubtful" : item.state;
@@ -29,10 +29,10 @@ export function showAnswer(section, item, model, place, act) {
   fill(section,
     make("div", { class: "from" }, make("p", { class: "muted small" }, breakable(item.name), pixels), walk || null),
     make("div", { class: "verdict" }, answer?.familiar === false ? unlike(answer, model) : null, title, answer ? sentences(answer, model) : trouble(item, act)),
-    item.state === "failed" ? null : make("figure", { class: "picture" }, make("div", { class: "ground" })),
+    item.state === "failed" ? null : make("figure", { class: "image" }, make("div", { class: "ground" })),
     answer ? make("div", { class: "evidence" }, probabilities(answer, model), likeness(answer), nearest(answer), notes(answer)) : null);
   section.hidden = false;
-  showPicture(section, item, model);
+  showImage(section, item, model);
   return title;
 }
 
@@ -60,7 +60,7 @@ function trouble(item, act) {
 }
 
 function sentences(answer, model) {
-  const calibrated = answer.familiar === false ? "is calibrated for pictures like the training pictures only" : model.calibrated ? "" : "is not calibrated";
+  const calibrated = answer.familiar === false ? "is calibrated for images like the training images only" : model.calibrated ? "" : "is not calibrated";
   return [
     make("p", { class: "small muted kind" }, calibrated ? `probability of this class; it ${calibrated}` : "calibrated probability of this class"),
     ...[setSentence(answer, model.classes.length, model.coverage), thresholdSentence(model.threshold, answer)]
@@ -98,14 +98,14 @@ function probabilities(answer, model) {
   ];
 }
 
-/** A scale from 0 to twice the limit, and where this picture lies. */
+/** A scale from 0 to twice the limit, and where this image lies. */
 function likeness(answer) {
   if (answer.familiar === null || answer.familiar === undefined || answer.unfamiliarity === null) return null;
   const ratio = answer.unfamiliarity;
   const dot = make("span", { class: ratio > REACH ? "dot beyond" : "dot" });
   dot.style.left = `${(100 * Math.min(ratio, REACH)) / REACH}%`;
   return [
-    make("h3", {}, "Likeness to the training pictures"),
+    make("h3", {}, "Likeness to the training images"),
     make("div", { class: "scale", "aria-hidden": "true" }, make("span", { class: "axis" }), make("span", { class: "strange" }), dot,
       make("span", { class: "at" }, "the same"), make("span", { class: "at half" }, "limit"), make("span", { class: "at end" }, "unlike")),
     answer.familiar ? make("p", { class: "small muted" }, familiaritySentence(true, ratio)) : make("p", { class: "unseen" }, `Unlike: ${ratio.toFixed(1)} times the limit.`),
@@ -117,12 +117,12 @@ function nearest(answer) {
   const same = (answer.nearest[0].distance ?? 1) < SAME;
   const pictured = answer.nearest.some((each) => each.thumbnail?.startsWith("data:image/"));
   return [
-    make("h3", {}, "Nearest training pictures"),
+    make("h3", {}, "Nearest training images"),
     make("ol", { class: pictured ? "near pictured" : "near" }, answer.nearest.map((each) => make("li", {},
-      each.thumbnail?.startsWith("data:image/") ? make("img", { src: each.thumbnail, alt: `A training picture of ${each.label}` }) : null,
+      each.thumbnail?.startsWith("data:image/") ? make("img", { src: each.thumbnail, alt: `A training image of ${each.label}` }) : null,
       make("span", {}, breakable(each.label)),
       each.distance === null || each.distance === undefined ? null : make("span", { class: "interval" }, `distance ${each.distance.toFixed(2)}`)))),
-    same ? make("p", { class: "note warn" }, sign("warns"), " The nearest is this very picture: the model was trained on it, so this answer shows nothing.") : null,
+    same ? make("p", { class: "note warn" }, sign("warns"), " The nearest is this very image: the model was trained on it, so this answer shows nothing.") : null,
   ];
 }
 
@@ -130,23 +130,23 @@ function notes(answer) {
   return answer.notes?.length ? [make("h3", {}, "Notes"), make("ul", { class: "small" }, answer.notes.map((each) => make("li", {}, sentence(each))))] : null;
 }
 
-/** The picture, and over it the map once it is there. May be called again when the map has come. */
-export async function showPicture(section, item, model) {
-  const figure = section.querySelector("figure.picture");
+/** The image, and over it the map once it is there. May be called again when the map has come. */
+export async function showImage(section, item, model) {
+  const figure = section.querySelector("figure.image");
   if (!figure || section.dataset.item !== String(item.id)) return;
-  item.picture ??= drawn(item.file);
-  const found = await item.picture;
+  item.image ??= drawn(item.file);
+  const found = await item.image;
   if (section.dataset.item !== String(item.id) || !figure.isConnected) return; // another one is shown by now
   const map = item.answer?.map ?? null;
   const told = [];
   const canvas = make("canvas", { role: "img", "aria-label": item.name });
-  let picture = found?.canvas;
-  if (!picture) {
+  let image = found?.canvas;
+  if (!image) {
     const kind = /\.([a-z0-9]{2,5})$/i.exec(item.name)?.[1];
     told.push(`This browser cannot draw ${kind ? `.${kind.toLowerCase()} files` : "this kind of file"}${item.answer ? "; the model has read it" : ""}.`);
-    picture = blank(item.answer);
+    image = blank(item.answer);
   } else if (found.note) told.push(found.note);
-  const overlay = new Overlay(picture, map && decodeMap(map));
+  const overlay = new Overlay(image, map && decodeMap(map));
   const wanted = model?.maps && item.answer && !map && item.mapState !== "failed";
   const caption = make("figcaption", {}, told.map((each) => make("p", {}, each)), map ? aboutMap(map) : null,
     wanted ? make("p", { class: "muted" }, "The map is on its way …") : null,
@@ -181,7 +181,7 @@ function slider(paint, canvas, item, map) {
   return make("div", { class: "slider" }, make("label", { for: "strength" }, "Map"), input, value, make("span", { class: "heat-scale", "aria-hidden": "true" }, make("span", {}, "little"), make("i", {}), make("span", {}, "much")));
 }
 
-/** An even ground of the picture's shape, where the picture itself cannot be drawn. */
+/** An even ground of the image's shape, where the image itself cannot be drawn. */
 function blank(answer) {
   const [width, height] = answer?.width ? [answer.width, answer.height] : [4, 3];
   const canvas = document.createElement("canvas");

@@ -1,4 +1,4 @@
-// A map over a picture, as in the reports: the picture in grey, heat from dark violet to yellow, each color brighter than
+// A map over an image, as in the reports: the image in grey, heat from dark violet to yellow, each color brighter than
 // the last, and a line round half of the heat, which needs no color to be seen.
 
 const COLORS = [ // inferno from 0.15 to 0.98, as figures/overlay.py has it
@@ -6,7 +6,7 @@ const COLORS = [ // inferno from 0.15 to 0.98, as figures/overlay.py has it
   [210, 70, 68], [225, 86, 53], [238, 106, 36], [246, 128, 19], [251, 151, 6], [252, 178, 22], [249, 203, 53], [243, 229, 93],
   [245, 249, 146],
 ];
-const COVER = 0.82, HALF = 0.5; // how much of the picture the greatest heat hides; where the line is drawn
+const COVER = 0.82, HALF = 0.5; // how much of the image the greatest heat hides; where the line is drawn
 
 /** 0 to 1 -> [red, green, blue], 0 to 255. */
 export function heatColor(value) {
@@ -42,33 +42,33 @@ function spread({ values, height, width }, tall, wide) {
   return out;
 }
 
-/** A picture and its map, ready to be painted as often as a slider moves. */
+/** An image and its map, ready to be painted as often as a slider moves. */
 export class Overlay {
-  /** `picture`: a canvas; `map`: as `decodeMap` gives it, or null. */
-  constructor(picture, map) {
-    const [wide, tall] = [picture.width, picture.height];
+  /** `image`: a canvas; `map`: as `decodeMap` gives it, or null. */
+  constructor(image, map) {
+    const [wide, tall] = [image.width, image.height];
     Object.assign(this, { wide, tall });
-    this.picture = picture.getContext("2d").getImageData(0, 0, wide, tall).data;
+    this.image = image.getContext("2d").getImageData(0, 0, wide, tall).data;
     this.heat = map && spread(map, tall, wide);
     this.line = map && outline(this.heat, wide, tall, Math.max(1, Math.round(Math.max(wide, tall) / 400)));
   }
 
-  /** `strength` 0 is the picture alone, 1 the whole map over grey. */
+  /** `strength` 0 is the image alone, 1 the whole map over grey. */
   paint(canvas, strength) {
-    const { wide, tall, picture, heat, line } = this;
+    const { wide, tall, image, heat, line } = this;
     if (canvas.width !== wide || canvas.height !== tall) Object.assign(canvas, { width: wide, height: tall });
-    const image = new ImageData(wide, tall);
-    const { data } = image;
-    data.set(picture);
+    const painted = new ImageData(wide, tall);
+    const { data } = painted;
+    data.set(image);
     for (let at = 0, to = 0; heat && strength > 0 && at < heat.length; at += 1, to += 4) {
-      const grey = 55 + 0.76 * (0.299 * picture[to] + 0.587 * picture[to + 1] + 0.114 * picture[to + 2]);
+      const grey = 55 + 0.76 * (0.299 * image[to] + 0.587 * image[to + 1] + 0.114 * image[to + 2]);
       const cover = COVER * heat[at] ** 0.7, color = Math.round(heat[at] * 255) * 3;
       for (let c = 0; c < 3; c += 1) {
         const over = line[at] === 2 ? 255 : line[at] === 1 ? 40 : grey * (1 - cover) + TABLE[color + c] * cover;
-        data[to + c] = picture[to + c] * (1 - strength) + over * strength;
+        data[to + c] = image[to + c] * (1 - strength) + over * strength;
       }
     }
-    canvas.getContext("2d").putImageData(image, 0, 0);
+    canvas.getContext("2d").putImageData(painted, 0, 0);
   }
 }
 

@@ -1,7 +1,7 @@
-// Pictures come in by four ways: dropped (also whole folders), pasted, chosen, photographed.
+// Images come in by four ways: dropped (also whole folders), pasted, chosen, photographed.
 
 const HIDDEN = /^(\.|Thumbs\.db$|desktop\.ini$)/i; // what systems leave in folders
-let pasted = 0; // every picture from the clipboard is called image.png
+let pasted = 0; // every image from the clipboard is called image.png
 
 /** Calls `give(files, leftOut)`: [{ file, name }], name with the folder it was in; leftOut names hidden files. */
 export function listen(give) {
@@ -9,7 +9,7 @@ export function listen(give) {
     const input = document.getElementById(id);
     input.addEventListener("change", () => {
       const files = [...input.files];
-      input.value = ""; // the same picture may be chosen again
+      input.value = ""; // the same image may be chosen again
       if (files.length) give(files.map((file) => ({ file, name: file.name })), []);
     });
   }

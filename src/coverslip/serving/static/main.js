@@ -1,7 +1,7 @@
-// Coverslip's page: pictures in, answers out. This file joins the others; read it first.
+// Coverslip's page: images in, answers out. This file joins the others; read it first.
 
 import { showModel } from "./about.js";
-import { answerSection, showAnswer, showPicture, spoken } from "./answer.js";
+import { answerSection, showAnswer, showImage, spoken } from "./answer.js";
 import { download, toCsv } from "./csv.js";
 import { announce, fill, find, make } from "./dom.js";
 import { listen } from "./intake.js";
@@ -15,7 +15,7 @@ const WAITS = {
   unwell: (seconds) => `The server is stopping or took too long. Trying again in ${seconds} s.`,
   lost: (seconds) => `The connection to the server is lost. Trying again in ${seconds} s; nothing that was answered is lost.`,
 };
-const PICTURES = 3; // large pictures that are kept drawn, to walk back and forth
+const IMAGES = 3; // large images that are kept drawn, to walk back and forth
 
 const mayBeTried = (item) => item.state === "stopped" || (item.state === "failed" && item.again);
 const server = new Server(askToken);
@@ -43,7 +43,7 @@ async function start() {
   if (items.length) queue.add(items.filter((item) => item.state === "waiting")); // given before the model had answered
 }
 
-/** Pictures were given. One alone is shown large at once, with its map; many go to the table. */
+/** Images were given. One alone is shown large at once, with its map; many go to the table. */
 function take(files, leftOut) {
   find("left-out").hidden = !leftOut.length;
   find("left-out").textContent = leftOut.length ? `${counted(leftOut.length, "hidden or unreadable file")} left out: ${listed(leftOut, "and", 3)}.` : "";
@@ -55,7 +55,7 @@ function take(files, leftOut) {
   if (added.length === 1) open(added[0]);
   else {
     close({ back: false });
-    announce(`${counted(added.length, "picture")} taken.`);
+    announce(`${counted(added.length, "image")} taken.`);
   }
   document.body.classList.add("asked");
   render();
@@ -89,14 +89,14 @@ function changed(some) {
   document.body.classList.toggle("busy", busy);
   find("again").hidden = busy || !items.some(mayBeTried);
   fill(find("summary"), summaryLists(items));
-  find("list-title").textContent = counted(items.length, "picture");
+  find("list-title").textContent = counted(items.length, "image");
   if (!busy && some.length && all > 1) finish();
 }
 
 function finish() {
   table.render(items); // sorted and filtered anew, now that nothing moves any more
   table.mark(current);
-  announce(`${counted(batch.length, "picture")} done: ${summaryOf(batch)}.`);
+  announce(`${counted(batch.length, "image")} done: ${summaryOf(batch)}.`);
   batch = [];
 }
 
@@ -104,8 +104,8 @@ function finish() {
 function open(item, { listen: aloud = false, keep = false } = {}) {
   const section = answerSection();
   const inside = section.contains(document.activeElement);
-  const forget = items.filter((each) => each.picture && each !== item).slice(0, -PICTURES);
-  for (const each of forget) each.picture = null;
+  const forget = items.filter((each) => each.image && each !== item).slice(0, -IMAGES);
+  for (const each of forget) each.image = null;
   current = item;
   const order = shownOrder();
   const at = order.indexOf(item);
@@ -147,7 +147,7 @@ async function addMap(item) {
     item.mapState = "failed";
     item.mapProblem = signal.aborted ? "it was canceled" : error.message;
   }
-  if (item === current) showPicture(answerSection(), item, model);
+  if (item === current) showImage(answerSection(), item, model);
 }
 
 function again(some) {
@@ -182,7 +182,7 @@ find("clear").addEventListener("click", () => {
   close({ back: false });
   render();
   find("intake").focus();
-  announce("All pictures were forgotten.");
+  announce("All images were forgotten.");
 });
 addEventListener("keydown", (event) => {
   const elsewhere = event.target.closest?.("input, dialog, textarea") || event.altKey || event.ctrlKey || event.metaKey;

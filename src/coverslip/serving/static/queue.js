@@ -1,13 +1,13 @@
-// Pictures wait here and are sent a few at a time, two requests under way at once.
+// Images wait here and are sent a few at a time, two requests under way at once.
 
 import { Refusal } from "./server.js";
 import { count, size } from "./words.js";
 
-const TOGETHER = 8;   // pictures a request: progress is seen, and one failure costs little
-const MARGIN = 1024;  // bytes that a request has beside each picture
-const LANES = 2;      // the next pictures travel while the network looks at the last
+const TOGETHER = 8;   // images a request: progress is seen, and one failure costs little
+const MARGIN = 1024;  // bytes that a request has beside each image
+const LANES = 2;      // the next images travel while the network looks at the last
 
-/** One picture and what became of it. state: waiting, sent, answered, failed, stopped. */
+/** One image and what became of it. state: waiting, sent, answered, failed, stopped. */
 export class Item {
   static last = 0;
 
@@ -17,7 +17,7 @@ export class Item {
 
   get ended() { return this.state !== "waiting" && this.state !== "sent"; }
 
-  /** `status` of the refusal: what is wrong with the picture stays wrong, anything else may be tried again. */
+  /** `status` of the refusal: what is wrong with the image stays wrong, anything else may be tried again. */
   fail(problem, fix = "", status = 400) {
     Object.assign(this, { state: "failed", problem, fix, answer: null, again: ![400, 413, 415, 422].includes(status) });
   }
@@ -39,7 +39,7 @@ export class Queue {
     for (const item of items) {
       item.state = "waiting";
       if (this.limits.bytes && item.file.size > this.limits.bytes) {
-        item.fail(`${size(item.file.size)}; this server takes ${size(this.limits.bytes)} at most.`, "Send a smaller picture.");
+        item.fail(`${size(item.file.size)}; this server takes ${size(this.limits.bytes)} at most.`, "Send a smaller image.");
       } else this.waiting.push(item);
     }
     this.changed(items);
@@ -69,7 +69,7 @@ export class Queue {
 
   /** The next few, together under the server's limit of bytes, all with or all without a map. */
   next() {
-    const most = Math.min(TOGETHER, this.limits.pictures || TOGETHER);
+    const most = Math.min(TOGETHER, this.limits.images || TOGETHER);
     const taken = [this.waiting.shift()];
     let bytes = taken[0].file.size;
     while (taken.length < most && this.waiting.length && this.waiting[0].explain === taken[0].explain) {
@@ -103,8 +103,8 @@ export class Queue {
   }
 }
 
-/** "12 of 40 pictures" of a batch, and how many are done. */
+/** "12 of 40 images" of a batch, and how many are done. */
 export function progressOf(items) {
   const done = items.filter((item) => item.ended).length;
-  return { done, all: items.length, text: `${count(done)} of ${count(items.length)} pictures` };
+  return { done, all: items.length, text: `${count(done)} of ${count(items.length)} images` };
 }

@@ -50,10 +50,10 @@ export class Server {
       return body;
     };
     const told = await this.ask(`v1/predict?explain=${explain}`, { method: "POST", form, files }, options);
-    if (!Array.isArray(told.pictures) || told.pictures.length !== files.length) {
+    if (!Array.isArray(told.images) || told.images.length !== files.length) {
       throw new Refusal(0, "The server's answer does not fit the question.", "Load this page again.");
     }
-    return told.pictures;
+    return told.images;
   }
 
   /** Asks until there is an answer. `waits({ why, seconds })` hears of every wait, `waits(null)` that it is over. */
@@ -104,12 +104,12 @@ export class Server {
 async function content(response) {
   let body = null;
   try { body = await response.json(); } catch { /* worded below */ }
-  if ((response.ok && body) || Array.isArray(body?.pictures)) return body; // of several that all failed it says why, one by one
+  if ((response.ok && body) || Array.isArray(body?.images)) return body; // of several that all failed it says why, one by one
   const said = body?.error;
   if (said?.problem) throw new Refusal(response.status, said.problem, said.fix ?? "");
   const words = {
-    413: ["This is more than the server takes.", "Send a smaller picture."],
-    415: ["This is no picture that the server can read.", "Send a JPEG, PNG, TIFF, BMP or WebP."],
+    413: ["This is more than the server takes.", "Send a smaller image."],
+    415: ["This is no image that the server can read.", "Send a JPEG, PNG, TIFF, BMP or WebP."],
     503: ["The server is stopping, or took too long.", "Try again in a while."],
   }[response.status] ?? [`The server failed (${response.status}).`, "Try again; if it stays so, look at the server's log."];
   throw new Refusal(response.status, ...words);

@@ -1,7 +1,7 @@
-// Many pictures in a table that can be sorted and filtered. Roles are written out, since a phone shows rows as cards.
+// Many images in a table that can be sorted and filtered. Roles are written out, since a phone shows rows as cards.
 
 import { breakable, fill, make, sign } from "./dom.js";
-import { thumbnail } from "./picture.js";
+import { thumbnail } from "./image.js";
 import { count, sentence, share } from "./words.js";
 
 const SIDE = 72;     // pixels of a thumbnail, drawn at half of that or so
@@ -10,7 +10,7 @@ const STATES = { waiting: "waiting", sent: "sent …", stopped: "canceled" };
 
 /** heading -> what is sorted by; what is missing stays at the end either way. */
 const COLUMNS = [
-  ["Picture", (item) => item.name],
+  ["Image", (item) => item.name],
   ["Label", (item) => item.answer?.label ?? null],
   ["Probability", (item) => item.answer?.confidence ?? null],
   ["May also be", (item) => (item.answer?.set ? item.answer.set.length : null)],
@@ -32,7 +32,7 @@ export class Table {
     }, { rootMargin: "200px" });
   }
 
-  /** Makes the table anew: after new pictures, another order, another filter. */
+  /** Makes the table anew: after new images, another order, another filter. */
   render(items) {
     this.items = items;
     this.rows.clear();
@@ -53,7 +53,7 @@ export class Table {
       left > 0 ? make("p", {}, make("button", { type: "button", click: () => this.more() }, `Show ${count(Math.min(left, PORTION))} more of ${count(left)}`)) : null);
   }
 
-  /** One picture has changed: its row alone is made anew, where it is. */
+  /** One image has changed: its row alone is made anew, where it is. */
   update(item) {
     const old = this.rows.get(item.id);
     if (!old) return;
@@ -148,7 +148,7 @@ function bar(value) {
   return make("span", { class: "track", "aria-hidden": "true" }, length);
 }
 
-/** What was said of pictures that are like the training pictures, and what else there is: ["12 rust", "9 healthy"], ["2 unlike the training pictures", "1 not read"] */
+/** What was said of images that are like the training images, and what else there is: ["12 rust", "9 healthy"], ["2 unlike the training images", "1 not read"] */
 function tally(items) {
   const labels = new Map();
   for (const { answer } of items) if (answer && answer.familiar !== false) labels.set(answer.label, (labels.get(answer.label) ?? 0) + 1);
@@ -157,7 +157,7 @@ function tally(items) {
   if (ranked.length > 6) named.push(`${count(ranked.slice(6).reduce((sum, [, number]) => sum + number, 0))} of other classes`);
   const of = (fits) => items.filter(fits).length;
   const asides = [
-    [of(({ answer }) => answer?.familiar === false), "unlike the training pictures"],
+    [of(({ answer }) => answer?.familiar === false), "unlike the training images"],
     [of(({ state }) => state === "failed"), "not read"],
     [of(({ state }) => state === "stopped"), "canceled"],
   ].filter(([number]) => number).map(([number, words]) => `${count(number)} ${words}`);

@@ -8,7 +8,7 @@ const TAGS = { 256: "width", 257: "height", 258: "bits", 259: "compression", 262
 const SIZES = { 1: 1, 3: 2, 4: 4 };
 
 /**
- * -> { pixels: RGBA, width, height, bits, channels }, every few pixels only where the picture is larger than `side`.
+ * -> { pixels: RGBA, width, height, bits, channels }, every few pixels only where the image is larger than `side`.
  * Throws where the file is of another kind.
  */
 export async function readTiff(buffer, side = 1024) {

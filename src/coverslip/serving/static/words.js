@@ -14,7 +14,7 @@ export function share(value, digits = 3) {
 /** Ten thousand -> "10,000". */
 export const count = (number) => new Intl.NumberFormat("en").format(number);
 
-/** (3, "picture") -> "3 pictures". */
+/** (3, "image") -> "3 images". */
 export const counted = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 
 /** Bytes as people say them. */
@@ -45,25 +45,25 @@ export function listed(names, word = "or", most = FEW) {
 
 /**
  * What the set of classes means, in a sentence; null where there is no set. `classes` is how many there are in all;
- * of pictures that are not familiar nothing was ever promised.
+ * of images that are not familiar nothing was ever promised.
  */
 export function setSentence({ set, familiar }, classes, coverage) {
   if (!set) return null;
-  if (familiar === false) return "What else it may be cannot be said of such a picture.";
-  if (set.length === 0) return "No class fits it well: it is unlike the pictures of each.";
+  if (familiar === false) return "What else it may be cannot be said of such an image.";
+  if (set.length === 0) return "No class fits it well: it is unlike the images of each.";
   const promise = coverage ? ` Such sets hold the true class ${odds(coverage)}.` : "";
   if (set.length === 1) return `The set of likely classes holds ${set[0]} alone.${promise}`;
   if (set.length === classes) return `The model cannot tell: the set of likely classes holds all ${classes}.${promise}`;
   return `It may be ${listed(set)}: these are the set of likely classes.${promise}`;
 }
 
-/** How like the training pictures it is; null where the model cannot say. `share` 1 is the limit. */
+/** How like the training images it is; null where the model cannot say. `share` 1 is the limit. */
 export function familiaritySentence(familiar, ratio) {
   if (familiar === null || familiar === undefined) return null;
   const known = ratio !== null && ratio !== undefined;
-  if (familiar) return `Like the pictures I was trained on${known ? `: ${share(ratio, 2)} of what is allowed` : ""}.`;
+  if (familiar) return `Like the images I was trained on${known ? `: ${share(ratio, 2)} of what is allowed` : ""}.`;
   const times = known ? `Its unlikeness is ${share(ratio, ratio < 10 ? 1 : 0)} times what is allowed. ` : "";
-  return `${times}I name one of my classes whatever a picture shows, so my answer to this one may mean nothing.`;
+  return `${times}I name one of my classes whatever an image shows, so my answer to this one may mean nothing.`;
 }
 
 /** What the threshold did in this answer of two classes; null where there is none. */
@@ -87,9 +87,9 @@ export function sentence(text) {
 export const interval = (score, digits = 3) =>
   score.low === null || score.low === undefined ? "" : `[${share(score.low, digits)}, ${share(score.high, digits)}]`;
 
-/** { pictures: 450, groups: 251 } -> "450 pictures (251 groups)". */
+/** { images: 450, groups: 251 } -> "450 images (251 groups)". */
 export const sample = (of) =>
-  `${counted(of.pictures, "picture")}${of.groups ? ` (${counted(of.groups, "group")})` : ""}`;
+  `${counted(of.images, "image")}${of.groups ? ` (${counted(of.groups, "group")})` : ""}`;
 
 /** An ISO time -> "23 November 2026"; what is no time stays as it is. */
 export function day(iso) {

@@ -1,4 +1,4 @@
-"""What is measured on the validation part after each epoch."""
+"""What is measured on the validation set after each epoch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch.nn.functional import cross_entropy
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.training.batches import Inputs, IntArray
 from coverslip.training.callbacks.callback import Callback
 from coverslip.training.scoring import score_network
@@ -15,7 +15,7 @@ from coverslip.training.state import TrainState
 
 
 class History(Callback):
-    """Completes each epoch's row in ``state.history`` by the validation part.
+    """Completes each epoch's row in ``state.history`` by the validation set.
 
     ``train_loss`` is what was made small (with smoothing and class weights, without the L2 term), while the weights
     changed and dropout was on. ``validation_loss`` is the plain log loss of the network (of the averaged weights,
@@ -26,7 +26,7 @@ class History(Callback):
         self.validation, self.device = validation, device
 
     def epoch_end(self, state: TrainState) -> None:
-        """Score the validation part."""
+        """Score the validation set."""
         if self.validation is not None:
             state.history[-1] |= self._score(state, *self.validation)
 
@@ -41,6 +41,6 @@ class History(Callback):
         if not math.isfinite(loss):
             raise UserError(
                 f"the validation loss became {loss} in epoch {state.epoch}, at step {state.step}",
-                "lower the learning rate, and look for values that are no numbers in the validation pictures",
+                "lower the learning rate, and look for values that are no numbers in the validation images",
             )
         return {"validation_loss": loss, "validation_accuracy": float((scores.argmax(1) == truth).double().mean())}

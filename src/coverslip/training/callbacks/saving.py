@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from coverslip.progress import Progress
+from coverslip.core.progress import Progress
 from coverslip.training.callbacks.callback import Callback
 from coverslip.training.checkpoint import load_state, save_state, state_file
 from coverslip.training.state import BrokenLoss, TrainState

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
-from coverslip.progress import Progress, Stage
+from coverslip.core.progress import Progress, Stage
 from coverslip.training.callbacks.callback import Callback
 from coverslip.training.state import TrainState
 
@@ -35,7 +35,7 @@ class Showing(Callback):
         self._advance(state)
         self.open.close()
         if state.stopped and state.step < state.steps:
-            self.progress.note(f"training ended after epoch {state.epoch} of {state.recipe.epochs}: {state.stopped}")
+            self.progress.note(f"training ended after epoch {state.epoch} of {state.config.epochs}: {state.stopped}")
 
     def _advance(self, state: TrainState) -> None:
         if state.step > self.shown:

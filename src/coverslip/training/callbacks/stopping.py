@@ -15,19 +15,19 @@ class Stopping(Callback):
 
     def fit_start(self, state: TrainState) -> None:
         """Refuse a monitor that is never measured."""
-        need_measured(state.recipe, state.measured)
+        need_measured(state.config, state.measured)
 
     def epoch_end(self, state: TrainState) -> None:
         """Compare this epoch with the best one."""
-        recipe = state.recipe
-        if recipe.monitor not in state.measured or not (recipe.keep_best or recipe.patience):
+        config = state.config
+        if config.monitor not in state.measured or not (config.keep_best or config.patience):
             return
-        value = state.history[-1][recipe.monitor]
+        value = state.history[-1][config.monitor]
         assert value is not None
-        if state.best is None or better(recipe.monitor, value, state.best.value):
-            state.best = Best(state.epoch, value, current_weights(state) if recipe.keep_best else {})
-        elif recipe.patience and state.epoch - state.best.epoch >= recipe.patience and not state.stopped:
-            state.stopped = f"no better {recipe.monitor.replace('_', ' ')} for {recipe.patience} epochs"
+        if state.best is None or better(config.monitor, value, state.best.value):
+            state.best = Best(state.epoch, value, current_weights(state) if config.keep_best else {})
+        elif config.patience and state.epoch - state.best.epoch >= config.patience and not state.stopped:
+            state.stopped = f"no better {config.monitor.replace('_', ' ')} for {config.patience} epochs"
 
 
 class StopAtNan(Callback):

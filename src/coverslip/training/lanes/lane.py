@@ -12,14 +12,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from coverslip.errors import UserError
+from coverslip.core.errors import UserError
 from coverslip.training.balance import choose_balance
 from coverslip.training.batches import Inputs, IntArray
 from coverslip.training.checks import check_answer, check_batch_norm
+from coverslip.training.config import TrainingConfig
 from coverslip.training.lanes.keys import can_stack, needed
 from coverslip.training.lanes.layers import Layer, own_tensors, read_layers
 from coverslip.training.lanes.orders import Order
-from coverslip.training.recipe import Recipe
 from coverslip.training.schedules import SCHEDULES
 
 
@@ -30,17 +30,17 @@ class Lane:
     Attributes:
         number: place of its network among those that were given.
         recipe: with a number for every None.
-        order: of its pictures.
+        order: of its images.
         names: name in the pile -> name in its network's state dict, and shape there.
         drops: place of a layer -> the share that is dropped of its outputs, and its width (0: as wide as in all lanes).
         factors: float32 (K,), of the classes in its loss.
-        joined: a last batch of one picture joins the one before.
+        joined: a last batch of one image joins the one before.
         length: steps of an epoch.
         steps: finished ones.
     """
 
     number: int
-    recipe: Recipe
+    config: TrainingConfig
     order: Order
     names: dict[str, tuple[str, tuple[int, ...]]]
     drops: dict[int, tuple[float, int]]
@@ -51,13 +51,13 @@ class Lane:
 
     @property
     def epochs(self) -> int:
-        """Of its whole training, by its recipe."""
-        return self.recipe.epochs or 0
+        """Of its whole training, by its training."""
+        return self.config.epochs or 0
 
     def rates(self, epoch: int) -> npt.NDArray[np.float64]:
         """The learning rate of each step of an epoch (from 0)."""
-        recipe = self.recipe
-        return (recipe.rate or 0.0) * _factors(recipe.schedule, self.length, self.epochs, recipe.warmup, epoch)
+        config = self.config
+        return (config.lr or 0.0) * _factors(config.schedule, self.length, self.epochs, config.warmup, epoch)
 
 
 @lru_cache(16)
@@ -69,7 +69,7 @@ def _factors(schedule: str, length: int, epochs: int, warmup: float, epoch: int)
 
 def make_lanes(
     networks: Sequence[nn.Module],
-    recipes: Sequence[Recipe],
+    recipes: Sequence[TrainingConfig],
     inputs: Inputs,
     labels: IntArray,
     classes: int,
@@ -98,13 +98,13 @@ def make_lanes(
         read.append(layers)
         _need_alike(number, layers, given_recipe, read[0], recipes[0])
         own = every if rows is None else _checked(rows[number], len(labels), number)
-        recipe = given_recipe.filled()
-        balance = choose_balance(np.bincount(labels[own], minlength=classes).tolist(), recipe)
+        config = given_recipe.filled()
+        balance = choose_balance(np.bincount(labels[own], minlength=classes).tolist(), config)
         weights = np.ones(classes, np.float32) if balance.weights is None else balance.weights
         lane = Lane(
             number=number,
-            recipe=recipe,
-            order=Order(recipe.seed, own, labels[own], balance.sampled),
+            config=config,
+            order=Order(config.seed, own, labels[own], balance.sampled),
             names=_names(layers),
             drops={
                 place: (layer.dropout, layer.width if isinstance(layer.module, nn.Linear) or layer.width else 0)
@@ -112,9 +112,9 @@ def make_lanes(
                 if layer.dropout
             },
             factors=torch.from_numpy(weights),
-            joined=check_batch_norm(network, recipe, len(own)),
+            joined=check_batch_norm(network, config, len(own)),
         )
-        lane.length = len(lane.order.steps(0, recipe.batch_size or 0, lane.joined))
+        lane.length = len(lane.order.steps(0, config.batch_size or 0, lane.joined))
         lanes.append(lane)
     check_answer(copy.deepcopy(networks[0]).to(device), inputs, classes, device)
     return lanes, read
@@ -128,8 +128,10 @@ def _names(layers: Sequence[Layer]) -> dict[str, tuple[str, tuple[int, ...]]]:
     return found
 
 
-def _need_alike(number: int, layers: list[Layer], recipe: Recipe, first: list[Layer], first_recipe: Recipe) -> None:
-    own, others = needed(layers, recipe), needed(first, first_recipe)
+def _need_alike(
+    number: int, layers: list[Layer], config: TrainingConfig, first: list[Layer], first_recipe: TrainingConfig
+) -> None:
+    own, others = needed(layers, config), needed(first, first_recipe)
     for name, value in own.items():
         if value != others[name]:
             raise UserError(
@@ -144,7 +146,7 @@ def _checked(rows: IntArray, count: int, number: int) -> IntArray:
         raise UserError(f"the rows of lane {number} are {found.dtype} of shape {found.shape}", "give row numbers")
     if found.min() < 0 or found.max() >= count:
         raise UserError(
-            f"the rows of lane {number} go from {found.min()} to {found.max()}, and there are {count} pictures",
+            f"the rows of lane {number} go from {found.min()} to {found.max()}, and there are {count} images",
             f"give rows from 0 to {count - 1}",
         )
     return found.astype(np.int64)

@@ -22,16 +22,16 @@ class LaneEpoch:
         lane: place of its network among those that were given.
         epoch: from 1.
         rate: learning rate of its last step.
-        train_loss: what was made small, mean over its pictures, while the weights changed; None where it broke.
-        train_accuracy: likewise; None also where pictures are mixed.
-        validation_loss: mean log loss of the validation part; None without one.
+        train_loss: what was made small, mean over its images, while the weights changed; None where it broke.
+        train_accuracy: likewise; None also where images are mixed.
+        validation_loss: mean log loss of the validation set; None without one.
         validation_accuracy: likewise.
         broken: "", or why its loss is no number; it has then left the stack.
     """
 
     lane: int
     epoch: int
-    rate: float
+    lr: float
     train_loss: float | None
     train_accuracy: float | None
     validation_loss: float | None
@@ -54,9 +54,9 @@ def report_lane(
         lane: after it.
         epoch: from 1.
         losses: of each step.
-        counts: pictures of each step.
-        right: pictures that were told rightly; None where they were mixed.
-        scores: (M, K), of the validation part.
+        counts: images of each step.
+        right: images that were told rightly; None where they were mixed.
+        scores: (M, K), of the validation set.
         truth: (M,), its labels.
     """
     rate = float(lane.rates(epoch - 1)[-1])
@@ -86,6 +86,6 @@ def _why_broken(losses: npt.NDArray[np.float64], lane: Lane) -> str:
     place = int(fine.argmin())
     step = lane.steps - len(losses) + place + 1
     return (
-        f"the loss became {losses[place]} at step {step}: most likely the learning rate of {lane.recipe.rate:g} "
+        f"the loss became {losses[place]} at step {step}: most likely the learning rate of {lane.config.lr:g} "
         "is too high"
     )

@@ -1,6 +1,6 @@
 """A network as a plain list of layers, and many such networks, stacked, computed in one pass.
 
-Everything that is stacked has the lanes as its first dimension: a weight (out, in) becomes (L, out, in). Pictures that
+Everything that is stacked has the lanes as its first dimension: a weight (out, in) becomes (L, out, in). Images that
 all lanes see are (1, B, ...), so that the first product of all lanes is one wide one; others are (L, B, ...).
 
 A narrower layer lies in the corner of the widest lane's, the rest is zero. It stays zero: where weights into a unit and
@@ -189,10 +189,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """(L or 1, B, D), (L, O, D), (L, O) -> (L, B, O), which lies in memory as (L, O, B)."""
     lanes, units = weight.shape[:2]
     if len(x) == 1:
-        wide, pictures = weight.view(lanes * units, -1), x[0].t()
-        found = torch.mm(wide, pictures) if bias is None else torch.addmm(bias.view(-1, 1), wide, pictures)
+        wide, images = weight.view(lanes * units, -1), x[0].t()
+        found = torch.mm(wide, images) if bias is None else torch.addmm(bias.view(-1, 1), wide, images)
         return found.view(lanes, units, -1).transpose(1, 2)
-    # Weights times pictures: MKL's batched product of pictures and weights takes three times as long at 15 outputs.
+    # Weights times images: MKL's batched product of images and weights takes three times as long at 15 outputs.
     turned = x.transpose(1, 2)
     found = torch.bmm(weight, turned) if bias is None else torch.baddbmm(bias[:, :, None], weight, turned)
     return found.transpose(1, 2)
@@ -201,11 +201,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _convolve(module: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     lanes = len(weight)
     if len(x) == 1 and module.groups == 1:
-        pictures, groups = x[0], 1  # one convolution with the filters of all lanes
+        images, groups = x[0], 1  # one convolution with the filters of all lanes
     else:
-        pictures, groups = _merged(x.expand(lanes, *x.shape[1:])), lanes * module.groups
+        images, groups = _merged(x.expand(lanes, *x.shape[1:])), lanes * module.groups
     found = functional.conv2d(
-        pictures,
+        images,
         weight.flatten(0, 1),
         None if bias is None else bias.flatten(),
         module.stride,
@@ -224,7 +224,7 @@ def _normalize(module: nn.Module, pile: Mapping[str, Tensor], prefix: str, x: Te
         pile[prefix + "num_batches_tracked"].add_(1)
     assert module.momentum is not None
     wide = x.expand(len(mean), *x.shape[1:])
-    # A dense layer's outputs lie in memory as (L, C, B), which is one picture of L * C channels and B pixels.
+    # A dense layer's outputs lie in memory as (L, C, B), which is one image of L * C channels and B pixels.
     channels = wide.transpose(1, 2).reshape(1, mean.numel(), -1) if wide.ndim == 3 else _merged(wide)
     found = functional.batch_norm(
         channels,

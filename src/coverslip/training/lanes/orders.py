@@ -1,4 +1,4 @@
-"""Which pictures each lane sees at each step, as its own training would; lanes that see the same share them."""
+"""Which images each lane sees at each step, as its own training would; lanes that see the same share them."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pictures of one step of some lanes; G is 1 where all of them see the same, else the number of lanes.
+    """Images of one step of some lanes; G is 1 where all of them see the same, else the number of lanes.
 
     Attributes:
         lanes: places of the lanes in the stack.
         images: float32 (G, B, ...).
         labels: int64 (G, B).
-        shares: float32 (G, B, K), of each class in a picture, where pictures are mixed.
+        shares: float32 (G, B, K), of each class in an image, where images are mixed.
     """
 
     lanes: list[int]
@@ -71,8 +71,8 @@ class Epoch:
         orders: of the lanes.
         steps: finished steps of each lane, which chance in mixing depends on.
         epoch: from 0.
-        size: pictures a batch, 0 is all.
-        joined: a last batch of one picture joins the one before.
+        size: images a batch, 0 is all.
+        joined: a last batch of one image joins the one before.
     """
 
     def __init__(self, orders: Sequence[Order], steps: Sequence[int], epoch: int, size: int, joined: bool) -> None:
@@ -87,7 +87,7 @@ class Epoch:
         return max(map(len, self.made.values()))
 
     def counts(self, lane: int) -> list[int]:
-        """Pictures of each step of a lane."""
+        """Images of each step of a lane."""
         return [len(rows) for rows in self.made[self.groups[lane]]]
 
     def parts(self, step: int) -> list[list[int]]:
@@ -110,7 +110,7 @@ class Epoch:
         classes: int,
         convolved: bool,
     ) -> Batch:
-        """The pictures of one step of some lanes, which `parts` gave; each picture is read once for all of them."""
+        """The images of one step of some lanes, which `parts` gave; each image is read once for all of them."""
         firsts = list(dict.fromkeys(self.groups[lane] for lane in lanes))
         rows = np.concatenate([self.made[first][step] for first in firsts])
         images = arranged(inputs.take(rows, self.epoch, truth.device), convolved)
@@ -128,11 +128,11 @@ class Epoch:
     def _mixed(
         self, step: int, firsts: list[int], images: Tensor, shares: Tensor, mix: Augmentation
     ) -> tuple[Tensor, Tensor]:
-        from coverslip.data.augment.pipeline import mix as mix_pictures
+        from coverslip.data.augment.pipeline import mix as mix_images
 
         own = shares.view(len(firsts), -1, shares.shape[1])
         mixed = []
         for place, first in enumerate(firsts):
             seed, before = self.seeds[first]
-            mixed.append(mix_pictures(images[place], own[place], mix, number_at(seed, before + step)))
+            mixed.append(mix_images(images[place], own[place], mix, number_at(seed, before + step)))
         return torch.stack([each for each, _ in mixed]), torch.stack([each for _, each in mixed])

@@ -32,15 +32,15 @@ def build_pile(lanes: Sequence[Lane], layers: Sequence[Sequence[Layer]], device:
         if isinstance(alike[0].module, MASKED) and len(set(widths)) > 1:
             mask = torch.arange(max(widths)) < torch.tensor(widths)[:, None]
             pile[f"mask.{place}"] = mask.float()[:, None].to(device)
-    recipes = [lane.recipe for lane in lanes]
+    recipes = [lane.config for lane in lanes]
     begin_moments(pile, parameter_names(pile), recipes[0].optimizer)
     settings = {
-        "decay": [recipe.weight_decay for recipe in recipes],
-        "momentum": [recipe.momentum for recipe in recipes],
-        "l2": [recipe.l2 for recipe in recipes],
-        "clip": [recipe.clip for recipe in recipes],
-        "smoothing": [recipe.smoothing for recipe in recipes],
-        "gamma": [recipe.gamma for recipe in recipes],
+        "decay": [config.weight_decay for config in recipes],
+        "momentum": [config.momentum for config in recipes],
+        "l2": [config.l2 for config in recipes],
+        "clip": [config.clip for config in recipes],
+        "smoothing": [config.label_smoothing for config in recipes],
+        "gamma": [config.gamma for config in recipes],
         "steps": [0.0] * len(recipes),
     }
     pile |= {name: torch.tensor(values, dtype=torch.float32, device=device) for name, values in settings.items()}
@@ -77,8 +77,8 @@ def draw_noise(
 
     Args:
         lanes: L of them, at the step that each has come to.
-        count: B pictures.
-        shapes: place of a layer -> shape of its outputs for one picture, of the widest lane.
+        count: B images.
+        shapes: place of a layer -> shape of its outputs for one image, of the widest lane.
         generator: on the device; its state is overwritten.
 
     Returns:
@@ -89,7 +89,7 @@ def draw_noise(
     noise = {place: torch.ones(len(lanes), count, *shapes[place], device=device) for place in places}
     for number, lane in enumerate(lanes):
         if lane.drops:
-            generator.manual_seed(number_at(lane.recipe.seed, lane.steps))
+            generator.manual_seed(number_at(lane.config.seed, lane.steps))
         for place, (share, width) in sorted(lane.drops.items()):
             shape = (width,) if width and len(shapes[place]) == 1 else shapes[place]
             drawn = torch.empty(count, *shape, device=device)

@@ -9,33 +9,35 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from coverslip.devices import keep_big_blocks, pick_device
-from coverslip.errors import UserError
+from coverslip.core.config import to_mapping
+from coverslip.core.devices import keep_big_blocks, pick_device
+from coverslip.core.errors import UserError
+from coverslip.core.storage import digest
 from coverslip.training.batches import Inputs, IntArray
 from coverslip.training.checks import check_labels, check_validation
+from coverslip.training.config import TrainingConfig
 from coverslip.training.lanes.crew import crew_size, run_together
 from coverslip.training.lanes.lane import Lane, make_lanes
 from coverslip.training.lanes.lane_epoch import LaneEpoch, report_lane
 from coverslip.training.lanes.layers import Pile, answer, template
 from coverslip.training.lanes.orders import Epoch
 from coverslip.training.lanes.pile import build_pile, draw_noise, lane_weights, put, select
-from coverslip.training.lanes.saving import load_stack, save_stack
+from coverslip.training.lanes.saving import StackState, load_state, save_state
 from coverslip.training.lanes.steps import Stepper
-from coverslip.training.recipe import Recipe
 from coverslip.training.scoring import SCORED, arranged, convolves
 
 if TYPE_CHECKING:
     from coverslip.data.augment import Augmentation
 
 T = TypeVar("T")
-CACHED = 6 * 2**20  # bytes of pictures of one step
+CACHED = 6 * 2**20  # bytes of images of one step
 SMALL = 6_000_000  # numbers of a stack, those of its optimizer included, under which one thread is faster
 Scores = npt.NDArray[np.float32]
 
@@ -51,28 +53,28 @@ class Stack:
     Args:
         networks: L; they stay as they are.
         recipes: L. What may differ, see `coverslip.training.lanes.keys.stack_key`.
-        inputs: N training pictures, for all lanes.
+        inputs: N training images, for all lanes.
         labels: int (N,), 0 to K - 1.
         classes: K.
         rows: int (n,), the training rows of each lane, such as those of a fold; None is all.
-        validation: pictures and labels that are scored after each epoch.
+        validation: images and labels that are scored after each epoch.
         mix: mixup and cutmix, on the device.
         device: the fastest one without.
 
     Attributes:
         lanes: numbers (places in ``networks``) of the lanes still in the stack.
         epoch: finished epochs.
-        watched: lane -> float32 (M, K), the scores of the validation part after the last epoch it took part in; empty
+        watched: lane -> float32 (M, K), the scores of the validation set after the last epoch it took part in; empty
             without one.
 
     Raises:
-        UserError: networks that cannot be stacked, labels outside the classes, pictures of another shape ...
+        UserError: networks that cannot be stacked, labels outside the classes, images of another shape ...
     """
 
     def __init__(
         self,
         networks: Sequence[nn.Module],
-        recipes: Sequence[Recipe],
+        recipes: Sequence[TrainingConfig],
         inputs: Inputs,
         labels: IntArray,
         classes: int,
@@ -101,15 +103,15 @@ class Stack:
         self.watched: dict[int, Scores] = {}
         self.shapes = self._shapes()
         self.whole = True  # no epoch is half done
-        recipe = self.every[0].recipe
+        config = self.every[0].config
         self.stepper = Stepper(
             layers=self.layers,
             classes=classes,
-            sgd=recipe.optimizer == "sgd",
-            nesterov=recipe.nesterov,
-            focal=recipe.loss == "focal" and recipe.gamma > 0,
-            l2=any(lane.recipe.l2 for lane in self.every),
-            clip=recipe.clip > 0,
+            sgd=config.optimizer == "sgd",
+            nesterov=config.nesterov,
+            focal=config.loss == "focal" and config.gamma > 0,
+            l2=any(lane.config.l2 for lane in self.every),
+            clip=config.clip > 0,
             dropped={place for lane in self.every for place in lane.drops},
         )
 
@@ -156,7 +158,7 @@ class Stack:
     def _bounds(self, lanes: Sequence[Lane], size: int) -> list[int]:
         """Where the lanes are cut, from 0 to their number: as many parts as threads, or more.
 
-        Convolutions gain nothing from being wide, so each lane is a part of its own; and the pictures of a step, where
+        Convolutions gain nothing from being wide, so each lane is a part of its own; and the images of a step, where
         they differ from lane to lane, should stay in the cache until they are needed for the gradient. Where there is
         little to compute, threads only wait for each other's Python: 6 heads took 1.7 times as long on two.
         """
@@ -168,7 +170,7 @@ class Stack:
                 if sum(each.numel() for each in self.pile.values()) < SMALL:
                     return [0, count]
             else:
-                batch = (lanes[0].recipe.batch_size or len(lanes[0].order.rows)) * math.prod(self.shapes[0]) * 4
+                batch = (lanes[0].config.batch_size or len(lanes[0].order.rows)) * math.prod(self.shapes[0]) * 4
                 most = max(min(most, CACHED // batch), 1)
         parts = -(-count // most)
         parts = min(-(-parts // size) * size, count)  # no thread has one more to do than the others
@@ -177,13 +179,13 @@ class Stack:
     def _train_lanes(
         self, lanes: list[Lane], pile: Pile, ending: threading.Event
     ) -> list[tuple[npt.NDArray[np.float64], list[int], int]]:
-        """An epoch of some lanes: the loss of each step, its pictures, and how many pictures were told rightly."""
-        recipe, generator, scratch = lanes[0].recipe, torch.Generator(self.device), Pile()
+        """An epoch of some lanes: the loss of each step, its images, and how many images were told rightly."""
+        config, generator, scratch = lanes[0].config, torch.Generator(self.device), Pile()
         epoch = Epoch(
             [lane.order for lane in lanes],
             [lane.steps for lane in lanes],
             self.epoch,
-            recipe.batch_size or 0,
+            config.batch_size or 0,
             lanes[0].joined,
         )
         rates = torch.zeros(len(epoch), len(lanes), dtype=torch.float64)
@@ -272,7 +274,8 @@ class Stack:
             UserError: an epoch was interrupted, so that there is nothing whole to write; the file before stays.
         """
         self._need_whole()
-        save_stack(folder, self)
+        steps = [self.every[number].steps for number in self.lanes]
+        save_state(folder, StackState(self.lanes, self.epoch, steps, self.pile), self._identity())
 
     def load(self, folder: Path) -> None:
         """Go on where `save` stood; the stack must have been made as the saved one was.
@@ -280,7 +283,29 @@ class Stack:
         Raises:
             UserError: there is nothing, it is broken, or of another stack (with the difference).
         """
-        load_stack(folder, self)
+        state = load_state(folder, self._identity())
+        self.lanes, self.epoch = state.lanes, state.epoch
+        for number, steps in zip(state.lanes, state.steps, strict=True):
+            self.every[number].steps = steps
+        self.whole = True
+        # Copied into memory of our own: the alignment of a tensor decides the last digits of products.
+        self.pile = {
+            name: torch.empty_like(state.tensors[name], device=each.device) for name, each in self.pile.items()
+        }
+        for name, each in self.pile.items():
+            each.copy_(state.tensors[name])
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what has to be equal for a stack to continue from a saved state."""
+        return {
+            "labels": digest(self.truth.cpu().numpy().tobytes()),
+            "validation labels": "" if self.validation is None else digest(self.validation[1].tobytes()),
+            "classes": self.classes,
+            "mixing": repr(self.mix),
+            "settings": [to_mapping(lane.config) for lane in self.every],
+            "shapes": digest(*(sorted(lane.names.items()) for lane in self.every)),
+            "rows": digest(*(lane.order.rows.tobytes() for lane in self.every)),
+        }
 
     def _need_whole(self) -> None:
         if not self.whole:
@@ -292,7 +317,7 @@ class Stack:
         return self.lanes.index(lane)
 
     def _shapes(self) -> dict[int, tuple[int, ...]]:
-        """Of what each layer gives for one picture, in the widest lane."""
+        """Of what each layer gives for one image, in the widest lane."""
         x = arranged(self.inputs.take(np.zeros(1, np.int64), None, self.device), self.convolved)[None]
         shapes = {}
         with torch.no_grad():

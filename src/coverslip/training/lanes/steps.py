@@ -22,7 +22,7 @@ class Stepper:
     """What all steps of a stack have in common.
 
     Where the network begins with a linear layer, its product and its gradient are made by hand: most numbers of a head
-    and of a dense network lie there, and pictures need no gradient. PyTorch differentiates the rest.
+    and of a dense network lie there, and images need no gradient. PyTorch differentiates the rest.
 
     Attributes:
         layers: templates.
@@ -33,7 +33,7 @@ class Stepper:
         l2: some lane has an L2 term.
         clip: lanes clip their gradients.
         dropped: places of layers with dropout in some lane.
-        first: place of the linear layer that sees the pictures as they are; -1 without.
+        first: place of the linear layer that sees the images as they are; -1 without.
     """
 
     layers: list[Layer]
@@ -70,7 +70,7 @@ class Stepper:
             scratch: see `update`.
 
         Returns:
-            float32 (L,), the mean loss of each lane over its pictures, and how many were told rightly, int64 (L,).
+            float32 (L,), the mean loss of each lane over its images, and how many were told rightly, int64 (L,).
         """
         images, first = batch.images, f"{self.first}."
         names = parameter_names(pile)

@@ -1,6 +1,6 @@
 """The loss of stacked networks and its gradient, each lane with its own smoothing, class weights and gamma.
 
-Classes stand before pictures, (L, K, B): so a softmax runs along whole vectors of pictures (on this CPU 15 times as
+Classes stand before images, (L, K, B): so a softmax runs along whole vectors of images (on this CPU 15 times as
 fast as along 15 classes), and so the linear layers give their scores.
 """
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def target_table(smoothing: Tensor, factors: Tensor) -> Tensor:
-    """What each class's negative log-probability is multiplied by in the loss of a picture, by the picture's label.
+    """What each class's negative log-probability is multiplied by in the loss of an image, by the image's label.
 
     Args:
         smoothing: float32 (L,), share of each label that is spread over all classes.
@@ -24,10 +24,10 @@ def target_table(smoothing: Tensor, factors: Tensor) -> Tensor:
 
 
 def soften(shares: Tensor, smoothing: Tensor, factors: Tensor) -> Tensor:
-    """The same for pictures that are mixed.
+    """The same for images that are mixed.
 
     Args:
-        shares: float32 (L or 1, K, B), of each class in a picture; each column adds up to 1.
+        shares: float32 (L or 1, K, B), of each class in an image; each column adds up to 1.
         smoothing: as for `target_table`.
         factors: likewise.
 

@@ -44,7 +44,7 @@ export const ACTIVATIONS = {
 /** Where learning is next to nothing. */
 export const FLAT = 0.05;
 
-/** A unit's inputs from the pictures of a batch: evenly spread quantiles of a normal distribution about `middle`. */
+/** A unit's inputs from the images of a batch: evenly spread quantiles of a normal distribution about `middle`. */
 export function inputsAbout(middle, spread, count = 40) {
   return Array.from({ length: count }, (_, index) => {
     const share = (index + 0.5) / count;

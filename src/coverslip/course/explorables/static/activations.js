@@ -35,7 +35,7 @@ class Activations {
         list(stage, "function", { label: "Function" }),
         list(stage, "compare", { label: "Compare with" }),
         slider(stage, "input", { label: "Input", show: (value) => fixed(value, 1) }),
-        slider(stage, "spread", { label: "Spread of 40 pictures", show: (value) => fixed(value, 1) }),
+        slider(stage, "spread", { label: "Spread of 40 images", show: (value) => fixed(value, 1) }),
       ],
       side: [
         this.numbers,
@@ -71,11 +71,11 @@ class Activations {
       show("input", fixed(at, 1)),
       show("output", fixed(output)),
       show("slope", this.slopeText(slope)),
-      show(`pictures under ${FLAT}`, `${silent} of 40`),
+      show(`images under ${FLAT}`, `${silent} of 40`),
     );
     const items = [{ mark: "line", color: "blue", text: chosen.label }];
     if (this.other) items.push({ mark: "dashed", color: "vermilion", text: this.other.label });
-    items.push({ mark: "circle", color: "ink", text: "a picture" });
+    items.push({ mark: "circle", color: "ink", text: "an image" });
     items.push({ mark: "hatch", color: "axis", text: `slope under ${FLAT}` });
     this.keys.replaceChildren(key(...items));
     stage.share({ output, slope, silent }, true);
@@ -96,18 +96,18 @@ class Activations {
 
   meaning(name, slope, silent) {
     if (silent === 40 && slope === 0)
-      return "Dead: for all 40 pictures the slope is exactly 0, so nothing tells this unit how to change. It can stay so.";
-    if (silent === 40) return "Saturated: for all 40 pictures the curve is flat, and they teach the unit next to nothing.";
+      return "Dead: for all 40 images the slope is exactly 0, so nothing tells this unit how to change. It can stay so.";
+    if (silent === 40) return "Saturated: for all 40 images the curve is flat, and they teach the unit next to nothing.";
     if (silent > 0) {
       const rest = silent === 39 ? "one" : `the other ${40 - silent}`;
-      return `${silent} of 40 pictures lie where the curve is flat; the unit learns from ${rest}.`;
+      return `${silent} of 40 images lie where the curve is flat; the unit learns from ${rest}.`;
     }
     if (name === "None (linear)")
-      return "A straight line learns from every picture, but layers of straight lines add up to one straight line.";
+      return "A straight line learns from every image, but layers of straight lines add up to one straight line.";
     const left = Math.abs(slope) ** LAYERS;
     const share = left > 0.99 ? "all" : this.shareText(left);
     const join = left < 0.01 ? "; but" : ", and";
-    return `The unit learns from all 40 pictures${join} after ten layers of this slope, ${share} of the signal is left.`;
+    return `The unit learns from all 40 images${join} after ten layers of this slope, ${share} of the signal is left.`;
   }
 
   shareText(share) {

@@ -1,4 +1,4 @@
-// Pictures as cells: numbers on a ground that is lighter for higher ones, or pixels alone.
+// Images as cells: numbers on a ground that is lighter for higher ones, or pixels alone.
 import { clamp, written } from "./numbers.js";
 import { between, rgb } from "./plate.js";
 
@@ -22,7 +22,7 @@ export function drawNumber(pen, colors, value, x, y, cell, color) {
   pen.fillText(text, (x + 0.5) * cell, (y + 0.5) * cell);
 }
 
-/** A picture as colored pixels, without seams; those not `seen` stay as they are. `fill`: value -> [r, g, b]. */
+/** An image as colored pixels, without seams; those not `seen` stay as they are. `fill`: value -> [r, g, b]. */
 export function drawPixels(pen, rows, from, cell, fill, seen = null) {
   const image = new ImageData(rows[0].length, rows.length);
   rows.forEach((values, row) =>

@@ -1,8 +1,8 @@
-// A kernel dragged over a picture; the arithmetic of each place is written out.
+// A kernel dragged over an image; the arithmetic of each place is written out.
 import { drawHatch, drawNumber, drawPixels, ground } from "./cells.js";
 import { convolved, placeOf, placesAlong } from "./convolution.js";
 import { key, pills, slider } from "./controls.js";
-import { leafPicture } from "./leaf.js";
+import { leafImage } from "./leaf.js";
 import { clamp, written } from "./numbers.js";
 import { between, Plate, rgb } from "./plate.js";
 import { Running } from "./running.js";
@@ -24,7 +24,7 @@ class Kernel extends Running {
   constructor(model, el) {
     super(model, el);
     const { stage } = this;
-    this.leaf = leafPicture();
+    this.leaf = leafImage();
     const drag = {
       point: (x, y) => this.dragTo(x, y),
       release: () => this.report(true),
@@ -32,12 +32,12 @@ class Kernel extends Running {
       act: () => this.clock.toggle(),
     };
     this.input = new Plate(stage, {
-      label: "The picture with the kernel on it. Drag the kernel, or move it with the arrow keys; Enter lets it run.",
+      label: "The image with the kernel on it. Drag the kernel, or move it with the arrow keys; Enter lets it run.",
       draw: (pen, side) => this.drawInput(pen, side),
       ...drag,
     });
     this.result = new Plate(stage, {
-      label: "The new picture, one number for every place of the kernel",
+      label: "The new image, one number for every place of the kernel",
       draw: (pen, side) => this.drawOutput(pen, side),
       ...drag,
       point: (x, y) => this.pick(x, y),
@@ -52,12 +52,12 @@ class Kernel extends Running {
       main: make(
         "div",
         { class: "cx-pair" },
-        figure("Picture", this.sizes, this.input.element),
-        figure("New picture", this.newSizes, this.result.element, this.legend),
+        figure("Image", this.sizes, this.input.element),
+        figure("New image", this.newSizes, this.result.element, this.legend),
       ),
       buttons: this.buttons,
       controls: [
-        pills(stage, "picture", { label: "Picture" }),
+        pills(stage, "image", { label: "Image" }),
         slider(stage, "stride", { label: "Stride", show: (value) => `${counted(value, "pixel")} a move` }),
         slider(stage, "padding", {
           label: "Padding",
@@ -66,7 +66,7 @@ class Kernel extends Running {
       ],
       side: [figure("At this place", "", this.sum, this.formula), this.weightsEditor()],
     });
-    stage.on(["picture", "numbers", "weights", "stride", "padding"], () => this.restart());
+    stage.on(["image", "numbers", "weights", "stride", "padding"], () => this.restart());
     stage.on(["place"], () => this.visit());
     this.restart();
   }
@@ -117,25 +117,25 @@ class Kernel extends Running {
     this.preset.value = Object.keys(PRESETS).find((name) => same(PRESETS[name], weights)) ?? "";
   }
 
-  get picture() {
-    return this.stage.get("picture") === "leaf" ? this.leaf : this.stage.get("numbers");
+  get image() {
+    return this.stage.get("image") === "leaf" ? this.leaf : this.stage.get("numbers");
   }
 
-  /** A new picture, kernel, stride or padding: the kernel goes back to the first place and the new picture is empty. */
+  /** A new image, kernel, stride or padding: the kernel goes back to the first place and the new image is empty. */
   restart() {
     this.clock.stop();
-    const { stage, picture } = this;
+    const { stage, image } = this;
     const [stride, padding] = [stage.get("stride"), stage.get("padding")];
-    this.rows = placesAlong(picture.length, 3, stride, padding);
-    this.columns = placesAlong(picture[0].length, 3, stride, padding);
-    this.whole = convolved(picture, stage.get("weights"), stride, padding);
+    this.rows = placesAlong(image.length, 3, stride, padding);
+    this.columns = placesAlong(image[0].length, 3, stride, padding);
+    this.whole = convolved(image, stage.get("weights"), stride, padding);
     this.seen = Array.from({ length: this.rows }, () => new Uint8Array(this.columns));
     this.count = 0;
     this.last = null;
     this.showWeights();
-    this.sizes.textContent = `${picture.length} × ${picture[0].length}`;
+    this.sizes.textContent = `${image.length} × ${image[0].length}`;
     this.newSizes.textContent = `${this.rows} × ${this.columns}`;
-    const wide = picture[0].length;
+    const wide = image[0].length;
     const rounded = (wide + 2 * padding - 3) % stride ? ", rounded down" : "";
     const places = `(${wide} + 2 × ${padding} − 3) / ${stride} + 1 = ${this.columns}`;
     this.formula.textContent = `Places along a side: ${places}${rounded}.`;
@@ -148,7 +148,7 @@ class Kernel extends Running {
     else stage.set({ place: [0, 0] });
   }
 
-  /** Does the new picture have numbers on both sides of 0 by design? (Its weights sum to 0 or less.) */
+  /** Does the new image have numbers on both sides of 0 by design? (Its weights sum to 0 or less.) */
   signed() {
     return this.total() < 1e-9;
   }
@@ -191,7 +191,7 @@ class Kernel extends Running {
     this.dragging = false;
   }
 
-  /** A click on the new picture sends the kernel to where that number comes from. */
+  /** A click on the new image sends the kernel to where that number comes from. */
   pick(x, y) {
     this.clock.stop();
     const cell = this.resultCell(this.result.width);
@@ -226,7 +226,7 @@ class Kernel extends Running {
     return row === this.rows - 1 && column === this.columns - 1;
   }
 
-  /** Small pictures at three places a second, so that the sum can be read; a whole leaf in about eight seconds. */
+  /** Small images at three places a second, so that the sum can be read; a whole leaf in about eight seconds. */
   advance(seconds) {
     this.owed += seconds * Math.max(3, (this.rows * this.columns) / 8);
     let more = true;
@@ -238,7 +238,7 @@ class Kernel extends Running {
     const { stage } = this;
     const [row, column] = this.place;
     const [weights, stride, padding] = ["weights", "stride", "padding"].map((name) => stage.get(name));
-    const { terms, sum } = placeOf(this.picture, weights, row, column, stride, padding);
+    const { terms, sum } = placeOf(this.image, weights, row, column, stride, padding);
     const filled = () => this.whole.map((values, y) => values.map((value, x) => (this.seen[y][x] ? value : null)));
     const output = this.rows * this.columns <= 256 ? filled() : [];
     stage.share({ answer: sum, size: [this.rows, this.columns], output, seen: this.count }, atOnce);
@@ -254,7 +254,7 @@ class Kernel extends Running {
     const outside = terms.filter((term) => term.outside).length;
     const done =
       this.count === total
-        ? `The new picture is complete: ${written(total, 6)} numbers.`
+        ? `The new image is complete: ${written(total, 6)} numbers.`
         : `${written(this.count, 6)} of ${written(total, 6)} places done.`;
     return [
       `Row ${row + 1}, column ${column + 1}: the nine products add up to ${written(sum, 4)}.`,
@@ -269,7 +269,7 @@ class Kernel extends Running {
   brightness() {
     const total = this.total();
     const times = Math.abs(total - 1) < 1e-9 ? "as bright as" : `${written(total)} times as bright as`;
-    return `The weights add up to ${written(total)}: where all pixels are equal, the new picture is ${times} the old one.`;
+    return `The weights add up to ${written(total)}: where all pixels are equal, the new image is ${times} the old one.`;
   }
 
   reason(terms, sum) {
@@ -301,32 +301,32 @@ class Kernel extends Running {
 
   layout(side) {
     const padding = this.stage.get("padding");
-    const across = Math.max(this.picture.length, this.picture[0].length) + 2 * padding;
+    const across = Math.max(this.image.length, this.image[0].length) + 2 * padding;
     return { cell: side / across, padding };
   }
 
-  /** Numbers are as large as those of the picture, so that the new one is seen to be smaller; a leaf fills the room. */
+  /** Numbers are as large as those of the image, so that the new one is seen to be smaller; a leaf fills the room. */
   resultCell(side) {
-    return this.stage.get("picture") === "numbers" ? this.layout(side).cell : side / Math.max(this.rows, this.columns);
+    return this.stage.get("image") === "numbers" ? this.layout(side).cell : side / Math.max(this.rows, this.columns);
   }
 
   drawInput(pen, side) {
-    const { picture, stage } = this;
+    const { image, stage } = this;
     const { colors } = stage;
     const { cell, padding } = this.layout(side);
-    const rows = picture.length + 2 * padding;
-    const columns = picture[0].length + 2 * padding;
-    const numbers = stage.get("picture") === "numbers";
-    const highest = Math.max(1e-9, ...picture.flat().map(Math.abs));
+    const rows = image.length + 2 * padding;
+    const columns = image[0].length + 2 * padding;
+    const numbers = stage.get("image") === "numbers";
+    const highest = Math.max(1e-9, ...image.flat().map(Math.abs));
     pen.fillStyle = colors.paper;
     pen.fillRect(0, 0, columns * cell, rows * cell);
     if (padding) drawHatch(pen, colors, columns * cell, rows * cell);
-    if (!numbers) drawPixels(pen, picture, padding * cell, cell, (value) => [value, value, value]);
+    if (!numbers) drawPixels(pen, image, padding * cell, cell, (value) => [value, value, value]);
     for (let y = 0; y < rows; y++) {
       for (let x = 0; x < columns; x++) {
         const [row, column] = [y - padding, x - padding];
-        const outside = row < 0 || column < 0 || row >= picture.length || column >= picture[0].length;
-        const value = outside ? 0 : picture[row][column];
+        const outside = row < 0 || column < 0 || row >= image.length || column >= image[0].length;
+        const value = outside ? 0 : image[row][column];
         if (!numbers) continue;
         if (!outside) {
           pen.fillStyle = `rgb(${ground(stage, value / highest).map(Math.round).join(",")})`;
@@ -366,8 +366,8 @@ class Kernel extends Running {
     const { stage, rows, columns, whole } = this;
     const { colors } = stage;
     const cell = this.resultCell(side);
-    const numbers = stage.get("picture") === "numbers";
-    const brightest = numbers ? Math.max(1e-9, ...this.picture.flat().map(Math.abs)) : 255;
+    const numbers = stage.get("image") === "numbers";
+    const brightest = numbers ? Math.max(1e-9, ...this.image.flat().map(Math.abs)) : 255;
     const signed = this.signed();
     const most = signed ? Math.max(1e-9, ...whole.flat().map(Math.abs)) * (numbers ? 1 : 0.6) : brightest * this.total();
     const neutral = rgb(colors.card);

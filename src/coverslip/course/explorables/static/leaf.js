@@ -32,7 +32,7 @@ const LEAF_BYTES =
   "0Liaf4anxNjbz8C4sN3o7+7s7Oru6efm5ufh4tzZ2NnY1NTY";
 
 /** The leaf as rows of numbers from 0 (black) to 255 (white). */
-export function leafPicture() {
+export function leafImage() {
   const bytes = atob(LEAF_BYTES);
   return Array.from({ length: LEAF_SIDE }, (_, row) =>
     Array.from({ length: LEAF_SIDE }, (_, column) => bytes.charCodeAt(row * LEAF_SIDE + column)),

@@ -13,7 +13,7 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** A picture or chart under its title; `more` is the quiet part of the title. */
+/** An image or chart under its title; `more` is the quiet part of the title. */
 export function figure(title, more, ...content) {
   return make("figure", {}, make("figcaption", {}, `${title} `, make("small", {}, more)), ...content);
 }

@@ -8,13 +8,13 @@ HINTS = ("Rows times columns gives the pixels; each pixel is three numbers.", "2
 
 
 def judge(numbers: int):
-    """The count of numbers in a color picture of 224 x 224 pixels."""
+    """The count of numbers in a color image of 224 x 224 pixels."""
     if numbers == 224 * 224:
         return "That counts the pixels: one number each, as if there were one color only."
     if numbers == 224 * 3:
-        return "That is one side of the picture. A picture has 224 rows of 224 pixels."
+        return "That is one side of the image. An image has 224 rows of 224 pixels."
     if numbers == 224 + 224 + 3:
         return "The three sizes of a box are multiplied, not added."
     if numbers != 150_528:
         return f"{numbers:,} it is not."
-    return Passed("150,528 numbers, for a picture the size of a stamp. Networks are large because pictures are.")
+    return Passed("150,528 numbers, for an image the size of a stamp. Networks are large because images are.")

@@ -4,17 +4,17 @@
 # Made from lessons/00_what_deep_learning_can_do.py by coverslip.course.build: change it there.
 from coverslip.course.result import Passed
 
-from coverslip.course.picture_set import Pictures
+from coverslip.course.image_set import Images
 
 HINTS = (
     "Look at the figure: move the line to where most of the first class is to its right and most of the second to "
     "its left.",
-    "max(red, key=accuracy) tries the number of every picture as a cut and gives back the best one.",
+    "max(red, key=accuracy) tries the number of every image as a cut and gives back the best one.",
 )
 
 
-def judge(cut: float, red, train: Pictures):
-    """A cut whose accuracy on the training pictures is within 0.01 of the best there is."""
+def judge(cut: float, red, train: Images):
+    """A cut whose accuracy on the training images is within 0.01 of the best there is."""
     first = train.y == 0
 
     def share(at):
@@ -32,5 +32,5 @@ def judge(cut: float, red, train: Pictures):
             "is reached."
         )
     return (
-        f"A cut at {cut:.1f} is right for {share(cut):.3f} of the pictures; there are better cuts (up to {best:.3f})."
+        f"A cut at {cut:.1f} is right for {share(cut):.3f} of the images; there are better cuts (up to {best:.3f})."
     )

@@ -9,8 +9,8 @@ import math
 from coverslip.training.outcome import History
 
 HINTS = (
-    "Pictures to learn from, divided by 32, and round up: that is one epoch.",
-    "np.ceil(240 / 32) is 8 steps an epoch (if you have 240 pictures to learn from); times 25 epochs.",
+    "Images to learn from, divided by 32, and round up: that is one epoch.",
+    "np.ceil(240 / 32) is 8 steps an epoch (if you have 240 images to learn from); times 25 epochs.",
 )
 
 
@@ -24,9 +24,9 @@ def judge(steps: int, history: History):
         epochs: "That is the number of epochs. In each of them there are many steps, one a batch.",
         right // epochs: "That is one epoch.",
         math.ceil((learned + held) / 32) * epochs: (
-            "That counts the pictures held out too, but the network does not learn from them."
+            "That counts the images held out too, but the network does not learn from them."
         ),
         learned // 32 * epochs: "The last, shorter batch of an epoch is a step too: round up.",
-        learned * epochs: "That would be a step for every picture. Here 32 of them make one step.",
+        learned * epochs: "That would be a step for every image. Here 32 of them make one step.",
     }
     return slips.get(steps, f"{steps:,} it is not.")

@@ -10,20 +10,20 @@ HINTS = ("Ask each column: are all answers in it 0? Then count the columns.", "(
 
 
 def judge(silent: int, answers):
-    """How many hidden units answer no training picture."""
+    """How many hidden units answer no training image."""
     table = np.asarray(answers)
     right, units = int((table == 0).all(axis=0).sum()), table.shape[1]
     if silent == right:
         if right == units:
             return Passed(
-                f"All {units}. Every unit answers 0 to every picture: no picture can make a difference, and nothing "
+                f"All {units}. Every unit answers 0 to every image: no image can make a difference, and nothing "
                 "can be learned any more."
             )
         return Passed(f"{right} of {units}. They answer 0 whatever they are shown.")
     if silent == units - right:
         return "Those are the units that do answer; the silent ones are asked for."
     if silent == int((table == 0).all(axis=1).sum()):
-        return "That counts pictures (rows). axis=0 goes down the columns, the units."
+        return "That counts images (rows). axis=0 goes down the columns, the units."
     if silent == int((table == 0).sum()):
-        return "That counts all zeros, picture by picture. Here each unit counts once at most."
+        return "That counts all zeros, image by image. Here each unit counts once at most."
     return f"{silent} it is not."

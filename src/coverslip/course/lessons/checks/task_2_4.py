@@ -15,11 +15,11 @@ HINTS = (
 
 
 def judge(walk: Walk, surface: Surface):
-    """A walk of 12 steps of all pictures that goes down 95 % of the height."""
+    """A walk of 12 steps of all images that goes down 95 % of the height."""
     if walk.steps > 12:
         return f"That took {walk.steps} steps; 12 are allowed."
     if walk.batch_size:
-        return "Take all pictures for each step here (batch_size=0); smaller batches come next."
+        return "Take all images for each step here (batch_size=0); smaller batches come next."
     low = surface.loss(surface.bottom)
     done = (walk.losses[0] - walk.losses[-1]) / (walk.losses[0] - low)
     if done >= 0.95:

@@ -24,7 +24,7 @@ def judge(held, tested: dict):
     if missing:
         return f"One that held is missing (of {len(right)}). Look for rules with no 'not distinguishable' below them."
     if not right:
-        return Passed("None held against all others on these pictures. Then none can be claimed.")
+        return Passed("None held against all others on these images. Then none can be claimed.")
     return Passed(
         f"{len(right)} of {len(tested)} held here. The others may be true all the same; a few dozen leaves cannot "
         "tell, and the sentences say how many could."

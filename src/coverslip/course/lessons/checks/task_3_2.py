@@ -9,7 +9,7 @@ from collections.abc import Callable
 from coverslip.course.kernels import side_after
 
 HINTS = (
-    "Count the first place, and then how often the kernel can move on before it leaves the picture.",
+    "Count the first place, and then how often the kernel can move on before it leaves the image.",
     "The padded side is side + 2 * padding. The kernel moves on (padded side - kernel) // stride times: and 1.",
 )
 CASES = [

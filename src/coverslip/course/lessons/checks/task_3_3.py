@@ -15,9 +15,9 @@ def judge(first: int, second: int, dense: int):
     if (first, second) == (432, 4_608):
         return "Close: one bias is missing for each filter (and for each unit)."
     if first == (9 + 1) * 16:
-        return "first: that is a filter for a grey picture. It reaches through all three colors."
+        return "first: that is a filter for a grey image. It reaches through all three colors."
     if first == 48 * 48 * 3 * 16 + 16:
-        return "first: that is a dense layer of 16 units. A filter's weights do not depend on the size of the picture."
+        return "first: that is a dense layer of 16 units. A filter's weights do not depend on the size of the image."
     if first != 448:
         return f"first: {first:,} it is not. One filter has 3 x 3 x 3 weights and a bias, and there are 16."
     if second in ((9 + 1) * 32, (27 + 1) * 32):

@@ -11,7 +11,7 @@ from torch import nn
 
 HINTS = (
     "Look at one_block: three blocks stand one after the other, and the number of maps of one is what the next takes.",
-    "After three halvings the picture is 6 x 6 with 64 maps: nn.Flatten() then gives 6 * 6 * 64 numbers.",
+    "After three halvings the image is 6 x 6 with 64 maps: nn.Flatten() then gives 6 * 6 * 64 numbers.",
 )
 
 
@@ -29,7 +29,7 @@ def judge(network: nn.Module, classes: int):
             given, wanted = (f"{int(each):,}" for each in found.groups())
             shape = " Three halvings of 48 leave 6 x 6 places with 64 maps." if given == "2,304" else ""
             return f"nn.Flatten() gives {given} numbers, and the dense layer after it takes {wanted}.{shape}"
-        return f"It does not take a picture of 3 x 48 x 48: {error}"
+        return f"It does not take an image of 3 x 48 x 48: {error}"
     if len(convolutions) != 3:
         return f"It has {len(convolutions)} convolutions; three blocks are wanted."
     filters = [layer.out_channels for layer in convolutions]
@@ -39,7 +39,7 @@ def judge(network: nn.Module, classes: int):
         return "Leave the softmax away: coverslip.fit takes scores, and applies it itself."
     if tuple(scores.shape) != (2, classes):
         return (
-            f"It answers a picture with {tuple(scores.shape[1:])} numbers; one for each of {classes} classes is wanted."
+            f"It answers an image with {tuple(scores.shape[1:])} numbers; one for each of {classes} classes is wanted."
         )
     dense = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
     if len(dense) != 2 or dense[0].out_features != 64:

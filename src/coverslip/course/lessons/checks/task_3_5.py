@@ -14,7 +14,7 @@ def judge(sentence: str):
     """The letter of the sentence that may stand in a report."""
     answer = sentence.strip().strip("\"'.").upper()
     if answer == "B":
-        return "B speaks of all networks and all pictures. You compared three networks on these leaves."
+        return "B speaks of all networks and all images. You compared three networks on these leaves."
     if answer == "C":
         return (
             "C asks too much: the bars on the left may touch while the paired difference on the right is clear, since "

@@ -14,16 +14,16 @@ HINTS = (
 
 
 def judge(network: nn.Module, classes: int):
-    """A network without dense layers that answers pictures of any size with one score a class."""
+    """A network without dense layers that answers images of any size with one score a class."""
     if any(isinstance(layer, nn.Linear) for layer in network.modules()):
-        return "There is a dense layer in it, which wants pictures of one size. A convolution takes its place."
+        return "There is a dense layer in it, which wants images of one size. A convolution takes its place."
     shapes = {}
     for side in (48, 96):
         try:
             with torch.no_grad():
                 shapes[side] = tuple(network.eval()(torch.rand(2, 3, side, side)).shape)
         except RuntimeError as error:
-            return f"It does not take pictures of {side} x {side}: {error}"
+            return f"It does not take images of {side} x {side}: {error}"
     if not any(isinstance(layer, nn.AdaptiveAvgPool2d) for layer in network.modules()):
         small, large = shapes[48][1:], shapes[96][1:]
         return f"It gives {small} numbers at 48 pixels and {large} at 96: the average over places is missing."

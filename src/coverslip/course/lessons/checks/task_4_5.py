@@ -5,7 +5,7 @@
 from coverslip.course.result import Passed
 
 HINTS = (
-    "Imagine the changed picture on a colleague's desk. Would she name it as before?",
+    "Imagine the changed image on a colleague's desk. Would she name it as before?",
     "A slide has no up or down, and laboratories stain differently. But how large nuclei are is part of the diagnosis.",
 )
 

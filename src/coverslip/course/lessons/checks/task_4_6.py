@@ -20,4 +20,4 @@ def judge(count: int, classes: int):
         return "That is one output; there is one for each class."
     if count != 1281 * classes:
         return f"{count:,} it is not: one dense layer from 1,280 numbers to {classes}."
-    return Passed(f"{count:,}: fewer than the dense layer of lesson 1 by a long way, and so they need fewer pictures.")
+    return Passed(f"{count:,}: fewer than the dense layer of lesson 1 by a long way, and so they need fewer images.")

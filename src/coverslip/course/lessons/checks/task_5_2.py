@@ -5,13 +5,13 @@
 from coverslip.course.result import Passed
 
 HINTS = (
-    "Two accuracies of the same network, the one trained after the split by picture: claimed, and true.",
-    'claimed_by_picture.accuracy["value"] - true_by_picture.accuracy["value"]',
+    "Two accuracies of the same network, the one trained after the split by image: claimed, and true.",
+    'claimed_by_image.accuracy["value"] - true_by_image.accuracy["value"]',
 )
 
 
 def judge(price: float, claimed, true):
-    """Claimed accuracy less true accuracy of the split by picture."""
+    """Claimed accuracy less true accuracy of the split by image."""
     wanted = claimed.accuracy["value"] - true.accuracy["value"]
     if abs(price + wanted) < 5e-4 < abs(wanted):
         return "It is the other way round: what was claimed, less what was true."

@@ -6,7 +6,7 @@ from coverslip.course.result import Passed
 
 HINTS = (
     "Its name begins with shortcut. Which of them is about pixels that a network sees, and not about the file?",
-    "What lies along the border of the picture is background.",
+    "What lies along the border of the image is background.",
 )
 
 
@@ -18,7 +18,7 @@ def judge(suspect: str):
     if name == "shortcut-file-size":
         return "File sizes differ, too, but a network never sees them. Which finding is about pixels?"
     if "copies" in name:
-        return "Copies count a picture twice; they do not give the class away."
+        return "Copies count an image twice; they do not give the class away."
     if name == "leak-price":
         return "That one is about leaves on both sides of the split, the first half of this lesson."
     from coverslip.auditing.findings import NAMES

@@ -7,14 +7,14 @@ from coverslip.course.result import Passed
 import re
 
 HINTS = (
-    "Value, lower and upper limit, number of test pictures, number of leaves: five numbers.",
-    "Accuracy 0.xxx [0.xxx, 0.xxx] on N pictures of M leaves that were not trained on.",
+    "Value, lower and upper limit, number of test images, number of leaves: five numbers.",
+    "Accuracy 0.xxx [0.xxx, 0.xxx] on N images of M leaves that were not trained on.",
 )
 TOO_MUCH = ("proves", "proven", "always", "guarantee", "perfect", "outperform", "state-of-the-art", "state of the art")
 
 
 def judge(sentence: str, run):
-    """A sentence with value, interval, pictures and leaves."""
+    """A sentence with value, interval, images and leaves."""
     accuracy = run.read_json(run.test_file)["scores"]["accuracy"]
     said = [
         float(each)
@@ -27,13 +27,13 @@ def judge(sentence: str, run):
 
     for word in TOO_MUCH:
         if word in sentence.lower():
-            return f"Leave out {word!r}: a test part estimates, it proves nothing. Say what was measured."
+            return f"Leave out {word!r}: a test set estimates, it proves nothing. Say what was measured."
     if not told(accuracy["value"]):
         return f"The accuracy is not in it: {accuracy['value']:.3f}."
     if accuracy["low"] is not None and not (told(accuracy["low"]) and told(accuracy["high"])):
         return "The number stands alone: give the interval, both ends."
     if float(accuracy["images"]) not in said:
-        return "On how many test pictures? A reader wants to know."
+        return "On how many test images? A reader wants to know."
     if accuracy["groups"] != accuracy["images"] and float(accuracy["groups"]) not in said:
-        return "Of how many leaves? It makes a difference whether these pictures are of many leaves or of five."
+        return "Of how many leaves? It makes a difference whether these images are of many leaves or of five."
     return Passed("A reader can judge that. Add where the leaves came from, and it is a result.")

@@ -20,7 +20,7 @@ def judge(unsupported: str):
     if "C" in given:
         return "C: the run knows that from your pattern, and it says 'as far as the file names tell'."
     if "E" in given:
-        return "E: the first run opened its test part once, as its last step. The ledger keeps count."
+        return "E: the first run opened its test set once, as its last step. The ledger keeps count."
     if "B" not in given:
         return "One is missing: was anything from other farms tested?"
     if "D" not in given:

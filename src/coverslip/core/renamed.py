@@ -1,0 +1,135 @@
+"""Names of version 0.1 that were renamed: settings, options of commands, keys of files. Old ones are still accepted.
+
+Each use of an old name gives one warning that says the new name. Files that version 0.1 wrote are read silently.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+# settings of experiment.toml, --set and keyword arguments: (section, key) -> (section, key); None: no longer used
+SETTINGS: dict[tuple[str, str], tuple[str, str] | None] = {
+    ("training", "solver"): ("head", "solver"),
+    ("training", "folds"): ("head", "folds"),
+    ("training", "strengths"): ("head", "l2_values"),
+    ("training", "coverage"): ("calibration", "coverage"),
+    ("training", "refit"): ("split", "refit"),
+    ("recipe", "rate"): ("training", "lr"),
+    ("recipe", "smoothing"): ("training", "label_smoothing"),
+    ("recipe", "seed"): None,  # version 0.1 set it to training.seed in every run
+    ("audit", "price"): ("audit", "probes"),
+    ("bundle", "examples"): ("model", "examples"),
+}
+SECTIONS = {"recipe": "training"}  # keys that are not listed above keep their name
+
+
+def current_setting(section: str, key: str) -> tuple[str, str] | None:
+    """Return the current (section, key) of a setting; None where it has no meaning any more.
+
+    >>> current_setting("recipe", "rate"), current_setting("recipe", "epochs"), current_setting("model", "views")
+    (('training', 'lr'), ('training', 'epochs'), ('model', 'views'))
+    """
+    return SETTINGS.get((section, key), (SECTIONS.get(section, section), key))
+
+
+def current_key(key: str) -> str:
+    """Return the current form of a dotted key.
+
+    >>> current_key("recipe.rate"), current_key("lr"), current_key("recipe")
+    ('training.lr', 'lr', 'training')
+    """
+    section, dot, name = key.partition(".")
+    if not dot:
+        return SECTIONS.get(key, key)
+    new = current_setting(section, name)
+    return key if new is None else ".".join(new)
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Warn, in one line, that ``old`` was renamed to ``new``."""
+    warnings.warn(f"{old} was renamed to {new}; please use the new name", FutureWarning, stacklevel=3)
+
+
+def upgrade_settings(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections of an ``experiment.toml`` of version 0.1 under their current names.
+
+    Args:
+        mapping: section -> key -> value, as read from TOML. Values that are not sections stay.
+
+    >>> upgrade_settings({"recipe": {"rate": 0.01}, "training": {"seed": 1, "refit": True}})
+    {'training': {'lr': 0.01, 'seed': 1}, 'split': {'refit': True}}
+    """
+    result: dict[str, Any] = {}
+    for section, content in mapping.items():
+        if not isinstance(content, Mapping):
+            result[section] = content
+            continue
+        if section not in SECTIONS:
+            result.setdefault(section, {})
+        for key, value in content.items():
+            new = current_setting(section, key)
+            if new is not None:
+                result.setdefault(new[0], {})[new[1]] = value
+    return {section: content for section, content in result.items() if section != "bundle"}
+
+
+# options of commands: (command, option) -> option
+OPTIONS: dict[tuple[str, str], str] = {
+    ("train", "--rate"): "--lr",
+    ("train", "--find-rate"): "--find-lr",
+    ("train", "--price"): "--probes",
+}
+
+
+def current_arguments(arguments: list[str]) -> list[str]:
+    """Return the arguments of the program ``coverslip`` with the current names of renamed options.
+
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     current_arguments(["train", "leaves", "--rate=0.01"])
+    ['train', 'leaves', '--lr=0.01']
+    """
+    command, result = arguments[0] if arguments else "", []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        new = OPTIONS.get((command, name), name)
+        if new != name:
+            warn_renamed(f"the option {name}", new)
+        result.append(f"{new}{equals}{value}")
+    return result
+
+
+# keys of JSON files, as paths with * for any key or position: old path -> new last part
+KEYS: dict[str, dict[str, str]] = {
+    "model.json": {"strength": "l2", "trained_on.pictures": "images", "validation_roles.*.pictures": "images"},
+}
+
+
+def upgrade_json(name: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a JSON file of version 0.1 with the current names of its keys.
+
+    Args:
+        name: the file's name, such as ``test.json``.
+        content: what it holds; not changed. Current keys stay as they are.
+
+    >>> upgrade_json("model.json", {"trained_on": {"pictures": 3}, "classes": ["pictures"]})
+    {'trained_on': {'images': 3}, 'classes': ['pictures']}
+    """
+    rules = KEYS.get(name, {})
+    return _renamed(content, [(path.split("."), new) for path, new in rules.items()]) if rules else content
+
+
+def _renamed(content: Any, rules: list[tuple[list[str], str]]) -> Any:
+    if isinstance(content, list):
+        inner = [(path[1:], new) for path, new in rules if path[0] == "*" and len(path) > 1]
+        return [_renamed(each, inner) for each in content] if inner else content
+    if not isinstance(content, dict) or not rules:
+        return content
+    result = {}
+    for key, value in content.items():
+        here = next((new for path, new in rules if path == [key]), key)
+        inner = [(path[1:], new) for path, new in rules if len(path) > 1 and path[0] in (key, "*")]
+        result[here] = _renamed(value, inner)
+    return result

@@ -1,0 +1,1 @@
+"""Where a network looks, what it has learnt, and whether such an image can be trusted."""

@@ -1,1 +1,0 @@
-"""Where a network looks, what it has learnt, and whether such a picture can be trusted."""

@@ -1,0 +1,165 @@
+"""Fill in what a config leaves open, by network and depth: the network's shape, its weights, sizes, what is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coverslip.core.errors import UserError
+from coverslip.data.augment import PRESETS, Augmentation
+from coverslip.data.decoding import PixelFormat
+from coverslip.data.inputs import InputSpec
+from coverslip.models.catalog import check_options, network_entry
+from coverslip.models.design import Design
+from coverslip.models.entry import NetworkEntry
+from coverslip.models.freeze import stage_at
+from coverslip.models.stages import CLASSIFIER
+from coverslip.models.weights import file_weights, pretrained_weights
+from coverslip.pipeline.config import RunConfig, ThresholdConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Defaults by depth, chosen on leaf images: benchmarks/results/depth.md
+HEAD_VIEWS, TAIL_VIEWS = 2, 4
+HEAD_EPOCHS, HEAD_LR = 20, 3e-3  # of a head that the training loop fits
+TAIL_EPOCHS, TAIL_LR = 6, 5e-4
+SCRATCH_EPOCHS = 25
+TAIL_AUGMENTATION = Augmentation(cutmix=0.3)
+TRAIN_ALL = "use --depth all (in Python model_depth='all')"
+
+
+def resolve_config(config: RunConfig) -> RunConfig:
+    """Return the config with every default that depends on network and depth filled in; depth ``auto`` stays.
+
+    Raises:
+        UserError: an unknown network, stage or option, or a depth that needs pretrained weights the network lacks.
+    """
+    model, entry = config.model, network_entry(config.model.network)
+    if model.weights and not Path(model.weights).is_file():
+        raise UserError(f"weights file {model.weights!r} does not exist", "check the path")
+    check_options(entry, network_design(config, 3))
+    pretrained = is_pretrained(config)
+    depth = model.depth or ("head" if pretrained else "all")
+    if depth == "auto" and pretrained:
+        return replace(config, model=replace(model, depth=depth))
+    depth = "all" if depth == "auto" else depth
+    if depth == "head" and not pretrained:
+        raise UserError(f"{_without_weights(config)}, so the features of a head would be random", TRAIN_ALL)
+    first = first_trained_stage(config, depth)
+    depth = "all" if first in _first_stages(config) else depth
+    if depth not in ("all", "head") and not pretrained:
+        raise UserError(f"{_without_weights(config)}, so there is nothing to freeze before {first!r}", TRAIN_ALL)
+    loop_head = depth == "head" and config.head.solver == "loop"
+    if (depth != "head" or loop_head) and _repeats_anything(config):
+        raise UserError(
+            "--folds, --seeds and --learning-curve need a head with the exact solver, "
+            f"not depth {depth!r}{' with the loop' if loop_head else ''}",
+            "omit them, or use --depth head --set head.solver=exact",
+        )
+    head, whole = first == CLASSIFIER, depth == "all"
+    views = 1 if whole else model.views or (HEAD_VIEWS if head else TAIL_VIEWS)
+    epochs, lr = (TAIL_EPOCHS, TAIL_LR) if pretrained else (SCRATCH_EPOCHS, None)
+    epochs, lr = (HEAD_EPOCHS, HEAD_LR) if loop_head else (epochs, lr)
+    training = replace(
+        config.training,
+        epochs=config.training.epochs or epochs,
+        lr=lr if config.training.lr is None else config.training.lr,
+    ).filled()
+    by_depth = PRESETS["light"] if whole else Augmentation() if head else TAIL_AUGMENTATION
+    augment = by_depth if config.augment is None else config.augment
+    return replace(config, model=replace(model, depth=depth, views=views), training=training, augment=augment)
+
+
+def _repeats_anything(config: RunConfig) -> bool:
+    return bool(config.repeats.folds or config.repeats.seeds or config.repeats.learning_curve)
+
+
+def _without_weights(config: RunConfig) -> str:
+    name = repr(config.model.network)
+    return f"{name} has no pretrained weights" if config.model.pretrained else f"{name} starts from random weights"
+
+
+def check_threshold(config: RunConfig, classes: tuple[str, ...]) -> None:
+    """Refuse a threshold that the end of the run could not set.
+
+    Raises:
+        UserError: a threshold is configured and there are not two classes, the positive class does not exist, or no
+            held-out images are left to choose the threshold on.
+    """
+    threshold = config.threshold
+    if threshold == ThresholdConfig():
+        return
+    if len(classes) != 2:
+        fix = "omit [threshold]: the most probable class is predicted"
+        raise UserError(f"a decision threshold needs two classes, and the data has {len(classes)}", fix)
+    threshold.positive_of(classes)
+    if threshold.fitted and config.split.refit:
+        fix = "omit --refit, or give the threshold itself: --set threshold.value=0.3"
+        raise UserError("with --refit no images are left to choose a threshold on", fix)
+
+
+def is_pretrained(config: RunConfig) -> bool:
+    """Return whether training starts from pretrained weights."""
+    from_network = config.model.pretrained and network_entry(config.model.network).load is not None
+    return bool(config.model.weights) or from_network
+
+
+def initial_weights(config: RunConfig, channels: int) -> dict[str, Tensor]:
+    """Return the pretrained weights of everything before the classifier; empty for random initialization.
+
+    Raises:
+        UserError: the weights file does not fit the network, or the weights cannot be obtained.
+    """
+    design = network_design(config, channels)
+    if config.model.weights:
+        return file_weights(design, Path(config.model.weights))
+    return pretrained_weights(design) if is_pretrained(config) else {}
+
+
+def uses_exact_head(config: RunConfig) -> bool:
+    """Return whether a linear head is fitted to convergence, without the training loop."""
+    return config.head.solver == "exact" and first_trained_stage(config) == CLASSIFIER and is_pretrained(config)
+
+
+def first_trained_stage(config: RunConfig, depth: str | None = None) -> str:
+    """Return the first stage that is trained at ``depth`` (default: the config's); ``classifier`` for a head."""
+    entry = network_entry(config.model.network)
+    return stage_at(entry, entry.stages(network_design(config, 3)), depth or config.model.depth)
+
+
+def _first_stages(config: RunConfig) -> tuple[str, ...]:
+    return network_entry(config.model.network).stages(network_design(config, 3))[:1]
+
+
+def network_design(config: RunConfig, channels: int) -> Design:
+    """Return the network's design for images with ``channels`` channels."""
+    model = config.model
+    return Design(
+        network=model.network,
+        channels=channels,
+        size=input_size(config, network_entry(model.network)),
+        hidden=model.hidden,
+        filters=model.filters,
+        batch_norm=model.batch_norm,
+        dropout=model.dropout,
+        activation=model.activation,
+    )
+
+
+def input_size(config: RunConfig, network: NetworkEntry) -> tuple[int, int]:
+    """Return (height, width) in pixels that images are resized to: ``input.size``, or the network's own."""
+    return (config.input.size, config.input.size) if config.input.size else network.size
+
+
+def input_spec(config: RunConfig, network: NetworkEntry, pixel_format: PixelFormat) -> InputSpec:
+    """Return the network's preparation for images of this format, before percentiles are fitted."""
+    return InputSpec(
+        size=input_size(config, network),
+        fit=config.input.fit,
+        channels=pixel_format.channels,
+        depth=pixel_format.depth,
+        mean=(network.mean,) * pixel_format.channels,
+        std=(network.std,) * pixel_format.channels,
+    )

@@ -1,0 +1,131 @@
+"""The recipe of a run: the one place that joins data, model, task, training and evidence. Read `run` first."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from coverslip.core.devices import keep_big_blocks, machine, pick_device
+from coverslip.core.progress import SILENT, EventLog, Progress
+from coverslip.core.runs import Run
+from coverslip.core.storage import evict
+from coverslip.core.tables import write_csv
+from coverslip.data.cache import PixelCache
+from coverslip.inference.examples import write_examples
+from coverslip.inference.features import FeatureExtractor
+from coverslip.inference.model_files import save_predictor
+from coverslip.models.folding import fold_batch_norm
+from coverslip.pipeline.config import RunConfig, write_config
+from coverslip.pipeline.depth import choose_depth
+from coverslip.pipeline.evaluate import evaluate_test, write_label_errors
+from coverslip.pipeline.fit import FitResult, delete_checkpoints, fit, prepare_part
+from coverslip.pipeline.prepare import PreparedData, open_extractor, prepare, run_probes, write_audit
+from coverslip.pipeline.repeat import repeat
+from coverslip.pipeline.resolve import resolve_config
+from coverslip.training.part import new_network
+from coverslip.training.rate_finder import RateTest, find_rate
+
+
+def run(config: RunConfig, folder: Run, *, verify: bool = False, progress: Progress = SILENT) -> dict[str, Any]:
+    """Train and evaluate a model: from a folder of images to a tested run. Read this function first.
+
+    The test set is used once, by the last step, after the model is saved.
+
+    Args:
+        config: the config; what it leaves open is filled in and written to ``experiment.toml``.
+        folder: the run folder to write; an unfinished run in it is resumed.
+        verify: read every file again instead of trusting size and modification time.
+        progress: receives stages and notes.
+
+    Returns:
+        The content of ``test.json``.
+
+    Raises:
+        UserError: the data or the config does not allow it.
+        BlockedError: a finding that blocks training is not accepted.
+    """
+    keep_big_blocks()
+    log = EventLog(folder.events_file, progress)
+    config = resolve_config(config)
+    write_config(config, folder.experiment_file)
+    data = prepare(config, verify=verify, progress=log)
+    write_audit(config, data.audit, folder)
+    if config.audit.probes:
+        extractor = open_extractor(config, data.table, data.pixels)
+        write_audit(config, run_probes(config, data.audit, data.pixels, extractor, log), folder)
+    if config.model.depth == "auto":
+        config = choose_depth(config, data.table, data.pixels, log)
+        write_config(config, folder.experiment_file)
+
+    fitted = fit(config, data.table, data.pixels, folder, log)
+    save(fitted, config, data, folder, log)
+    repeat(config, data.table, data.pixels, fitted, folder, log)
+
+    predictor, held_out = fitted.predictor, fitted.held_out
+    evidence, tested = evaluate_test(config, data.table, data.pixels, predictor, folder, log)
+    rows = held_out.rows + data.table.rows("test")
+    probabilities = np.concatenate([held_out.probabilities, tested])
+    write_label_errors(data.table, rows, probabilities, folder)
+    folder.write_json(folder.environment_file, environment(log, predictor.extractor, data.pixels, fitted.computed))
+    folder.write_json(folder.test_file, evidence)  # last: a run with this file is finished
+    evict()
+    return evidence
+
+
+def save(fitted: FitResult, config: RunConfig, data: PreparedData, folder: Run, log: Progress) -> None:
+    """Write the model and the history of its training; checkpoints are no longer needed then."""
+    save_predictor(fitted.predictor, folder)
+    if config.model.examples:
+        number = write_examples(folder, fitted.predictor, data.table.paths, data.pixels)
+        if number:
+            log.note(f"the model contains thumbnails of {number:,} training images; whoever has it can view them")
+        else:
+            log.note("note: the model stores no training images as references, so it contains no thumbnails")
+    write_csv(fitted.history, folder.history_file)
+    if fitted.penalties is not None:
+        write_csv(fitted.penalties, folder.penalties_file)
+    delete_checkpoints(folder)
+
+
+def lr_range_test(config: RunConfig, progress: Progress = SILENT) -> RateTest:
+    """Run the learning-rate range test on the training set of a resolved config; no run is written."""
+    data = prepare(config, progress=progress)
+    ready = prepare_part(config, data.table, data.pixels, progress)
+    network = new_network(ready.design, ready.weights, len(data.table.classes), config.training.seed)
+    part: nn.Module = network.since(ready.stage)
+    if config.model.fold and ready.weights:
+        shape = ready.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:]
+        part = fold_batch_norm(part, tuple(shape))[0]
+    labels = np.asarray(data.table.labels(ready.train), np.int64)
+    return find_rate(
+        part, ready.inputs, labels, len(data.table.classes), config.training, mix=ready.mix, progress=progress
+    )
+
+
+def environment(
+    log: EventLog, extractor: FeatureExtractor, pixels: PixelCache | None, computed_before: int = 0
+) -> dict[str, Any]:
+    """Return what is needed to repeat or judge a run: versions, machine, seconds per stage, and what was computed."""
+    packages = ("coverslip", "torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "pillow", "polars")
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    computed = {"views through the network": extractor.computed + computed_before}
+    if pixels is not None:
+        computed = {"images decoded": pixels.decoded, **computed}
+    decoder = f"Pillow {versions['pillow']}; tifffile and imagecodecs where Pillow would lose depth or channels"
+    return {
+        "versions": versions,
+        "machine": machine(),
+        "device": str(pick_device()),
+        "decoder": decoder,
+        "seconds": log.seconds,
+        "computed": computed,
+    }
