@@ -1,7 +1,7 @@
-"""What the audit finds and how long it takes, beside CleanVision on the same folder in the same run.
+"""Compare the audit with CleanVision: findings and running time on the same folder, in turns.
 
-A folder is copied and spoilt in known ways (copies, a label conflict, a truncated file, dark, blank and blurred
-images). Both programs look at it, each from a cold start and with nothing cached, n times.
+Known problems are added to a copy of a folder (duplicates, label conflicts, truncated files, dark, blank and blurred
+images). Both programs check it n times, each from a cold start with an empty cache.
 
     python benchmarks/audit_speed.py ../shared/data/plantvillage
 """
@@ -25,7 +25,7 @@ from coverslip.core.devices import machine
 from measuring import environment, keep_results, measure, peer_python, spread
 
 HERE = Path(__file__).parent
-EACH = 12  # planted of every kind
+EACH = 12  # number of added problems of each kind
 
 Opened = Image.Image
 COPIES: dict[str, Callable[[Opened], Opened]] = {
@@ -37,15 +37,15 @@ COPIES: dict[str, Callable[[Opened], Opened]] = {
         tuple(round(side * image.width) for side in (0.025, 0.025, 0.975, 0.975))
     ),  # type: ignore[arg-type]
 }
-SPOILT: dict[str, Callable[[Opened], Opened]] = {
+DEFECTS: dict[str, Callable[[Opened], Opened]] = {
     "dark": lambda image: Image.eval(image, lambda value: value // 16),
     "blank": lambda image: Image.new("RGB", image.size, (120, 130, 110)),
     "blurry": lambda image: image.filter(ImageFilter.GaussianBlur(12)),
 }
 
 
-def plant(folder: Path, seed: int = 0) -> dict[str, list[list[str]]]:
-    """Spoil a copy of a folder; returns kind -> sets of paths (a copy and what it was made of, or one path)."""
+def add_problems(folder: Path, seed: int = 0) -> dict[str, list[list[str]]]:
+    """Add known problems to a folder; return kind -> sets of paths (a duplicate with its original, or one path)."""
     rng = np.random.default_rng(seed)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     chosen = iter(rng.permutation(len(paths)))
@@ -66,13 +66,13 @@ def plant(folder: Path, seed: int = 0) -> dict[str, list[list[str]]]:
         shutil.copy(source, copy)
         add("exact copy", source, copy)
         source = paths[next(chosen)]
-        other = next(each for each in sorted(folder.iterdir()) if each.is_dir() and each != source.parent)
+        other = next(path for path in sorted(folder.iterdir()) if path.is_dir() and path != source.parent)
         shutil.copy(source, other / f"planted conflict {number}.jpg")
         add("two labels", source, other / f"planted conflict {number}.jpg")
         source = paths[next(chosen)]
         source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
         add("truncated", source)
-        for kind, change in SPOILT.items():
+        for kind, change in DEFECTS.items():
             source = paths[next(chosen)]
             change(Image.open(source).convert("RGB")).save(source, quality=90)
             add(kind, source)
@@ -80,7 +80,7 @@ def plant(folder: Path, seed: int = 0) -> dict[str, list[list[str]]]:
 
 
 def run_ours(folder: Path, work: Path, repeat: int) -> tuple[dict[str, float], dict[str, Any]]:
-    """Seconds of whole processes from a cold start, and what was found."""
+    """Return the seconds of whole processes from a cold start, and the findings."""
     seconds = {}
     program = [sys.executable, "-m", "coverslip"]
     cache = work / f"cache-{repeat}"
@@ -92,15 +92,19 @@ def run_ours(folder: Path, work: Path, repeat: int) -> tuple[dict[str, float], d
         [sys.executable, "-c", decode, str(folder)], work / "ours.log", work / f"cache-decode-{repeat}"
     ).seconds
     out = work / f"quick-{repeat}"
-    seconds["files, twins, groups, split"] = measured_audit([*program, "audit", str(folder), "--quick"], work, cache)
+    seconds["files, duplicates, groups, split"] = measured_audit(
+        [*program, "audit", str(folder), "--quick"], work, cache
+    )
     shutil.rmtree(cache)
-    seconds["with probes and price"] = measured_audit([*program, "audit", str(folder), "--out", str(out)], work, cache)
+    seconds["with shortcut and leakage tests"] = measured_audit(
+        [*program, "audit", str(folder), "--out", str(out)], work, cache
+    )
     seconds["the same again"] = measured_audit([*program, "audit", str(folder), "--out", f"{out}-again"], work, cache)
     return seconds, json.loads((out / "audit.json").read_text(encoding="utf-8"))
 
 
 def measured_audit(command: list[str], work: Path, cache: Path) -> float:
-    """An audit that stops at a finding ends with 1, which is right here."""
+    """Return the seconds of an audit; exit code 1 (blocking findings) is a success here."""
     quiet = [
         sys.executable,
         "-c",
@@ -110,8 +114,8 @@ def measured_audit(command: list[str], work: Path, cache: Path) -> float:
     return measure(quiet, work / "ours.log", cache).seconds
 
 
-def inside(work: Path, folder: Path) -> dict[str, float]:
-    """Within one process: the decoding pass, and what the audit adds to it."""
+def measure_in_process(work: Path, folder: Path) -> dict[str, float]:
+    """Return the seconds of the decoding pass and of the audit after it, within one process."""
     from coverslip.api import configure
     from coverslip.core.progress import SILENT
     from coverslip.data.cache import read_pixels
@@ -156,10 +160,10 @@ def found_by_cleanvision(result: dict[str, Any], planted: dict[str, list[list[st
 
 def _found(kind: str, sets: list[list[str]], pairs: list[set[str]], single: dict[str, set[str]]) -> str:
     if len(sets[0]) > 1:
-        there = sum(any(set(each) <= pair for pair in pairs) for each in sets)
-        return f"{there} of {len(sets)}"
-    mine = {each[0] for each in sets}
-    return f"{len(mine & single[kind])} of {len(sets)}, and {len(single[kind] - mine)} others"
+        found = sum(any(set(paths) <= pair for pair in pairs) for paths in sets)
+        return f"{found} of {len(sets)}"
+    expected = {paths[0] for paths in sets}
+    return f"{len(expected & single[kind])} of {len(sets)}, and {len(single[kind] - expected)} others"
 
 
 def main() -> None:
@@ -175,12 +179,12 @@ def main() -> None:
         work = Path(home)
         folder = work / options.folder.name
         shutil.copytree(options.folder, folder)
-        planted = plant(folder)
+        planted = add_problems(folder)
         python = peer_python("cleanvision", HERE / "peer-cleanvision.txt")
         for repeat in range(options.repeats):
             seconds, audit = run_ours(folder, work, repeat)
             ours.append(seconds)
-            steps.append(inside(work / str(repeat), folder))
+            steps.append(measure_in_process(work / str(repeat), folder))
             result_file, broken = work / "cleanvision.json", work / "broken.json"
             broken.write_text(json.dumps([str(folder / path) for [path] in planted["truncated"]]))
             command = [python, HERE / "peer_cleanvision.py", folder, result_file, broken]
@@ -211,24 +215,24 @@ def main() -> None:
 def as_text(content: dict[str, Any]) -> str:
     about = content["machine"]
     lines = [
-        f"# The audit of {content['images']:,} images of `{content['folder']}`, {EACH} of each kind planted",
+        f"# The audit of {content['images']:,} images of `{content['folder']}`, with {EACH} added problems of each kind",
         "",
-        f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB; whole processes, nothing cached.",
+        f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB; whole processes, empty cache.",
         "",
         "| | seconds |",
         "| --- | --- |",
         *(f"| coverslip: {name} | {spread(values)} |" for name, values in content["coverslip"].items()),
         f"| CleanVision {content['cleanvision version']}: all its checks | {spread(content['cleanvision'])} |",
         "",
-        f"Judging files, twins and groups takes {spread(content['added'], 2)} of the decoding pass, after it; what the "
-        "pass itself notes for it is measured in `twins.md`.",
+        f"After the decoding pass, checking files, duplicates and groups takes {spread(content['added'], 2)} of its time; "
+        "the cost within the pass is measured in `twins.md`.",
         "",
-        f"CleanVision ended with `{content['cleanvision failed']}` on the truncated files, and was given the rest; its "
-        "seconds are of its checks alone, without starting Python.",
+        f"CleanVision failed with `{content['cleanvision failed']}` on the truncated files, and was run on the others; its "
+        "seconds are those of its checks, without the start of Python.",
         "",
-        "| planted | coverslip finds | CleanVision finds |",
+        "| added | found by coverslip | found by CleanVision |",
         "| --- | --- | --- |",
-        *(f"| {kind} | {mine} | {other} |" for kind, (mine, other) in content["planted"].items()),
+        *(f"| {kind} | {ours} | {theirs} |" for kind, (ours, theirs) in content["planted"].items()),
     ]
     return "\n".join(lines) + "\n"
 

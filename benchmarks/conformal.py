@@ -1,10 +1,10 @@
-"""Do sets hold the true class as often as promised? Coverage over random splits of simulated scores.
+"""Test the coverage of conformal prediction sets over random splits of simulated probabilities.
 
 python benchmarks/conformal.py [--splits 200]
 
-Each split divides a pool of images into a part that calibrates and a part that is tested, class by class, groups
-whole. The promise: mean coverage within [target, target + 1 / (n + 1)], give or take 2 standard errors of the mean,
-with n groups that calibrate; and from split to split a spread as the beta-binomial distribution predicts.
+Each split divides a pool of images into a calibration set and a test set, stratified by class, with groups kept intact.
+Expected are a mean coverage within [target, target + 1 / (n + 1)], plus or minus 2 standard errors of the mean, for n
+calibration groups, and a standard deviation between splits as predicted by the beta-binomial distribution.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from coverslip.evidence.conformal import OWN, fit_sets, sets
+from coverslip.evidence.conformal import OWN, fit_prediction_sets, prediction_sets
 from measuring import keep_results
 
 RESULTS = Path(__file__).parent / "results"
@@ -28,14 +28,14 @@ TARGET = 0.9
 
 @dataclass(frozen=True)
 class Scenario:
-    """A pool of images: how many groups of each class, how many of them calibrate, and how hard it is."""
+    """A pool of images: groups per class, calibration groups per class, and difficulty."""
 
     name: str
-    groups: tuple[int, ...]  # of each class
+    groups: tuple[int, ...]  # per class
     calibrate: tuple[int, ...]
-    shots: int = 1  # images a group
-    signal: float = 1.5  # how far apart the classes lie
-    shared: float = 0.0  # share of the variance that the images of a group have in common
+    shots: int = 1  # images per group
+    signal: float = 1.5  # distance between the classes
+    shared: float = 0.0  # fraction of the variance shared by the images of a group
 
 
 SCENARIOS = (
@@ -47,57 +47,59 @@ SCENARIOS = (
 )
 
 
-def pool(scenario: Scenario, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels (N,), probabilities (N, K) and groups (N,)."""
+def pool(scenario: Scenario, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw labels (N,), probabilities (N, K) and groups (N,)."""
     classes = len(scenario.groups)
     label_of = np.repeat(np.arange(classes), scenario.groups)
     groups = np.repeat(np.arange(len(label_of)), scenario.shots)
     labels = label_of[groups]
-    own = chance.normal(size=(len(groups), classes)) * math.sqrt(1 - scenario.shared)
-    scores = own + chance.normal(size=(len(label_of), classes))[groups] * math.sqrt(scenario.shared)
+    individual = rng.normal(size=(len(groups), classes)) * math.sqrt(1 - scenario.shared)
+    scores = individual + rng.normal(size=(len(label_of), classes))[groups] * math.sqrt(scenario.shared)
     scores[np.arange(len(labels)), labels] += scenario.signal
     powers = np.exp(scores)
     return labels, powers / powers.sum(axis=1, keepdims=True), groups
 
 
-def split(scenario: Scenario, chance: np.random.Generator) -> np.ndarray:
-    """(G,) whether a group calibrates: so many of each class."""
+def split(scenario: Scenario, rng: np.random.Generator) -> np.ndarray:
+    """Return which groups are in the calibration set, bool (G,), stratified by class."""
     chosen, start = np.zeros(sum(scenario.groups), dtype=bool), 0
     for number, calibrate in zip(scenario.groups, scenario.calibrate, strict=True):
-        chosen[start + chance.permutation(number)[:calibrate]] = True
+        chosen[start + rng.permutation(number)[:calibrate]] = True
         start += number
     return chosen
 
 
 def predicted(calibrate: int, test: int) -> tuple[float, float]:
-    """Mean and standard deviation of the coverage of one class: beta-binomial."""
-    place = math.ceil((calibrate + 1) * TARGET - 1e-9)
-    a, b = place, calibrate + 1 - place
+    """Return mean and standard deviation of the coverage of one class under the beta-binomial distribution."""
+    rank = math.ceil((calibrate + 1) * TARGET - 1e-9)
+    a, b = rank, calibrate + 1 - rank
     variance = a * b * (a + b + test) / ((a + b) ** 2 * (a + b + 1)) / test
     return a / (a + b), math.sqrt(variance)
 
 
 def measure(scenario: Scenario, splits: int, seed: int) -> dict[str, Any]:
-    chance = np.random.default_rng(seed)
-    labels, probabilities, groups = pool(scenario, chance)
+    rng = np.random.default_rng(seed)
+    labels, probabilities, groups = pool(scenario, rng)
     classes, count = len(scenario.groups), int(groups.max()) + 1
     label_of = labels[np.unique(groups, return_index=True)[1]]
     coverage, sizes, empty, filled = np.empty((splits, classes)), [], [], []
     overall = np.empty(splits)
     for number in range(splits):
-        chosen = split(scenario, chance)
-        mine, rest = chosen[groups], ~chosen[groups]
-        limits = fit_sets(labels[mine], probabilities[mine], groups[mine], coverage=TARGET)
+        chosen = split(scenario, rng)
+        calibration, test = chosen[groups], ~chosen[groups]
+        limits = fit_prediction_sets(
+            labels[calibration], probabilities[calibration], groups[calibration], coverage=TARGET
+        )
         assert set(limits.basis) == {OWN}
-        members = sets(probabilities[rest], limits, fill=False)
-        full = sets(probabilities[rest], limits)
-        held = members[np.arange(rest.sum()), labels[rest]]
-        share = np.bincount(groups[rest], weights=held, minlength=count) / scenario.shots
+        members = prediction_sets(probabilities[test], limits, fill=False)
+        full = prediction_sets(probabilities[test], limits)
+        held = members[np.arange(test.sum()), labels[test]]
+        share = np.bincount(groups[test], weights=held, minlength=count) / scenario.shots
         coverage[number] = [share[~chosen & (label_of == k)].mean() for k in range(classes)]
         overall[number] = share[~chosen].mean()
         sizes.append(full.sum(axis=1).mean())
         empty.append((~members.any(axis=1)).mean())
-        filled.append(full[np.arange(rest.sum()), labels[rest]].mean())
+        filled.append(full[np.arange(test.sum()), labels[test]].mean())
     tested = [g - c for g, c in zip(scenario.groups, scenario.calibrate, strict=True)]
     expected = [predicted(c, t) for c, t in zip(scenario.calibrate, tested, strict=True)]
     weight = np.array(tested) / sum(tested)
@@ -123,14 +125,14 @@ def measure(scenario: Scenario, splits: int, seed: int) -> dict[str, Any]:
 def row(
     name: str, coverage: np.ndarray, calibrate: int, tested: int, width: float, spread: float, scenario: Scenario
 ) -> dict[str, Any]:
-    """One line of the table: what was promised, what was found, and whether it agrees."""
+    """Return one row of the table: expected and observed coverage, and whether they agree."""
     splits = len(coverage)
     error = float(coverage.std(ddof=1)) / math.sqrt(splits)
     low, high = TARGET - 2 * error, TARGET + width + 2 * error
-    # where a standard deviation from this many splits lies in 99.8 % of cases: there are some twenty rows to judge
+    # 99.8 % interval of a standard deviation estimated from this many splits, since the table has about twenty rows
     within = np.sqrt(scipy.stats.chi2.ppf([0.001, 0.999], splits - 1) / (splits - 1)) * spread
     deviation = float(coverage.std(ddof=1))
-    # images of one leaf average out, so that the spread may be smaller than that of as many single images
+    # the images of one leaf average out, so that the standard deviation may be smaller than for single images
     spread_ok = deviation <= within[1] if 0 < scenario.shared < 1 else within[0] <= deviation <= within[1]
     return {
         "what": name, "calibrate": calibrate, "test": tested, "mean": float(coverage.mean()), "low": low,
@@ -140,14 +142,14 @@ def row(
 
 
 def text(found: list[dict[str, Any]], splits: int) -> str:
-    """The table as Markdown."""
+    """Return the results as Markdown tables."""
     lines = [
         "# Conformal sets: coverage over random splits",
         "",
-        f"Simulated scores, {splits} splits each, target {TARGET:.2f}, n in groups. Python {platform.python_version()},"
+        f"Simulated probabilities, {splits} splits each, target {TARGET:.2f}, n in groups. Python {platform.python_version()},"
         f" numpy {np.__version__}. `python benchmarks/conformal.py`",
         "",
-        "| scores | of | n calibrate | n test | mean coverage | allowed | spread | predicted | agrees |",
+        "| scenario | of | n calibrate | n test | mean coverage | allowed | spread | predicted | agrees |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for each in found:
@@ -160,10 +162,10 @@ def text(found: list[dict[str, Any]], splits: int) -> str:
             )
     lines += [
         "",
-        "In brackets: where a standard deviation from so many splits lies in 99.8 % of cases. Where the images of a",
+        "In brackets: the 99.8 % interval of a standard deviation from this number of splits. Where the images of a",
         "leaf differ, they average out, and the spread may be smaller than predicted.",
         "",
-        "| scores | accuracy | mean size | empty before filling | coverage after filling |",
+        "| scenario | accuracy | mean size | empty before filling | coverage after filling |",
         "| --- | --- | --- | --- | --- |",
     ]
     for each in found:

@@ -1,7 +1,7 @@
-"""How deep to train: seconds and accuracy of a head, a tail and the whole network, on one split, from a cold start.
+"""Measure seconds and accuracy of training a head, a tail and the whole network on one split, from a cold start.
 
-Each depth is a whole process with a cache of its own, so that nothing one of them computed serves another. All test the
-same images; runs are compared paired, over groups.
+Each depth runs in a separate process with its own cache, so that no run uses results of another. All runs have the same
+test images; their differences are paired, over groups.
 
     python benchmarks/depth.py ../shared/data/plantvillage --group shots:3
     python benchmarks/depth.py ../shared/data/beans_field
@@ -25,7 +25,7 @@ DEPTHS = ("head", "tail", "all")
 
 
 def run(depth: str, source: Path, group: str, work: Path) -> dict[str, Any]:
-    """One run from nothing: seconds of the process, of training, peak memory, accuracy."""
+    """Train from scratch with an empty cache; return total and training seconds, peak memory and accuracy."""
     out = work / depth
     command = [sys.executable, "-m", "coverslip", "train", str(source), "--depth", depth, "--out", str(out)]
     command += ["--group", group] if group else []
@@ -45,19 +45,19 @@ def run(depth: str, source: Path, group: str, work: Path) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """All folders measured so far, as Markdown."""
+    """Return the results of all folders as Markdown."""
     lines = []
-    for name, found in results.items():
-        lines += [f"## {name}", "", "| depth | seconds, all in all | of which training | memory | accuracy |"]
+    for name, result in results.items():
+        lines += [f"## {name}", "", "| depth | seconds in total | of which training | memory | accuracy |"]
         lines.append("| --- | --- | --- | --- | --- |")
-        for row in found["runs"]:
+        for row in result["runs"]:
             score = row["accuracy"]
             value = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
             training = f"{row['training']:.0f} ({row['epochs']} epochs)" if row["training"] else "-"
             lines.append(
                 f"| {row['depth']} | {row['seconds']:.0f} | {training} | {row['peak_mib']:.0f} MiB | {value} |"
             )
-        lines += ["", *(f"* {each}" for each in found["compared"]), "", f"{found['about']}", ""]
+        lines += ["", *(f"* {each}" for each in result["compared"]), "", result["about"], ""]
     return "\n".join(lines)
 
 
@@ -70,18 +70,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         runs = [run(depth, options.source, options.group, work) for depth in options.depths]
-        print(json.dumps(runs, indent=1))  # an hour of work must not hang on what follows
-        found = compare([work / each["depth"] for each in runs])
+        print(json.dumps(runs, indent=1))  # print the results of an hour before anything else can fail
+        comparison = compare([work / row["depth"] for row in runs])
     about = (
         f"{runs[0]['accuracy']['images']} test images of {runs[0]['accuracy']['groups']} groups "
-        f"(--group {options.group or 'not given'}), one run a depth; "
+        f"(--group {options.group or 'not given'}), one run per depth; "
         f"{machine()['processor']}, {machine()['cores']} cores."
     )
     path = HERE / "results" / "depth.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     results[options.source.name] = {
         "runs": runs,
-        "compared": [each["sentence"] for each in found["result"]["comparisons"]],
+        "compared": [each["sentence"] for each in comparison["result"]["comparisons"]],
         "about": about,
         "machine": machine(),
     }

@@ -1,9 +1,9 @@
-"""A whole epoch from a folder of JPEGs, with flips, affine and color: Coverslip beside fastai and Keras.
+"""Measure an epoch from a folder of JPEGs with augmentation: Coverslip, fastai and Keras.
 
     python benchmarks/epoch.py ../shared/data/plantvillage
 
-The same small network for all, batches of 32, 1,000 images. Each process trains a few epochs; the first (which fills
-caches) is told apart. Writes `results/epoch.json` and `.md`.
+All use the same small network, batches of 32 and 1,000 images. Each process trains a few epochs; the first one (which
+fills caches) is reported separately. Writes `results/epoch.json` and `.md`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OURS = {"float32": "ours, float32", "bfloat16": "ours, bfloat16"}
 
 
 def choose_images(source: Path, count: int, target: Path) -> int:
-    """Links to images that are spread evenly over a folder."""
+    """Create links to images that are evenly distributed over a folder."""
     table = scan(source)
     step = max(1, len(table) // count)
     chosen = [path for path in table.paths[::step] if path.lower().endswith((".jpg", ".jpeg"))][:count]
@@ -34,12 +34,12 @@ def choose_images(source: Path, count: int, target: Path) -> int:
         link = target / path
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to((source / path).resolve())
-        link.read_bytes()  # the first to read the files would measure the disk
+        link.read_bytes()  # otherwise the first process would measure the disk
     return len(chosen)
 
 
 def measure(commands: dict[str, list[str]], size: int, epochs: int, rounds: int) -> dict[str, Any]:
-    """Seconds of the first and of later epochs by name, and the versions; the processes take turns."""
+    """Return the seconds of the first and of later epochs by name, and the versions; the processes take turns."""
     found: dict[str, Any] = {name: {"first": [], "later": []} for name in commands}
     versions: dict[str, str] = {}
     for number in range(rounds):
@@ -55,21 +55,26 @@ def measure(commands: dict[str, list[str]], size: int, epochs: int, rounds: int)
 
 
 def page(results: dict[str, Any]) -> str:
-    """The results for people."""
+    """Return the results as a Markdown page."""
     lines = [
         "# An epoch from a folder of JPEGs, with augmentation",
         "",
         heading(results),
         "",
         f"{results['images']:,} images of 256 x 256 pixels, batches of 32, three blocks of convolutions and 128",
-        "dense units, Adam, no validation. Seconds as median [least, most]. Flips, turns of 10 degrees, shifts, zoom,",
+        "dense units, Adam, no validation. Seconds as median [min, max]. Flips, rotations of 10 degrees, shifts, zoom,",
         "brightness and contrast for all; ours also saturation and hue, fastai's own `aug_transforms()` also warps.",
-        "Our first epoch includes scanning and decoding. A process beside which other programs took more than a tenth",
-        "of a core was measured again. fastai trains on 98 % of the images; its seconds are divided by that share.",
-        "Keras without `.cache()` is keras.io's own example; what users get of ours is the faster precision (`auto`).",
+        "Our first epoch includes scanning and decoding. A process was measured again if other programs used more than",
+        "a tenth of a core. fastai trains on 98 % of the images; its seconds are divided by this fraction.",
+        "Keras without `.cache()` is the example of keras.io; by default ours uses the faster precision (`auto`).",
     ]
     for size, found in results["sizes"].items():
-        lines += ["", f"## {size} px", "", "| what | first epoch | later epochs | times ours, float32 | bfloat16 |"]
+        lines += [
+            "",
+            f"## {size} px",
+            "",
+            "| program | first epoch | later epochs | relative to ours, float32 | bfloat16 |",
+        ]
         lines.append("| --- |" + " --- |" * 4)
         mine = [statistics.median(found[name]["later"]) for name in OURS.values()]
         for name, seconds in found.items():
@@ -83,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of class folders")
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=4, help="of each process; the first is told apart")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs per process; the first is reported separately")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()

@@ -1,8 +1,8 @@
-"""Class activation maps of 15 classes at 4 layers: ours in one pass, beside pytorch-grad-cam; are they the same?
+"""Compare class activation maps of 15 classes at 4 layers with pytorch-grad-cam: running time and differences.
 
     python benchmarks/explain.py [NETWORK ...] [--rounds 5]
 
-Both work on the same network, image and layers, each in its own process, asked in turn. Writes
+Both use the same network, image and layers, each in its own process, in turns. Writes
 `results/explain.json` and `.md`; results of other networks in the file are kept.
 """
 
@@ -25,9 +25,9 @@ from workers import Worker, script
 
 HERE = Path(__file__).parent
 WAYS = {
-    "map": "a map a call, as documented",
-    "layer": "a layer a call, the image repeated for every class",
-    "call": "one call, the layers' maps taken from its inside",
+    "map": "one map per call, as documented",
+    "layer": "one layer per call, the image repeated for every class",
+    "call": "one call, with the layers' maps taken from its internals",
 }
 PAIRS = (
     ("grad-cam", "grad-cam"),
@@ -35,14 +35,14 @@ PAIRS = (
     ("grad-cam++ with their constant", "grad-cam++"),
     ("grad-cam++", "grad-cam++"),
 )
-GOAL = 5.0  # times as fast as the documented ways
+GOAL = 5.0  # required speed relative to the documented ways
 
 
 def compare(own: Worker, peer: Worker, network: str, folder: Path) -> dict[str, dict[str, float]]:
-    """The largest difference of any number of any map from theirs, by method.
+    """Return the largest difference of any value of any map from theirs, by method.
 
-    ``grid`` is on the layer's own grid, as a share of the layer's largest (a map that is cut away at 0 almost
-    everywhere is small beside its own rounding); ``drawn`` after stretching each map to the image and from 0 to 1.
+    ``grid`` is on the grid of the layer, relative to the largest value of the layer (a map that is 0 almost everywhere is
+    small compared with its rounding errors); ``drawn`` is after resizing each map to the image and scaling it to 0..1.
     """
     found = {}
     for mine, theirs in PAIRS:
@@ -69,7 +69,7 @@ def _difference(ours: Path, theirs: Path, stretch: bool) -> float:
 
 
 def measure(own: Worker, peer: Worker, network: str, rounds: int, idle: bool) -> dict[str, dict[str, list[float]]]:
-    """Seconds for the 60 maps, by the clock and of the processors, a number a round, after one that warms up."""
+    """Return wall-clock and processor seconds for the 60 maps, one value per round, after a warm-up."""
     found: dict[str, dict[str, list[float]]] = {name: {"seconds": [], "processor": []} for name in ("ours", *WAYS)}
     for number in range(rounds + 1):
         for name, times in found.items():
@@ -83,19 +83,19 @@ def measure(own: Worker, peer: Worker, network: str, rounds: int, idle: bool) ->
 
 
 def ratios(times: dict[str, Any], way: str, kind: str) -> list[float]:
-    """Theirs by ours, round by round."""
+    """Return the ratio of their time to ours in each round."""
     return [theirs / ours for ours, theirs in zip(times["ours"][kind], times[way][kind], strict=True)]
 
 
 def page(results: dict[str, Any]) -> str:
-    """The results for people."""
+    """Return the results as a Markdown page."""
     lines = [
         "# Class activation maps of many classes and layers",
         "",
         heading(results),
         "",
-        f"One image of {SIZE} x {SIZE}, {CLASSES} classes, 4 layers: {4 * CLASSES} maps by Grad-CAM, brought to the "
-        "image's size. Seconds as median [least, most]; all were asked in turn in each round, after a warm-up.",
+        f"One image of {SIZE} x {SIZE}, {CLASSES} classes, 4 layers: {4 * CLASSES} maps by Grad-CAM, resized to the "
+        "image. Seconds as median [min, max]; in each round all take turns, after a warm-up.",
         "",
         f"| seconds | {' | '.join(results['networks'])} |",
         "| --- |" + " --- |" * len(results["networks"]),
@@ -103,15 +103,15 @@ def page(results: dict[str, Any]) -> str:
     networks = results["networks"].values()
     lines[4] += f" Threads: {', '.join(str(each['threads']) for each in networks)}."
     if not all(each["waited"] for each in networks):
-        lines[4] += " Other programs ran beside: the spread shows it."
+        lines[4] += " Other programs were running, as the spread shows."
     for name, label in {"ours": "ours, one pass", **{way: f"pytorch-grad-cam, {WAYS[way]}" for way in WAYS}}.items():
         lines.append(f"| {label} | {' | '.join(spread(each['times'][name]['seconds'], 2) for each in networks)} |")
     lines += [
         "",
-        f"Times as fast, round by round (the goal is {GOAL:.0f} against what is documented), by the clock; and by the "
-        "processor time, which other programs on the machine change little:",
+        f"Speed relative to pytorch-grad-cam in each round (the goal is {GOAL:.0f} against the documented way), by wall-clock "
+        "time, and by processor time, which other programs on the machine influence little:",
         "",
-        f"| beside | {' | '.join(results['networks'])} |",
+        f"| compared with | {' | '.join(results['networks'])} |",
         "| --- |" + " --- |" * len(results["networks"]),
     ]
     for way, label in WAYS.items():
@@ -122,8 +122,8 @@ def page(results: dict[str, Any]) -> str:
         lines.append(f"| {label} | {' | '.join(cells)} |")
     lines += [
         "",
-        "The largest difference of any number of any of the 60 maps: on the layer's own grid, as a share of that "
-        "layer's largest; and after stretching each map to the image and from 0 to 1, as pytorch-grad-cam does.",
+        "The largest difference of any value of the 60 maps: on the grid of the layer, relative to the largest value of the "
+        "layer; and after resizing each map to the image and scaling it to 0..1, as pytorch-grad-cam does.",
         "",
         f"| method | {' | '.join(results['networks'])} |",
         "| --- |" + " --- |" * len(results["networks"]),
@@ -136,10 +136,10 @@ def page(results: dict[str, Any]) -> str:
     lines += [
         "",
         "pytorch-grad-cam's Grad-CAM++ adds 1e-6 to a denominator of squared gradients that are often no larger, so "
-        "that its maps depend on the scale of the scores. Ours divides by the squared gradient first, as the formula "
-        "allows, and needs no such number; with it, it gives theirs. Where activations can be negative (the linear "
-        "bottlenecks of EfficientNet-Lite, the transformer) their denominator can pass through 0, and rounding makes "
-        "the maps; ours counts a channel's sum below 0 as 0.",
+        "that its maps depend on the scale of the logits. Ours divides by the squared gradient first, which the formula "
+        "allows, and needs no such constant; with the constant it equals theirs. Where activations can be negative (the linear "
+        "bottlenecks of EfficientNet-Lite, the transformer) their denominator can cross 0, and rounding errors determine "
+        "the maps; ours treats a negative sum of a channel as 0.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -148,7 +148,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=list(LAYERS), help=", ".join(LAYERS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--busy", action="store_true", help="do not wait until the machine is idle; to try the script")
+    parser.add_argument(
+        "--busy", action="store_true", help="do not wait until the machine is idle; for testing the script"
+    )
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
     python = peer_python("explain", HERE / "peer-explain.txt")
@@ -166,7 +168,10 @@ def main() -> None:
             times = measure(own, peer, network, options.rounds, not options.busy)
             results["networks"][network] = {"times": times, "differences": differences, "waited": not options.busy}
             results["networks"][network]["threads"] = said["threads"]
-            print(f"{network}: {statistics.median(ratios(times, 'map', 'seconds')):.1f} times as fast", flush=True)
+            print(
+                f"{network}: {statistics.median(ratios(times, 'map', 'seconds')):.1f} times as fast as documented",
+                flush=True,
+            )
     for worker in (own, peer):
         worker.close()
     results["networks"] = {name: results["networks"][name] for name in LAYERS if name in results["networks"]}

@@ -1,4 +1,4 @@
-"""The networks and the image of `explain.py`, the same in every process, whatever environment it runs in."""
+"""The networks and the image of `explain.py`, identical in every process and environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAYERS = {
 
 
 def network_of(name: str) -> tuple[Staged, list[Tap]]:
-    """A network of 15 classes in evaluation mode, pretrained where the weights are on disk, and four of its layers."""
+    """Return a network of 15 classes in evaluation mode (pretrained if the weights are on disk) and four of its layers."""
     torch.manual_seed(0)
     design = Design(network=name, size=(SIZE, SIZE))
     network = build_network(design, CLASSES)

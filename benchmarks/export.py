@@ -1,10 +1,10 @@
-"""Exported files beside the program: how far apart their answers are, and milliseconds an image.
+"""Compare exported files with Coverslip: differences of the predictions, and milliseconds per image.
 
     python benchmarks/export.py RUN [RUN ...] [--images 200]
 
-Each run is exported as ONNX, OpenVINO, TorchScript and int8, which checks it on its own images. Then test images
-are named by each file, in one process that reads them with Pillow one after another, and by `coverslip predict`, a
-process with a cache of its own: what all images take longer than one, by image. Writes `results/export.json` and
+Each run is exported as ONNX, OpenVINO, TorchScript and int8, which checks the file on images of the run. Then each file
+classifies test images in one process that reads them with Pillow one after another, and so does `coverslip predict` in a
+process with its own cache; its time per image is the additional time of all images compared with one image. Writes `results/export.json` and
 `.md`; results of other runs in the file are kept.
 """
 
@@ -24,9 +24,9 @@ from PIL import Image, ImageOps
 
 from coverslip.api.exporting import export
 from coverslip.core.runs import Run
-from coverslip.explaining.subjects import run_table
+from coverslip.explaining.image_set import run_table
 from coverslip.exporting.formats import formats
-from coverslip.exporting.images import evenly, rows_there
+from coverslip.exporting.images import available_rows, evenly_spaced
 from measuring import circumstances, heading, keep_results, measure, spread
 
 HERE = Path(__file__).parent
@@ -50,7 +50,7 @@ def main() -> None:
 
 def of_run(run: Path, most: int) -> dict[str, Any]:
     table = run_table(Run(run))
-    paths = [table.root / table.paths[row] for row in evenly(rows_there(table, "test"), most)]
+    paths = [table.root / table.paths[row] for row in evenly_spaced(available_rows(table, "test"), most)]
     files: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as home:
         for format_, quantize in KINDS:
@@ -69,7 +69,7 @@ def of_run(run: Path, most: int) -> dict[str, Any]:
 
 
 def predicting(run: Path, paths: list[Path], cache: Path) -> float:
-    """Milliseconds an image of the whole process, beyond what one image takes."""
+    """Return the milliseconds per image of the whole process, without the constant part."""
     seconds = []
     for number, some in enumerate((paths[:1], paths)):
         out = cache.with_name(f"{cache.name}-{number}.csv")
@@ -82,7 +82,7 @@ def page(results: dict[str, Any]) -> str:
     lines = ["# Exported files", "", heading(results), "", *(__doc__ or "").split("\n\n")[2].strip().splitlines()]
     for name, found in results["runs"].items():
         lines += ["", f"## {name}, {found['images']} test images timed", ""]
-        lines += ["| | MB | ms an image | resize, grey levels | network | end to end | same label |"]
+        lines += ["| | MB | ms per image | resize, grey levels | network | end to end | same label |"]
         lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
         for kind, each in found["files"].items():
             check = each["check"]
@@ -94,7 +94,7 @@ def page(results: dict[str, Any]) -> str:
 
 
 def middle(times: list[float]) -> str:
-    """Median and the range of the middle nine in ten."""
+    """Return the median and the central 90 % range."""
     low, high = np.percentile(times, [5, 95])
     return f"{statistics.median(times):.1f} [{low:.1f}, {high:.1f}], n={len(times)}"
 

@@ -1,8 +1,8 @@
-"""A first model from a folder of images: seconds, memory and accuracy, beside fastai and beside the bare engines.
+"""Measure seconds, memory and accuracy of a first model, compared with fastai and the bare engines.
 
     python benchmarks/first_model.py ../shared/data/plantvillage
 
-measures one thing after the other on an otherwise idle machine and writes `results/first_model.json` and `.md`.
+runs all measurements in turn on an otherwise idle machine and writes `results/first_model.json` and `.md`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from measuring import Measured, circumstances, environment, keep_results, measur
 
 HERE = Path(__file__).parent
 PACKAGES = ("coverslip", "torch", "timm", "openvino", "numpy", "pillow", "scikit-learn")
-BOUNDS = {"first run": 60.0, "second run": 15.0}  # seconds on 3,000 images and two cores, from the design
+BOUNDS = {"first run": 60.0, "second run": 15.0}  # required seconds for 3,000 images on two cores
 SIZE = (224, 224)
 
 
 def measure_ours(data: Path, work: Path, repeats: int) -> dict[str, Any]:
-    """`coverslip train` as a whole process: with an empty cache, then again with the cache that it left."""
+    """Measure `coverslip train` as a whole process: with an empty cache, then again with the filled cache."""
     train = str(Path(sysconfig.get_path("scripts")) / "coverslip")
     found: dict[str, list[Measured]] = {"first run": [], "second run": []}
     for repeat in range(repeats):
@@ -57,12 +57,12 @@ def measure_ours(data: Path, work: Path, repeats: int) -> dict[str, Any]:
 
 
 def last_run(work: Path) -> Path:
-    """The newest run of `measure_ours`."""
+    """Return the latest run of `measure_ours`."""
     return max(work.glob("second-*[0-9]"))
 
 
 def measure_peer(data: Path, table: Path, work: Path, epochs: int, repeats: int) -> dict[str, Any]:
-    """fastai's `fine_tune` with the same network, weights, preparation and split: from process start to tested."""
+    """Measure fastai's `fine_tune` with the same network, weights, preprocessing and split, from start to test."""
     python, measured, result = peer_python("fastai", HERE / "peer-constraints.txt"), [], work / "peer.npz"
     for repeat in range(repeats):
         command = [python, str(HERE / "peer_fastai.py"), data, table, result, "--epochs", epochs, "--seed", repeat]
@@ -82,16 +82,16 @@ def measure_peer(data: Path, table: Path, work: Path, epochs: int, repeats: int)
 
 
 def accuracy_of(rows: pl.DataFrame, labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> Any:
-    """Accuracy over the groups of some rows of a table, as `test.json` has it."""
+    """Return the accuracy over the groups of some rows of a table, as in `test.json`."""
     named = rows["group"].is_not_null().any()
     groups = np.unique(rows.select(pl.coalesce("group", "path")).to_series().to_numpy(), return_inverse=True)[1]
     return classification_evidence(labels, probabilities, groups if named else None, classes)["scores"]["accuracy"]
 
 
 def features_of_run(folder: Path, cache: Path) -> tuple[np.ndarray, pl.DataFrame]:
-    """What the run's head was given and tested on: float32 (N, D), and the rows they belong to.
+    """Return the features that the head of a run was trained and tested on, float32 (N, D), and their rows.
 
-    Every training image comes once for each view, every test image once; columns path, label, group, split.
+    Each training image has one row per view, each test image one row; columns path, label, group, split.
     """
     from coverslip.api import load, plan
 
@@ -105,12 +105,12 @@ def features_of_run(folder: Path, cache: Path) -> tuple[np.ndarray, pl.DataFrame
             mine = table.with_row_index("row").filter(split=part)
             parts.append(model.extractor.extract(pixels.pixels, mine["row"].to_list(), keys, views))
             rows += [mine.drop("row", "status")] * views
-    assert model.extractor.computed == 0, "the run's features were not in its cache"
+    assert model.extractor.computed == 0, "the features of the run are not in its cache"
     return np.concatenate(parts).astype(np.float32), pl.concat(rows)
 
 
 def measure_baseline(run: Path, cache: Path) -> dict[str, Any]:
-    """scikit-learn's logistic regression on our features and split, its strength chosen by grouped cross-validation."""
+    """Measure scikit-learn's logistic regression on our features and split, with C chosen by grouped cross-validation."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
     from sklearn.pipeline import make_pipeline
@@ -144,7 +144,7 @@ def measure_baseline(run: Path, cache: Path) -> dict[str, Any]:
 
 
 def decode_ratio(data: Path, work: Path, repeats: int) -> dict[str, Any]:
-    """Our first pass (read, hash, decode, resize, write) against Pillow alone on all cores: open, load, to an array."""
+    """Compare our first pass (read, hash, decode, resize, write) with Pillow alone on all cores (open, load, to array)."""
     from PIL import Image
 
     table = scan(data)
@@ -166,7 +166,7 @@ def decode_ratio(data: Path, work: Path, repeats: int) -> dict[str, Any]:
 
 
 def engine_ratio(data: Path, work: Path, repeats: int, images: int = 1024) -> dict[str, Any]:
-    """Our frozen pass (prepare, run, keep) against OpenVINO's own throughput on one prepared batch over and over."""
+    """Compare our frozen pass (prepare, run, store) with the throughput of OpenVINO on one prepared batch."""
     import torch
 
     from coverslip.data.inputs import InputSpec
@@ -184,7 +184,7 @@ def engine_ratio(data: Path, work: Path, repeats: int, images: int = 1024) -> di
         network = pretrained(DEFAULT_NETWORK, 3)
         opened = FeatureExtractor(network, spec, "openvino")
         opened.extract(cached.pixels, rows[:CPU_BATCH], keys)  # the engine is opened before the clock starts
-        import openvino  # only now: the engine has imported it without its telemetry
+        import openvino  # imported only now: the engine imports it without telemetry
 
         example = torch.zeros(CPU_BATCH, 3, *entry.size)
         plain = openvino.convert_model(network.module(), example_input=example, input=list(example.shape))
@@ -199,7 +199,7 @@ def engine_ratio(data: Path, work: Path, repeats: int, images: int = 1024) -> di
 
         def ours() -> None:
             with fresh_cache(work):
-                # with the open engine, but without what it remembers
+                # with the open engine, but without its cached results
                 forgetful = replace(opened, _store=None, computed=0)
                 forgetful.extract(cached.pixels, rows, keys)
                 assert forgetful.computed == len({keys[row] for row in rows})
@@ -209,7 +209,7 @@ def engine_ratio(data: Path, work: Path, repeats: int, images: int = 1024) -> di
 
 
 def compared(number: int, ours: Callable[[], None], theirs: Callable[[], None], repeats: int) -> dict[str, Any]:
-    """Images a second of both, in turn, after one round that is not counted; ratios are of neighbors in time."""
+    """Return the images per second of both in turns, after a warm-up; ratios are of consecutive measurements."""
     rates: dict[str, list[float]] = {"ours": [], "theirs": []}
     for repeat in range(repeats + 1):
         for name, call in (("ours", ours), ("theirs", theirs)):
@@ -223,13 +223,13 @@ def compared(number: int, ours: Callable[[], None], theirs: Callable[[], None], 
 
 @contextmanager
 def fresh_cache(work: Path) -> Iterator[None]:
-    """An empty cache folder. It stays until the benchmark ends: removing half a gigabyte is not part of any pass."""
+    """Use an empty cache folder; it is deleted at the end, as deleting half a gigabyte is not part of any pass."""
     with environment(COVERSLIP_CACHE=tempfile.mkdtemp(prefix="fresh-", dir=work)):
         yield
 
 
 def subset(data: Path, number: int, folder: Path) -> Path:
-    """A copy of about ``number`` images, as many of each class; for trying this script out."""
+    """Copy about ``number`` images, equally many of each class, for testing this script."""
     table = scan(data)
     for name in table.classes:
         for path in table.frame.filter(pl.col("label") == name)["path"][: -(-number // len(table.classes))]:
@@ -239,7 +239,7 @@ def subset(data: Path, number: int, folder: Path) -> Path:
 
 
 def page(results: dict[str, Any]) -> str:
-    """The results to read: every number with its spread or interval."""
+    """Return the results as a Markdown page: every number with its spread or confidence interval."""
     about, host = results["data"], results["machine"]
     lines = [
         "# A first model",
@@ -249,11 +249,11 @@ def page(results: dict[str, Any]) -> str:
         f"Python {host['python']}.",
         "Versions: " + ", ".join(f"{name} {number}" for name, number in results["versions"].items()) + ".",
         "",
-        "Seconds are of a whole process, as median [least, most]; files were in the system's memory before the first.",
+        "Seconds are of a whole process, as median [min, max]; the files were in the page cache before the first run.",
         "Memory is the highest sum over a process and its children, without mapped files. Accuracy is on the same test",
-        "part, with its 95 % interval.",
+        "set, with its 95 % confidence interval.",
         "",
-        "| what | seconds | peak memory, MiB | accuracy |",
+        "| program | seconds | peak memory, MiB | accuracy |",
         "| --- | --- | --- | --- |",
     ]
     for name, bound in BOUNDS.items() if "ours" in results else ():
@@ -279,8 +279,11 @@ def page(results: dict[str, Any]) -> str:
             ours_time = statistics.median(results["ours"][name]["seconds"])
             lines += ["", f"fastai takes {peer_time / ours_time:.1f} times as long as our {name}."]
     if {"decode", "engine"} & results.keys():
-        lines += ["", "| pass | ours, a second | bare, a second | ratio |", "| --- | --- | --- | --- |"]
-    for key, name in (("decode", "decoding, against Pillow alone"), ("engine", "frozen pass, against OpenVINO alone")):
+        lines += ["", "| pass | ours, images/s | bare, images/s | ratio |", "| --- | --- | --- | --- |"]
+    for key, name in (
+        ("decode", "decoding, compared with Pillow alone"),
+        ("engine", "frozen pass, compared with OpenVINO alone"),
+    ):
         if each := results.get(key):
             parts = (spread(each["ours"], 0), spread(each["theirs"], 0), spread(each["ratio"], 2))
             lines.append(f"| {name} ({each['number']:,} images) | {' | '.join(parts)} |")
@@ -293,10 +296,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer-epochs", type=int, default=2)
     parser.add_argument("--peer-repeats", type=int, default=1, help="each takes a quarter of an hour on two cores")
-    parser.add_argument("--images", type=int, default=0, help="only about so many, to try the script")
+    parser.add_argument("--images", type=int, default=0, help="use about this many images, for testing the script")
     parser.add_argument("--skip-peer", action="store_true")
-    parser.add_argument("--peer-only", action="store_true", help="keep the other results that are there")
-    parser.add_argument("--ratios-only", action="store_true", help="only decoding and engine; likewise")
+    parser.add_argument("--peer-only", action="store_true", help="keep the other existing results")
+    parser.add_argument(
+        "--ratios-only", action="store_true", help="measure only decoding and engine; keep the other results"
+    )
     parser.add_argument("--run", type=Path, help="with --peer-only: the run whose table.csv gives the split")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder for first_model.json and .md")
     options = parser.parse_args()
@@ -314,9 +319,9 @@ def main() -> None:
         if file.exists() and (options.peer_only or options.ratios_only):
             before = json.loads(file.read_text(encoding="utf-8"))
             if any(before[name] != results[name] for name in ("machine", "versions", "data")):
-                sys.exit(f"{file.name} is of another machine, version or folder; measure all of it anew")
+                sys.exit(f"{file.name} is of another machine, version or folder; measure everything again")
             results = before | results
-        for path in table.paths:  # a run that is the first to read the files would measure the disk
+        for path in table.paths:  # otherwise the first run would measure the disk
             (data / path).read_bytes()
         run = options.run
         if not options.ratios_only and not (options.peer_only and run):

@@ -1,10 +1,10 @@
-"""Models that other programs exported: does Coverslip say of each image what the program itself says?
+"""Compare Coverslip's predictions with models of other programs with the programs' own predictions.
 
     python benchmarks/foreign.py ../shared/data/plantvillage
 
 Keras, TensorFlow, PyTorch (both exporters) and scikit-learn each learn four classes of images of 64 px and write
-an ONNX file by their own means. Each file is evaluated by Coverslip, which knows only what a person fills into its
-``model.json``; the probabilities are compared with the program's own, and one image is explained by occlusion.
+an ONNX file. Each file is evaluated by Coverslip, which knows only what a user fills into ``model.json``; its
+probabilities are compared with those of the program, and one image is explained by occlusion.
 Writes `results/foreign.json` and `.md`.
 """
 
@@ -38,7 +38,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def write_images(source: Path, links: Path, out: Path) -> None:
-    """Images of the very size that the models take, so that nothing is resized later; leaves whole."""
+    """Write images of exactly the input size of the models, so that nothing is resized; split by leaf."""
     divide(source, links, CLASSES)
     for path in sorted(links.glob("*/*/*")):
         there = (out / path.relative_to(links)).with_suffix(".png")
@@ -47,7 +47,7 @@ def write_images(source: Path, links: Path, out: Path) -> None:
 
 
 def from_torch(x: np.ndarray, y: np.ndarray, test: np.ndarray, out: Path, dynamo: bool) -> dict[str, Any]:
-    """``torch.onnx.export``, by the exporter of today or the one before it."""
+    """Export with ``torch.onnx.export``, with the current or the previous exporter."""
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
     network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, len(CLASSES)))
@@ -65,7 +65,7 @@ def from_torch(x: np.ndarray, y: np.ndarray, test: np.ndarray, out: Path, dynamo
     if not dynamo:
         more = {"dynamic_axes": {"x": {0: "n"}}, "input_names": ["x"]}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the older exporter says that it is the older one
+        warnings.simplefilter("ignore")  # the older exporter warns that it is deprecated
         torch.onnx.export(network, (ready[:2],), str(out / "model.onnx"), dynamo=dynamo, verbose=False, **more)
     with torch.inference_mode():
         np.save(out / "own.npy", network(others).softmax(1).double().numpy())
@@ -74,11 +74,11 @@ def from_torch(x: np.ndarray, y: np.ndarray, test: np.ndarray, out: Path, dynamo
 
 
 def fill_in(folder: Path, told: dict[str, Any]) -> None:
-    """What a person does with the ``model.json`` that Coverslip wrote because there was none."""
+    """Fill in the ``model.json`` that Coverslip wrote, like a user."""
     try:
         api.load(folder)
     except UserError as error:
-        assert "one to fill in was written" in error.problem, error
+        assert "a template was written" in error.problem, error
     file = folder / "model.json"
     content = json.loads(file.read_text(encoding="utf-8"))
     content["classes"] = sorted(CLASSES)[: told["classes"]]
@@ -88,7 +88,7 @@ def fill_in(folder: Path, told: dict[str, Any]) -> None:
 
 
 def compared(folder: Path, test: Path, work: Path) -> dict[str, Any]:
-    """Coverslip's answers beside the program's own, and its accuracy; occlusion is drawn of one image."""
+    """Compare Coverslip's predictions with the program's, evaluate them, and explain one image by occlusion."""
     classes = json.loads((folder / "model.json").read_text(encoding="utf-8"))["classes"]
     paths = [path for name in classes for path in sorted((test / name).iterdir())]
     said = api.predict(folder, paths).select([f"p:{name}" for name in classes]).to_numpy()
@@ -136,7 +136,7 @@ def main() -> None:
         (x, y), (test, _) = read(images / "train"), read(images / "test")
         makers: dict[str, Callable[[Path], dict[str, Any]]] = {
             "PyTorch, torch.onnx.export": lambda out: from_torch(x, y, test, out, True),
-            "PyTorch, the exporter before": lambda out: from_torch(x, y, test, out, False),
+            "PyTorch, previous exporter": lambda out: from_torch(x, y, test, out, False),
         }
         for name, make in makers.items():
             (models / name).mkdir()

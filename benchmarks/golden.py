@@ -38,13 +38,34 @@ HERE = Path(__file__).resolve().parents[1]
 # old -> new, applied to the old side. A key is the end of a path such as "experiment.toml/recipe/rate", from any
 # component on ("rate" is renamed wherever it stands, "recipe/rate" in one section only; "recipe/rate": "/other/lr"
 # moves the key within its file). Values without spaces are renamed likewise: "severity=notes" or "notes".
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {
+    "pictures": "images",
+    "strength": "l2",
+    "strengths.csv": "penalties.csv",
+    "history.csv/rate": "lr",
+    "model/model.json/bundle": "format",
+    "audit.json/twins": "duplicates",
+    "recipe/rate": "/training/lr",
+    "recipe/smoothing": "/training/label_smoothing",
+    "experiment.toml/recipe": "training",
+    "training/solver": "/head/solver",
+    "training/folds": "/head/folds",
+    "training/strengths": "/head/l2_values",
+    "training/coverage": "/calibration/coverage",
+    "training/refit": "/split/refit",
+    "bundle/examples": "/model/examples",
+    "audit/price": "/audit/probes",
+}
 
 # pattern of "run/file/key" -> reason, for differences that are intended
-EXPECTED: dict[str, str] = {}
+EXPECTED: dict[str, str] = {
+    "*/experiment.toml/format": "new: the number of the format",
+    "*/model/model.json/format": "the number of the format",
+    "*/ledger.json/scorings/*/settings": "the digest of the settings covers their new names",
+}
 
 LEAVES = ["leaves", "leaves", "--classes", "3", "--leaves", "14", "--shots", "2", "--size", "64", "--duplicates", "2"]
-IMAGES = "leaves/images"  # where the command above, of the old checkout, writes class folders
+IMAGES = ("leaves/pictures", "leaves/images")  # where the command above writes class folders: version 0.1, now
 TWO_CLASSES = ("tomato_early_blight", "tomato_healthy")
 GROUP = ["--group", r"[a-z_]+_leaf\d+"]
 
@@ -57,7 +78,10 @@ BEFORE: dict[str, list[str]] = {
     "two_classes": ["../two_classes", *GROUP, "--set", "threshold.sensitivity=0.9", "--with-examples"],
     "refit": ["../images", *GROUP, "--fix", "--refit", "--seed", "1"],
 }
-AFTER: dict[str, list[str]] = BEFORE | {}
+AFTER: dict[str, list[str]] = BEFORE | {
+    "head": [{"--price": "--probes"}.get(each, each) for each in BEFORE["head"]],
+    "tail": [each.replace("recipe.precision", "training.precision") for each in BEFORE["tail"]],
+}
 
 SKIPPED = ("events.jsonl",)  # times of every step
 TIMED = {"seconds": 0.0, "when": "2000-01-01T00:00:00+00:00"}  # keys and columns, of both sides
@@ -121,10 +145,10 @@ def render(checkout: Path, home: Path) -> None:
     work = home / "rendering"
     work.mkdir()
     run_side(checkout, work, [LEAVES])
-    shutil.copytree(work / IMAGES, home / "images")
+    shutil.copytree(next(work / each for each in IMAGES if (work / each).is_dir()), home / "images")
     (home / "images" / TWO_CLASSES[0] / "broken.jpg").write_bytes(b"not an image")  # the audit finds it
     for name in TWO_CLASSES:
-        source = work / IMAGES / name
+        source = home / "images" / name
         shutil.copytree(source, home / "two_classes" / name, ignore=shutil.ignore_patterns("*copy*"))
     shutil.rmtree(work)
 

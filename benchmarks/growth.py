@@ -1,4 +1,4 @@
-"""Does the cost grow as the images do? Depth tail on 1, 2, 4, 8 and 16 thousand images: seconds, and peak memory.
+"""Measure how running time and memory grow with the number of images: depth tail on 1 to 16 thousand images.
 
 python benchmarks/growth.py ../shared/data/cifar10/cifar10.npz
 """
@@ -22,22 +22,22 @@ COUNTS = (1000, 2000, 4000, 8000, 16_000)
 
 
 def page(result: dict[str, Any]) -> str:
-    """The results for people, and by how much memory grew with each image."""
+    """Return the results as a Markdown page, with the growth of memory per image."""
     rows = result["rows"]
     lines = [
         "# Cost and images",
         "",
-        "| images | seconds, all in all | of which training | peak memory of its own |",
+        "| images | seconds in total | of which training | peak memory |",
     ]
     lines += ["| --- | --- | --- | --- |"]
     for row in rows:
         training = row["stages"]["training"]
-        each = f"{training:.1f} ({1000 * training / row['images']:.1f} ms an image)"
+        each = f"{training:.1f} ({1000 * training / row['images']:.1f} ms per image)"
         lines.append(f"| {row['images']:,} | {row['seconds']:.0f} | {each} | {row['peak_mib']:.0f} MiB |")
     first, last = rows[0], rows[-1]
     grew = (last["peak_mib"] - first["peak_mib"]) * 1024 / (last["images"] - first["images"])
     lines += ["", result["about"], ""]
-    lines.append(f"Memory grew by {grew:.0f} KiB an image from the first row to the last.")
+    lines.append(f"Memory grew by {grew:.0f} KiB per image from the first row to the last.")
     return "\n".join(lines) + "\n"
 
 
@@ -64,8 +64,8 @@ def main() -> None:
             rows.append({"images": count, "seconds": measured.seconds, "peak_mib": measured.peak_mib, "stages": stages})
     about = (
         f"Depth tail, {options.epochs} epochs, {options.size} px, {options.source.name}, "
-        f"a cache of its own each, one run each; "
-        f"{machine()['processor']}, {machine()['cores']} cores. Files that are mapped do not count as memory."
+        f"one run each with its own cache; "
+        f"{machine()['processor']}, {machine()['cores']} cores. Mapped files do not count as memory."
     )
     result = {"rows": rows, "about": about, "machine": machine()}
     keep_results(HERE / "results" / "growth.json", result, page(result))

@@ -1,11 +1,11 @@
-"""Which photographs show one leaf? Shot numbers alone, and cut by what the images look like, beside the known leaves.
+"""Evaluate groups of photographs of one leaf: by shot numbers alone, and split by the content of the images.
 
     python benchmarks/leaf_groups.py ../shared/data
 
 writes `results/leaf_groups.json`, `.md` and `.svg`. The leaf of 240 pepper photographs of PlantVillage is published.
-The choices behind the refined groups were made on these photographs; the built-in leaves, numbered without any hole,
-were only looked at afterwards. Scores are over pairs of images: precision is the share of joined pairs that show one
-leaf, recall the share of pairs of one leaf that are joined.
+The refined groups were designed with these photographs; the synthetic leaves, which are numbered without gaps, were only
+evaluated afterwards. Scores are over pairs of images: precision is the fraction of joined pairs that show one leaf,
+recall is the fraction of pairs of one leaf that are joined.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from coverslip.core.devices import machine
 from coverslip.data.cache import read_pixels
 from coverslip.data.proposals import GAPS, WIDE_GAP
 from coverslip.data.scan import scan
-from coverslip.data.shots import refine_groups, shot_runs
+from coverslip.data.shots import numbered_runs, refine_groups
 from coverslip.data.synthetic import write_leaves
 from coverslip.data.table import ImageTable
 from measuring import keep_results
@@ -34,19 +34,19 @@ from measuring import keep_results
 HERE = Path(__file__).parent
 GAPS_SHOWN = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15)
 VIEWS = (1, 2, 4, 8)
-PUBLISHED = {1: (0.85, 0.30), 2: (0.82, 0.51), 3: (0.62, 0.72), 5: (0.46, 0.89)}  # from the issue
+PUBLISHED = {1: (0.85, 0.30), 2: (0.82, 0.51), 3: (0.62, 0.72), 5: (0.46, 0.89)}  # required scores
 
 
-FOOT = """Each class: precision / recall, in the order of names. The first table is drawn in `leaf_groups.svg`.
+FOOT = """Each class: precision / recall, in alphabetical order. The first table is shown in `leaf_groups.svg`.
 
-Gap 6, the narrowest with a recall of 0.90 on the peppers, is the widest that `audit` proposes. Cut by the network's
-features, runs of gap 10 keep as much recall there at a higher precision. The rule was chosen on the peppers. On the
-built-in leaves, where numbers say nearly nothing, it is more precise than narrower gaps of the same recall, but joins
-far fewer than 0.9 of the pairs: it does not replace a known leaf, and what is proposed rests on numbers alone."""
+Gap 6, the smallest with a recall of 0.90 on the peppers, is the largest that `audit` proposes. Split by the network's
+features, groups with gap 10 have the same recall there at a higher precision. This rule was chosen on the peppers. On the
+synthetic leaves, where numbers contain almost no information, it is more precise than smaller gaps with the same recall,
+but joins far fewer than 0.9 of the pairs: it does not replace known leaves, so proposals are based on numbers alone."""
 
 
 def scores(found: Sequence[str | None], true: Sequence[str]) -> dict[str, Any]:
-    """Pairwise precision and recall; an image without a group is alone.
+    """Return pairwise precision and recall; an image without a group is a group by itself.
 
     >>> scores(["a", "a", "a", None], ["x", "x", "y", "y"])["precision"]
     0.3333333333333333
@@ -69,7 +69,7 @@ def scores(found: Sequence[str | None], true: Sequence[str]) -> dict[str, Any]:
 
 
 def by_class(table: ImageTable, found: Sequence[str | None], leaves: Sequence[str | None]) -> dict[str, Any]:
-    """Scores of all images whose leaf is known, and of those of each class."""
+    """Return the scores of all images whose leaf is known, in total and per class."""
     known = [row for row, leaf in enumerate(leaves) if leaf is not None]
     labels = table.frame["label"].to_list()
     parts = {"all": known} | {name: [row for row in known if labels[row] == name] for name in table.classes}
@@ -79,7 +79,7 @@ def by_class(table: ImageTable, found: Sequence[str | None], leaves: Sequence[st
 
 
 def witnesses(table: ImageTable) -> dict[str, np.ndarray]:
-    """What images look like: (N, D) color histograms, and the frozen network's features, mean over some views."""
+    """Return descriptions of the images (N, D): color histograms, and mean features of the frozen network."""
     from coverslip.data.inputs import InputSpec
     from coverslip.inference.features import FeatureExtractor
     from coverslip.models.catalog import network_entry
@@ -100,12 +100,12 @@ def witnesses(table: ImageTable) -> dict[str, np.ndarray]:
 
 
 def measure(table: ImageTable, leaves: Sequence[str | None]) -> dict[str, Any]:
-    """Scores of numbers alone at each gap, and of the widest runs cut by each witness."""
+    """Return the scores of numbers alone at each gap, and of the widest groups split by each description."""
     rows = range(len(table))
     return {
         "images": sum(leaf is not None for leaf in leaves),
         "leaves": len({leaf for leaf in leaves if leaf is not None}),
-        "numbers": {gap: by_class(table, shot_runs(table, gap), leaves) for gap in GAPS_SHOWN},
+        "numbers": {gap: by_class(table, numbered_runs(table, gap), leaves) for gap in GAPS_SHOWN},
         "refined": {
             name: by_class(table, refine_groups(table, rows, seen, WIDE_GAP), leaves)
             for name, seen in witnesses(table).items()
@@ -114,7 +114,7 @@ def measure(table: ImageTable, leaves: Sequence[str | None]) -> dict[str, Any]:
 
 
 def peppers(data: Path) -> tuple[ImageTable, list[str | None]]:
-    """The pepper classes of PlantVillage, and the leaf of each image where it is known."""
+    """Return the pepper classes of PlantVillage, and the leaf of each image if known."""
     rows = pl.read_csv(data / "plantvillage_pepper_leaf_groups.csv")
     table = scan(data / "plantvillage")
     frame = table.frame.filter(pl.col("label").is_in(rows["file"].str.split("/").list.first().unique().to_list()))
@@ -124,7 +124,7 @@ def peppers(data: Path) -> tuple[ImageTable, list[str | None]]:
 
 
 def built_in(folder: Path) -> tuple[ImageTable, list[str | None]]:
-    """Three shots of each of 120 built-in leaves, numbered by chance without regard to leaves: 1 to 5 apart."""
+    """Render three shots of 120 synthetic leaves with random numbers that are 1 to 5 apart, independent of leaves."""
     made = pl.read_csv(write_leaves(folder / "leaves", classes=3, leaves=40, shots=3))
     rng, number, leaves = np.random.default_rng(0), 0, {}
     for path, label, leaf in made.sort("path").select("path", "label", "group").iter_rows():
@@ -137,7 +137,7 @@ def built_in(folder: Path) -> tuple[ImageTable, list[str | None]]:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Precision over recall: numbers alone as a line over gaps, refined groups as points."""
+    """Draw precision over recall: numbers alone as a line over gaps, refined groups as points."""
     from matplotlib.figure import Figure
 
     from coverslip.figures.style import BLUE, GREEN, MUTED, VERMILION, style
@@ -173,13 +173,13 @@ def draw(found: dict[str, Any], path: Path) -> None:
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """The tables in Markdown."""
+    """Return the results as Markdown tables."""
     host = result["machine"]
     where = f"{host['processor']}, {host['system']}, Python {host['python']}"
-    lines = [f"# Which photographs show one leaf?\n\nMeasured on {result['date']}: {where}.\n"]
+    lines = [f"# Groups of photographs of one leaf\n\nMeasured on {result['date']}: {where}.\n"]
     for title, key in (
         ("Pepper photographs of PlantVillage", "peppers"),
-        ("Built-in leaves, numbers without a hole", "built_in"),
+        ("Synthetic leaves, numbers without gaps", "built_in"),
     ):
         found = result[key]
         same = next(iter(found["numbers"].values()))["all"]["same"]
@@ -188,7 +188,7 @@ def as_text(result: dict[str, Any]) -> str:
         lines.append("| groups by | precision | recall | joined pairs | groups | largest | each class |")
         lines.append("| --- | --- | --- | --- | --- | --- | --- |")
         named = [(f"numbers at most {gap} apart", each) for gap, each in found["numbers"].items()]
-        named += [(f"{WIDE_GAP} apart, cut by: {name}", each) for name, each in found["refined"].items()]
+        named += [(f"{WIDE_GAP} apart, split by: {name}", each) for name, each in found["refined"].items()]
         for name, each in named:
             s, apart = each["all"], "; ".join(_pair(each[label]) for label in classes)
             cells = (name, _two(s["precision"]), _two(s["recall"]), s["joined"], s["groups"], s["largest"], apart)
@@ -207,7 +207,7 @@ def _pair(score: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measure, check against what was published, write."""
+    """Measure, compare with the published values, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with plantvillage/ and plantvillage_pepper_leaf_groups.csv")
     data = parser.parse_args().data

@@ -1,4 +1,4 @@
-"""How long `coverslip leaves` takes: 600 images of 256 px, rendered and written.
+"""Measure the time of `coverslip leaves` for 600 images of 256 px, rendered and written.
 
 python benchmarks/leaves_speed.py [runs]
 """
@@ -23,7 +23,7 @@ IMAGES = 600
 
 
 def processor() -> str:
-    """The processor's name where the system tells it."""
+    """Return the name of the processor if the system provides it."""
     info = Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()

@@ -1,7 +1,7 @@
-"""Clients of a server under measurement: requests made once, sent over connections that stay open, by one light loop.
+"""Lightweight clients for server measurements: prepared requests, persistent connections and one event loop.
 
-An ordinary client (httpx, requests) takes several milliseconds of processor time a request, which on a machine that the
-server shares would be measured with it. This one takes about a twentieth of one.
+An ordinary client (httpx, requests) needs several milliseconds of processor time per request, which would distort the
+measurement if client and server share a machine. This one needs about a twentieth of a millisecond.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 BOUNDARY = "a-boundary-of-the-benchmark"
-PATIENCE = 60.0  # seconds for an answer
+PATIENCE = 60.0  # seconds until an answer must arrive
 
 
 @dataclass
 class Tally:
-    """What clients saw.
+    """Results of the clients.
 
     Attributes:
-        seconds: of every request that was answered, by its status.
-        lost: requests without an answer: the connection ended, or nothing came in time.
-        images: in requests that were answered with 200.
+        seconds: status -> seconds of every answered request.
+        lost: number of requests without an answer, since the connection was closed or a timeout occurred.
+        images: number of images in requests that were answered with 200.
     """
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Tally:
 
 
 def request(files: Sequence[tuple[str, bytes]], path: str, field_name: str = "files") -> bytes:
-    """A whole POST of a form."""
+    """Return a complete POST request with a form."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field_name}"; filename="{name}"\r\n'
         f"Content-Type: application/octet-stream\r\n\r\n".encode()
@@ -58,13 +58,13 @@ def request(files: Sequence[tuple[str, bytes]], path: str, field_name: str = "fi
 
 
 class Wire(asyncio.Protocol):
-    """What comes over one connection, until it is a whole answer."""
+    """Reader of one connection that collects bytes until an answer is complete."""
 
     def __init__(self) -> None:
         self.come, self.answer = bytearray(), asyncio.get_running_loop().create_future()
 
     def expect(self) -> asyncio.Future[tuple[bytes, bytes]]:
-        """Head (in small letters) and body of the next answer."""
+        """Return head (in lower case) and body of the next answer."""
         self.answer = asyncio.get_running_loop().create_future()
         return self.answer
 
@@ -79,12 +79,12 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """See asyncio."""
         if not self.answer.done():
-            self.answer.set_exception(error or EOFError("the connection ended before an answer"))
-            self.answer.exception()  # nobody may be waiting
+            self.answer.set_exception(error or EOFError("the connection was closed before an answer"))
+            self.answer.exception()  # there may be no waiter
 
 
 def split_answer(come: bytearray) -> tuple[bytes, bytes] | None:
-    """Head and body of an answer; None as long as it is not whole."""
+    """Return head and body of an answer, or None while it is incomplete."""
     head, found, rest = come.partition(b"\r\n\r\n")
     if not found:
         return None
@@ -103,14 +103,14 @@ def split_answer(come: bytearray) -> tuple[bytes, bytes] | None:
 
 
 class Connection:
-    """One client's connection, opened anew where it was closed."""
+    """Connection of one client, which is reopened if it was closed."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.open: tuple[asyncio.WriteTransport, Wire] | None = None
 
     async def ask(self, sent: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer."""
+        """Send a request and return status and body of the answer."""
         if self.open is None or self.open[0].is_closing():
             self.open = await asyncio.get_running_loop().create_connection(Wire, "127.0.0.1", self.port)
         transport, wire = self.open
@@ -132,7 +132,7 @@ class Connection:
 
 
 async def one_by_one(port: int, requests: Iterable[bytes]) -> Tally:
-    """One client without a pause."""
+    """Run one client without pauses."""
     tally, connection = Tally(), Connection(port)
     for sent in requests:
         start = time.perf_counter()
@@ -143,13 +143,13 @@ async def one_by_one(port: int, requests: Iterable[bytes]) -> Tally:
 
 
 async def many_clients(port: int, clients: int, seconds: float, choose: Callable[[], tuple[bytes, int]]) -> Tally:
-    """Many clients for a while, each sending its next request as soon as the last is answered.
+    """Run several clients, each of which sends its next request as soon as the previous one is answered.
 
     Args:
-        port: of the server.
-        clients: how many.
-        seconds: for how long; what is under way then is waited for.
-        choose: the next request, and the number of images in it.
+        port: port of the server.
+        clients: number of clients.
+        seconds: duration; pending requests at the end are awaited.
+        choose: function that returns the next request and its number of images.
     """
     tally, end = Tally(), time.perf_counter() + seconds
 

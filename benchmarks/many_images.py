@@ -1,10 +1,10 @@
-"""Memory does not grow with the number of images: a whole run on 30,000 of them, folder to report.
+"""Test that memory does not grow with the number of images: a whole run on 30,000 images, from folder to report.
 
     python benchmarks/many_images.py ../shared/data/plantvillage --images 30000
 
-makes a folder of that many different JPEGs (each image of the data turned, cut and relit at random), runs `coverslip
-train` on it with an empty cache, and writes `results/many_images.json` with the peak of anonymous memory, beside the
-same on a tenth of it.
+creates a folder of this many different JPEGs (each image of the data rotated, cropped and brightened at random), runs
+`coverslip train` on it with an empty cache, and writes `results/many_images.json` with the peak of anonymous memory, and
+the same for a tenth of the images.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from measuring import circumstances, measure
 
 
 def multiply(data: Path, number: int, folder: Path) -> None:
-    """Write ``number`` images below ``folder``, in the classes of ``data``; no two are equal."""
+    """Write ``number`` different images into ``folder``, with the classes of ``data``."""
     paths = scan(data).paths
 
     def write(serial: int) -> None:

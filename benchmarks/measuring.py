@@ -1,4 +1,4 @@
-"""Whole processes, measured: seconds from start to end, and the peak of the memory that is theirs alone."""
+"""Measurement of whole processes: seconds from start to end, and peak of their private memory."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from coverslip.core.devices import machine
 
 @dataclass(frozen=True)
 class Measured:
-    """One process from start to end, with those it started."""
+    """Measurement of one process and its children from start to end."""
 
     seconds: float
     peak_mib: float
 
 
 def measure(command: list[str], log: Path, cache: Path | None = None) -> Measured:
-    """Run a command to its end; what it prints goes to ``log``. Ends the benchmark where the command fails."""
+    """Run a command with its output in ``log`` and measure it; exit the benchmark if the command fails."""
     environment = os.environ | ({"COVERSLIP_CACHE": str(cache)} if cache else {})
     with log.open("wb") as file:
         start = time.perf_counter()
@@ -52,16 +52,16 @@ def measure(command: list[str], log: Path, cache: Path | None = None) -> Measure
 
 
 def _watch(pid: int, peak: list[float], ended: threading.Event) -> None:
-    """Keep the highest sum of anonymous and shared memory over a process and its children.
+    """Record the highest sum of anonymous and shared memory over a process and its children.
 
-    Files that are mapped do not count: the system takes their pages back when it needs them. A page that forked
-    processes share counts once, by share, where the system says so (``Pss``). Looking takes the system up to 25 ms a
-    process of some GB, in which that process waits; so it is done for a fiftieth of the time at most.
+    Mapped files do not count, since the system can reclaim their pages. A page that forked processes share counts
+    proportionally if the system provides this (``Pss``). Reading the value of a process with several GB takes up to
+    25 ms, during which the process is paused; so at most a fiftieth of the time is used for it.
     """
     family, listed, pause = [pid], 0.0, 0.1
     while not ended.wait(pause):
         now = time.perf_counter()
-        if now - listed > 1.0:  # listing children reads every process of the machine
+        if now - listed > 1.0:  # listing the children reads all processes of the machine
             try:
                 family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
             except psutil.NoSuchProcess:
@@ -72,19 +72,19 @@ def _watch(pid: int, peak: list[float], ended: threading.Event) -> None:
 
 
 def own_bytes(pid: int) -> float:
-    """Anonymous and shared memory of one process."""
+    """Return anonymous and shared memory of one process."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
         fields = dict(line.split(":", 1) for line in text.splitlines()[1:])
         return sum(int(fields[name].split()[0]) * 1024.0 for name in ("Pss_Anon", "Pss_Shmem"))
     except (OSError, KeyError):
-        return 0.0  # it has ended, or this system does not tell
+        return 0.0  # the process has ended, or the system does not provide it
 
 
 def peer_python(name: str, requirements: Path) -> Path:
-    """The interpreter of a peer's environment, which is made once for each list of versions.
+    """Return the interpreter of a peer's environment, which is created once for each list of versions.
 
-    It sees the packages of this environment behind its own, so that PyTorch is not installed a second time.
+    It can also import the packages of this environment, so that PyTorch is not installed twice.
     """
     key = hashlib.sha256(requirements.read_bytes() + sys.prefix.encode()).hexdigest()[:12]
     home = Path(platformdirs.user_cache_dir("coverslip-benchmarks")) / f"{name}-{key}"
@@ -102,7 +102,7 @@ def peer_python(name: str, requirements: Path) -> Path:
 
 @contextmanager
 def environment(**values: str) -> Iterator[None]:
-    """Environment variables for a while."""
+    """Set environment variables temporarily."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -113,20 +113,20 @@ def environment(**values: str) -> Iterator[None]:
 
 
 def keep_results(file: Path, results: dict[str, Any], text: str) -> None:
-    """Write results for programs (``.json``) and for people (``.md``), side by side."""
+    """Write the results as data (``.json``) and as a page (``.md``)."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     file.with_suffix(".md").write_text(text, encoding="utf-8")
 
 
 def circumstances(*packages: str) -> dict[str, Any]:
-    """What results are worth: the day, the machine, and the versions of what was measured; see `heading`."""
+    """Return date, machine and versions of the measured packages; see `heading`."""
     versions = {name: version(name) for name in packages}
     return {"date": date.today().isoformat(), "machine": machine(), "versions": versions}
 
 
 def heading(results: dict[str, Any]) -> str:
-    """Date, machine and versions, as the second line of a page of results."""
+    """Return date, machine and versions as text, the second line of a page of results."""
     about = results["machine"]
     named = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     return (

@@ -1,10 +1,10 @@
-"""`--depth tail`, with and without `--refit`, scored on leaves that no training saw.
+"""Evaluate `--depth tail`, with and without `--refit`, on leaves that were not used in any training.
 
     python benchmarks/other_leaves.py ../shared/data/plantvillage
 
-A fifth of the leaves is put aside (``shots:3``), before anything is trained; `coverslip train` gets the rest and
-divides it as it does; `coverslip evaluate` scores the saved model on what was put aside. Seconds are from the folder to
-the tested model, with an empty cache. Writes `results/other_leaves.json` and `.md`.
+A fifth of the leaves is put aside before training (``shots:3``); `coverslip train` gets the others and splits them as
+usual; `coverslip evaluate` evaluates the saved model on the leaves put aside. Seconds are from the folder to the tested
+model, with an empty cache. Writes `results/other_leaves.json` and `.md`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OPTIONS = {"tail": ["--depth", "tail"], "tail --refit": ["--depth", "tail", "--r
 
 
 def one(options: list[str], data: Path, work: Path) -> dict[str, Any]:
-    """Trained and scored, in a cache of its own."""
+    """Train and evaluate with a separate cache."""
     command = [sys.executable, "-m", "coverslip", "train", str(data / "train"), "--group", "shots:3", *options]
     measured = measure([*command, "--out", str(work / "run")], work / "log", work / "cache")
     with environment(COVERSLIP_CACHE=str(work / "cache")):
@@ -39,8 +39,8 @@ def one(options: list[str], data: Path, work: Path) -> dict[str, Any]:
 def page(results: dict[str, Any]) -> str:
     lines = ["# Other leaves", "", heading(results), ""]
     lines += [f"{results['data']}, divided by leaves before anything else ({len(results['divisions'])} times, by other"]
-    lines += ["seeds). Accuracy on the leaves put aside, with its 95 % interval over leaves.", ""]
-    lines += ["| trained on the others | put aside | accuracy | wanted | seconds, folder to tested model |"]
+    lines += ["seeds). Accuracy on the leaves put aside, with its 95 % confidence interval over leaves.", ""]
+    lines += ["| training on the other leaves | put aside | accuracy | required | seconds, folder to tested model |"]
     lines += ["| --- | --- | --- | --- | --- |"]
     for division in results["divisions"]:
         for name, found in division["runs"].items():

@@ -1,8 +1,8 @@
-"""Coverslip learns CIFAR-10 from scratch, by the recipe that the benchmark is about.
+"""Train Coverslip on CIFAR-10 from scratch with the settings of the benchmark.
 
     python own_accuracy.py FILE.npz GOAL SECONDS SEED
 
-prints (seconds since training began, accuracy) at the end of each epoch, as `peer_accuracy.py` does.
+prints (seconds since the start of training, accuracy) at the end of each epoch, as `peer_accuracy.py` does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RECIPE = TrainingConfig(epochs=3, batch_size=128, lr=4e-3, precision="auto")
 
 
 class Centered:
-    """Images on the scale -1 to 1, as the peers have them."""
+    """Return images on the scale -1 to 1, like the peers."""
 
     def __init__(self, images: np.ndarray) -> None:
         self.inputs = ArrayInputs(images.transpose(0, 3, 1, 2))
@@ -40,7 +40,7 @@ class Centered:
 
 
 class Watch(Callback):
-    """Tells the peers' clock of every epoch, and stops at the goal or the limit; time runs from now on."""
+    """Callback that reports every epoch to the clock of the peers, and stops at the goal or the time limit."""
 
     def __init__(self, goal: float, limit: float) -> None:
         self.clock, self.over = Clock(limit, goal), False
@@ -49,7 +49,7 @@ class Watch(Callback):
     def epoch_end(self, state: TrainState) -> None:
         self.over = self.clock.note(state.history[-1]["validation_accuracy"] or 0.0)
         if self.over:
-            state.stopped = "the goal is reached, or the time is up"
+            state.stopped = "the goal is reached, or the time limit is exceeded"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Coverslip trains on a folder of JPEGs; `epoch.py` starts this: python own_epoch.py PRECISION FOLDER SIZE EPOCHS."""
+"""Train Coverslip on a folder of JPEGs; run by `epoch.py`: python own_epoch.py PRECISION FOLDER SIZE EPOCHS."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.training.callbacks import Callback
 from coverslip.training.config import TrainingConfig
-from coverslip.training.images import ImageInputs
+from coverslip.training.inputs import ImageInputs
 from coverslip.training.loop import train_network
 from coverslip.training.state import TrainState
 
 
 class Clock(Callback):
-    """Seconds of every epoch."""
+    """Callback that records the seconds of every epoch."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -47,7 +47,7 @@ def main() -> None:
     network = build_network(Design(network="cnn", size=(size, size)), len(table.classes))
     recipe = TrainingConfig(epochs=epochs, batch_size=32, precision=precision)
     train_network(network, inputs, table.labels(rows), len(table.classes), recipe, callbacks=[clock])
-    clock.seconds[0] += ready  # scanning and decoding belong to the first epoch
+    clock.seconds[0] += ready  # scanning and decoding count for the first epoch
     print("answer " + json.dumps({"seconds": clock.seconds, "versions": {}}))
 
 

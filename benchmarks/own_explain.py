@@ -1,6 +1,6 @@
-"""Our maps of 15 classes at 4 layers; `explain.py` starts this and asks.
+"""Compute our maps of 15 classes at 4 layers; run by `explain.py`, which sends requests.
 
-The answer is the seconds for maps at the image's size; with ``file``, the maps on the layers' own grids go there.
+The answer is the time for maps at the size of the image; with ``file``, the maps on the layers' grids are written there.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from coverslip.explaining.maps.heatmap import resize_maps
 from explain_networks import CLASSES, SIZE, network_of, sample_image
 from workers import serve
 
-THEIRS = 1e-6  # what pytorch-grad-cam adds to the denominator
+THEIRS = 1e-6  # the constant that pytorch-grad-cam adds to the denominator
 
 
 @CAMS.register("grad-cam++ with their constant")
 def guarded(activations: Tensor, gradients: Tensor) -> Tensor:
-    """g^2 / (2 g^2 + sum(A) g^3 + 1e-6), which is ours where g^2 is far above 1e-6."""
+    """Return g^2 / (2 g^2 + sum(A) g^3 + 1e-6), which equals ours if g^2 is much larger than 1e-6."""
     squares = gradients**2
     alpha = squares / (2 * squares + activations.sum(-1, keepdim=True) * squares * gradients + THEIRS)
     return (alpha * gradients.clamp(min=0)).sum(-1) @ activations[:, 0]

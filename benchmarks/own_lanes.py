@@ -1,4 +1,4 @@
-"""Trainings in one pass and one after another; `tuning_lanes.py` starts this and asks."""
+"""Run trainings in one pass and one after another; run by `tuning_lanes.py`, which sends requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
 
 @cache
 def images(kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Noise, the lightest of which tells the class a little; a fifth more than is trained on, for validation."""
+    """Return noise images that predict the class weakly; a fifth more than are trained on, for validation."""
     classes, count, side, _ = KINDS[kind]
     rng = np.random.default_rng(0)
     labels = np.arange(count + count // 5) % classes
@@ -42,7 +42,7 @@ def images(kind: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def network(kind: str, seed: int) -> nn.Module:
-    """Weights drawn from the seed."""
+    """Return a network with weights drawn from the seed."""
     classes, _, side, options = KINDS[kind]
     torch.manual_seed(seed)
     if not side:
@@ -51,13 +51,13 @@ def network(kind: str, seed: int) -> nn.Module:
 
 
 def answer(kind: str, lanes: int, how: str, seeds: str) -> dict[str, Any]:
-    """Seconds of whole trainings (preparation and validation too), and the validation loss of each lane's end.
+    """Return the seconds of whole trainings (with preparation and validation), and the final validation loss of each.
 
     Args:
-        kind: of `KINDS`.
-        lanes: how many trainings.
+        kind: key of `KINDS`.
+        lanes: number of trainings.
         how: ``stack`` or ``alone``.
-        seeds: ``same`` or ``own``: whether lanes see the same batches.
+        seeds: ``same`` or ``own``: whether all lanes see the same batches.
     """
     classes, count, _, _ = KINDS[kind]
     x, y = images(kind)

@@ -1,4 +1,4 @@
-"""What the engine can do without a server: images a second, decoded from memory and inferred, on all cores.
+"""Measure the engine without a server: images per second, decoded from memory and inferred, on all cores.
 
 own_serving.py RUN FOLDER IMAGES SECONDS
 """
@@ -24,7 +24,7 @@ from coverslip.core.devices import cores
 from coverslip.data.decoding import PixelFormat, decode_one
 from serving_images import read_images
 
-TOGETHER = 16  # images of one task of the decoder
+TOGETHER = 16  # images per task of the decoder
 
 
 def main() -> None:

@@ -1,9 +1,8 @@
-"""Coverslip's loop on arrays in memory; `steps.py` starts this and asks, as it asks `peer_steps.py`.
+"""Run Coverslip's loop on arrays in memory; run by `steps.py`, which sends requests, like `peer_steps.py`.
 
     python own_steps.py float32 | bfloat16
 
-Asked for the overhead, it trains a network that is next to nothing by the loop and by a bare one of forward, backward
-and update, in turn.
+For the overhead, it trains a tiny network with the loop and with a bare loop of forward, backward and update, in turns.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from coverslip.models.summary import summary
 from coverslip.training.batches import ArrayInputs
 from coverslip.training.callbacks import Callback
 from coverslip.training.config import TrainingConfig
-from coverslip.training.job import Job, prepare_job
+from coverslip.training.job import TrainingJob, prepare_job
 from coverslip.training.loop import train_network
-from coverslip.training.precision import choose_precision
+from coverslip.training.precision import measure_precision
 from coverslip.training.state import TrainState
 from peer_steps import BATCH, CLASSES, images
 from workers import serve
@@ -33,7 +32,7 @@ MATRIX, TIMES = 2048, 7
 
 
 class Clock(Callback):
-    """The time of the last epoch, callbacks at its end included: users' own come last."""
+    """Callback that records the time of the last epoch, including other callbacks, as users' callbacks run last."""
 
     def epoch_start(self, state: TrainState) -> None:
         self.start = time.perf_counter()
@@ -44,21 +43,21 @@ class Clock(Callback):
 
 @cache
 def network(name: str, size: int) -> Staged:
-    """The same networks as the peers'."""
+    """Return the same networks as those of the peers."""
     options: dict[str, Any] = {"mlp": {"hidden": (128, 128)}, "cnn-norm": {"batch_norm": True}}.get(name, {})
     design = Design(network=name.removesuffix("-norm"), size=(size, size), **options)
     return build_network(design, CLASSES)
 
 
-def job_of(name: str, count: int, size: int) -> Job:
-    """A training made ready, for whoever does without the loop."""
+def job_of(name: str, count: int, size: int) -> TrainingJob:
+    """Return a prepared training, for measurements without the loop."""
     x, y = images(count, size)
     inputs, recipe = ArrayInputs(x.transpose(0, 3, 1, 2)), TrainingConfig(epochs=1, batch_size=BATCH, lr=1e-3)
     return prepare_job(network(name, size), inputs, y, CLASSES, recipe, None, torch.device("cpu"))
 
 
 def epoch(how: str, name: str, count: int, size: int) -> float:
-    """Seconds of one epoch, in float32, in bfloat16, or (``bare``) of a loop with nothing beside it."""
+    """Return the seconds of one epoch, in float32, in bfloat16, or with a bare loop (``bare``)."""
     if how != "bare":
         x, y = images(count, size)
         recipe, clock = TrainingConfig(epochs=1, batch_size=BATCH, lr=1e-3, precision=how), Clock()
@@ -75,9 +74,9 @@ def epoch(how: str, name: str, count: int, size: int) -> float:
 
 
 def work_of(name: str, size: int) -> float:
-    """Floating point operations that an image takes in a step: forward, and twice as many for the gradients.
+    """Return the floating point operations per image in a step: forward, and twice as many for the gradients.
 
-    What stands in the first layer counts once less, since nobody asks for a gradient of the images.
+    The first layer counts once less, since the gradient of the images is not computed.
     """
     made = summary(network(name, size), (3, size, size))
     first = next(layer.multiply_adds for layer in made.layers if layer.multiply_adds)
@@ -85,7 +84,7 @@ def work_of(name: str, size: int) -> float:
 
 
 def peak(kind: torch.dtype) -> float:
-    """The best rate of a large matrix product, floating point operations a second."""
+    """Return the highest speed of a large matrix product in floating point operations per second."""
     a, b = (torch.randn(MATRIX, MATRIX).to(kind) for _ in range(2))
     best = float("inf")
     for _ in range(TIMES):
@@ -96,7 +95,7 @@ def peak(kind: torch.dtype) -> float:
 
 
 def overhead() -> list[float]:
-    """Seconds that a step of the loop takes more than one of the bare loop: in each of a few turns."""
+    """Return the additional seconds of a step of the loop, compared with the bare loop, for each of a few turns."""
     steps, small = 400, ("mlp", 400 * BATCH, 8)
     found = []
     for _ in range(TIMES + 1):
@@ -105,14 +104,14 @@ def overhead() -> list[float]:
 
 
 def answer(how: str, **asked: Any) -> dict[str, Any]:
-    """See `peer_steps`; a question without a number of images is for the operations, an empty one for the peak.
+    """Answer a request, see `peer_steps`; without a number of images: operations; an empty request: peak speed.
 
-    Asked for ``chosen``, it says which precision ``auto`` takes for a network.
+    For ``chosen``, the answer is the precision that ``auto`` chooses for a network.
     """
     if not asked:
         return {"versions": {}, "peak": {"float32": peak(torch.float32), "bfloat16": peak(torch.bfloat16)}}
     if "chosen" in asked:
-        return {"chosen": choose_precision(job_of(asked["chosen"], 8 * BATCH, asked["size"]))[0]}
+        return {"chosen": measure_precision(job_of(asked["chosen"], 8 * BATCH, asked["size"]))[0]}
     if "overhead" in asked:
         return {"overhead": overhead()}
     if "count" not in asked:

@@ -1,9 +1,9 @@
-"""Coverslip learns tomato diseases from scratch; `tomatoes.py` starts this.
+"""Train Coverslip on tomato diseases from scratch; run by `tomatoes.py`.
 
     python own_tomatoes.py FOLDER SIZE GOAL SECONDS SEED
 
-prints (seconds since training began, accuracy on the test images) at the end of each epoch; scanning and decoding the
-folder are counted. A cycle that ends below the goal is followed by one of twice the epochs, from the beginning.
+prints (seconds since the start of training, accuracy on the test images) at the end of each epoch; scanning and decoding
+the folder are included. If a training ends below the goal, a new one with twice the epochs is started from scratch.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.training.batches import IntArray
 from coverslip.training.config import TrainingConfig
-from coverslip.training.images import ImageInputs
+from coverslip.training.inputs import ImageInputs
 from coverslip.training.loop import train_network
 from own_accuracy import Watch
 
 RECIPE = TrainingConfig(epochs=45, batch_size=32, lr=2e-3, precision="bfloat16", keep_best=False)
-# No turn by a few degrees, no zoom: what is interpolated is blurred, the test images are not, and at 96 pixels that
-# costs more than it brings. Cutmix moves pixels as they are.
+# No rotation by a few degrees and no zoom: interpolation blurs the images, but not the test images, and at 96 pixels this
+# reduces the accuracy. Cutmix moves pixels unchanged.
 TURNED = Augmentation(flip=True, flip_vertical=True, turns=True, brightness=0.1, contrast=0.1)
 MIXED = Augmentation(cutmix=1.0)
 
 
 def read(folder: Path, size: int) -> tuple[PixelCache, IntArray, tuple[str, ...]]:
-    """Pixels, labels and classes of a folder of class folders."""
+    """Return pixels, labels and classes of a folder with class folders."""
     table = scan(folder)
     pixels = read_pixels(table, (size, size))
     return pixels, np.asarray(table.labels(list(range(len(table)))), np.int64), table.classes

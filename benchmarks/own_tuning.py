@@ -1,10 +1,10 @@
-"""Coverslip searches for the best head; `tuning.py` starts this.
+"""Search for the best head with Coverslip; run by `tuning.py`.
 
-    python own_tuning.py features SOURCE GROUP EPOCHS FILE.npz    writes what the peers train on
-    python own_tuning.py search SOURCE GROUP EPOCHS TRIALS SEED   (seconds since the search began, validation log loss)
-    python own_tuning.py memory SOURCE GROUP EPOCHS TRIALS        (trials over, anonymous MiB)
+    python own_tuning.py features SOURCE GROUP EPOCHS FILE.npz    writes the training data of the peers
+    python own_tuning.py search SOURCE GROUP EPOCHS TRIALS SEED   (seconds since the start, validation log loss)
+    python own_tuning.py memory SOURCE GROUP EPOCHS TRIALS        (finished trials, anonymous MiB)
 
-The images are read and their features are cached before the clock starts, for all.
+For all programs, the images are read and their features are cached before the clock starts.
 """
 
 from __future__ import annotations
@@ -26,31 +26,33 @@ from coverslip.api import configure
 from coverslip.core.runs import Study
 from coverslip.pipeline.config import RunConfig
 from coverslip.tuning.batch import Batch
-from coverslip.tuning.desk import Desk
+from coverslip.tuning.data import StudyData
 from coverslip.tuning.search import search
 from coverslip.tuning.space import default_space
 from coverslip.tuning.study import trainable
 
 
-def open_desk(source: str, group: str, epochs: int, seed: int) -> tuple[Desk, RunConfig]:
-    """The data, and the default trial."""
+def open_desk(source: str, group: str, epochs: int, seed: int) -> tuple[StudyData, RunConfig]:
+    """Return the data and the default trial."""
     plan = configure(source, data_group=group, training_seed=seed, training_epochs=epochs)
     plan = trainable(plan)
     plan = replace(plan, recipe=replace(plan.training, precision="float32"))
-    return Desk(plan), plan
+    return StudyData(plan), plan
 
 
-def write_features(desk: Desk, plan: RunConfig, file: Path) -> None:
+def write_features(study_data: StudyData, plan: RunConfig, file: Path) -> None:
     """Views of the training images, and the choose half."""
-    ready, cpu = desk.start(plan).ready, torch.device("cpu")
+    ready, cpu = study_data.start(plan).ready, torch.device("cpu")
     rows = np.arange(len(ready.train), dtype=np.int64)
     views = [ready.inputs.take(rows, epoch, cpu).numpy() for epoch in range(plan.model.views)]
     held = ready.watched.take(np.arange(len(ready.choose), dtype=np.int64), None, cpu).numpy()
-    np.savez(file, x=np.stack(views), y=desk.labels(ready.train), held=held, truth=desk.labels(ready.choose))
+    np.savez(
+        file, x=np.stack(views), y=study_data.labels(ready.train), held=held, truth=study_data.labels(ready.choose)
+    )
 
 
-def run(desk: Desk, plan: RunConfig, trials: int, memory: bool) -> list[tuple[float, float]]:
-    """Search, and note what every epoch said, or how much memory is taken as trials end."""
+def run(study_data: StudyData, plan: RunConfig, trials: int, memory: bool) -> list[tuple[float, float]]:
+    """Search, and record the validation loss of every epoch, or the memory after each trial."""
     rows: list[tuple[float, float]] = []
     process = psutil.Process()
     with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +67,7 @@ def run(desk: Desk, plan: RunConfig, trials: int, memory: bool) -> list[tuple[fl
                 return reports
 
         def open_batch(plans: dict[int, RunConfig]) -> Batch:
-            return Watched(desk, plans, study.checkpoints_folder)
+            return Watched(study_data, plans, study.checkpoints_folder)
 
         def ended(batch: Any) -> None:
             batch.outcomes.clear()
@@ -81,7 +83,7 @@ def run(desk: Desk, plan: RunConfig, trials: int, memory: bool) -> list[tuple[fl
         start = time.perf_counter()
         space = default_space(plan)
         options = {"epoch_ended": ended, "tables_written": told}
-        search(study, space, plan, open_batch, trials=trials, data=desk.identity, **options)  # type: ignore[arg-type]
+        search(study, space, plan, open_batch, trials=trials, data=study_data.identity, **options)  # type: ignore[arg-type]
     assert process.is_running()
     return rows
 
@@ -89,12 +91,12 @@ def run(desk: Desk, plan: RunConfig, trials: int, memory: bool) -> list[tuple[fl
 def main() -> None:
     what, source, group, epochs = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     seed = int(sys.argv[6]) if what == "search" else 0
-    desk, plan = open_desk(source, group, epochs, seed)
+    study_data, plan = open_desk(source, group, epochs, seed)
     if what == "features":
-        write_features(desk, plan, Path(sys.argv[5]))
+        write_features(study_data, plan, Path(sys.argv[5]))
         rows: list[tuple[float, float]] = []
     else:
-        rows = run(desk, plan, int(sys.argv[5]), what == "memory")
+        rows = run(study_data, plan, int(sys.argv[5]), what == "memory")
     print("answer " + json.dumps({"rows": rows, "versions": {}}))
 
 

@@ -18,7 +18,7 @@ from torchvision.transforms import v2 as transforms
 def load(run: str) -> tuple[Any, Any, list[str]]:
     """The network in one piece, what brings an image into it, and the classes."""
     from coverslip import api
-    from coverslip.inference.whole import whole_network
+    from coverslip.inference.full_network import full_network
 
     predictor = api.load(run)
     spec = predictor.spec
@@ -30,7 +30,7 @@ def load(run: str) -> tuple[Any, Any, list[str]]:
             transforms.Normalize(spec.mean, spec.std),
         ]
     )
-    return whole_network(predictor), prepare, list(predictor.task.classes)
+    return full_network(predictor), prepare, list(predictor.task.classes)
 
 
 def fastapi_server(run: str, port: int) -> None:

@@ -35,9 +35,9 @@ import numpy as np
 from coverslip import api
 from coverslip.core.progress import Stage, TerminalProgress
 from coverslip.data.decoding import PixelFormat, decode_all
-from coverslip.data.sources.loose import find_images
 from coverslip.data.sources.source import Files
-from coverslip.inference.predictor import KEPT, Predictor
+from coverslip.data.sources.unlabeled import find_images
+from coverslip.inference.predictor import CACHE_LIMIT, Predictor
 from first_model import HERE, PACKAGES
 from many_images import multiply
 from measuring import circumstances, heading, keep_results, own_bytes, spread
@@ -51,7 +51,9 @@ def decoding_alone(model: Predictor, folder: Path) -> float:
     """Images a second."""
     found, spec = find_images([folder]), model.spec
     form, start = PixelFormat(spec.channels, spec.depth), time.perf_counter()
-    for _ in decode_all(Files(found.root), found.paths, form, spec.size, spec.fit, Stage(), widen=False, looks=False):
+    for _ in decode_all(
+        Files(found.root), found.paths, form, spec.size, spec.fit, Stage(), widen=False, statistics=False
+    ):
         pass
     return len(found.paths) / (time.perf_counter() - start)
 
@@ -134,7 +136,7 @@ def page(results: dict[str, Any]) -> str:
     process = [number / each["seconds"] for each in runs]
     early, late, grew = growth(runs[-1]["memory_mib"])
     killed = results["killed"]
-    kept = "kept" if number <= KEPT else "not kept"
+    kept = "kept" if number <= CACHE_LIMIT else "not kept"
     slowest = [("from the first image to the last", stage), ("from the start of the process to its end", process)]
     rows = [
         f"| `coverslip predict`, {what} | {spread(each)} | {spread([one / slower for one in each], 2)} |"
@@ -185,7 +187,7 @@ def main() -> None:
         for repeat in range(options.repeats):
             results["decoding"].append(decoding_alone(model, folder))
             results["inference"].append(inference_alone(model, folder, number))
-            shutil.rmtree(work / "cache" / "features", ignore_errors=True)  # up to KEPT images are kept there
+            shutil.rmtree(work / "cache" / "features", ignore_errors=True)  # up to CACHE_LIMIT images are kept there
             results["whole"].append(whole_command(run, folder, work / f"{repeat}.csv", work / f"{repeat}.log"))
             last = results["whole"][-1]
             print(

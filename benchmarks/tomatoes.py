@@ -22,7 +22,7 @@ import numpy as np
 
 from coverslip.data.groups import group_table
 from coverslip.data.scan import scan
-from coverslip.data.split import assign_parts
+from coverslip.data.split import assign_splits
 from measuring import circumstances, environment, heading, keep_results, peer_python, spread
 from workers import run_alone, script
 
@@ -41,7 +41,7 @@ def divide(source: Path, target: Path, only: str | tuple[str, ...] = "Tomato", s
     """
     table = group_table(scan(source), "shots:3")
     rows = [row for row, path in enumerate(table.paths) if path.startswith(only)]
-    parts = assign_parts(np.asarray(table.labels(rows)), table.groups(rows), (0.8, 0.2), seed)
+    parts = assign_splits(np.asarray(table.labels(rows)), table.groups(rows), (0.8, 0.2), seed)
     counts = {"train": 0, "test": 0}
     for row, number in zip(rows, parts.tolist(), strict=True):
         part, path = ("train", "test")[number], Path(table.paths[row])

@@ -21,16 +21,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from coverslip.auditing.alignment import turned
+from coverslip.auditing.alignment import reoriented
+from coverslip.auditing.duplicates import MAX_CANDIDATES, MIN_SIMILARITY, find_duplicates
 from coverslip.auditing.fingerprints import closest_pairs, fingerprints
-from coverslip.auditing.twins import CLOSEST, LEAST, find_twins
 from coverslip.core.progress import Stage
 from coverslip.data import decoding
 from coverslip.data.cache import PixelCache, read_pixels
 from coverslip.data.decoding import decode_all, guess_format
-from coverslip.data.origin import Origin
+from coverslip.data.metadata import FileMetadata
 from coverslip.data.scan import scan
-from coverslip.data.sources.loose import images_of
+from coverslip.data.sources.unlabeled import scan_unlabeled
 from coverslip.data.synthetic import write_leaves
 from measuring import circumstances, environment, keep_results, spread
 
@@ -93,7 +93,7 @@ def plant(folder: Path, each: int) -> dict[frozenset[str], str]:
 def found(folder: Path, side: int = 224) -> tuple[list[str], PixelCache, set[frozenset[str]]]:
     table = scan(folder)
     cache = read_pixels(table, (side, side))
-    twins = find_twins(cache.facts, cache.pixels)
+    twins = find_duplicates(cache.facts, cache.pixels)
     return table.paths, cache, {frozenset((table.paths[one], table.paths[other])) for one, other, _ in twins.near}
 
 
@@ -120,7 +120,7 @@ def searches(thumbnails: np.ndarray, truth: dict[tuple[int, ...], str]) -> list[
     """Our fingerprint beside the common 64-bit perceptual hash, tried in all eight ways, as a search for candidates."""
     crops = {pair for pair, kind in truth.items() if kind.startswith("crop")}
 
-    def judged(name: str, pairs: set[tuple[int, ...]]) -> dict[str, Any]:
+    def graded(name: str, pairs: set[tuple[int, ...]]) -> dict[str, Any]:
         return {
             "search": name,
             "candidates": 2 * len(pairs) / len(thumbnails),
@@ -129,13 +129,13 @@ def searches(thumbnails: np.ndarray, truth: dict[tuple[int, ...], str]) -> list[
         }
 
     prints = fingerprints(thumbnails)
-    rows = [judged("fingerprint", set(map(tuple, closest_pairs(prints, LEAST, CLOSEST).tolist())))]
+    rows = [graded("fingerprint", set(map(tuple, closest_pairs(prints, MIN_SIMILARITY, MAX_CANDIDATES).tolist())))]
     own = _hashes(thumbnails)
-    apart = np.min([(64 - own @ _hashes(turned(thumbnails, way)).T) / 2 for way in range(8)], axis=0)
+    apart = np.min([(64 - own @ _hashes(reoriented(thumbnails, way)).T) / 2 for way in range(8)], axis=0)
     apart = np.minimum(apart, apart.T)
     for radius in (6, 10, 12, 14, 16):
         pairs = set(map(tuple, np.argwhere(np.triu(apart <= radius, 1)).tolist()))
-        rows.append(judged(f"64-bit hash, radius {radius}", pairs))
+        rows.append(graded(f"64-bit hash, radius {radius}", pairs))
     return rows
 
 
@@ -168,7 +168,7 @@ def search_speed(count: int) -> list[dict[str, Any]]:
     ):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = time.perf_counter()
-        pairs = closest_pairs(fingerprints(thumbnails), LEAST, CLOSEST)
+        pairs = closest_pairs(fingerprints(thumbnails), MIN_SIMILARITY, MAX_CANDIDATES)
         seconds = time.perf_counter() - start
         more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         rows.append({"case": name, "n": count, "seconds": seconds, "pairs": len(pairs), "more_peak_mib": more})
@@ -187,21 +187,21 @@ def decoding_share(data: Path, repeats: int = 5) -> dict[str, Any]:
             pass
         return time.process_time() - start
 
-    looks_of, origin_of = decoding.looks_of, decoding.decode.__globals__["origin_of"]
+    statistics_rows, read_metadata = decoding.statistics_rows, decoding.decode.__globals__["read_metadata"]
     times: dict[str, list[float]] = {"with": [], "without": []}
     seconds()  # files into the system's memory
     for _ in range(repeats):
         times["with"].append(seconds())
-        decoding.looks_of = lambda pixels, boxes: [{} for _ in boxes]
-        decoding.decode.__globals__["origin_of"] = lambda image: Origin()
+        decoding.statistics_rows = lambda pixels, boxes: [{} for _ in boxes]
+        decoding.decode.__globals__["read_metadata"] = lambda image: FileMetadata()
         times["without"].append(seconds())
-        decoding.looks_of, decoding.decode.__globals__["origin_of"] = looks_of, origin_of
+        decoding.statistics_rows, decoding.decode.__globals__["read_metadata"] = statistics_rows, read_metadata
     cache = read_pixels(table, (224, 224))
-    find_twins(cache.facts, cache.pixels)
+    find_duplicates(cache.facts, cache.pixels)
     search = []
     for _ in range(repeats):
         start = time.perf_counter()
-        find_twins(cache.facts, cache.pixels)
+        find_duplicates(cache.facts, cache.pixels)
         search.append(time.perf_counter() - start)
     share = statistics.median(times["with"]) / statistics.median(times["without"]) - 1
     return {"images": len(table), "cpu_seconds": times, "share": share, "find_twins_seconds": search}
@@ -212,11 +212,11 @@ def real_folders(data: Path) -> list[dict[str, Any]]:
     for name in REAL:
         if not (data / name).exists():
             continue
-        table = images_of([data / name]) if name.endswith("images") else scan(data / name)
+        table = scan_unlabeled([data / name]) if name.endswith("images") else scan(data / name)
         side = 32 if name.startswith("cifar10") else 224
         cache = read_pixels(table, (side, side))
         start = time.perf_counter()
-        twins = find_twins(cache.facts, cache.pixels)
+        twins = find_duplicates(cache.facts, cache.pixels)
         row = {"data": name, "images": len(table), "seconds": time.perf_counter() - start, "exact": len(twins.exact)}
         row |= {"near": len(twins.near), "sets": len(twins.sets), "chains": [len(each) for each in twins.chains]}
         row["examples"] = [[table.paths[one], table.paths[other], like] for one, other, like in twins.near[:5]]
@@ -259,7 +259,9 @@ def report(results: dict[str, Any]) -> str:
         lines.append(
             f"Decoding pass of plantvillage, {part['images']:,} images, processor seconds: {times['with']} with"
         )
-        lines.append(f"the new facts, {times['without']} without: {part['share']:+.1%}. Then `find_twins`, seconds:")
+        lines.append(
+            f"the new facts, {times['without']} without: {part['share']:+.1%}. Then `find_duplicates`, seconds:"
+        )
         lines.append(f"{spread(part['find_twins_seconds'], 2)}.")
     if results["real"]:
         lines += ["", "## Real data", "", "| data | images | exact sets | near pairs | chains | seconds |"]

@@ -26,10 +26,10 @@ import numpy as np
 import scipy
 from scipy import stats
 
-from coverslip.evidence.basis import proportion
-from coverslip.evidence.choosing import check_trials, mean_limits
 from coverslip.evidence.resampling import weight_blocks
-from coverslip.evidence.winner import compare_trials, winner
+from coverslip.evidence.selection import check_trials, mean_interval
+from coverslip.evidence.support import proportion_score
+from coverslip.evidence.winner import assess_winner, compare_trials
 from measuring import keep_results
 
 SIZE, CORRELATION, BASE, EPOCHS, STEEP = 4, 0.3, 1.2, 10, 2.0
@@ -136,12 +136,12 @@ def one_try(one: Setting, chance: np.random.Generator, seed: int) -> dict[str, f
     losses, right, groups, truth, numbers = study(one, chance)
     best, default = (int(losses[: n or None].mean(axis=1).argmin()) for n in (0, int((numbers == 0).sum())))
     accuracy, loss = stats.norm.cdf(truth), true_loss(truth)
-    told = winner(losses, right, groups, numbers, resamples=RESAMPLES, seed=seed)
+    told = assess_winner(losses, right, groups, numbers, resamples=RESAMPLES, seed=seed)
     sums = check_trials(losses, right, groups)
-    plain = proportion(sums.hits[best], sums.counts, LEVEL, grouped=sums.grouped)
+    plain = proportion_score(sums.hits[best], sums.counts, LEVEL, grouped=sums.grouped)
     lead = compare_trials(losses, right, groups, best, default, numbers=numbers, resamples=RESAMPLES, seed=seed)
-    limits = mean_limits(sums.hits[best] - sums.hits[default], sums.counts, LEVEL, RESAMPLES, seed)
-    lost = mean_limits(sums.losses[best] - sums.losses[default], sums.counts, LEVEL, RESAMPLES, seed)
+    limits = mean_interval(sums.hits[best] - sums.hits[default], sums.counts, LEVEL, RESAMPLES, seed)
+    lost = mean_interval(sums.losses[best] - sums.losses[default], sums.counts, LEVEL, RESAMPLES, seed)
     outer = percentiles(losses, right, groups, seed)
     ours, ours_loss = told.corrected, told.corrected_log_loss
     plain_lead = (sums.hits[best].sum() - sums.hits[default].sum()) / sums.counts.sum()

@@ -7,9 +7,9 @@
 # %% [markdown]
 # # Your first network
 #
-# Healthy or diseased? In this lesson you build the smallest network that can answer, train it, read its curves, take
-# its score on leaves it has never seen, and look at what it has learned. Then you give it a hidden layer and make it
-# learn its examples nearly by heart; and find out what that is worth.
+# Healthy or diseased? In this lesson you build the smallest network that can answer this question. You train it, read
+# its curves, evaluate it on leaves it has never seen, and look at what it has learned. Then you add a hidden layer,
+# make the network memorize its training images, and find out what that is worth.
 # %%
 import numpy as np
 import torch
@@ -19,31 +19,32 @@ import coverslip
 from coverslip import figures
 from coverslip.course import check, images
 from coverslip.course.centering import Center
-from coverslip.course.looking import ideal_of
-from coverslip.course.seeing import average_figure
+from coverslip.course.inspection import ideal_images_figure
+from coverslip.course.lesson_figures import average_figure
 
 folder = None  # your own images: put the path of a folder here
 leaves = images(folder, leaves=100)
-train, test = leaves.split()  # whole leaves: no leaf is in both
+train, test = leaves.split()  # whole leaves: no leaf is in both sets
 print("train:", train)
 print("test: ", test)
 # %%
 figures.examples(train.x, train.y, train.names, most=12)
 # %% [markdown]
-# ## From image to score
+# ## From image to logits
 #
-# The simplest network does this: it lays all numbers of an image into one long row (**flatten**), and for each class
-# multiplies every number with a **weight** of its own and adds them all up. The sum is the **score** of the class;
-# one more number, the **bias**, is added so that a class may be more frequent than another from the start.
+# The simplest network puts all numbers of an image into one long row (**flatten**). For each class it multiplies every
+# number by a **weight** and adds the products. It also adds one more number, the **bias**, which can make a class more
+# likely for every image. The sum is called the **logit** of the class: the larger the logit, the more the network
+# favors this class.
 #
-# | image | | one long row | | scores |
+# | image | | one long row | | logits |
 # | :-: | :-: | :-: | :-: | :-: |
 # | 128 × 128 × 3 | *flatten* → | ? numbers | *weights and bias* → | 2, one for each class |
 #
-# A weight that is positive for "diseased" says: the brighter this pixel in this color, the more diseased. It is not
-# clever. Let us see how far it gets.
+# A positive weight for "diseased" means: the brighter this pixel in this color, the more likely is the disease. This is
+# a very simple rule. Let us see how far it gets.
 # %% [markdown] task="1.1"
-# **Task 1.1** How many numbers does flattening make of one image?
+# **Task 1.1** How many numbers does one image have after flattening?
 # %% task="1.1"
 inputs = ...
 check("1.1", inputs, train)
@@ -62,25 +63,26 @@ from coverslip.course.image_set import Images
 HINTS = ("Flattening loses nothing: count rows, columns and colors.", "128 * 128 * 3")
 
 
-def judge(inputs: int, train: Images):
+def grade(inputs: int, train: Images):
     """The count of numbers in one image of the lesson."""
     _, height, width, colors = train.x.shape
     if inputs == height * width:
-        return "That is the number of pixels. Each pixel has three colors."
+        return "This is the number of pixels. Each pixel has three colors."
     if inputs == train.x.size:
-        return "That is all images together. Only one image goes through the network at a time."
+        return "This is the number for all images together. The question is about one image."
     if inputs != height * width * colors:
-        return f"{inputs:,} it is not."
-    return Passed(f"{inputs:,} numbers go in.")
+        return f"{inputs:,} is not correct."
+    return Passed(f"The network has {inputs:,} inputs.")
 
 
 # %% [markdown] teacher="1.1"
-# **What it is for.** 49,152 comes back in every parameter count of the day. **Typical answer.** 16,384: the colors.
+# **Purpose.** The number 49,152 returns in every parameter count of the day. **Typical answer.** 16,384: the colors
+# were forgotten.
 # %% [markdown]
-# One thing before: the numbers of an image all lie above zero, and images have much in common (on the built-in
-# leaves: green in the middle, grey-brown around it). So the network first takes away the **average** of the training
-# images, *all* in the figure. What is left is what is special about an image, above and below zero. `Center` does
-# that; it has nothing to learn. (In lesson 2 you will see what happens without it.)
+# One step comes first. All numbers of an image are positive, and the images have much in common (the built-in leaves
+# are green in the middle and grey-brown around it). So the network first subtracts the **mean** of the training images,
+# which is the image *all* in the figure. The rest is what is special about an image, with values above and below zero.
+# `Center` does this; it has nothing to learn. (Lesson 2 shows what happens without it.)
 # %%
 average_figure(train.x, train.y, train.names)
 # %%
@@ -93,11 +95,11 @@ network = nn.Sequential(
     nn.Linear(128 * 128 * 3, classes),
 )
 # %% [markdown]
-# Three layers in a row, top to bottom, the way the image takes. `nn.Linear(a, b)` is the one with weights: from `a`
-# numbers to `b` scores.
+# The image passes through the three layers from top to bottom. `nn.Linear(a, b)` is the layer with the weights: it
+# computes `b` outputs, here the logits, from `a` numbers.
 # %% [markdown] task="1.2"
-# **Task 1.2** How many **parameters** (knobs that training may turn) does this network have? Count weights *and*
-# biases by hand, for two classes, before you look at the next cell.
+# **Task 1.2** How many **parameters** (knobs that training can turn) does this network have? Count weights *and* biases
+# by hand, for two classes, before you look at the next cell.
 # %% task="1.2"
 parameters = ...
 check("1.2", parameters)
@@ -118,67 +120,67 @@ parameters = 128 * 128 * 3 * 3 + 2
 check("1.2", parameters)
 # %% check="1.2"
 HINTS = (
-    "From every input a weight goes to every class; and each class has a bias.",
+    "There is a weight from every input to every class, and each class has a bias.",
     "49,152 weights for each of 2 classes, and 2 biases.",
 )
 
 
-def judge(parameters: int):
+def grade(parameters: int):
     """Weights and biases of one linear layer from 49,152 inputs to 2 classes."""
     if parameters == 98_304:
-        return "These are the weights. The biases are still to come."
+        return "These are the weights. The biases are missing."
     if parameters == 98_305:
-        return "Nearly: each class has one bias."
+        return "Almost: each class has one bias."
     if parameters in (49_152, 49_153):
-        return "That is enough for one class only. There are two scores, and each needs its own weights."
+        return "This is enough for one class only. There are two logits, and each needs its own weights."
     if parameters == 147_458:
-        return "Center has an average of 49,152 numbers, but they are fixed: it itself has no parameters to learn."
+        return "Center stores a mean image of 49,152 numbers, but they are fixed: it itself has no parameters to learn."
     if parameters != 98_306:
-        return f"{parameters:,} it is not."
+        return f"{parameters:,} is not correct."
     return Passed("98,306: 49,152 weights for each of two classes, and two biases.")
 
 
 # %% [markdown] teacher="1.2"
-# **What it is for.** A parameter is nothing mysterious: one can count them. In lesson 3 the same count shows why
-# convolutions are so cheap.
+# **Purpose.** Parameters are not mysterious: one can count them. In lesson 3 the same count shows why convolutions are
+# so cheap.
 #
-# **Typical answers.** 98,304 (no biases), 49,153 (one class). Someone will say that one class would do, since the
-# other probability is what is missing to 1. They are right: two scores for two classes are one more than needed, and
-# are used because it goes on to ten classes without a change.
+# **Typical answers.** 98,304 (no biases), 49,153 (one class). Somebody will say that one logit is enough, since the two
+# probabilities add up to 1. This is right: two logits for two classes are one more than necessary. They are used
+# because the same network then works for ten classes without a change.
 # %%
 coverslip.summary(network, (3, 128, 128))
 
 
 # %% [markdown]
-# A row for each layer: what it makes of an image (*output*), and how many parameters it has. The columns
-# *multiply-adds* and *sees* are for lesson 3.
+# The table has one row for each layer: the shape of its *output*, and its number of parameters. The other columns are
+# explained in lesson 3.
 # %% [markdown] slide
-# The smallest network: a weight for every pixel, color and class. 128 × 128 × 3 × 2 + 2 = 98,306 parameters.
+# The smallest network has a weight for every pixel, color and class: 128 × 128 × 3 × 2 + 2 = 98,306 parameters.
 # %% [markdown]
-# ## From score to probability: softmax
+# ## From logits to probabilities: softmax
 #
-# Scores can be any numbers. To become probabilities they must lie between 0 and 1 and add up to 1. **Softmax** does
-# it in two steps: take $e^{\text{score}}$ of each (now all are positive, and a larger score is a larger number), then
-# divide by their sum.
+# Logits can be any numbers. Probabilities must be between 0 and 1 and add up to 1. The function **softmax** converts
+# logits to probabilities in two steps: compute $e^{\text{logit}}$ for each logit (the results are positive, and a
+# larger logit gives a larger number), then divide by their sum.
 #
-# Here are the two scores that the untrained network gives to the first image. Its weights are small random numbers,
-# so the scores mean nothing yet.
+# Below are the two logits of the untrained network for the first image. Its weights are small random numbers, so the
+# logits have no meaning yet.
 # %%
-def scores_of(network, x):
-    ready = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255  # from 0 to 1 and colors first, as PyTorch wants it
+def logits_of(network, x):
+    inputs = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255  # values 0 to 1, colors first, as PyTorch expects
     with torch.no_grad():
-        return network(ready).numpy()
+        return network(inputs).numpy()
 
 
-first_scores = scores_of(network, train.x[:1])[0]
-first_scores
+first_logits = logits_of(network, train.x[:1])[0]
+first_logits
 
 
 # %% [markdown] task="1.3"
-# **Task 1.3** Write softmax as a function: scores of one image in, probabilities out. `np.exp(scores)` takes *e* to
-# the power of every one of them, `.sum()` adds up.
+# **Task 1.3** Write softmax as a function: its input are the logits of one image, its result are the probabilities.
+# `np.exp(logits)` computes $e^{\text{logit}}$ for each of them, and `.sum()` adds them up.
 # %% task="1.3"
-def softmax(scores):
+def softmax(logits):
     return ...
 
 
@@ -186,40 +188,40 @@ check("1.3", softmax)
 
 
 # %% solution="1.3"
-def softmax(scores):
-    return np.exp(scores) / np.exp(scores).sum()
+def softmax(logits):
+    return np.exp(logits) / np.exp(logits).sum()
 
 
 check("1.3", softmax)
 
 
 # %% wrong="1.3" says="add up to"
-def softmax(scores):
-    return np.exp(scores)
+def softmax(logits):
+    return np.exp(logits)
 
 
 check("1.3", softmax)
 
 
 # %% wrong="1.3" says="negative"
-def softmax(scores):
-    return scores / scores.sum()
+def softmax(logits):
+    return logits / logits.sum()
 
 
 check("1.3", softmax)
 
 
 # %% wrong="1.3" says="largest"
-def softmax(scores):
-    return np.exp(-scores) / np.exp(-scores).sum()
+def softmax(logits):
+    return np.exp(-logits) / np.exp(-logits).sum()
 
 
 check("1.3", softmax)
 
 
 # %% wrong="1.3" says="only prints"
-def softmax(scores):
-    np.exp(scores) / np.exp(scores).sum()
+def softmax(logits):
+    np.exp(logits) / np.exp(logits).sum()
 
 
 check("1.3", softmax)
@@ -229,79 +231,82 @@ from collections.abc import Callable
 import numpy as np
 
 HINTS = (
-    "First np.exp(scores), then divide by the sum of that.",
-    "return np.exp(scores) / np.exp(scores).sum()",
+    "First np.exp(logits), then divide by the sum of that.",
+    "return np.exp(logits) / np.exp(logits).sum()",
 )
 
 
-def judge(softmax: Callable):
-    """A function from scores to probabilities that are positive, add up to 1 and keep the order of the scores."""
-    scores = np.array([2.0, 0.0, -1.0])
-    told = softmax(scores)
-    if told is ...:
+def grade(softmax: Callable):
+    """A function from logits to probabilities that are positive, add up to 1 and keep the order of the logits."""
+    logits = np.array([2.0, 0.0, -1.0])
+    result = softmax(logits)
+    if result is ...:
         return ""
-    if told is None:
-        return "The function gives nothing back: it computes (or only prints) and forgets. It needs the word return."
-    told = np.asarray(told, float)
-    if told.shape != scores.shape:
-        return f"For three scores it should give three probabilities, and it gives {told.size}."
-    if (told < 0).any():
+    if result is None:
+        return "The function has no result: it computes (or only prints) a value, but does not return it. Use return."
+    result = np.asarray(result, float)
+    if result.shape != logits.shape:
+        return f"For three logits it should return three probabilities; it returns {result.size}."
+    if (result < 0).any():
         return (
-            f"For the scores 2, 0, -1 it gives {told.round(2).tolist()}: a probability cannot be negative. Take "
+            f"For the logits 2, 0, -1 it returns {result.round(2).tolist()}: a probability cannot be negative. Apply "
             "np.exp first."
         )
-    if abs(told.sum() - 1) > 1e-6:
-        return f"For the scores 2, 0, -1 the probabilities add up to {told.sum():.2f}, not to 1."
-    if told.argmax() != 0:
-        return "The largest score should get the largest probability; it gets the smallest."
-    right = np.exp(scores) / np.exp(scores).sum()
-    if np.abs(told - right).max() > 1e-6:
-        return f"For the scores 2, 0, -1 it gives {told.round(3).tolist()}; softmax gives {right.round(3).tolist()}."
+    if abs(result.sum() - 1) > 1e-6:
+        return f"For the logits 2, 0, -1 the probabilities add up to {result.sum():.2f}, not to 1."
+    if result.argmax() != 0:
+        return "The largest logit should have the largest probability; here it has the smallest."
+    expected = np.exp(logits) / np.exp(logits).sum()
+    if np.abs(result - expected).max() > 1e-6:
+        return (
+            f"For the logits 2, 0, -1 it returns {result.round(3).tolist()}; softmax is {expected.round(3).tolist()}."
+        )
     return Passed(
-        "For the scores 2, 0, -1 it gives 0.844, 0.114 and 0.042. Only the differences of scores matter; add 5 to "
-        "all and see."
+        "For the logits 2, 0, -1 it returns 0.844, 0.114 and 0.042. Only the differences between logits matter: add 5 "
+        "to all of them and see."
     )
 
 
 # %% [markdown] teacher="1.3"
-# **What it is for.** The last step of every classifier. Ask: what happens if 5 is added to all scores? (Nothing.)
-# What if all are doubled? (It becomes surer, without knowing more: a probability is not honest just because it lies
-# between 0 and 1.)
+# **Purpose.** The last step of every classifier. Ask: what happens if 5 is added to all logits? (Nothing.) What happens
+# if all are doubled? (The network becomes more confident without knowing more. A number between 0 and 1 is not
+# automatically a reliable probability.)
 #
-# **Typical answers.** No division; dividing the scores themselves (negative probabilities); `print` instead of
+# **Typical answers.** No division; dividing the logits themselves (negative probabilities); `print` instead of
 # `return`.
 # %% [markdown]
-# From here on the program takes softmax for us: in training it is part of the loss, and when you ask for
-# probabilities it is applied.
+# From now on the program applies softmax for us: in training it is part of the loss, and it is applied whenever you ask
+# for probabilities.
 #
 # ## Training
 #
-# To train is one call, `coverslip.fit`. In whatever program you meet it, these things have to be settled:
+# Training is one call, `coverslip.fit`. In every program for deep learning, these things must be chosen:
 #
-# * the **loss**: how wrong an answer is. Ours is that of lesson 0, minus the logarithm of what the truth was given,
-#   also called *cross-entropy*;
-# * the **optimizer**: how the weights are changed. Ours is called *Adam*, and the **learning rate** `lr` says how far
-#   a step goes (lesson 2);
-# * the **measures** that are shown meanwhile: loss and accuracy;
-# * the **batch**: the network looks at 32 images, then changes its weights a little; that is one **step**. Then the
-#   next 32, and so on; what remains at the end is a smaller batch, and a step too;
-# * the **epochs**: once through all images is one epoch. We take 25.
+# * the **loss**: the measure of the error. Ours is the loss of lesson 0, minus the logarithm of the probability of the
+#   true class, which is also called *cross-entropy*;
+# * the **optimizer**: the method that changes the weights. Ours is called *Adam*, and the **learning rate** `lr` sets
+#   the size of its steps (lesson 2);
+# * the **metrics** that are shown during training: loss and accuracy;
+# * the **batch size**: the network looks at a batch of 32 images and then changes its weights a little; this is one
+#   **step**. Then it takes the next 32 images, and so on. The last batch may be smaller; it is a step, too;
+# * the number of **epochs**: one pass through all training images is one epoch. We use 25.
 #
-# In addition a fifth of the training leaves is **held out** while it learns, to watch how it does on leaves that it
-# does not learn from: that is the *validation* part (`val_` in the output). The *test* part stays in the drawer.
+# In addition, a fifth of the training leaves is **held out** during training, to monitor the network on leaves that it
+# does not learn from. These images are the **validation set** (`val_` in the output). The *test set* stays in the
+# drawer.
 # %%
 history = coverslip.fit(
     network, train.x, train.y, groups=train.groups, classes=train.names, epochs=25, batch_size=32, lr=1e-4
 )
 # %% [markdown] task="1.4"
-# **Task 1.4** How many **steps** (changes of the weights) was that, all in all? The first line of the output says how
-# many images there were to learn from.
+# **Task 1.4** How many **steps** (changes of the weights) did this training do in total? The first line of the output
+# shows the number of images that the network learned from.
 # %% task="1.4"
 steps = ...
 check("1.4", steps, history)
 # %% solution="1.4"
-in_an_epoch = int(np.ceil(len(history.train_rows) / 32))  # the last batch may be smaller, and is a step too
-steps = in_an_epoch * 25
+steps_per_epoch = int(np.ceil(len(history.train_rows) / 32))  # the last batch may be smaller; it is a step, too
+steps = steps_per_epoch * 25
 check("1.4", steps, history)
 # %% wrong="1.4" says="epochs"
 steps = 25
@@ -321,71 +326,71 @@ import math
 from coverslip.training.outcome import History
 
 HINTS = (
-    "Images to learn from, divided by 32, and round up: that is one epoch.",
-    "np.ceil(240 / 32) is 8 steps an epoch (if you have 240 images to learn from); times 25 epochs.",
+    "Divide the number of images to learn from by 32 and round up: this is one epoch.",
+    "np.ceil(240 / 32) is 8 steps per epoch (if you have 240 images to learn from); multiply by 25 epochs.",
 )
 
 
-def judge(steps: int, history: History):
-    """Steps of the whole training: batches of an epoch, the last one too, times epochs."""
-    right, epochs = int(history.frame["step"][-1]), history.frame.height
-    learned, held = len(history.train_rows), len(history.validation_rows)
-    if steps == right:
-        return Passed(f"{right} steps: {right // epochs} batches in each of {epochs} epochs.")
-    slips = {
-        epochs: "That is the number of epochs. In each of them there are many steps, one a batch.",
-        right // epochs: "That is one epoch.",
-        math.ceil((learned + held) / 32) * epochs: (
-            "That counts the images held out too, but the network does not learn from them."
+def grade(steps: int, history: History):
+    """The steps of the whole training: batches per epoch, including the last one, times epochs."""
+    correct, epochs = int(history.frame["step"][-1]), history.frame.height
+    learned, held_out = len(history.train_rows), len(history.validation_rows)
+    if steps == correct:
+        return Passed(f"{correct} steps: {correct // epochs} batches in each of {epochs} epochs.")
+    mistakes = {
+        epochs: "This is the number of epochs. Each epoch has many steps, one per batch.",
+        correct // epochs: "This is one epoch.",
+        math.ceil((learned + held_out) / 32) * epochs: (
+            "This includes the images that were held out, but the network does not learn from them."
         ),
-        learned // 32 * epochs: "The last, shorter batch of an epoch is a step too: round up.",
-        learned * epochs: "That would be a step for every image. Here 32 of them make one step.",
+        learned // 32 * epochs: "The last, shorter batch of an epoch is a step, too: round up.",
+        learned * epochs: "This would be one step per image. Here one step uses 32 images.",
     }
-    return slips.get(steps, f"{steps:,} it is not.")
+    return mistakes.get(steps, f"{steps:,} is not correct.")
 
 
 # %% [markdown] teacher="1.4"
-# **What it is for.** Epoch, batch and step are mixed up in half of all methods sections. Write the three words on the
-# board.
+# **Purpose.** Epoch, batch and step are confused in half of all methods sections. Write the three words on the board.
 #
-# **Typical answers.** 25; the images held out counted too; the last short batch forgotten.
+# **Typical answers.** 25; the held-out images are included; the last short batch is forgotten.
 # %% [markdown]
 # ## Reading the curves
 # %% [markdown] slide
-# Where the training loss goes on falling and the validation loss does not, it learns by heart.
+# When the training loss keeps falling and the validation loss does not, the network memorizes its images: overfitting.
 # %%
 history.plot()
 # %% [markdown]
-# Left the loss, right the accuracy, after each epoch; one line for the images it learned from, one for those held
-# out.
+# The left figure shows the loss, the right figure the accuracy after each epoch. One line is for the training images,
+# the other for the held-out images.
 #
-# * The **training** loss falls and falls. It must: that is what is being turned down.
-# * The **validation** loss falls at first, then it stays, or even rises. Where the lines part, the network goes on to
-#   learn its examples by heart.
-# * The ring marks the epoch with the lowest validation loss. The network has the weights of *that* epoch now.
-# * A curve from few images is jagged. Do not read single teeth.
+# * The **training** loss keeps falling. This is expected, since the training minimizes it.
+# * The **validation** loss falls at first; then it stays at its level, or even rises. From where the two lines
+#   separate, the network memorizes its training images instead of learning what is true for all leaves. This is called
+#   **overfitting**.
+# * The ring marks the epoch with the lowest validation loss. The network now has the weights of *that* epoch.
+# * A curve of few images is jagged. Do not interpret single peaks.
 #
-# How much of this is chance? Go back to the cell that builds the network, put another number into
-# `torch.manual_seed`, run it and the training cell again, and see what changes and what stays.
+# How much of this is chance? Go back to the cell that builds the network, write another number into
+# `torch.manual_seed`, run this cell and the training cell again, and see what changes and what stays the same.
 # %% [markdown]
-# ## The score
+# ## The test
 #
-# Now open the drawer: leaves that had no part in anything so far. (*Score* here means how good the network is, not the
-# sums from above.)
+# Now open the drawer with the test set: leaves that were not used for anything so far.
 # %%
 scores = coverslip.evaluate(network, test.x, test.y, groups=test.groups, classes=test.names)
 scores
 # %%
-guessing = np.bincount(test.y).max() / len(test)  # always naming the class with the most images
-print(f"guessing would be right for {guessing:.2f}")
+guessing = np.bincount(test.y).max() / len(test)  # always predicting the class with the most images
+print(f"accuracy of guessing: {guessing:.2f}")
 scores.plot()
 # %% [markdown]
-# The table shows how each class was named: rows are the truth, columns what the network said. In each field stands the
-# number of images, below it their share of the row; *n* is how many there are of the class. And the bracket behind
-# the accuracy is its interval: all true accuracies that this small test does not rule out.
+# This table is called the **confusion matrix**: its rows are the true classes, its columns the predicted classes. Each
+# field shows the number of images and, below it, their fraction of the row; *n* is the number of images of the class.
+# The bracket after the accuracy is its confidence interval: the true accuracies that are compatible with this small
+# test.
 # %% [markdown] task="1.5"
-# **Task 1.5** Can you claim that this network is **better than guessing**? Look at the interval of the accuracy and
-# at what guessing would reach, and answer `"yes"` or `"no"`.
+# **Task 1.5** Can you claim that this network is **better than guessing**? Look at the confidence interval of the
+# accuracy and at the accuracy of guessing, and answer `"yes"` or `"no"`.
 # %% task="1.5"
 better_than_guessing = ...
 check("1.5", better_than_guessing, scores)
@@ -403,46 +408,46 @@ check("1.5", better_than_guessing, scores)
 from coverslip.training.outcome import Scores
 
 HINTS = (
-    "A claim holds for every accuracy in the interval, also for its lower end.",
-    "If the lower end lies above guessing: yes. If guessing lies inside the interval: no, nobody can tell yet.",
+    "A claim must be true for every accuracy in the interval, also for its lower end.",
+    "If the lower end is above guessing: yes. If guessing is inside the interval: no, this test cannot show it.",
 )
 
 
-def judge(answer: str, scores: Scores):
-    """Yes where the whole interval lies above guessing, else no."""
+def grade(answer: str, scores: Scores):
+    """Yes if the whole confidence interval is above guessing, otherwise no."""
     word = answer.strip().lower().rstrip(".!")
     if word not in ("yes", "no"):
         return "Answer yes or no, in quotation marks."
     guessing = float(scores.confusion.sum(axis=1).max() / scores.confusion.sum())
     low, value = scores.accuracy["low"], scores.accuracy["value"]
     if low is None:
-        nothing = "There is no interval here, since there are too few leaves: nothing can be claimed."
-        return Passed(nothing) if word == "no" else nothing
-    holds = low > guessing
-    said = f"it is {low:.2f}, and guessing reaches {guessing:.2f}"
-    if (word == "yes") == holds:
-        inside = f"That is inside the interval, however good {value:.2f} looks."
-        end = "The whole interval lies above it." if holds else inside
-        return Passed(f"Right. Look at the lower end: {said}. {end}")
-    return f"Look at the lower end of the interval: {said}. Does that leave room for a claim?"
+        no_claim = "There is no interval here, since there are too few leaves: nothing can be claimed."
+        return Passed(no_claim) if word == "no" else no_claim
+    better = low > guessing
+    comparison = f"it is {low:.2f}, and guessing reaches {guessing:.2f}"
+    if (word == "yes") == better:
+        inside = f"This is inside the interval, however good {value:.2f} looks."
+        conclusion = "The whole interval is above guessing." if better else inside
+        return Passed(f"Right. Look at the lower end: {comparison}. {conclusion}")
+    return f"Look at the lower end of the interval: {comparison}. Can you make the claim?"
 
 
 # %% [markdown] teacher="1.5"
-# **What it is for.** The habit of the day: claim with the interval, not with the number. On other machines the last
-# digits differ a little, and near the edge one table may have "yes" and another "no": a welcome occasion to say that
-# this is what an edge looks like.
+# **Purpose.** The habit of the day: base a claim on the interval, not on the number. On other machines the last digits
+# differ a little, and in a borderline case one group may have "yes" and another "no": a good occasion to explain what a
+# borderline case is.
 #
 # **Misconception.** "0.66 is more than 0.5, so yes." It would be the same 0.66 with 12 images.
 # %% [markdown]
-# And how does it compare with the *single* knob of lesson 0, the redness of the middle? On the built-in leaves the
-# two intervals overlap: nobody can say that 98,306 knobs did better than one good idea. (What they did without was
+# How does the network compare with the *single* knob of lesson 0, the redness of the middle? On the built-in leaves the
+# two intervals overlap: nobody can say that 98,306 knobs are better than one good idea. (But the network did not need
 # the idea.)
 #
-# And should it be nearly perfect on images of your own, then be suspicious: a network that cannot even see a spot
-# may have found the paper, the light or the day on which each class was photographed. Lesson 5 looks for that.
+# If the network is almost perfect on your own images, be suspicious: a network that cannot even recognize a spot may
+# have learned the paper, the light, or the day on which each class was photographed. Lesson 5 is about this.
 #
-# Which ones does it get wrong? Looking at mistakes is the cheapest way there is to improve a network. Above each
-# image: what the network said, with which probability, and what the leaf is.
+# Which images does it get wrong? Looking at the errors is the cheapest way to improve a network. The text above each
+# image shows the predicted class with its probability, and the true class.
 # %%
 mistakes = np.flatnonzero(scores.probabilities.argmax(axis=1) != test.y)
 shown = mistakes[:: max(len(mistakes) // 12, 1)][:12] if len(mistakes) else np.arange(12)
@@ -450,26 +455,27 @@ figures.examples(test.x[shown], test.y[shown], test.names, predicted=scores.prob
 # %% [markdown]
 # ## What has it learned? Ideal images
 #
-# One can run the game backwards: keep the weights as they are, and change the *image* until the network is as sure
-# as can be of a class. The result is called the **ideal image** of the class: not a real image, but what the
-# network wants to see.
+# Training can be reversed: keep the weights fixed, and change the *image* until the network is as certain as possible
+# of a class. The result is called the **ideal image** of the class. It is not a real image; it shows what the network
+# looks for.
 # %% [markdown] slide
-# An ideal image shows what a network wants to see. Ours wants red in the middle. It does not know what a spot is.
+# An ideal image shows what a network looks for. Ours looks for red in the middle. It does not know what a spot is.
 # %%
-ideal_of(network, 128, train.names)
+ideal_images_figure(network, 128, train.names)
 # %% [markdown]
-# The colors are glaring because nothing holds the image back: each pixel goes as far as helps. On the built-in
-# leaves: red in the middle speaks for blight, green-blue in the middle for health, and further out is mostly noise. It
-# has found something true: spots are browner, which means redder, than the leaf, and leaves lie in the middle. But it
-# has **not** found spots; there is none in the image. Every place has its own weight, and a spot somewhere else is
-# nothing it knows. It has learned where *these* leaves had their spots.
+# The colors are extreme because nothing limits the image: each pixel changes as far as it helps. On the built-in
+# leaves, red in the middle is evidence for blight, green-blue in the middle is evidence for a healthy leaf, and the
+# rest is mostly noise. The network has found something true: spots are browner, and so redder, than the leaf, and the
+# leaves are in the middle. But it has **not** found spots; there is no spot in the image. Every position has its own
+# weights, so the network does not recognize a spot at another position. It has learned where *these* leaves had their
+# spots.
 # %% [markdown]
 # ## A hidden layer
 #
-# The network above can only add up pixels. Between the image and the scores we now put a **hidden layer**: units
-# that each add up all pixels with weights of their own, and pass the sum on *only if it is above zero* (this bend is
-# called ReLU, lesson 2). The scores are then made of what these units say. More units can hold more: that is called
-# **capacity**.
+# The network above can only add up pixels. Now we insert a **hidden layer** between the image and the logits. It
+# consists of **units**: each unit adds up all pixels with its own weights, and passes the sum on *only if it is above
+# zero* (this function is called ReLU, see lesson 2). The logits are then computed from the outputs of these units. A
+# network with more units can represent more complex rules: it has a higher **capacity**.
 # %%
 torch.manual_seed(0)
 deeper = nn.Sequential(
@@ -481,17 +487,17 @@ deeper = nn.Sequential(
 )
 coverslip.summary(deeper, (3, 128, 128))
 # %% [markdown]
-# A first try, with five epochs only:
+# A first attempt with only five epochs:
 # %%
 first_try = coverslip.fit(
     deeper, train.x, train.y, groups=train.groups, classes=train.names, epochs=5, lr=1e-4, keep_best=False, verbose=0
 )
 first_try
 # %% [markdown] task="1.6"
-# **Task 1.6** Make it learn its examples: reach an accuracy of **0.97 on the images it learns from**, with a hidden
-# layer of **fewer than 256 units**. You may change the number of units, the epochs, and the learning rate (`lr=` in
-# the cell). `keep_best=False` keeps the weights of the last epoch instead of those that were best on the images held
-# out.
+# **Task 1.6** Make the network learn its training images: reach an accuracy of **0.97 on the images it learns from**,
+# with a hidden layer of **fewer than 256 units**. You may change the number of units, the epochs, and the learning rate
+# (`lr=` in the cell). With `keep_best=False` the network keeps the weights of the last epoch; otherwise it would keep
+# the weights that were best on the held-out images.
 # %% task="1.6"
 units = ...
 epochs = ...
@@ -535,66 +541,69 @@ from coverslip.course.image_set import Images
 from coverslip.training.outcome import History
 
 HINTS = (
-    "More epochs is the surest knob. Watch the column accuracy in the output, not val_accuracy.",
-    "units = 32 and epochs = 40 will do on the built-in leaves; on other images try more epochs or lr=3e-4.",
+    "More epochs help most reliably. Watch the column accuracy in the output, not val_accuracy.",
+    "units = 32 and epochs = 40 are enough for the built-in leaves; for other images try more epochs or lr=3e-4.",
 )
-WANTED, MOST = 0.97, 256
+TARGET, MAX_UNITS = 0.97, 256
 
 
-def judge(learned: History, train: Images):
-    """A history of a network with a hidden layer of fewer than 256 units, right on 0.97 of what it learned from."""
+def grade(learned: History, train: Images):
+    """A history of a network with fewer than 256 hidden units and an accuracy of 0.97 on its training images."""
     layers = [layer for layer in learned.network.modules() if isinstance(layer, nn.Linear)]
     units = sum(layer.out_features for layer in layers[:-1])
     if len(layers) < 2:
         return (
-            "This network has no hidden layer: between flatten and the scores belongs one nn.Linear more, and "
-            "nn.ReLU()."
+            "This network has no hidden layer: add one more nn.Linear, followed by nn.ReLU(), between nn.Flatten() "
+            "and the layer that computes the logits."
         )
-    if units >= MOST:
-        return f"It has {units} hidden units; fewer than {MOST} are wanted. Fewer are enough."
+    if units >= MAX_UNITS:
+        return f"It has {units} hidden units; the task asks for fewer than {MAX_UNITS}. Fewer are enough."
     if max(learned.train_rows.tolist(), default=0) >= len(train):
         return "These are not the training images of this lesson."
-    own = train.take(learned.train_rows)
-    share = coverslip.evaluate(learned.network, own.x, own.y, groups=own.groups, classes=own.names).accuracy["value"]
-    if share < WANTED:
-        if learned.best_epoch < learned.frame.height and (learned.frame["train_accuracy"].max() or 0) >= WANTED:
+    seen = train.take(learned.train_rows)
+    scores = coverslip.evaluate(learned.network, seen.x, seen.y, groups=seen.groups, classes=seen.names)
+    accuracy = scores.accuracy["value"]
+    if accuracy < TARGET:
+        if learned.best_epoch < learned.frame.height and (learned.frame["train_accuracy"].max() or 0) >= TARGET:
             return (
-                f"It is right on {share:.3f} of what it learned from: it has the weights of epoch "
-                f"{learned.best_epoch}, the best on "
-                "the images held out. With keep_best=False it keeps those of the last epoch."
+                f"Its accuracy on the images it learned from is {accuracy:.3f}: it has the weights of epoch "
+                f"{learned.best_epoch}, which was best on the held-out images. Use keep_best=False to keep the weights "
+                "of the last epoch."
             )
-        return f"It is right on {share:.3f} of what it learned from. Give it more epochs, or more units."
-    return Passed(f"{share:.3f} of the images it learned from, with {units} hidden units. Now: what is that worth?")
+        return f"Its accuracy on the images it learned from is {accuracy:.3f}. Use more epochs or more units."
+    return Passed(
+        f"An accuracy of {accuracy:.3f} on the images it learned from, with {units} hidden units. What is that worth?"
+    )
 
 
 # %% [markdown] teacher="1.6"
-# **What it is for.** First overfit: a network that cannot even learn its examples has something wrong with it (data,
-# rate, a bug). It is the first thing an experienced person tries. Only then is it held back (lesson 4).
+# **Purpose.** First overfit: if a network cannot even learn its training images, something is wrong (data, learning
+# rate, a bug). Experienced people try this first. Only then do they regularize (lesson 4).
 #
-# **Typical answers.** Watching `val_accuracy` instead of `accuracy`. Forgetting `keep_best=False`: the check says so.
-# Handing in the network instead of the history: the check says so. Some will be pleased with 0.97; do not spoil it
+# **Typical answers.** Watching `val_accuracy` instead of `accuracy`. Forgetting `keep_best=False`, or giving the
+# network instead of the history: the check explains both. Some learners will be pleased with 0.97; do not spoil it
 # before task 1.7.
 #
-# **Where results differ.** Between machines the last epochs may differ by an image or two. If somebody stays at 0.5:
-# rate too high.
+# **When results differ.** Between machines the last epochs may differ by an image or two. If somebody stays at 0.5, the
+# learning rate is too high.
 # %% [markdown]
-# Here is the same network on the leaves in the drawer, beside what it says about the leaves it learned from.
+# Here are the scores of the same network on the leaves it learned from and on the test set.
 # %%
 if learned is not ...:
-    own = train.take(learned.train_rows)
-    on_own = coverslip.evaluate(learned.network, own.x, own.y, groups=own.groups, classes=own.names)
-    on_others = coverslip.evaluate(learned.network, test.x, test.y, groups=test.groups, classes=test.names)
-    print("leaves it learned from:", on_own)
-    print("other leaves:          ", on_others)
-    print("without hidden layer:  ", scores)
+    seen = train.take(learned.train_rows)
+    on_seen = coverslip.evaluate(learned.network, seen.x, seen.y, groups=seen.groups, classes=seen.names)
+    on_test = coverslip.evaluate(learned.network, test.x, test.y, groups=test.groups, classes=test.names)
+    print("leaves it learned from:        ", on_seen)
+    print("test set:                      ", on_test)
+    print("test set, without hidden layer:", scores)
 # %% [markdown] task="1.7"
-# **Task 1.7** And what does an accuracy of 0.97 on the training images show, and what does it **not**? Which of
-# these follow from it? Answer with the letters, such as `"BC"`.
+# **Task 1.7** What does an accuracy of 0.97 on the training images show, and what does it **not** show? Which of these
+# statements follow from it? Answer with their letters, such as `"BC"`.
 #
-# * **A** The network has enough capacity to hold these examples.
-# * **B** It will be right on about 97 of 100 new leaves.
+# * **A** The network has enough capacity to learn these images.
+# * **B** It will be correct on about 97 of 100 new leaves.
 # * **C** It knows what a spot is.
-# * **D** How good it is on new leaves has to be measured on other leaves, with an interval.
+# * **D** Its accuracy on new leaves must be measured on other leaves, with a confidence interval.
 # * **E** It is better than the network without a hidden layer.
 # %% task="1.7"
 follows = ...
@@ -605,7 +614,7 @@ check("1.7", follows)
 # %% wrong="1.7" says="new leaves"
 follows = "ABD"
 check("1.7", follows)
-# %% wrong="1.7" says="by heart"
+# %% wrong="1.7" says="memorized"
 follows = "ACD"
 check("1.7", follows)
 # %% wrong="1.7" says="overlap"
@@ -616,54 +625,54 @@ follows = "D"
 check("1.7", follows)
 # %% check="1.7"
 HINTS = (
-    "Ask of each sentence: could it be false although the 0.97 is true? Look at the two scores printed above.",
-    "Two of the five follow. One is about what it can hold, the other about where to measure.",
+    "Ask for each statement: could it be false although the 0.97 is true? Look at the scores printed above.",
+    "Two of the five follow. One is about the capacity, the other about where to measure.",
 )
 
 
-def judge(follows: str):
-    """A and D follow from a training accuracy, B, C and E do not."""
-    letters = {each for each in follows.upper() if each.isalpha()}
+def grade(follows: str):
+    """A and D follow from a training accuracy; B, C and E do not."""
+    letters = {letter for letter in follows.upper() if letter.isalpha()}
     if not letters or not letters <= set("ABCDE"):
         return 'Answer with letters from A to E in quotation marks, such as "BC".'
     if "B" in letters:
         return (
-            "B: perhaps, perhaps not; the 0.97 does not tell. Only new leaves can: compare the two scores printed "
-            "above (for the built-in leaves they lie far apart)."
+            "B: the 0.97 does not show this. Only new leaves can show it: compare the first two scores printed above "
+            "(for the built-in leaves they are far apart)."
         )
     if "C" in letters:
-        return "C: it may have learned these leaves by heart, with their background, without knowing what a spot is."
+        return "C: it may have memorized these leaves with their background, without knowing what a spot is."
     if "E" in letters:
         return (
-            "E: on what it learned from, yes; about other leaves it says nothing (for the built-in ones the intervals "
-            "of the two overlap)."
+            "E: on the images it learned from, yes. The 0.97 says nothing about other leaves (for the built-in leaves "
+            "the intervals of the two networks overlap)."
         )
     missing = sorted({"A", "D"} - letters)
     if missing:
         return f"{' and '.join(missing)} also follows."
     return Passed(
-        "Just these. It could learn its examples, so it is large enough. What it is worth is a matter of other "
-        "leaves, and of an interval."
+        "Exactly these two. The network could learn its training images, so it is large enough. How good it is must be "
+        "measured on other leaves, with a confidence interval."
     )
 
 
 # %% [markdown] teacher="1.7"
-# **What it is for.** The most important question of the morning. Let two tables argue about B. The score on other
-# leaves stands right above.
+# **Purpose.** The most important question of the morning. Let two groups argue about B. The score on the test set is
+# printed directly above.
 #
-# **Misconceptions.** "Overfitting is when the training accuracy is high." No: a high training accuracy is fine, the
-# *gap* is the point. "A larger network is better": here it is not, and nobody could tell from the training accuracy.
+# **Misconceptions.** "Overfitting means that the training accuracy is high." No: a high training accuracy is fine; the
+# *gap* is what matters. "A larger network is better": here it is not, and the training accuracy does not show it.
 #
-# **When results differ.** The test accuracy lies anywhere from 0.55 to 0.7, depending on machine and settings; all of
-# these are within one interval.
+# **When results differ.** The test accuracy is between 0.55 and 0.7, depending on machine and settings; all these
+# values are within one confidence interval.
 # %% [markdown] slide
-# A high score on training images shows that the network can hold them. It says nothing about other leaves.
+# A high score on the training images shows that the network can memorize them. It says nothing about other leaves.
 # %% [markdown]
-# ## What you have now
+# ## Summary
 #
-# * A network: center, flatten, weights, scores, softmax; and you counted its parameters.
-# * Training in epochs and batches, and curves that say when it begins to learn by heart.
-# * A test score with an interval, and a habit: compare the *lower end* with guessing.
-# * An ideal image, and a suspicion: this kind of network does not know what a spot is. Lesson 3 will.
+# * A network: center, flatten, weights, logits, softmax; and you counted its parameters.
+# * Training in epochs and batches, and curves that show when the network begins to overfit.
+# * A test score with a confidence interval, and a habit: compare the *lower end* with guessing.
+# * An ideal image, and a suspicion: this kind of network does not know what a spot is. The networks of lesson 3 will.
 #
-# Next: what all the knobs do.
+# The next lesson is about all the knobs that you can set.

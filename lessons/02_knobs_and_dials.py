@@ -7,12 +7,12 @@
 # %% [markdown]
 # # Knobs and dials
 #
-# Training turns the weights. But who sets the rest: how many units, how far a step goes, how many images make a
-# step? Those are yours to set, and there are many. In this lesson you turn them one at a time, by powers of ten where
-# that is needed, and see on curves and intervals what each does. At the end the rules of thumb that everybody repeats
-# are put to the test.
+# Training turns the weights. But who chooses the rest: the number of units, the size of a step, the number of images in
+# a step? These knobs are called **hyperparameters**, and you set them. In this lesson you change them one at a time, by
+# powers of ten if necessary, and see their effects in curves and confidence intervals. At the end you test the rules of
+# thumb that everybody repeats.
 #
-# Ten classes this time, and images of 32 × 32 pixels, so that a training takes a second or two.
+# This time there are ten classes, and images of 32 × 32 pixels, so that a training takes only a second or two.
 # %%
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ import coverslip
 from coverslip import figures
 from coverslip.course import check, explorables, images
 from coverslip.course.centering import Center
-from coverslip.course.seeing import activation_figure
-from coverslip.course.surface import Surface, two_numbers
+from coverslip.course.lesson_figures import activation_figure
+from coverslip.course.surface import Surface, two_features
 from coverslip.course.sweeps import sweep
 
 folder = None  # your own images: put the path of a folder here
@@ -36,8 +36,8 @@ figures.examples(train.x, train.y, train.names, most=20, columns=10)
 # %% [markdown]
 # ## A network that learns nothing
 #
-# We begin with a failure. A hidden layer of 16 units, the learning rate at 0.1, and the pixels as they come, from 0
-# to 1: no `Center` in front. It looks reasonable. Watch the accuracy.
+# We begin with a failure: a hidden layer of 16 units, a learning rate of 0.1, and the pixels as they are, from 0 to 1,
+# without `Center` in front. This looks reasonable. Watch the accuracy.
 # %%
 torch.manual_seed(0)
 failing = nn.Sequential(
@@ -54,94 +54,94 @@ failed_scores.plot()
 
 
 # %% [markdown]
-# One column is full and all others are empty: it names *every* image the same. With ten classes of the same size
-# that is an accuracy of exactly 0.1, and more epochs change nothing. (The loss has no interval here: it is the same
-# number whichever leaves of a class one takes.) To see why, look inside: what do the 16 hidden
-# units answer to our images?
+# One column is full and all others are empty: the network predicts the same class for *every* image. With ten classes
+# of the same size this is an accuracy of exactly 0.1, and more epochs change nothing. (The loss has no interval here,
+# since it is the same for all leaves of a class.) To see the reason, look inside: what are the outputs of the 16 hidden
+# units for our images?
 # %%
-def hidden_answers(network, x):
-    """What the hidden units answer: a row for each image, a column for each unit."""
-    ready = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255
-    places = [place for place, layer in enumerate(network) if isinstance(layer, nn.ReLU)]
+def hidden_outputs(network, x):
+    """Return the outputs of the hidden units: a row for each image, a column for each unit."""
+    inputs = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255
+    first_relu = next(index for index, layer in enumerate(network) if isinstance(layer, nn.ReLU))
     with torch.no_grad():
-        return network[: places[0] + 1](ready).numpy()
+        return network[: first_relu + 1](inputs).numpy()
 
 
-answers = hidden_answers(failing, train.x)
-answers.shape  # images, units
+outputs = hidden_outputs(failing, train.x)
+outputs.shape  # images, units
 # %% [markdown] task="2.1"
-# **Task 2.1** How many of the 16 units are **silent**, that is, answer 0 to **every** image? (`answers == 0` is a
-# table of yes and no; `.all(axis=0)` says for every column whether all in it is yes; `.sum()` counts.)
+# **Task 2.1** How many of the 16 units are **silent**: their output is 0 for **every** image? (`outputs == 0` is a
+# table of True and False; `.all(axis=0)` is True for each column in which all values are True; `.sum()` counts them.)
 # %% task="2.1"
 silent = ...
-check("2.1", silent, answers)
+check("2.1", silent, outputs)
 # %% solution="2.1"
-silent = (answers == 0).all(axis=0).sum()
-check("2.1", silent, answers)
-# %% wrong="2.1" says="do answer"
-silent = (answers > 0).any(axis=0).sum()
-check("2.1", silent, answers)
+silent = (outputs == 0).all(axis=0).sum()
+check("2.1", silent, outputs)
+# %% wrong="2.1" says="not silent"
+silent = (outputs > 0).any(axis=0).sum()
+check("2.1", silent, outputs)
 # %% wrong="2.1" says="a whole number"
-silent = (answers == 0).all(axis=0)
-check("2.1", silent, answers)
+silent = (outputs == 0).all(axis=0)
+check("2.1", silent, outputs)
 # %% wrong="2.1" says="counts images"
-silent = (answers == 0).all(axis=1).sum()
-check("2.1", silent, answers)
+silent = (outputs == 0).all(axis=1).sum()
+check("2.1", silent, outputs)
 # %% wrong="2.1" says="image by image"
-silent = (answers == 0).sum()
-check("2.1", silent, answers)
+silent = (outputs == 0).sum()
+check("2.1", silent, outputs)
 # %% check="2.1"
 import numpy as np
 
-HINTS = ("Ask each column: are all answers in it 0? Then count the columns.", "(answers == 0).all(axis=0).sum()")
+HINTS = ("Ask for each column: are all values in it 0? Then count the columns.", "(outputs == 0).all(axis=0).sum()")
 
 
-def judge(silent: int, answers):
-    """How many hidden units answer no training image."""
-    table = np.asarray(answers)
-    right, units = int((table == 0).all(axis=0).sum()), table.shape[1]
-    if silent == right:
-        if right == units:
+def grade(silent: int, outputs):
+    """The number of hidden units whose output is 0 for every training image."""
+    table = np.asarray(outputs)
+    correct, units = int((table == 0).all(axis=0).sum()), table.shape[1]
+    if silent == correct:
+        if correct == units:
             return Passed(
-                f"All {units}. Every unit answers 0 to every image: no image can make a difference, and nothing "
-                "can be learned any more."
+                f"All {units}. The output of every unit is 0 for every image: no image makes a difference, so the "
+                "network cannot learn any more."
             )
-        return Passed(f"{right} of {units}. They answer 0 whatever they are shown.")
-    if silent == units - right:
-        return "Those are the units that do answer; the silent ones are asked for."
+        return Passed(f"{correct} of {units}. Their output is 0 for every image.")
+    if silent == units - correct:
+        return "These are the units that are not silent; the task asks for the silent ones."
     if silent == int((table == 0).all(axis=1).sum()):
-        return "That counts images (rows). axis=0 goes down the columns, the units."
+        return "This counts images (rows). axis=0 goes along the columns, the units."
     if silent == int((table == 0).sum()):
-        return "That counts all zeros, image by image. Here each unit counts once at most."
-    return f"{silent} it is not."
+        return "This counts all zeros, image by image. Here each unit counts once at most."
+    return f"{silent} is not correct."
 
 
 # %% [markdown] teacher="2.1"
-# **What it is for.** To look inside instead of shrugging. A unit that is silent for all images has slope 0
-# everywhere (next section): no gradient reaches its weights, so it stays silent for ever. It is called a *dead ReLU*.
+# **Purpose.** To look inside the network instead of guessing. A unit that is silent for all images has slope 0
+# everywhere (next section): no gradient reaches its weights, so it stays silent permanently. It is called a *dead
+# ReLU*.
 #
-# **Typical answers.** 0 (those that do answer); a count over rows.
+# **Typical answers.** 0 (the units that are not silent); a count over rows.
 #
-# **When results differ.** On some machines, or with one's own images, one or two units survive: then accuracy is a
-# little above guessing. The point stands.
+# **When results differ.** On some machines, or with other images, one or two units survive: then the accuracy is a
+# little above guessing. The conclusion is the same.
 # %% [markdown] teacher
-# The lesson is long. What can be left out when time is short: task 2.2, the section on batch size, and all but two of
-# the rules. The heart of it is 2.3 to 2.5 (the walk, the rate) and 2.6 to 2.7 (capacity, where learning by heart
-# begins).
+# The lesson is long. If time is short, leave out task 2.2, the section on batch size, and all but two of the rules. The
+# most important tasks are 2.3 to 2.5 (gradient descent, learning rate) and 2.6 to 2.7 (capacity, overfitting).
 # %% [markdown]
-# What happened? All pixel values are above zero, and most of an image is the same in all images. So the first
-# steps push *all* weights of a unit in the *same* direction. At a rate of 0.1, and with 3,072 weights pushed at once,
-# a single step carries the sum far below zero, for every image. And below zero this kind of unit says 0 and cannot
-# be called back. For that we have to look at the bend in a unit.
+# What happened? All pixel values are positive, and all images are similar. So the first steps push *all* weights of a
+# unit in the *same* direction. With a learning rate of 0.1 and 3,072 weights pushed at once, a single step moves the
+# sum far below zero, for every image. Below zero the output of this kind of unit is 0, and the unit cannot recover. To
+# understand why, we must look at the function inside a unit.
 #
 # ## Activation functions
 #
-# A unit adds up its inputs, and then bends the sum. Without the bend many layers would be no more than one: sums of
-# sums are sums. The bend is called **activation function**. The full line is what comes out, the dashed one its
-# **slope**: how much the output changes when the input does. *Learning goes by the slope.* Where it is 0, nothing is
-# learned.
+# A unit adds up its inputs and then applies a nonlinear function, the **activation function**. Without it, many layers
+# would be no more than one layer, since sums of sums are sums. In the figure the full line is the output, and the
+# dashed line is its **slope**: how much the output changes when the input changes. *Learning uses the slope.* Where it
+# is 0, nothing is learned.
 # %% [markdown] slide
-# Learning goes by the slope. A ReLU below zero has none: if all images push it there, it is silent for ever.
+# Learning uses the slope. A ReLU below zero has slope 0: if all images push it there, it stays silent permanently.
 # %%
 activation_figure(
     {
@@ -153,15 +153,16 @@ activation_figure(
     }
 )
 # %% [markdown]
-# Move the input here, and watch the slope. What happens to the learning of a sigmoid at 5? Of a ReLU at -1?
+# Move the input in the next figure, and watch the slope. What happens to the learning of a sigmoid at 5? And of a ReLU
+# at -1?
 # %%
 explorables.activations(function="relu", compare="sigmoid")
 
 
 # %% [markdown] task="2.2"
-# **Task 2.2** A **leaky** ReLU lets a tenth through below zero, so its slope is never 0. Write it: above zero `x`
-# itself, below zero `0.1 * x`. Here `x` holds many numbers at once; `torch.where(condition, a, b)` takes `a` for those
-# where the condition holds, and `b` for the others.
+# **Task 2.2** The slope of a **leaky** ReLU is never 0: below zero it passes on a tenth of its input. Write this
+# function: above zero it is `x`, below zero `0.1 * x`. Here `x` contains many numbers at once; `torch.where(condition,
+# a, b)` takes `a` where the condition is true, and `b` elsewhere.
 # %% task="2.2"
 def leaky(x):
     return ...
@@ -214,70 +215,68 @@ from collections.abc import Callable
 import torch
 
 HINTS = (
-    "torch.where(x > 0, ..., ...): first what holds above zero, then what holds below.",
+    "torch.where(x > 0, ..., ...): first the value above zero, then the value below zero.",
     "return torch.where(x > 0, x, 0.1 * x)",
 )
 
 
-def judge(leaky: Callable):
+def grade(leaky: Callable):
     """A function of a tensor: x above zero, 0.1 x below."""
     x = torch.tensor([-10.0, -1.0, 0.0, 1.0, 10.0])
     try:
-        told = leaky(x)
-    except RuntimeError as wrong:
-        if "ambiguous" not in str(wrong):
+        result = leaky(x)
+    except RuntimeError as error:
+        if "ambiguous" not in str(error):
             raise
-        return "x holds many numbers at once, and if can ask about one only. torch.where decides for each of them."
-    if told is ...:
+        return "x contains many numbers at once, and 'if' can test only one. torch.where decides for each of them."
+    if result is ...:
         return ""
-    if told is None:
-        return "The function gives nothing back: it needs the word return."
-    told = torch.as_tensor(told).float()
-    if told.shape != x.shape:
-        return f"For five numbers it gives {told.numel()}; it should give five."
-    if torch.allclose(told, torch.relu(x)):
-        return "That is the plain ReLU: below zero it gives 0, and its slope is 0 there."
-    if torch.allclose(told, torch.where(x > 0, 0.1 * x, x)):
-        return "That is the wrong way round: the tenth belongs below zero."
-    if (told[:2] > 0).any():
-        return f"To -10 it answers {float(told[0]):g}; below zero it should stay below zero."
-    if not torch.allclose(told, torch.where(x > 0, x, 0.1 * x), atol=1e-5):
-        return (
-            f"For -10, -1, 0, 1, 10 it gives {[round(each, 2) for each in told.tolist()]}; wanted are -1, -0.1, 0, "
-            "1, 10."
-        )
-    return Passed("Right. A leaky unit can be pushed below zero and still find its way back.")
+    if result is None:
+        return "The function has no result: add the word return."
+    result = torch.as_tensor(result).float()
+    if result.shape != x.shape:
+        return f"For five numbers it should return five numbers; it returns {result.numel()}."
+    if torch.allclose(result, torch.relu(x)):
+        return "This is the plain ReLU: below zero its output and its slope are 0."
+    if torch.allclose(result, torch.where(x > 0, 0.1 * x, x)):
+        return "This is the wrong way round: use the tenth below zero."
+    if (result[:2] > 0).any():
+        return f"For -10 it returns {float(result[0]):g}; below zero it should stay below zero."
+    if not torch.allclose(result, torch.where(x > 0, x, 0.1 * x), atol=1e-5):
+        values = [round(value, 2) for value in result.tolist()]
+        return f"For -10, -1, 0, 1, 10 it returns {values}; it should return -1, -0.1, 0, 1, 10."
+    return Passed("Right. A leaky unit can be pushed below zero and still recover.")
 
 
 # %% [markdown] teacher="2.2"
-# **What it is for.** An activation function is one line. **Typical answers.** The branches exchanged; `if x > 0:`
-# with a whole tensor, which the check points out.
+# **Purpose.** An activation function is one line of code. **Typical answers.** The branches exchanged; `if x > 0:` with
+# a whole tensor, which the check explains.
 # %% [markdown]
 # ## Gradient descent: walking downhill in fog
 #
-# How does training know in which direction to turn a hundred thousand knobs? Imagine a landscape: each place is one
-# setting of the weights, its height is the loss there. You stand somewhere, in fog, and want to go down. You cannot
-# see the valley. But you can feel the **slope** under your feet; so you take a step downhill, feel again, and take
-# the next. That is **gradient descent**. The *gradient* is the slope in all directions at once, and how far you step
-# is the slope times the **learning rate**.
+# How does training know in which direction to turn a hundred thousand knobs? Imagine a landscape: each position is one
+# setting of the weights, and its height is the loss of this setting. You stand somewhere in the fog and want to go
+# down. You cannot see the valley. But you can feel the **slope** under your feet; so you take a step downhill, feel the
+# slope again, and take the next step. This is **gradient descent**. The *gradient* is the slope in all directions at
+# once, and the length of a step is the slope times the **learning rate**.
 #
-# A landscape over 98,306 weights cannot be drawn. One over two can. So here is the smallest network there is: one
-# unit with two weights, for two classes of our own images. Its inputs are two numbers an image: how red the middle
-# is, and how red all of it is. Its score should be 1 for the one class and -1 for the other, and its loss is the mean
-# *square* of how far it is from that (a simpler loss than ours, so that the landscape is one smooth valley). On the
-# map dark is low, lines join places of equal height, and the diamond is the lowest place.
+# A landscape over 98,306 weights cannot be drawn, but one over two weights can. So here is the smallest possible
+# network: one unit with two weights, for two classes of our images. Its inputs are two numbers per image: the redness
+# of its middle, and the redness of the whole image. Its output should be 1 for one class and -1 for the other class.
+# Its loss is the mean *squared* distance from this target (simpler than our loss, so that the landscape is one smooth
+# valley). On the map dark means low, lines join positions of equal height, and the diamond is the lowest point.
 # %%
 pair = np.isin(train.y, np.argsort(-np.bincount(train.y), kind="stable")[:2])  # two classes, the largest
 first = train.y[pair].min()
-surface = Surface(two_numbers(train.x[pair]), (train.y[pair] == first).astype(int))
+surface = Surface(two_features(train.x[pair]), (train.y[pair] == first).astype(int))
 surface.plot()
 
 
 # %% [markdown] task="2.3"
-# **Task 2.3** Write one step of gradient descent. You stand at `weights` and feel the `slope` (both arrays of two
-# numbers; the slope points *uphill*). Give back the weights after a step with the learning rate `rate`.
+# **Task 2.3** Write one step of gradient descent. You are at `weights` and feel the `slope` (both are arrays of two
+# numbers; the slope points *uphill*). Return the weights after a step with the learning rate `lr`.
 # %% task="2.3"
-def one_step(weights, slope, rate):
+def one_step(weights, slope, lr):
     return ...
 
 
@@ -285,23 +284,23 @@ check("2.3", one_step)
 
 
 # %% solution="2.3"
-def one_step(weights, slope, rate):
-    return weights - rate * slope
+def one_step(weights, slope, lr):
+    return weights - lr * slope
 
 
 check("2.3", one_step)
 
 
 # %% wrong="2.3" says="uphill"
-def one_step(weights, slope, rate):
-    return weights + rate * slope
+def one_step(weights, slope, lr):
+    return weights + lr * slope
 
 
 check("2.3", one_step)
 
 
 # %% wrong="2.3" says="learning rate"
-def one_step(weights, slope, rate):
+def one_step(weights, slope, lr):
     return weights - slope
 
 
@@ -309,8 +308,8 @@ check("2.3", one_step)
 
 
 # %% wrong="2.3" says="where you were"
-def one_step(weights, slope, rate):
-    return -rate * slope
+def one_step(weights, slope, lr):
+    return -lr * slope
 
 
 check("2.3", one_step)
@@ -319,133 +318,138 @@ from collections.abc import Callable
 
 import numpy as np
 
-HINTS = ("Against the slope, and not the whole slope: rate times it.", "return weights - rate * slope")
+HINTS = ("Go against the slope, but only lr times the slope.", "return weights - lr * slope")
 
 
-def judge(one_step: Callable):
-    """A function that goes from the weights, against the slope, rate times as far."""
-    weights, slope, rate = np.array([1.0, -2.0]), np.array([0.5, 4.0]), 0.1
-    told = one_step(weights, slope, rate)
-    if told is ...:
+def grade(one_step: Callable):
+    """A function that moves the weights against the slope, by lr times the slope."""
+    weights, slope, lr = np.array([1.0, -2.0]), np.array([0.5, 4.0]), 0.1
+    result = one_step(weights, slope, lr)
+    if result is ...:
         return ""
-    if told is None:
-        return "The function gives nothing back: it needs the word return."
-    told = np.asarray(told, float)
-    if told.shape != (2,):
-        return "It should give back two numbers, the new weights."
-    for value, word in (
-        (weights + rate * slope, "That goes uphill: the slope points to where the loss grows. Go against it."),
-        (weights - slope, "The learning rate is missing: the step is rate times the slope."),
-        (weights + slope, "That goes uphill, and the learning rate is missing."),
-        (-rate * slope, "That is the step alone. Add it to where you were."),
-        (rate * slope, "That is the step alone, and uphill. Take it away from where you were."),
-        (weights, "That stays where you were."),
+    if result is None:
+        return "The function has no result: add the word return."
+    result = np.asarray(result, float)
+    if result.shape != (2,):
+        return "It should return two numbers, the new weights."
+    for value, message in (
+        (weights + lr * slope, "This goes uphill: the slope points to where the loss increases. Go against it."),
+        (weights - slope, "The learning rate is missing: the step is lr times the slope."),
+        (weights + slope, "This goes uphill, and the learning rate is missing."),
+        (-lr * slope, "This is the step alone. Add it to where you were."),
+        (lr * slope, "This is the step alone, and uphill. Subtract it from where you were."),
+        (weights, "This stays where you were."),
     ):
-        if np.allclose(told, value):
-            return word
-    if not np.allclose(told, weights - rate * slope):
-        wanted = (weights - rate * slope).tolist()
-        return f"From (1, -2) with slope (0.5, 4) and rate 0.1 it goes to {told.tolist()}; it should go to {wanted}."
-    return Passed("That is all. Every optimizer there is, is a variation of this line.")
+        if np.allclose(result, value):
+            return message
+    if not np.allclose(result, weights - lr * slope):
+        expected = (weights - lr * slope).tolist()
+        return f"From (1, -2) with slope (0.5, 4) and lr 0.1 it goes to {result.tolist()}; it should go to {expected}."
+    return Passed("This is all. Every optimizer is a variation of this line.")
 
 
 # %% [markdown] teacher="2.3"
-# **What it is for.** The heart of training is a subtraction. Have them say it in words: *new weights are old weights
-# minus rate times slope.*
+# **Purpose.** The core of training is a subtraction. Let the learners say it in words: *new weights are old weights
+# minus learning rate times slope.*
 #
-# **Misconception.** "It looks for the lowest point." It does not look at all; it feels the slope where it stands.
+# **Misconception.** "It searches for the lowest point." It does not search; it only uses the slope at its position.
 # %% [markdown]
-# Now walk: four learning rates, from the same place (the orange square), 30 steps each.
+# Now let us walk with four learning rates, 30 steps each, from the same position (the orange square).
 # %% [markdown] slide
-# Too small a learning rate never arrives, too large a one jumps across the valley. Search it by powers of ten.
+# With a learning rate that is too small the walk never arrives; with one that is too large it jumps across the valley.
+# Search for it by powers of ten.
 # %%
-edge = surface.limit  # above this rate no walk settles here (with two weights one can compute it, with many nobody can)
-tried = [round(edge * share, 3) for share in (0.004, 0.4, 0.97, 1.05)]
-surface.plot({f"learning rate {rate:g}": surface.walk(rate, steps=30) for rate in tried})
+lr_limit = surface.lr_limit  # above it every walk here diverges; it can be computed for two weights, but not for many
+learning_rates = [round(lr_limit * factor, 3) for factor in (0.004, 0.4, 0.97, 1.05)]
+surface.plot({f"learning rate {lr:g}": surface.walk(lr, steps=30) for lr in learning_rates})
 # %% [markdown]
-# * **Too small**: the direction is right, but it would take for ever.
+# * **Too small**: the direction is right, but it would take an extremely long time.
 # * **About right**: quickly down, then along the valley.
-# * **Too large**: it jumps across the valley, from one side to the other.
-# * **A little larger still**: each jump ends higher up than the one before, and it is gone for good.
+# * **Too large**: it jumps from one side of the valley to the other.
+# * **A little larger still**: each jump ends higher than the one before; the walk **diverges** and never returns.
 #
-# Between the third walk and the fourth lies less than a tenth: that is the edge, and nobody knows beforehand where it
-# is. So rates are tried **by powers of ten**: 0.0001, 0.001, 0.01 ... and one stays well below the first that fails.
-# Down there a factor of 2 hardly matters; a factor of 100 decides everything.
+# The learning rates of the third and the fourth walk differ by less than a tenth: the limit is between them, and nobody
+# knows it in advance. So learning rates are tried **by powers of ten**: 0.0001, 0.001, 0.01 ... Choose one well below
+# the first that fails. There a factor of 2 hardly matters; a factor of 100 decides everything.
 # %% [markdown] task="2.4"
-# **Task 2.4** Find a learning rate with which **12 steps** are enough to get nearly all the way down (at least 95 %
-# of the height between the start and the lowest place). Try some, and look at the walk with `surface.plot(walk)`.
+# **Task 2.4** Find a learning rate with which **12 steps** go down at least 95 % of the height between the start and
+# the lowest point. Try some values, and look at the walk with `surface.plot(walk)`.
 # %% task="2.4"
-rate = ...
-walk = ... if rate is ... else surface.walk(rate, steps=12)
+lr = ...
+walk = ... if lr is ... else surface.walk(lr, steps=12)
 check("2.4", walk, surface)
 # %% solution="2.4"
-rate = round(0.6 * edge, 1)  # more than half of the edge
-walk = surface.walk(rate, steps=12)
+lr = round(0.6 * lr_limit, 1)  # more than half of the limit
+walk = surface.walk(lr, steps=12)
 check("2.4", walk, surface)
 # %% wrong="2.4" says="too small"
-check("2.4", surface.walk(0.01 * edge, steps=12), surface)
+check("2.4", surface.walk(0.01 * lr_limit, steps=12), surface)
 # %% wrong="2.4" says="too large"
-check("2.4", surface.walk(1.1 * edge, steps=12), surface)
+check("2.4", surface.walk(1.1 * lr_limit, steps=12), surface)
 # %% wrong="2.4" says="12 are allowed"
-check("2.4", surface.walk(0.4 * edge, steps=200), surface)
+check("2.4", surface.walk(0.4 * lr_limit, steps=200), surface)
 # %% check="2.4"
 import numpy as np
 
 from coverslip.course.surface import Surface, Walk
 
 HINTS = (
-    "Try 0.01, then 0.1, then 1: at which does the walk hardly move, at which does it jump from side to side?",
-    "Half of the edge does it: surface.limit / 2.",
+    "Try 0.01, then 0.1, then 1: with which does the walk hardly move, with which does it jump from side to side?",
+    "Half of the limit is good: surface.lr_limit / 2.",
 )
 
 
-def judge(walk: Walk, surface: Surface):
-    """A walk of 12 steps of all images that goes down 95 % of the height."""
+def grade(walk: Walk, surface: Surface):
+    """A walk of 12 steps with all images that goes down 95 % of the height."""
     if walk.steps > 12:
-        return f"That took {walk.steps} steps; 12 are allowed."
+        return f"This walk has {walk.steps} steps; 12 are allowed."
     if walk.batch_size:
-        return "Take all images for each step here (batch_size=0); smaller batches come next."
-    low = surface.loss(surface.bottom)
-    done = (walk.losses[0] - walk.losses[-1]) / (walk.losses[0] - low)
-    if done >= 0.95:
+        return "Use all images for each step here (batch_size=0); smaller batches come next."
+    lowest = surface.loss(surface.bottom)
+    progress = (walk.losses[0] - walk.losses[-1]) / (walk.losses[0] - lowest)
+    if progress >= 0.95:
         return Passed(
-            f"With the rate {walk.rate:g}: {100 * done:.0f} % of the way down, to a loss of {walk.losses[-1]:.3f} "
-            f"(lowest: {low:.3f})."
+            f"With the learning rate {walk.lr:g} the walk goes down {100 * progress:.0f} % of the height, to a loss of "
+            f"{walk.losses[-1]:.3f} (minimum: {lowest:.3f})."
         )
-    ways = np.diff(walk.points, axis=0)
-    turned = int(((ways[1:] * ways[:-1]).sum(axis=1) < 0).sum())
-    if turned > walk.steps / 2 or walk.losses[-1] > walk.losses[0]:
+    moves = np.diff(walk.points, axis=0)
+    turns = int(((moves[1:] * moves[:-1]).sum(axis=1) < 0).sum())
+    if turns > walk.steps / 2 or walk.losses[-1] > walk.losses[0]:
         return (
-            f"Rate {walk.rate:g} is too large: {turned} times it turned round, since it jumps across the valley from "
-            "side to side."
+            f"The learning rate {walk.lr:g} is too large: the walk reversed its direction {turns} times, as it jumps "
+            "from one side of the valley to the other."
         )
-    return f"Rate {walk.rate:g} gets {100 * done:.0f} % of the way down in {walk.steps} steps: too small."
+    return (
+        f"The learning rate {walk.lr:g} is too small: the walk goes down {100 * progress:.0f} % of the height in "
+        f"{walk.steps} steps."
+    )
 
 
 # %% [markdown] teacher="2.4"
-# **What it is for.** Feeling the edge between too small and too large. Let them go up until it jumps; a good rate is
-# a third of that.
+# **Purpose.** A feeling for the limit between too small and too large. Let the learners increase the learning rate
+# until the walk jumps; a third of this value is a good one.
 #
-# **When results differ.** With their own images the landscape is another; the check measures the way down, not the
+# **When results differ.** With other images the landscape is different; the check measures the height, not the learning
 # rate.
 # %% [markdown]
 # ### All images, some, or one at a time
 #
-# To feel the true slope one needs *all* images for each step: **batch** gradient descent. With many images that
-# is slow. One can feel the slope of a **mini-batch** of 16 or 32 instead; it points roughly the right way, and one
-# has taken many steps in the time of one. With a single image a step, which is called **stochastic** gradient
-# descent, it staggers; but it staggers downhill, and then about the lowest place, without coming to rest.
+# To compute the true slope you need *all* images for each step: this is **batch** gradient descent. With many images it
+# is slow. Instead you can use the slope for a **mini-batch** of 16 or 32 images. It points approximately in the right
+# direction, and you can take many steps in the same time. With a single image per step, which is called **stochastic**
+# gradient descent, the walk is erratic. But it goes downhill, and then it moves around the lowest point without
+# stopping.
 # %%
 surface.plot(
     {
-        "batch: all": surface.walk(edge / 10, steps=60),
-        "mini-batch: 16": surface.walk(edge / 10, steps=60, batch_size=16),
-        "stochastic: 1": surface.walk(edge / 10, steps=60, batch_size=1),
+        "batch: all": surface.walk(lr_limit / 10, steps=60),
+        "mini-batch: 16": surface.walk(lr_limit / 10, steps=60, batch_size=16),
+        "stochastic: 1": surface.walk(lr_limit / 10, steps=60, batch_size=1),
     }
 )
 # %% [markdown]
-# The same to play with, on landscapes that are harder: a ravine, a saddle, two valleys. Can you find a rate and a
-# batch size that get you out of the wrong valley?
+# In the next figure you can try this yourself, also on more difficult landscapes: a ravine, a saddle, two valleys. Can
+# you find a learning rate and a batch size that lead out of the wrong valley?
 # %%
 explorables.descent()
 
@@ -453,30 +457,31 @@ explorables.descent()
 # %% [markdown]
 # ## Orders of magnitude, in one sweep
 #
-# Back to our ten classes. Was it the rate? We train the failing network once more with each of six rates, from a
-# hundred-thousandth to one. Such a series is called a **sweep**. All six begin with the same weights, learn from the
-# same images, and are scored on the same leaves held out; they are trained side by side, in one pass.
+# Back to our ten classes. Was the learning rate the problem? We train the failing network again with six learning
+# rates, from 0.00001 to 1. Such a series is called a **sweep**. All six networks start with the same weights, learn
+# from the same images, and are evaluated on the same held-out leaves.
 #
-# `sweep` is given the *function* `plain`, without parentheses, since it has to build a fresh network for every value.
-# One setting is a list, here `lr`; all others are fixed. The table has a row for each value: the accuracy on what was
-# learned from; the accuracy on leaves held out, with its interval; and the loss on those.
+# The argument `plain` of `sweep` is a *function*, so it has no parentheses: `sweep` calls it to build a new network for
+# every value. One setting is a list, here `lr`; all others are fixed. The table has a row for each value: the accuracy
+# on the training images, the accuracy on the held-out leaves with its confidence interval, and the loss on the held-out
+# leaves.
 # %%
 def plain(units=16):
     return nn.Sequential(nn.Flatten(), nn.Linear(32 * 32 * 3, units), nn.ReLU(), nn.Linear(units, classes))
 
 
-rates = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0]
-how = {"groups": train.groups, "validation_split": 0.2}  # the same for all sweeps; **how below hands both over
+learning_rates = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0]
+common = {"groups": train.groups, "validation_split": 0.2}  # the same for all sweeps; **common below passes both
 
-without_center = sweep(plain, train.x, train.y, lr=rates, epochs=20, **how)
+without_center = sweep(plain, train.x, train.y, lr=learning_rates, epochs=20, **common)
 print(without_center)
 without_center.plot()
 
 
 # %% [markdown]
-# Hardly any rate helps (on the built-in leaves none does). So the rate was not the only culprit. The other one is
-# that all inputs are positive and much alike, and that is quickly mended: take the average image away first, as in
-# lesson 1. The same sweep again, with `Center` in front:
+# Hardly any learning rate helps (on the built-in leaves none does). So the learning rate was not the only problem. The
+# other one is that all inputs are positive and similar. This is easy to fix: subtract the mean image first, as in
+# lesson 1. Here is the same sweep with `Center` in front:
 # %%
 def network(units=16):
     return nn.Sequential(
@@ -484,180 +489,185 @@ def network(units=16):
     )
 
 
-with_center = sweep(network, train.x, train.y, lr=rates, epochs=20, **how)
+with_center = sweep(network, train.x, train.y, lr=learning_rates, epochs=20, **common)
 print(with_center)
 with_center.plot()
 # %%
 with_center.curves()
 # %% [markdown]
-# Now the classical image: at the left, too small, it has hardly begun after 20 epochs. In the middle it learns. At
-# the right it learns less; and look at the *loss* there, in the table: far above that of guessing (2.3), although the
-# accuracy is not so bad. Where it is wrong, it is wrong with full confidence.
+# This is the typical result. On the left the learning rate is too small: after 20 epochs the network has hardly started
+# to learn. In the middle it learns. On the right it learns less; and look at its *loss* in the table. It is far above
+# the loss of guessing (2.3), although the accuracy is not so bad: when the network is wrong, it is wrong with full
+# confidence.
 #
-# Knobs work together. At 0.1 the network fails without `Center` and learns, badly, with it. So: never turn one knob,
-# find that nothing helps, and conclude that the network cannot do it.
+# Knobs interact. With a learning rate of 0.1 the network fails without `Center` and learns, though badly, with it. So
+# do not turn only one knob, see that it does not help, and conclude that the network cannot learn.
 # %% [markdown] task="2.5"
-# **Task 2.5** Choose a learning rate from the table `with_center`: one whose interval of the accuracy **held out**
-# overlaps that of the best one, and whose **loss** is below that of guessing (with ten classes ln 10, which is 2.30).
+# **Task 2.5** Choose a learning rate from the table `with_center`: the confidence interval of its accuracy **held out**
+# must overlap that of the best one, and its **loss** must be below the loss of guessing (for ten classes ln 10, which
+# is 2.30).
 # %% task="2.5"
-good_rate = ...
-check("2.5", good_rate, with_center)
+good_lr = ...
+check("2.5", good_lr, with_center)
 # %% solution="2.5"
-good_rate = 1e-3
-check("2.5", good_rate, with_center)
-# %% wrong="2.5" says="has hardly begun"
-good_rate = 1e-5
-check("2.5", good_rate, with_center)
+good_lr = 1e-3
+check("2.5", good_lr, with_center)
+# %% wrong="2.5" says="hardly started"
+good_lr = 1e-5
+check("2.5", good_lr, with_center)
 # %% wrong="2.5" says="confidently wrong"
-good_rate = 1.0
-check("2.5", good_rate, with_center)
-# %% wrong="2.5" says="not tried"
-good_rate = 0.005
-check("2.5", good_rate, with_center)
+good_lr = 1.0
+check("2.5", good_lr, with_center)
+# %% wrong="2.5" says="not in this sweep"
+good_lr = 0.005
+check("2.5", good_lr, with_center)
 # %% check="2.5"
 import math
 
 from coverslip.course.sweeps import Sweep
 
 HINTS = (
-    "In the table: whose accuracy held out is high, with a loss below that of guessing?",
-    "0.001 is the rule of thumb for Adam, and it holds here.",
+    "Look in the table: which values have a high accuracy held out, and a loss below that of guessing?",
+    "0.001 is the rule of thumb for Adam, and it is good here.",
 )
 
 
-def judge(good_rate: float, with_center: Sweep):
-    """A rate whose accuracy reaches into the interval of the best, and whose loss is below guessing."""
-    if good_rate not in with_center.values:
+def grade(good_lr: float, with_center: Sweep):
+    """A learning rate whose accuracy reaches the interval of the best, and whose loss is below guessing."""
+    if good_lr not in with_center.values:
         return (
-            f"{good_rate:g} was not tried in this sweep; choose one of "
-            f"{', '.join(f'{each:g}' for each in with_center.values)}."
+            f"{good_lr:g} is not in this sweep; choose one of "
+            f"{', '.join(f'{value:g}' for value in with_center.values)}."
         )
-    one, best = with_center[good_rate], with_center[with_center.best]
-    if one.held_out is None:
-        return f"With {good_rate:g} the training broke."
-    guessing = math.log(with_center.classes)
-    if one.loss["value"] >= guessing:
+    chosen, best = with_center[good_lr], with_center[with_center.best]
+    if chosen.held_out is None:
+        return f"With {good_lr:g} the training diverged."
+    guessing, accuracy = math.log(with_center.classes), chosen.held_out["value"]
+    if chosen.loss["value"] >= guessing:
         return (
-            f"With {good_rate:g} the loss is {one.loss['value']:.2f}, above that of guessing ({guessing:.2f}): it is "
-            "confidently wrong."
+            f"With {good_lr:g} the loss is {chosen.loss['value']:.2f}, above that of guessing ({guessing:.2f}): the "
+            "network is confidently wrong."
         )
     low = best.held_out["low"] if best.held_out["low"] is not None else best.held_out["value"]
-    high = one.held_out["high"] if one.held_out["high"] is not None else one.held_out["value"]
-    if high < low or one.held_out["value"] < low - 0.05:
-        begun = " It has hardly begun after these epochs." if good_rate < with_center.best else ""
+    high = chosen.held_out["high"] if chosen.held_out["high"] is not None else accuracy
+    if high < low or accuracy < low - 0.05:
+        started = " After these epochs it has hardly started to learn." if good_lr < with_center.best else ""
         return (
-            f"With {good_rate:g} it is right on {one.held_out['value']:.2f} held out, and {with_center.best:g} "
-            f"reaches {best.held_out['value']:.2f}.{begun}"
+            f"With {good_lr:g} the accuracy on the held-out leaves is {accuracy:.2f}; {with_center.best:g} reaches "
+            f"{best.held_out['value']:.2f}.{started}"
         )
     return Passed(
-        f"{good_rate:g}: right on {one.held_out['value']:.2f} of the leaves held out, with a loss of "
-        f"{one.loss['value']:.2f}."
+        f"{good_lr:g}: an accuracy of {accuracy:.2f} on the held-out leaves, with a loss of {chosen.loss['value']:.2f}."
     )
 
 
 # %% [markdown] teacher="2.5"
-# **What it is for.** Reading a sweep with its intervals, and both scores. 0.001 and (mostly) 0.01 cannot be told
-# apart; then one takes the smaller, because its loss is lower and it is steadier.
+# **Purpose.** To read a sweep with its confidence intervals and both scores. 0.001 and (usually) 0.01 are not
+# distinguishable; then choose the smaller one, because its loss is lower and its training is more stable.
 #
-# **When results differ.** 0.01 may pass or fail on the loss (it is near guessing after 20 epochs, since it is
-# learning by heart already). Both are fine to discuss.
+# **When results differ.** 0.01 may pass or fail because of its loss (after 20 epochs it is close to guessing, since the
+# network already overfits). Both cases are worth a discussion.
 # %% [markdown]
-# For a folder of your own images the same is one command, with a page that shows all curves: `coverslip tune FOLDER
-# --sweep lr=1e-5..1:log:6`. The table that it writes can be stopped and taken up again.
+# For a folder of your own images you can do the same with one command, which also writes a page with all curves:
+# `coverslip tune FOLDER --sweep lr=1e-5..1:log:6`. You can interrupt it and resume it later.
 #
 # ## Capacity: how many units?
 #
-# Each unit more is a row of 3,072 weights more. Too few cannot hold what there is to know; that is called
-# **underfitting**. Many can hold every single example, with its dust and shadows; the network then learns by heart:
+# Each additional unit has 3,072 additional weights. A network with too few units cannot represent the task; this is
+# called **underfitting**. A network with many units can memorize every single image, with its dust and shadows; this is
 # **overfitting**.
 # %% [markdown] slide
-# Too few units underfit: both scores are low. Too many overfit: the gap opens, and the held-out loss turns up again.
+# Too few units underfit: both scores are low. Too many units overfit: the gap grows, and the held-out loss rises again.
 # %%
-by_units = sweep(network, train.x, train.y, units=[1, 2, 4, 8, 16, 64, 256], epochs=40, lr=1e-3, **how)
+by_units = sweep(network, train.x, train.y, units=[1, 2, 4, 8, 16, 64, 256], epochs=40, lr=1e-3, **common)
 print(by_units)
 by_units.plot()
 # %%
 by_units.curves()
 # %% [markdown]
-# The full line, of what was learned from, climbs to 1. The dashed one, of leaves held out, climbs too, and then
-# stays. The space between them is the **gap**. And in the curves: with few units both losses go down together. With
-# many, the dashed line turns up again (the ring marks its lowest place) while the full one goes to zero.
+# The full line, for the training images, rises to 1. The dashed line, for the held-out leaves, also rises, and then
+# stays at its level. The distance between them is the **gap**. Now look at the curves of the loss. With few units both
+# losses fall together. With many units the dashed line rises again (the ring marks its minimum) while the full line
+# goes to zero.
 #
-# A surprise for many: with 256 units, that is 800,000 weights for 720 images, the accuracy on other leaves does not
-# collapse. Its *loss* gets worse: it is surer of its mistakes.
+# Many people are surprised: with 256 units, which have 800,000 weights for 720 images, the accuracy on other leaves
+# does not collapse. But the *loss* becomes worse: the network is more confident in its errors.
 # %% [markdown]
-# Here is the same in two dimensions, to play with. How many units does it take for two moons? What do 64 units do to
-# twenty points?
+# In the next figure you can try this in two dimensions. How many units are needed for the two moons? What do 64 units
+# do with twenty points?
 # %%
 explorables.capacity()
 # %% [markdown] task="2.6"
-# **Task 2.6** From the table of `by_units`: what is the **smallest** number of units that learns at least **0.95** of
-# its training images? And which of all has the **lowest loss** held out?
+# **Task 2.6** Look at the table of `by_units`: what is the **smallest** number of units with an accuracy of at least
+# **0.95** on the training images? And which number of units has the **lowest loss** on the held-out leaves?
 # %% task="2.6"
-enough_to_hold = ...
+enough_units = ...
 lowest_loss = ...
-check("2.6", enough_to_hold, lowest_loss, by_units)
+check("2.6", enough_units, lowest_loss, by_units)
 # %% solution="2.6"
-enough_to_hold = next((each.value for each in by_units.trained if each.train["value"] >= 0.95), max(by_units.values))
-lowest_loss = min(by_units.trained, key=lambda each: each.loss["value"]).value
-check("2.6", enough_to_hold, lowest_loss, by_units)
+enough_units = next(
+    (result.value for result in by_units.trained if result.train["value"] >= 0.95), max(by_units.values)
+)
+lowest_loss = min(by_units.trained, key=lambda result: result.loss["value"]).value
+check("2.6", enough_units, lowest_loss, by_units)
 # %% wrong="2.6" says="smaller"
-check("2.6", 256, min(by_units.trained, key=lambda each: each.loss["value"]).value, by_units)
+check("2.6", 256, min(by_units.trained, key=lambda result: result.loss["value"]).value, by_units)
 # %% wrong="2.6" says="lowest loss"
-right_number = next((each.value for each in by_units.trained if each.train["value"] >= 0.95), max(by_units.values))
-check("2.6", right_number, 1, by_units)
-# %% wrong="2.6" says="learned from"
+correct = next((result.value for result in by_units.trained if result.train["value"] >= 0.95), max(by_units.values))
+check("2.6", correct, 1, by_units)
+# %% wrong="2.6" says="training images"
 check("2.6", 1, 64, by_units)
 # %% check="2.6"
 from coverslip.course.sweeps import Sweep
 
 HINTS = (
-    "The first is in the column 'learned from', the second in the column 'loss'.",
-    "Go down the column 'learned from' to the first number of 0.95 or more. Then look for the smallest number in the "
+    "The first answer is in the column 'training', the second in the column 'loss'.",
+    "Go down the column 'training' to the first number of 0.95 or more. Then look for the smallest number in the "
     "column 'loss'.",
 )
 
 
-def judge(enough_to_hold: int, lowest_loss: int, by_units: Sweep):
-    """The smallest number of units that reaches 0.95 on what it learned from, and the one with the lowest loss held "
-    "out."""
-    shares = {each.value: each.train["value"] for each in by_units.trained}
-    losses = {each.value: each.loss["value"] for each in by_units.trained}
-    for given in (enough_to_hold, lowest_loss):
-        if given not in shares:
-            return f"{given} units were not tried; choose from {', '.join(map(str, shares))}."
-    enough = next((units for units, share in shares.items() if share >= 0.95), max(shares))
+def grade(enough_units: int, lowest_loss: int, by_units: Sweep):
+    """The smallest number of units with a training accuracy of 0.95, and the one with the lowest held-out loss."""
+    accuracies = {result.value: result.train["value"] for result in by_units.trained}
+    losses = {result.value: result.loss["value"] for result in by_units.trained}
+    for units in (enough_units, lowest_loss):
+        if units not in accuracies:
+            return f"{units} units are not in this sweep; choose from {', '.join(map(str, accuracies))}."
+    enough = next((units for units, accuracy in accuracies.items() if accuracy >= 0.95), max(accuracies))
     best = min(losses, key=losses.get)
-    if enough_to_hold != enough:
-        if enough_to_hold > enough:
-            return f"{enough_to_hold} units do it; but a smaller number does it, too."
+    if enough_units != enough:
+        if enough_units > enough:
+            return f"{enough_units} units are enough, but a smaller number is enough, too."
         return (
-            f"{enough_to_hold} units are right on {shares[enough_to_hold]:.2f} of what they learned from; 0.95 is "
-            "wanted."
+            f"With {enough_units} units the accuracy on the training images is {accuracies[enough_units]:.2f}; the "
+            "task asks for 0.95."
         )
     if lowest_loss != best:
         return (
-            f"{lowest_loss} units have a loss of {losses[lowest_loss]:.2f} held out; there is a lower one. The "
-            "lowest loss is what is asked for."
+            f"With {lowest_loss} units the loss on the held-out leaves is {losses[lowest_loss]:.2f}. The task asks for "
+            "the lowest loss; there is a lower one."
         )
     return Passed(
-        f"{enough} units hold the examples; {best} have the lowest loss on other leaves ({losses[best]:.2f})."
+        f"{enough} units are enough to memorize the training images; {best} units have the lowest loss on other leaves "
+        f"({losses[best]:.2f})."
     )
 
 
 # %% [markdown] teacher="2.6"
-# **What it is for.** Underfitting and overfitting as two ends of one table. Draw the two curves on the board and let
-# them mark where they would stop.
+# **Purpose.** Underfitting and overfitting as the two ends of one table. Draw the two curves on the board and let the
+# learners mark where they would stop.
 #
-# **Misconception.** "More parameters than images is always wrong." It is not: see the accuracy with 256 units. What
-# goes wrong is the loss, and with it the probabilities.
+# **Misconception.** "More parameters than images is always wrong." It is not: see the accuracy with 256 units. The loss
+# becomes worse, and with it the probabilities.
 # %% [markdown]
-# ## Where learning by heart begins
+# ## Where overfitting begins
 #
-# One network, and patience. `keep_best=False` keeps it from going back to its best epoch, so that we see all of it.
+# Now we train one network for many epochs. With `keep_best=False` it does not go back to its best epoch, so that we see
+# the whole development.
 # %%
 torch.manual_seed(0)
-patient = coverslip.fit(
+history = coverslip.fit(
     network(64),
     train.x,
     train.y,
@@ -668,111 +678,113 @@ patient = coverslip.fit(
     keep_best=False,
     verbose=0,
 )
-figures.history(patient.frame)
+figures.history(history.frame)
 # %% [markdown] task="2.7"
-# **Task 2.7** After which **epoch** should it have stopped? Read it from the curve, or from the table
-# `patient.frame` (one epoch more or less does not matter). It is a table of Polars, not of pandas;
-# `patient.frame["validation_loss"].to_numpy()` is its column of the validation loss, as an array with a number for
-# each epoch, beginning with epoch 1.
+# **Task 2.7** After which **epoch** should the training have stopped? Read it from the curve or from the table
+# `history.frame` (one epoch more or less does not matter). The table is a Polars table, not a pandas table;
+# `history.frame["validation_loss"].to_numpy()` is its column with the validation loss as an array, with a number for
+# each epoch, starting with epoch 1.
 # %% task="2.7"
 stop_after = ...
-check("2.7", stop_after, patient)
+check("2.7", stop_after, history)
 # %% solution="2.7"
-losses = patient.frame["validation_loss"].to_numpy()
+losses = history.frame["validation_loss"].to_numpy()
 stop_after = int(losses.argmin()) + 1  # rows are counted from 0, epochs from 1
-check("2.7", stop_after, patient)
+check("2.7", stop_after, history)
 # %% wrong="2.7" says="training loss"
-stop_after = int(patient.frame["train_loss"].to_numpy().argmin()) + 1
-check("2.7", stop_after, patient)
+stop_after = int(history.frame["train_loss"].to_numpy().argmin()) + 1
+check("2.7", stop_after, history)
 # %% wrong="2.7" says="underfits"
 stop_after = 1
-check("2.7", stop_after, patient)
+check("2.7", stop_after, history)
 # %% check="2.7"
 import numpy as np
 
 from coverslip.training.outcome import History
 
 HINTS = (
-    "Look at the validation line in the left panel, the loss: where is it lowest?",
-    "patient.frame['validation_loss'].to_numpy().argmin() + 1",
+    "Look at the validation loss in the left figure: where is it lowest?",
+    "history.frame['validation_loss'].to_numpy().argmin() + 1",
 )
 
 
-def judge(stop_after: int, patient: History):
-    """The epoch with the lowest validation loss, or one as good."""
-    losses = patient.frame["validation_loss"].to_numpy()
+def grade(stop_after: int, history: History):
+    """The epoch with the lowest validation loss, or one that is equally good."""
+    losses = history.frame["validation_loss"].to_numpy()
     if not 1 <= stop_after <= len(losses):
-        return f"There are epochs from 1 to {len(losses)}."
+        return f"The epochs are 1 to {len(losses)}."
     best = int(losses.argmin()) + 1
-    own = float(losses[stop_after - 1])
-    if abs(stop_after - best) <= 1 or own <= losses.min() * 1.01:
+    loss = float(losses[stop_after - 1])
+    if abs(stop_after - best) <= 1 or loss <= losses.min() * 1.01:
         return Passed(
-            f"After epoch {stop_after} its loss held out is {own:.3f}; at the end it is {losses[-1]:.3f}. That is "
-            "what patience=... does for you."
+            f"After epoch {stop_after} the validation loss is {loss:.3f}; at the end it is {losses[-1]:.3f}. The "
+            "setting patience=... stops training in this way."
         )
-    if stop_after == int(patient.frame["train_loss"].to_numpy().argmin()) + 1 or stop_after > best:
+    if stop_after == int(history.frame["train_loss"].to_numpy().argmin()) + 1 or stop_after > best:
         return (
-            f"By then it has learned by heart for {stop_after - best} epochs: the validation loss was lowest long "
-            "before. The training loss says nothing about that."
+            f"At this epoch the network has already been overfitting for {stop_after - best} epochs: the validation "
+            "loss was lowest before. The training loss does not show this."
         )
-    return f"At epoch {stop_after} the validation loss is still falling ({own:.3f}): it underfits there."
+    return f"At epoch {stop_after} the validation loss is still falling ({loss:.3f}): the network underfits."
 
 
 # %% [markdown] teacher="2.7"
-# **What it is for.** Early stopping by hand; in lesson 4 the program does it (`patience`).
+# **Purpose.** Early stopping by hand; in lesson 4 the program does it (`patience`).
 #
-# **Typical answers.** The last epoch (lowest *training* loss). The epoch with the highest validation *accuracy*:
-# accept it if the loss there is nearly as low, and say that accuracy on so few leaves is jagged, so that its highest
-# tooth is luck.
+# **Typical answers.** The last epoch (lowest *training* loss). The epoch with the highest validation *accuracy*: accept
+# it if its loss is almost as low, and explain that the accuracy on so few leaves is jagged, so that its highest peak is
+# chance.
 # %% [markdown]
 # ## Batch size
 #
-# The same number of epochs, with 4, 16, 64, 256 images a step, or all of them at once.
+# Here is the same number of epochs with 4, 16, 64 or 256 images per step, and with all images at once.
 # %% [markdown] slide
-# A batch is how many images make one step. Larger batches: fewer steps, so a larger rate or more epochs.
+# The batch size is the number of images in one step. Larger batches mean fewer steps, so use a larger learning rate or
+# more epochs.
 # %%
-by_batch = sweep(network, train.x, train.y, batch_size=[4, 16, 64, 256, 0], epochs=15, lr=1e-3, **how)
+by_batch = sweep(network, train.x, train.y, batch_size=[4, 16, 64, 256, 0], epochs=15, lr=1e-3, **common)
 print(by_batch)
 by_batch.curves()
 # %% [markdown]
-# Small batches take many steps an epoch, large ones few: with all images at once there are 15 steps in all, and it
-# has hardly begun. So the batch size and the learning rate belong together: who makes the batch larger, should take a
-# larger rate, or more epochs.
+# Small batches have many steps per epoch, large batches few: with all images at once there are only 15 steps in total,
+# and the network has hardly started to learn. So the batch size and the learning rate belong together: for a larger
+# batch, use a larger learning rate or more epochs.
 # %% [markdown]
-# ## Rules of thumb, each put to the test
+# ## Rules of thumb, put to the test
 #
-# You will hear these from everybody. We test each on our leaves: the rule's choice against others, all else equal, on
-# the same leaves held out. Differences are **paired** (leaf by leaf), and each has an interval. *Better* is said only
-# where two things agree: the interval leaves out 0, and chance alone (exchanging the answers of the two at random)
-# gives as much in fewer than 5 % of tries. Else it says *not distinguishable*: nobody may claim anything, and the
-# sentence ends with how many *groups*, that is leaves, one would need to see a difference of 0.02.
+# You will hear the following rules from everybody. We test each of them on our leaves: the choice of the rule against
+# other choices, all else equal, on the same held-out leaves. The differences are **paired** (leaf by leaf), and each
+# has a confidence interval. A choice is called *better* only if two conditions are true: the interval does not contain
+# 0, and in fewer than 5 % of random exchanges of the predictions the difference is as large (a permutation test).
+# Otherwise the result is *not distinguishable*: nobody may make a claim. The sentence then ends with the number of
+# *groups*, here leaves, that would be needed to detect a difference of 0.02.
 #
-# The next cell is long; it builds and trains what is compared, and you need not read it. Read what it prints.
+# The next cell is long; it builds and trains the networks. You need not read it. Read what it prints.
 # %%
-bends = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+activations = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
 def general(units=64, center=True, activation="relu", layers=1):
-    """A dense network with all these knobs."""
-    parts = [Center(train.x)] if center else []
+    """Return a dense network with these knobs."""
+    modules = [Center(train.x)] if center else []
     width = 32 * 32 * 3
-    parts.append(nn.Flatten())
+    modules.append(nn.Flatten())
     for _ in range(layers):
-        parts += [nn.Linear(width, units), bends[activation]()]
+        modules += [nn.Linear(width, units), activations[activation]()]
         width = units
-    return nn.Sequential(*parts, nn.Linear(width, classes))
+    return nn.Sequential(*modules, nn.Linear(width, classes))
 
 
 def try_values(**varied):
     (name,) = varied
     if name in ("lr", "batch_size", "optimizer"):
-        return sweep(general, train.x, train.y, epochs=15, **how, **varied)
-    return sweep(lambda value: general(**{name: value}), train.x, train.y, epochs=15, **how, **varied)
+        return sweep(general, train.x, train.y, epochs=15, **common, **varied)
+    return sweep(lambda value: general(**{name: value}), train.x, train.y, epochs=15, **common, **varied)
 
 
 tested = {
     "Center the inputs": (try_values(center=[True, False]), True),
-    "Begin with Adam at 0.001": (try_values(lr=[1e-3, 1e-4, 1e-1]), 1e-3),
+    "Start with Adam at 0.001": (try_values(lr=[1e-3, 1e-4, 1e-1]), 1e-3),
     "Better too many units than too few": (try_values(units=[64, 4]), 64),
     "ReLU in the hidden layer": (try_values(activation=["relu", "sigmoid", "tanh"]), "relu"),
     "Deeper is better": (try_values(layers=[2, 1]), 2),
@@ -783,88 +795,92 @@ for rule, (result, choice) in tested.items():
     for sentence in result.compare(choice):
         print("   ", sentence)
 # %% [markdown] task="2.8"
-# **Task 2.8** Which rules **held** here against *every* other choice that was tried? Put their names into the list,
-# as they are printed. A rule that is "not distinguishable" from another choice did not hold (and was not refuted
+# **Task 2.8** Which rules were **confirmed** here against *every* other choice? Write their names into a list, as they
+# are printed. A rule whose choice is "not distinguishable" from another choice is not confirmed (and it is not refuted
 # either).
 # %% task="2.8"
-held = ...  # such as ["Deeper is better", "A batch of 32"]
-check("2.8", held, tested)
+confirmed = ...  # such as ["Deeper is better", "A batch of 32"]
+check("2.8", confirmed, tested)
 # %% solution="2.8"
-held = [rule for rule, (result, choice) in tested.items() if result.wins(choice)]
-check("2.8", held, tested)
+confirmed = [rule for rule, (result, choice) in tested.items() if result.wins(choice)]
+check("2.8", confirmed, tested)
 # %% wrong="2.8" says="not distinguishable"
-held = list(tested)
-check("2.8", held, tested)
+confirmed = list(tested)
+check("2.8", confirmed, tested)
 # %% wrong="2.8" says="is missing"
-held = []
-check("2.8", held, tested)
-# %% wrong="2.8" says="no rule is called"
-held = ["Always use 32"]
-check("2.8", held, tested)
+confirmed = []
+check("2.8", confirmed, tested)
+# %% wrong="2.8" says="there is no rule"
+confirmed = ["Always use 32"]
+check("2.8", confirmed, tested)
 # %% check="2.8"
 HINTS = (
     "Look for rules below which every sentence says that the rule's choice is better.",
-    "'... is better than ...' counts for the rule if its own choice stands first; 'not distinguishable' does not.",
+    "'... is better than ...' confirms the rule if its choice is named first; 'not distinguishable' does not.",
 )
 
 
-def judge(held, tested: dict):
-    """The names of the rules whose choice is better than all others that were tried."""
-    given = [held] if isinstance(held, str) else list(held)
-    right = [rule for rule, (result, choice) in tested.items() if result.wins(choice)]
-    for rule in given:
+def grade(confirmed, tested: dict):
+    """The names of the rules whose choice is better than all other choices that were tried."""
+    answer = [confirmed] if isinstance(confirmed, str) else list(confirmed)
+    correct = [rule for rule, (result, choice) in tested.items() if result.wins(choice)]
+    for rule in answer:
         if rule not in tested:
-            return f"No rule is called {rule!r}; the names are those printed above, in quotation marks."
-    for rule in given:
-        if rule not in right:
-            return f"{rule!r}: against one of the others it is not distinguishable, or worse. Read the sentences again."
-    missing = [rule for rule in right if rule not in given]
+            return f"There is no rule {rule!r}; use the names printed above, in quotation marks."
+    for rule in answer:
+        if rule not in correct:
+            return f"{rule!r}: it is not distinguishable from another choice, or worse. Read the sentences again."
+    missing = [rule for rule in correct if rule not in answer]
     if missing:
-        return f"One that held is missing (of {len(right)}). Look for rules with no 'not distinguishable' below them."
-    if not right:
-        return Passed("None held against all others on these images. Then none can be claimed.")
+        return (
+            f"A confirmed rule is missing (there are {len(correct)}). Look for rules without 'not distinguishable' "
+            "below them."
+        )
+    if not correct:
+        return Passed("No rule was confirmed against all other choices on these images. So none can be claimed.")
     return Passed(
-        f"{len(right)} of {len(tested)} held here. The others may be true all the same; a few dozen leaves cannot "
-        "tell, and the sentences say how many could."
+        f"{len(correct)} of {len(tested)} rules were confirmed here. The others may still be true: a few dozen leaves "
+        "cannot show it, and the sentences say how many could."
     )
 
 
 # %% [markdown] teacher="2.8"
-# **What it is for.** Absence of evidence is not evidence of absence; and most rules of thumb are about differences
-# far smaller than what a small set can show. The sentences say how many leaves it would take (often thousands). That
-# is a good moment for silence.
+# **Purpose.** Absence of evidence is not evidence of absence; and most rules of thumb are about differences far smaller
+# than a small data set can show. The sentences say how many leaves would be needed (often thousands). Let the learners
+# think about this for a moment.
 #
-# **Typical answers.** All rules whose number is larger. **Misconception.** "Not distinguishable means equal." No: it
-# means that this many leaves cannot tell.
+# **Typical answers.** All rules whose score is higher. **Misconception.** "Not distinguishable means equal." No: it
+# means that this number of leaves is not enough to decide.
 #
-# **When results differ.** Which rules hold depends on the machine in the last digits; where this was written, *Center*
-# and *many units* held. 0.001 was better than 0.0001, but not distinguishable from 0.1.
+# **When results differ.** Which rules are confirmed depends on the last digits, and so on the machine. Where this was
+# written, *Center* and *many units* were confirmed; 0.001 was better than 0.0001, but not distinguishable from 0.1.
 # %% [markdown] slide
-# Most rules of thumb are smaller than what a hundred leaves can show. "Not distinguishable" is a result.
+# Most rules of thumb are about differences that a hundred leaves cannot show. "Not distinguishable" is a result.
 # %% [markdown]
-# ## The drawer, once
+# ## The test set, once
 #
-# All choices of this lesson were made on leaves held out of the *training* part. By choosing the best of many, one
-# chooses good luck too; so the winner's score there is flattered. The test leaves had no say. (The failure at the
-# beginning was shown to them, but nothing was chosen by that.) We take our choice to them, once: 64 units, 0.001, and
-# `patience=8`, which ends the training when the validation loss has not become lower for 8 epochs.
+# All choices of this lesson were made with leaves held out from the *training set*. Selecting the best of many results
+# also selects by chance, so that the score of the winner on these leaves is too optimistic. The test leaves did not
+# influence any choice. (The failing network at the beginning was evaluated on them, but nothing was chosen with this
+# result.) Now we evaluate our choice on the test set, once: 64 units, a learning rate of 0.001, and `patience=8`, which
+# stops the training when the validation loss has not improved for 8 epochs.
 # %%
 torch.manual_seed(0)
 final = coverslip.fit(
     network(64), train.x, train.y, groups=train.groups, classes=train.names, epochs=40, lr=1e-3, patience=8, verbose=0
 )
 final_scores = coverslip.evaluate(final.network, test.x, test.y, groups=test.groups, classes=test.names)
-print("this morning's failure:", failed_scores)
-print("after turning knobs:   ", final_scores)
+print("failing network:      ", failed_scores)
+print("after turning knobs:  ", final_scores)
 final_scores.plot()
 # %% [markdown]
-# ## What you have now
+# ## Summary
 #
-# * A learning rate is found by powers of ten; near the right one a factor of two does not matter.
-# * A unit that is pushed below zero by every image is silent for ever; centered inputs and smaller steps prevent
-#   it.
-# * Capacity: too little underfits, too much learns by heart; the loss held out shows where it begins.
-# * A difference is claimed only where its interval says so.
+# * Search for the learning rate by powers of ten; near a good value a factor of two does not matter.
+# * A unit that every image pushes below zero stays silent permanently; centered inputs and smaller steps prevent this.
+# * Capacity: with too little the network underfits, with too much it overfits; the held-out loss shows where this
+#   begins.
+# * Claim a difference only if its confidence interval supports it.
 #
-# Still, a great many leaves are named wrongly. More knobs of this kind will not mend that: this network does not know
-# that a spot is a spot wherever it lies. The next lesson does.
+# Still, many leaves are classified incorrectly. More knobs of this kind will not help, since this network does not know
+# that a spot is the same at every position. The networks of the next lesson do.

@@ -7,12 +7,12 @@
 # %% [markdown]
 # # A result you can defend
 #
-# You can build a network, train it, improve it and compare it. The last lesson is about the moment when somebody
-# else looks at your number: a supervisor, a reviewer, a grower who is to spray by it. Nearly all results that
-# fall apart do so for one of two reasons: **the test was not independent of the training**, or **the network
-# answered by something other than what you think**. Neither can be seen from the number.
+# You can now build a network, train it, improve it and compare it. The last lesson is about the moment when somebody
+# else looks at your result: a supervisor, a reviewer, or a farmer who decides with it whether to spray. Almost all
+# results that turn out to be wrong have one of two causes: **the test set was not independent of the training set**, or
+# **the network used something else than you think**. You cannot see either from the score.
 #
-# In the end you train on a folder, perhaps your own, and read the report as a reviewer would.
+# At the end you train on a folder, perhaps your own, and read the report like a reviewer.
 # %%
 import numpy as np
 import torch
@@ -25,368 +25,371 @@ from coverslip.course.frozen import frozen_features
 from coverslip.evidence import format_interval
 
 folder = None  # your own images: put the path of a folder here
-group = ""  # which of your own images belong together, such as "shots:3": coverslip.scan says how
+group = ""  # which of your own images belong together, such as "shots:3"; see help(coverslip.scan)
 # %% [markdown]
 # ## Ten photographs of one leaf are not ten leaves
 #
-# Here are leaves, each photographed five times. We lock some leaves away (`new`): they stand for the leaves that
-# your *readers* will have. Everything else is the study. A network that saw a million photographs makes 1,280
-# numbers of each image (lesson 4), and we train one layer on them: that takes a second.
+# Here are leaves that were photographed five times each. We put some leaves aside (`new`): they represent the leaves
+# that your *readers* will have. All others are the study. A network that was trained on a million photographs computes
+# 1,280 features of each image (lesson 4), and we train one layer on them, which takes a second.
 # %%
-leaves = images(folder, classes=15, size=64, leaves=12, shots=5, group=group, most=60)
-study, new = leaves.split(seed=0, share=0.4)
+leaves = images(folder, classes=15, size=64, leaves=12, shots=5, group=group, max_per_class=60)
+study, new = leaves.split(seed=0, test_fraction=0.4)
 print(leaves)
-print(
-    f"\nthe study: {len(study)} images of {len(set(study.groups))} leaves; locked away: {len(set(new.groups))} leaves"
-)
+print(f"\nstudy: {len(study)} images of {len(set(study.groups))} leaves; put aside: {len(set(new.groups))} new leaves")
 first = study.groups[0]
 rows = [row for row, name in enumerate(study.groups) if name == first]
 figures.examples(study.x[rows], study.y[rows], study.names)
 # %% [markdown]
-# One leaf, several images. Now somebody divides the study into training and test as it is done in most
-# tutorials: shuffle the **images**, hold out a quarter.
+# These are several images of one leaf. Now somebody splits the study into training and test set as in most tutorials:
+# shuffle the **images**, and hold out a quarter of them.
 # %%
 order = np.random.default_rng(0).permutation(len(study))
 held_out = len(study) // 4
 train_by_image, test_by_image = study.take(order[held_out:]), study.take(order[:held_out])
 # %% [markdown] task="5.1"
-# **Task 5.1** How many of the leaves in this test set have images in the training set *as well*?
-# `train_by_image.groups` holds the name of the leaf of each image; `set(...)` makes a set of names of it, and
-# `a & b` is what two sets have in common.
+# **Task 5.1** How many of the leaves in this test set *also* have images in the training set? `train_by_image.groups`
+# contains the name of the leaf of each image. `set(...)` turns it into a set of names, and `a & b` is the intersection
+# of two sets: the names that are in both.
 # %% task="5.1"
-on_both_sides = ...
-check("5.1", on_both_sides, train_by_image, test_by_image)
+in_both_sets = ...
+check("5.1", in_both_sets, train_by_image, test_by_image)
 # %% solution="5.1"
-on_both_sides = len(set(train_by_image.groups) & set(test_by_image.groups))
-check("5.1", on_both_sides, train_by_image, test_by_image)
+in_both_sets = len(set(train_by_image.groups) & set(test_by_image.groups))
+check("5.1", in_both_sets, train_by_image, test_by_image)
 # %% wrong="5.1" says="images"
-on_both_sides = sum(name in train_by_image.groups for name in test_by_image.groups)
-check("5.1", on_both_sides, train_by_image, test_by_image)
-# %% wrong="5.1" says="either side"
-on_both_sides = len(set(train_by_image.groups) | set(test_by_image.groups))
-check("5.1", on_both_sides, train_by_image, test_by_image)
+in_both_sets = sum(name in train_by_image.groups for name in test_by_image.groups)
+check("5.1", in_both_sets, train_by_image, test_by_image)
+# %% wrong="5.1" says="either set"
+in_both_sets = len(set(train_by_image.groups) | set(test_by_image.groups))
+check("5.1", in_both_sets, train_by_image, test_by_image)
 # %% wrong="5.1" says="count"
-on_both_sides = set(train_by_image.groups) & set(test_by_image.groups)
-check("5.1", on_both_sides, train_by_image, test_by_image)
+in_both_sets = set(train_by_image.groups) & set(test_by_image.groups)
+check("5.1", in_both_sets, train_by_image, test_by_image)
 # %% check="5.1"
 HINTS = (
-    "Make two sets of names, one of each part, and see what they have in common.",
+    "Make two sets of names, one for each set of images, and compute their intersection.",
     "len(set(train_by_image.groups) & set(test_by_image.groups))",
 )
 
 
-def judge(on_both_sides, train, test):
-    """How many leaves have images in both parts."""
-    if isinstance(on_both_sides, set):
-        return "That is the set of their names; len(...) counts them."
-    learned, asked = set(train.groups), set(test.groups)
-    both = learned & asked
-    if on_both_sides == sum(name in learned for name in test.groups) != len(both):
-        return "Those are images; the leaves are asked for. Several images in the test set are of one leaf."
-    if on_both_sides == len(learned | asked) != len(both):
-        return "Those are the leaves on either side together; & gives those that are on both."
-    if on_both_sides != len(both):
-        return f"{on_both_sides} it is not. Compare the two sets of names."
+def grade(in_both_sets, train, test):
+    """The number of leaves with images in both sets."""
+    if isinstance(in_both_sets, set):
+        return "This is the set of their names; len(...) counts them."
+    train_leaves, test_leaves = set(train.groups), set(test.groups)
+    both = train_leaves & test_leaves
+    if in_both_sets == sum(name in train_leaves for name in test.groups) != len(both):
+        return "This counts images, but the task asks for leaves. Several images of the test set show the same leaf."
+    if in_both_sets == len(train_leaves | test_leaves) != len(both):
+        return "These are the leaves in either set; use & for the leaves that are in both."
+    if in_both_sets != len(both):
+        return f"{in_both_sets} is not correct. Compare the two sets of names."
     if not both:
         return Passed(
-            "None: in this folder each image counts as its own leaf. If that is not so, fill in `group` above."
+            "None: in this folder each image counts as its own leaf. If this is wrong, fill in `group` above."
         )
-    return Passed(f"{len(both)} of the {len(asked)} leaves of the test set were learned from. That is no test.")
+    return Passed(f"{len(both)} of the {len(test_leaves)} test leaves were used in training. This is not a valid test.")
 
 
 # %% [markdown] teacher="5.1"
-# **What it is for.** A leak can be counted, in one line. Ask who of the group has ever checked it in a paper.
+# **Purpose.** Leakage can be counted in one line. Ask who in the group has ever checked it for a paper.
 #
-# **Typical answers.** Images are counted instead of leaves: that is the very confusion the lesson is about.
+# **Typical answers.** Images are counted instead of leaves: exactly the confusion that this lesson is about.
 # %%
 features = {}
 
 
-def look_at(some):
-    """Every image once through the frozen network; what it says is kept."""
-    features.update(zip([(some.source, path) for path in some.paths], frozen_features(some.x, side=96), strict=True))
+def compute_features(subset):
+    """Compute the features of all images with the frozen network once, and keep them."""
+    keys = [(subset.source, path) for path in subset.paths]
+    features.update(zip(keys, frozen_features(subset.x, side=96), strict=True))
 
 
-def seen(part):
-    return np.stack([features[part.source, path] for path in part.paths])
+def features_of(subset):
+    return np.stack([features[subset.source, path] for path in subset.paths])
 
 
-def head(part):
-    """One layer on what the frozen network says of these images."""
+def head(subset):
+    """Train one layer on the features of these images."""
     torch.manual_seed(0)
-    layer = nn.Linear(1280, len(part.names))
-    coverslip.fit(layer, seen(part), part.y, epochs=40, lr=1e-3, validation_split=0, verbose=0)
+    layer = nn.Linear(1280, len(subset.names))
+    coverslip.fit(layer, features_of(subset), subset.y, epochs=40, lr=1e-3, validation_split=0, verbose=0)
     return layer
 
 
-def score(layer, part):
-    return coverslip.evaluate(layer, seen(part), part.y, groups=part.groups, classes=part.names)
+def score(layer, subset):
+    return coverslip.evaluate(layer, features_of(subset), subset.y, groups=subset.groups, classes=subset.names)
 
 
-look_at(leaves)
-train_by_leaf, test_by_leaf = study.split(seed=0, share=0.25)  # whole leaves, as Coverslip always does it
+compute_features(leaves)
+train_by_leaf, test_by_leaf = study.split(seed=0, test_fraction=0.25)  # whole leaves, as Coverslip always does it
 by_image, by_leaf = head(train_by_image), head(train_by_leaf)
 claimed_by_image, true_by_image = score(by_image, test_by_image), score(by_image, new)
 claimed_by_leaf, true_by_leaf = score(by_leaf, test_by_leaf), score(by_leaf, new)
-print("split by image: its own test set says", claimed_by_image)
-print("                  the leaves locked away", true_by_image)
+print("split by image: test set  ", claimed_by_image)
+print("                new leaves", true_by_image)
 print()
-print("split by leaf:    its own test set says", claimed_by_leaf)
-print("                  the leaves locked away", true_by_leaf)
+print("split by leaf:  test set  ", claimed_by_leaf)
+print("                new leaves", true_by_leaf)
 print()
 for name, claimed, true in (("image", claimed_by_image, true_by_image), ("leaf", claimed_by_leaf, true_by_leaf)):
-    held = claimed.accuracy["low"] <= true.accuracy["value"] <= claimed.accuracy["high"]
-    print(f"split by {name}: the interval {'holds' if held else 'does NOT hold'} what the new leaves say")
+    inside = claimed.accuracy["low"] <= true.accuracy["value"] <= claimed.accuracy["high"]
+    print(f"split by {name}: the interval {'contains' if inside else 'does NOT contain'} the accuracy on new leaves")
 # %% [markdown] task="5.2"
-# **Task 5.2** The **price of the leak**: by how much did the split by image flatter? Take the accuracy that its
-# own test set claimed, less the accuracy on the leaves that were locked away. (A score has `.accuracy["value"]`,
-# `["low"]` and `["high"]`.)
+# **Task 5.2** When images of the same leaf are in the training set and in the test set, information **leaks** into the
+# test, and the score is too high. How large is this **inflation** for the split by image? Take the accuracy on its test
+# set minus the accuracy on the new leaves. (A score has `.accuracy["value"]`, `["low"]` and `["high"]`.)
 # %% task="5.2"
-price = ...
-check("5.2", price, claimed_by_image, true_by_image)
+inflation = ...
+check("5.2", inflation, claimed_by_image, true_by_image)
 # %% solution="5.2"
-price = claimed_by_image.accuracy["value"] - true_by_image.accuracy["value"]
-check("5.2", price, claimed_by_image, true_by_image)
+inflation = claimed_by_image.accuracy["value"] - true_by_image.accuracy["value"]
+check("5.2", inflation, claimed_by_image, true_by_image)
 # %% wrong="5.2" says="other way round"
-price = true_by_image.accuracy["value"] - claimed_by_image.accuracy["value"]
-check("5.2", price, claimed_by_image, true_by_image)
+inflation = true_by_image.accuracy["value"] - claimed_by_image.accuracy["value"]
+check("5.2", inflation, claimed_by_image, true_by_image)
 # %% wrong="5.2" says="percent"
-price = 100 * (claimed_by_image.accuracy["value"] - true_by_image.accuracy["value"])
-check("5.2", price, claimed_by_image, true_by_image)
-# %% wrong="5.2" says="a number is wanted"
-price = claimed_by_image
-check("5.2", price, claimed_by_image, true_by_image)
+inflation = 100 * (claimed_by_image.accuracy["value"] - true_by_image.accuracy["value"])
+check("5.2", inflation, claimed_by_image, true_by_image)
+# %% wrong="5.2" says="expected a number"
+inflation = claimed_by_image
+check("5.2", inflation, claimed_by_image, true_by_image)
 # %% wrong="5.2" says="two ways to split"
-price = claimed_by_image.accuracy["value"] - claimed_by_leaf.accuracy["value"]
-check("5.2", price, claimed_by_image, true_by_image)
+inflation = claimed_by_image.accuracy["value"] - claimed_by_leaf.accuracy["value"]
+check("5.2", inflation, claimed_by_image, true_by_image)
 # %% check="5.2"
 HINTS = (
-    "Two accuracies of the same network, the one trained after the split by image: claimed, and true.",
+    "Use two accuracies of the network that was trained with the split by image: claimed, and true.",
     'claimed_by_image.accuracy["value"] - true_by_image.accuracy["value"]',
 )
 
 
-def judge(price: float, claimed, true):
-    """Claimed accuracy less true accuracy of the split by image."""
-    wanted = claimed.accuracy["value"] - true.accuracy["value"]
-    if abs(price + wanted) < 5e-4 < abs(wanted):
-        return "It is the other way round: what was claimed, less what was true."
-    if abs(price - 100 * wanted) < 1 < abs(price):
-        return "That is in percent; accuracies are shares from 0 to 1 here, and so is their difference."
-    if abs(price - wanted) > 5e-3:
-        return "Not that one. If you compared two ways to split: here it is one network, on two sets of leaves."
+def grade(inflation: float, claimed, true):
+    """The claimed accuracy minus the true accuracy of the split by image."""
+    expected = claimed.accuracy["value"] - true.accuracy["value"]
+    if abs(inflation + expected) < 5e-4 < abs(expected):
+        return "It is the other way round: the claimed accuracy minus the true accuracy."
+    if abs(inflation - 100 * expected) < 1 < abs(inflation):
+        return "This is in percent; here accuracies are numbers from 0 to 1, and so is their difference."
+    if abs(inflation - expected) > 5e-3:
+        return "This is another difference. Do not compare two ways to split, but one network on two sets of leaves."
     low, high = (f"{true.accuracy[end]:.2f}" for end in ("low", "high"))
-    if wanted > 0.02:
-        found = f"{true.accuracy['value']:.2f} [{low}, {high}]"
-        return Passed(f"{price:.2f} too much. On new leaves {found} is what readers will find.")
-    return Passed(f"{price:.2f}: no leak to speak of here, or none that this many leaves can show.")
+    if expected > 0.02:
+        accuracy = f"{true.accuracy['value']:.2f} [{low}, {high}]"
+        return Passed(f"The score is {inflation:.2f} too high. On new leaves readers will find {accuracy}.")
+    return Passed(f"{inflation:.2f}: no relevant leakage here, or too few leaves to show it.")
 
 
 # %% [markdown] teacher="5.2"
-# **What it is for.** The most expensive mistake of the field, measured. The split by image is not only too
-# good: its interval, over leaves, cannot save it, since the leaves themselves were learned.
+# **Purpose.** To measure the most expensive mistake of the field. The score of the split by image is too high, and its
+# confidence interval does not help, since the test leaves were used in training.
 #
-# **Ask.** The network trained after the split by image is *better* on new leaves (it saw more leaves). So was
-# the split wrong? The network is fine, the *number* was not.
+# **Question for the group.** The network trained with the split by image is *better* on new leaves (it saw more
+# leaves). So was the split wrong? The network is fine, but its *score* is not.
 #
-# **If results differ.** With own folders of single images the price is about 0: nothing to leak. Then fill in
-# `group` if images do belong together.
+# **When results differ.** With own folders of single images the inflation is about 0, since nothing can leak. If images
+# do belong together, fill in `group`.
 # %% [markdown]
-# The split by leaf claims less, and its interval is wider, since its test set has few leaves. It is the honest
-# one. `coverslip audit` puts this price on any folder.
+# The score of the split by leaf is lower, and its interval is wider, since its test set has few leaves. But it is
+# valid. `coverslip audit` estimates the inflation by leakage for any folder.
 # %% [markdown] slide
-# The leaf, the patient, the slide is the unit. Split by it, count by it, and give the interval over it.
+# The leaf, the patient or the slide is the independent unit. Split by it, count it, and compute the confidence interval
+# over it.
 # %% [markdown]
 # ## Right for the wrong reason
 #
-# Another study: four classes, split by leaf, everything as it should be.
+# Here is another study: four classes, split by leaf, everything as it should be.
 # %%
 tricky = images(None, classes=4, size=64, leaves=30, shots=2, shortcut=True)
 tricky_train, tricky_test = tricky.split(seed=0)
-look_at(tricky)
+compute_features(tricky)
 tricky_head = head(tricky_train)
-print("its own test set says", score(tricky_head, tricky_test))
+print("test set:", score(tricky_head, tricky_test))
 # %% [markdown]
-# Would you publish? Look at the images first, as long as you like.
+# Would you publish this result? First look at the images, as long as you like.
 # %%
 figures.examples(tricky.x, tricky.y, tricky.names, most=24)
 # %% [markdown]
-# The audit tries to tell the classes **without looking at the subject**: from eight pixels of the border, from
-# the colors of the border, from file sizes and names. What succeeds by pixels is a way for a network to cheat. (Ten
-# seconds. *Balanced accuracy* is the mean of the classes' accuracies, so that a large class counts no more.)
+# The audit tests for **shortcuts**: can the classes be predicted **without the subject**? It tries this with eight
+# pixels of the border, with the colors of the border, and with file sizes and names. If it succeeds with pixels, a
+# network can do the same instead of looking at the leaf. (The audit takes ten seconds. *Balanced accuracy* is the mean
+# of the accuracies of all classes, so that a large class does not count more.)
 # %%
+severities = {"blocks": "error", "warns": "warning", "notes": "note"}
 audit = coverslip.audit(tricky.source)
 for finding in audit.findings:
-    print(f"{finding.severity}: {finding.name}\n    {finding.title}\n    {finding.meaning}\n")
+    print(f"{severities[finding.severity]}: {finding.name}\n    {finding.title}\n    {finding.meaning}\n")
 # %% [markdown] task="5.3"
-# **Task 5.3** Which finding tells you that the *network* may have answered by the background? Give its name as a
-# text in quotes; it stands above, right behind `warns:` or `notes:`. (If more than one tells it, take any of them.)
+# **Task 5.3** Which finding shows that the *network* may have used the background? Give its name as a text in quotes;
+# it is printed above, directly after `warning:` or `note:`. (If more than one finding shows it, choose any of them.)
 # %% task="5.3"
-suspect = ...
-check("5.3", suspect)
+finding_name = ...
+check("5.3", finding_name)
 # %% solution="5.3"
-suspect = "shortcut-border"
-check("5.3", suspect)
+finding_name = "shortcut-border"
+check("5.3", finding_name)
 # %% wrong="5.3" says="never sees"
-suspect = "shortcut-file-size"
-check("5.3", suspect)
+finding_name = "shortcut-file-size"
+check("5.3", finding_name)
 # %% wrong="5.3" says="copies"
-suspect = "near-copies"
-check("5.3", suspect)
+finding_name = "near-copies"
+check("5.3", finding_name)
 # %% wrong="5.3" says="no finding"
-suspect = "background"
-check("5.3", suspect)
+finding_name = "background"
+check("5.3", finding_name)
 # %% check="5.3"
 HINTS = (
     "Its name begins with shortcut. Which of them is about pixels that a network sees, and not about the file?",
-    "What lies along the border of the image is background.",
+    "The border of an image shows the background.",
 )
 
 
-def judge(suspect: str):
+def grade(finding_name: str):
     """The name of the finding about the background."""
-    name = suspect.strip().lower()
+    name = finding_name.strip().lower()
     if name in ("shortcut-border", "shortcut-border-color"):
-        return Passed("Yes: a few pixels of background tell most classes. A perfect score says nothing about leaves.")
+        return Passed("Yes: a few pixels of background predict most classes. The score says nothing about the leaves.")
     if name == "shortcut-file-size":
         return "File sizes differ, too, but a network never sees them. Which finding is about pixels?"
     if "copies" in name:
-        return "Copies count an image twice; they do not give the class away."
+        return "Because of copies an image counts twice; they do not predict the class."
     if name == "leak-price":
-        return "That one is about leaves on both sides of the split, the first half of this lesson."
+        return "This finding is about leaves in both sets of the split, as in the first half of this lesson."
     from coverslip.auditing.findings import NAMES
 
     if name not in NAMES:
-        return f"There is no finding {suspect!r}; the names stand above, right behind 'warns:' and 'notes:'."
-    return f"{suspect!r} is about something else. Look for one that tells the class without the leaf."
+        return f"There is no finding {finding_name!r}; the names are printed above, after 'warning:' and 'note:'."
+    return f"{finding_name!r} is about something else. Look for one that predicts the class without the leaf."
 
 
 # %% [markdown] teacher="5.3"
-# **What it is for.** A perfect score is a reason to become suspicious. The built-in trap: every disease was
-# photographed on ground of its own color, as when each is photographed on another day.
+# **Purpose.** A perfect score is a reason to be suspicious. In this data set every disease was photographed on a
+# background of its own color, as if each was photographed on another day.
 #
-# **Misconception.** "More images will cure it." Not from the same backgrounds. The remedy is in the field:
-# every class on every background, all classes on each day.
+# **Misconception.** "More images solve it." Not with the same backgrounds. The solution is in the field: photograph
+# every class on every background, and all classes on each day.
 # %%
 clean = images(None, classes=4, size=64, leaves=30, shots=1, seed=5)
-look_at(clean)
-print("its own test set said ", score(tricky_head, tricky_test))
-print("on ordinary backgrounds", score(tricky_head, clean))
+compute_features(clean)
+print("test set:            ", score(tricky_head, tricky_test))
+print("ordinary backgrounds:", score(tricky_head, clean))
 # %% [markdown] slide
 # A perfect score is a question, not an answer.
 # %% [markdown]
-# ## The whole path, on a folder
+# ## The whole workflow, on a folder
 #
-# Now as you will do it tomorrow morning: a folder with a folder for each class, and nothing else. The built-in
-# one holds a few traps: copies under other names, and several photographs of each leaf. With a `folder` of your
-# own at the top, this is it.
+# Now we do it as you will do it tomorrow: with a folder that contains a folder for each class, and nothing else. The
+# built-in folder has a few problems: copies under other names, and several photographs of each leaf. If you set
+# `folder` at the top, it is your own folder.
 # %%
-mine = images(folder, classes=4, size=96, leaves=20, shots=3, duplicates=6, group=group)
-source = mine.source / "images" if mine.built_in else mine.source
-found = coverslip.audit(source, price=False)
-for finding in found.findings:
-    print(f"{finding.severity}: {finding.title}\n    {finding.remedy}\n")
-print("for example:", *mine.paths[:3], sep="\n  ")
+dataset = images(folder, classes=4, size=96, leaves=20, shots=3, duplicates=6, group=group)
+source = dataset.source / "images" if dataset.built_in else dataset.source
+folder_audit = coverslip.audit(source, probes=False)
+for finding in folder_audit.findings:
+    print(f"{severities[finding.severity]}: {finding.title}\n    {finding.remedy}\n")
+print("for example:", *dataset.paths[:3], sep="\n  ")
 # %% [markdown] task="5.4"
-# **Task 5.4** Tell Coverslip what belongs together: a **pattern** on the path of each image, whose parentheses
-# hold the name of the leaf. `\d` is a digit and `+` means "one or more", so that `leaf\d+` fits `leaf003`. Every
-# class has a `leaf003`, so the class has to be part of the name. The audit above proposes one; make your own or
-# take it. Write it as `r"..."`: the `r` keeps Python's hands off the `\`. Some leaves were photographed once
-# only, as far as the names tell: those are the copies, and `train` puts them with their originals by itself.
-# (If every image of your own folder shows another leaf, patient or slide, the answer is `""`.)
+# **Task 5.4** Tell Coverslip which images belong together. Write a **pattern** (a regular expression) for the path of
+# an image; the text that matches its parentheses is the name of the leaf. `\d` is a digit and `+` means "one or more",
+# so that `leaf\d+` matches `leaf003`. Every class has a `leaf003`, so the class must be part of the name. The audit
+# above proposes a pattern; you may use it or write your own. Write it as `r"..."`: with the `r`, Python does not
+# interpret the `\`. According to their names, some leaves were photographed only once: these are the copies, and
+# `train` automatically puts them into the set of their originals. (If every image of your own folder shows another
+# leaf, patient or slide, the answer is `""`.)
 # %% task="5.4"
 pattern = ...
-check("5.4", pattern, mine)
+check("5.4", pattern, dataset)
 # %% solution="5.4"
-pattern = r"([a-z_]+leaf\d+)" if mine.built_in else group
-check("5.4", pattern, mine)
+pattern = r"([a-z_]+leaf\d+)" if dataset.built_in else group
+check("5.4", pattern, dataset)
 # %% wrong="5.4" says="other classes"
 pattern = r"(leaf\d+)"
-check("5.4", pattern, mine)
+check("5.4", pattern, dataset)
 # %% wrong="5.4" says="whole class"
 pattern = r"(\w+leaf)"
-check("5.4", pattern, mine)
+check("5.4", pattern, dataset)
 # %% wrong="5.4" says="stand alone"
 pattern = r"([a-z_]+leaf003)"
-check("5.4", pattern, mine)
+check("5.4", pattern, dataset)
 # %% wrong="5.4" says="by itself"
 pattern = r"(.+)"
-check("5.4", pattern, mine)
+check("5.4", pattern, dataset)
 # %% wrong="5.4" says="parenthes"
 pattern = r"[a-z_]+leaf\d+"
-check("5.4", pattern, mine)
+check("5.4", pattern, dataset)
 # %% check="5.4"
 HINTS = (
     "The built-in names look like tomato_healthy_leaf003_shot1.jpg: everything before _shot is the name of a leaf.",
-    r'r"([a-z_]+leaf\d+)" takes small letters and underscores, then leaf and its number.',
+    r'r"([a-z_]+leaf\d+)" matches small letters and underscores, then leaf and its number.',
 )
 
 
-def judge(pattern: str, mine):
-    """A pattern on the path whose parentheses hold the name of a leaf."""
+def grade(pattern: str, dataset):
+    """A pattern for the path whose parentheses match the name of a leaf."""
     import coverslip
 
-    source = mine.source / "images" if mine.built_in else mine.source
+    source = dataset.source / "images" if dataset.built_in else dataset.source
     if not pattern:
-        if mine.built_in:
-            return "Each leaf was photographed three times, and with an empty pattern every image counts as a leaf."
-        return Passed("Then each image stands for itself, and the report will say that you said so.")
-    if mine.built_in and "(" not in pattern:
-        return "There are no parentheses in it: they say which part of the path is the name."
+        if dataset.built_in:
+            return "Each leaf was photographed three times; with an empty pattern every image counts as a leaf."
+        return Passed("Then each image is a group of its own, and the report states that you said so.")
+    if dataset.built_in and "(" not in pattern:
+        return "It has no parentheses: they mark the part of the path that is the name."
     table = coverslip.scan(source, pattern)
     groups = table.groups(table.rows())
-    count, wanted = len(set(groups)), len(set(mine.groups))
+    count, expected = len(set(groups)), len(set(dataset.groups))
     if count == len(groups):
-        return "By that pattern each image stands by itself: what the parentheses hold differs from shot to shot."
-    if not mine.built_in:
+        return "With this pattern each image is a leaf by itself: the text in the parentheses differs for each shot."
+    if not dataset.built_in:
         return Passed(f"{len(groups):,} images of {count:,} groups.")
-    if count <= len(mine.names):
-        return f"By that pattern there are {count} leaves: it takes a whole class for one. Where does the number end?"
-    if count < wanted:
-        return f"By that pattern there are {count} leaves: leaves of other classes with the same number are one."
-    if count != wanted:
-        return f"By that pattern there are {count} leaves and not {wanted}: images that it does not fit stand alone."
-    return Passed(f"{len(groups)} images of {count} leaves. From here on no leaf is on two sides.")
+    if count <= len(dataset.names):
+        return f"With this pattern there are {count} leaves: a whole class is one leaf. Include the number of the leaf."
+    if count < expected:
+        return f"With this pattern there are {count} leaves: it joins leaves of other classes with the same number."
+    if count != expected:
+        return f"With this pattern there are {count} leaves, not {expected}: images that do not match it stand alone."
+    return Passed(f"{len(groups)} images of {count} leaves. From now on no leaf is in two sets.")
 
 
 # %% [markdown] teacher="5.4"
-# **What it is for.** The one thing no program can know: what belongs together. It is the learner's knowledge,
-# written down so that a machine keeps to it.
+# **Purpose.** No program can know which images belong together. The learners write down their knowledge, so that the
+# program can respect it.
 #
-# **Typical answers.** `(leaf\d+)` throws leaf 3 of all classes together: not wrong in the sense of a leak, but
-# groups with two labels; the audit warns of it. Patterns frighten: the audit's proposal may be copied.
+# **Typical answers.** `(leaf\d+)` joins leaf 3 of all classes: this is not leakage, but it gives groups with two
+# labels; the audit warns of it. Some learners are afraid of regular expressions: they may copy the proposal of the
+# audit.
 # %% [markdown]
-# Now train, test and report, in one line. Where the audit says *blocks* (the same image under two labels, say),
-# training stops until you have decided: `{"audit_fix": True}` keeps one of exact copies and none of an image
-# under two labels, `{"audit_accept": ("label-conflict",)}` goes on, and the report says so for ever. (A folder of
-# your own with thousands of images takes a minute or two.)
+# Now train, test and write the report, in one line. If the audit finds an *error*, such as the same image with two
+# labels, training stops until you decide. `{"audit_fix": True}` keeps one of several exact copies and excludes images
+# with two labels; `{"audit_accept": ("label-conflict",)}` continues, and the report shows this decision permanently. (A
+# folder of your own with thousands of images takes a minute or two.)
 # %%
 if pattern is ...:
-    raise coverslip.UserError("nobody has said yet what belongs together", "solve task 5.4 first")
-decided = {}  # what you decided about findings that block, such as {"audit_fix": True}
-run = coverslip.train(source, data_group=pattern, **decided)
+    raise coverslip.UserError("the pattern for the groups is missing", "solve task 5.4 first")
+decisions = {}  # your decisions about errors of the audit, such as {"audit_fix": True}
+run = coverslip.train(source, data_group=pattern, **decisions)
 result = run.read_json(run.test_file)
 accuracy = result["scores"]["accuracy"]
 print("accuracy", format_interval(accuracy))
 print(f"{accuracy['images']} test images of {accuracy['groups']} leaves")
-print(f"the report: {run.report_file}")
+print(f"report: {run.report_file}")
 # %% [markdown]
-# Open the report (in JupyterLab: the file browser on the left, the folder `runs`; "Trust HTML" if it asks). Take
-# ten minutes for it. From top to bottom: the number, what the files are, what the audit found and what was
-# decided about it, how the parts were made, the scores of each class, the most confident mistakes as images,
-# calibration, suspect labels, a plain list of what it does *not* tell, a checklist that is filled in as far as the
-# run knows, and a methods paragraph to copy. What only you know, such as the camera or who made the diagnoses, you
-# write into a small file, `answers.toml` (the checklist says how), and `coverslip report RUN --set answers.toml`
-# puts it in.
+# Open the report (in JupyterLab: the file browser on the left, the folder `runs`; click "Trust HTML" if it asks). Read
+# it for ten minutes. It contains the score, a description of the files, the findings of the audit and your decisions,
+# the split, the scores of each class, the most confident errors as images, the calibration, suspect labels, a list of
+# its limitations, a checklist that is filled in as far as possible, and a methods paragraph that you can copy.
+# Information that only you have, such as the camera or who made the diagnoses, you can write into a small file,
+# `answers.toml` (the checklist explains how); `coverslip report RUN --set answers.toml` adds it to the report.
 # %% [markdown] task="5.5"
-# **Task 5.5** Write the sentence for your abstract, as a text in quotes. Use the numbers printed above. A reader
-# has to be able to judge it without the paper: what was measured, how sure it is, on how many images, *and of
-# how many leaves*.
+# **Task 5.5** Write the sentence for your abstract, as a text in quotes. Use the numbers printed above. A reader must
+# be able to judge the result without the paper: what was measured, how certain it is, on how many images, *and of how
+# many leaves*.
 # %% task="5.5"
 sentence = ...
 check("5.5", sentence, run)
 # %% solution="5.5"
-sentence = f"On leaves that were not trained on, the accuracy was {format_interval(accuracy)} (95 % interval; "
+sentence = f"On leaves not used in training, the accuracy was {format_interval(accuracy)} (95 % confidence interval; "
 sentence += f"{accuracy['images']} images of {accuracy['groups']} leaves)."
 check("5.5", sentence, run)
 # %% wrong="5.5" says="interval"
@@ -401,80 +404,78 @@ check("5.5", text + f"{accuracy['images']} images, {accuracy['groups']} leaves."
 import re
 
 HINTS = (
-    "Value, lower and upper limit, number of test images, number of leaves: five numbers.",
-    "Accuracy 0.xxx [0.xxx, 0.xxx] on N images of M leaves that were not trained on.",
+    "Use five numbers: value, lower and upper limit, number of test images, number of leaves.",
+    "Accuracy 0.xxx [0.xxx, 0.xxx] on N images of M leaves that were not used in training.",
 )
 TOO_MUCH = ("proves", "proven", "always", "guarantee", "perfect", "outperform", "state-of-the-art", "state of the art")
 
 
-def judge(sentence: str, run):
-    """A sentence with value, interval, images and leaves."""
+def grade(sentence: str, run):
+    """A sentence with value, confidence interval, number of images and number of leaves."""
     accuracy = run.read_json(run.test_file)["scores"]["accuracy"]
-    said = [
-        float(each)
-        for each in re.findall(r"\d+(?:\.\d+)?", sentence.replace(",", " ").replace("95 %", " ").replace("95%", " "))
-    ]
-    shares = [each / 100 if each > 1 else each for each in said]
+    text = sentence.replace(",", " ").replace("95 %", " ").replace("95%", " ")
+    numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)]
+    fractions = [number / 100 if number > 1 else number for number in numbers]
 
-    def told(value):
-        return value is not None and any(abs(each - value) < 0.0051 for each in shares)
+    def contains(value):
+        return value is not None and any(abs(fraction - value) < 0.0051 for fraction in fractions)
 
     for word in TOO_MUCH:
         if word in sentence.lower():
-            return f"Leave out {word!r}: a test set estimates, it proves nothing. Say what was measured."
-    if not told(accuracy["value"]):
-        return f"The accuracy is not in it: {accuracy['value']:.3f}."
-    if accuracy["low"] is not None and not (told(accuracy["low"]) and told(accuracy["high"])):
-        return "The number stands alone: give the interval, both ends."
-    if float(accuracy["images"]) not in said:
-        return "On how many test images? A reader wants to know."
-    if accuracy["groups"] != accuracy["images"] and float(accuracy["groups"]) not in said:
-        return "Of how many leaves? It makes a difference whether these images are of many leaves or of five."
-    return Passed("A reader can judge that. Add where the leaves came from, and it is a result.")
+            return f"Omit {word!r}: a test set gives an estimate, it proves nothing. State what was measured."
+    if not contains(accuracy["value"]):
+        return f"The accuracy is missing: {accuracy['value']:.3f}."
+    if accuracy["low"] is not None and not (contains(accuracy["low"]) and contains(accuracy["high"])):
+        return "The confidence interval is missing: give both ends."
+    if float(accuracy["images"]) not in numbers:
+        return "The number of test images is missing."
+    if accuracy["groups"] != accuracy["images"] and float(accuracy["groups"]) not in numbers:
+        return "Of how many leaves? It makes a difference whether these images show many leaves or five."
+    return Passed("A reader can judge this sentence. Add where the leaves came from, and it is a result.")
 
 
 # %% [markdown] teacher="5.5"
-# **What it is for.** The one sentence that will be quoted. Let several read theirs aloud.
+# **Purpose.** This is the sentence that others will quote. Let several learners read theirs aloud.
 #
-# **Typical answers.** No interval; "our model achieves"; images but not leaves. The check looks for the five
-# numbers, percent or not, and refuses "proves" and "always".
+# **Typical answers.** No interval; "our model achieves"; images but not leaves. The check looks for the five numbers,
+# as percent or not, and rejects "proves" and "always".
 # %% [markdown]
-# ## Is the larger image better?
+# ## Are larger images better?
 #
-# A second run on the same folder with images of 96 pixels instead of 224, and the comparison: paired, over
+# We do a second run on the same folder with images of 96 pixels instead of 224, and compare the two runs: paired, over
 # leaves, on the same test set. `coverslip compare RUN RUN` does the same.
 # %%
-smaller = coverslip.train(source, data_group=pattern, input_size=96, **decided)
+smaller = coverslip.train(source, data_group=pattern, input_size=96, **decisions)
 compared = coverslip.compare([run.folder, smaller.folder])
-for told in compared["result"]["comparisons"]:
-    print(told["sentence"])
+for comparison in compared["result"]["comparisons"]:
+    print(comparison["sentence"])
 # %% [markdown]
-# The test set has now been looked at twice, and `ledger.json` says so. Who compares twenty settings on the test
-# part and reports the best one reports luck: choose on validation (`coverslip tune` does), test once.
+# The test set has now been used twice, and `ledger.json` records this. If you compare twenty settings on the test set
+# and report the best one, you report chance: choose with the validation set (`coverslip tune` does), and test once.
 #
 # ## What a reviewer asks
 #
-# | the question | where the answer stands |
+# | question | where you find the answer |
 # | --- | --- |
-# | What is one independent unit, and is it on one side only? | *Data*: groups, and how the split was made |
-# | How many of them are in the test set? | beside every number |
-# | Were there copies? Conflicting labels? What did you do about them? | *Findings*, each with its decision |
-# | Can the label be told from the background, the camera, the file? | the audit's shortcut probes |
-# | How sure is the number? Each class's? | the intervals, over groups |
-# | Is 0.9 meant when it says 0.9? | *Calibration* |
+# | What is the independent unit, and is it in one set only? | *Data*: the groups, and the split |
+# | How many of them are in the test set? | next to every score |
+# | Were there copies or conflicting labels? What did you do about them? | *Findings*, each with its decision |
+# | Can the label be predicted from the background, the camera or the file? | the shortcut tests of the audit |
+# | How certain are the score and the scores of the classes? | the confidence intervals, over groups |
+# | Is a predicted probability of 0.9 correct in 90 % of the cases? | *Calibration* |
 # | How often was the test set used? | the ledger |
-# | Is it better than something simple? | `coverslip compare`, paired |
-# | What does it look at? | `coverslip explain RUN --test`, with the test of the maps |
+# | Is the network better than a simple method? | `coverslip compare`, paired |
+# | What does the network look at? | `coverslip explain RUN --test`, with the sanity checks of the maps |
 # | Can I repeat it? | `experiment.toml`, versions, seeds: `coverslip train RUN/experiment.toml` |
-# | Does it hold elsewhere? | **not in any of this**, unless you test elsewhere: `coverslip evaluate RUN OTHER_FOLDER` |
+# | Is it valid elsewhere? | **unknown**, unless you test it there: `coverslip evaluate RUN OTHER_FOLDER` |
 # %% [markdown] task="5.6"
-# **Task 5.6** You are the reviewer. Which of these claims does the run above **not** support? Give their letters
-# as a text, such as `"AC"`.
+# **Task 5.6** You are the reviewer. Which of these claims does the first run **not** support? Give their letters as a
+# text, such as `"AC"`.
 #
-# * **A** On leaves of the same kind that were not trained on, the accuracy is the number given, with its
+# * **A** On leaves of the same kind that were not used in training, the accuracy is the number above, with its
 #   interval.
-# * **B** The network will do as well on photographs from other farms.
-# * **C** No leaf was in two parts, as far as the file names tell.
+# * **B** The network will be equally good on photographs from other farms.
+# * **C** According to the file names, no leaf was in two sets.
 # * **D** The network recognizes the lesions.
 # * **E** The test set was not used to choose any setting of the first run.
 # %% task="5.6"
@@ -493,53 +494,51 @@ check("5.6", "BDE")
 check("5.6", "ABD")
 # %% check="5.6"
 HINTS = (
-    "Two of the five go beyond what was looked at. Which ones were never measured?",
-    "Nothing from another farm was tested, and nobody has looked yet at where the network looks.",
+    "Two of the five go beyond what was measured. Which ones?",
+    "Nothing from another farm was tested, and nobody has checked yet where the network looks.",
 )
 
 
-def judge(unsupported: str):
+def grade(unsupported: str):
     """The letters of the claims that the run does not support."""
-    given = {letter for letter in unsupported.upper() if letter.isalpha()}
-    if given - set("ABCDE"):
+    letters = {letter for letter in unsupported.upper() if letter.isalpha()}
+    if letters - set("ABCDE"):
         return "The claims are A to E; give letters only, such as 'AC'."
-    if "A" in given:
-        return "A: that is exactly what was measured, and it says for which leaves."
-    if "C" in given:
-        return "C: the run knows that from your pattern, and it says 'as far as the file names tell'."
-    if "E" in given:
-        return "E: the first run opened its test set once, as its last step. The ledger keeps count."
-    if "B" not in given:
+    if "A" in letters:
+        return "A: this is exactly what was measured, and the claim says for which leaves."
+    if "C" in letters:
+        return "C: the run knows this from your pattern, and the claim says 'according to the file names'."
+    if "E" in letters:
+        return "E: the first run used its test set once, at the end. The ledger records this."
+    if "B" not in letters:
         return "One is missing: was anything from other farms tested?"
-    if "D" not in given:
-        return "One is missing: right answers do not show that it looks at the lesions. Remember the backgrounds."
-    return Passed(
-        "B and D. Neither is wrong; neither was tested. That is what a reviewer is for, and now it is what you are for."
-    )
+    if "D" not in letters:
+        return "One is missing: correct predictions do not show that it looks at the lesions. Remember the backgrounds."
+    return Passed("B and D. They may be true, but they were not tested. A reviewer asks this, and now you can, too.")
 
 
 # %% [markdown] teacher="5.6"
-# **What it is for.** The day ends with the learner in the reviewer's chair.
+# **Purpose.** At the end of the day the learner is the reviewer.
 #
-# **Typical answers.** D is believed since the score is high; send them back to the second part of the lesson. E
-# is doubted since two runs were compared: the *first* run's settings were not chosen by it; after comparing, the
-# choice between the two would be.
+# **Typical answers.** Learners believe D because the score is high; remind them of the second part of the lesson. They
+# doubt E because two runs were compared: the settings of the *first* run were not chosen with the test set, but after
+# the comparison a choice between the two runs would be.
 # %% [markdown] slide
-# Say what was measured, on how many leaves, how sure it is, and what was not looked at.
+# Say what was measured, on how many leaves, how certain it is, and what was not tested.
 # %% [markdown]
-# ## What to take home
+# ## Summary
 #
-# * Know your unit, and say it. No group on two sides; intervals over groups.
+# * Know your independent unit, and state it. No group is in two sets; confidence intervals are over groups.
 # * Audit before you train. A perfect score is a question.
-# * One test set, opened once, by the last step.
-# * A sentence with five numbers, and a list of what it does not tell.
+# * Use one test set once, at the end.
+# * Write a sentence with five numbers, and a list of what was not tested.
 #
-# Tomorrow morning, on your own folder: `coverslip audit FOLDER --out look`, `coverslip train FOLDER --group
-# PATTERN`, and then the report. We wish you results that hold.
+# Tomorrow, on your own folder: `coverslip audit FOLDER --out look`, then `coverslip train FOLDER --group PATTERN`, and
+# then read the report. We wish you results that last.
 # %% [markdown] teacher
-# Those who brought images set `folder` and work through it with them; pair up those who did not with one who
-# did. The most valuable minutes are those in which somebody finds a shortcut in their own data: leave time for
-# it. Have the report of `make demo` open on the projector as a fall-back.
+# Learners who brought their own images set `folder` and use them; put the others together with somebody who has images.
+# The most valuable minutes are those in which somebody finds a shortcut in their own data: leave time for this. Keep
+# the report of `make demo` open on the projector as a fallback.
 #
-# When results differ: the price of the leak depends on the leaves that were locked away; every split we tried shows the
-# same direction.
+# When results differ: the inflation by leakage depends on the new leaves that were put aside; every split that we tried
+# shows the same direction.

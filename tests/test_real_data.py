@@ -43,7 +43,7 @@ def test_field_photographs_of_beans_are_told_apart(tmp_path):
 
 
 def test_the_planted_label_conflicts_of_the_histology_set_stop_training_until_they_are_mended(tmp_path):
-    with pytest.raises(BlockedError, match="5 images are filed under two classes"):
+    with pytest.raises(BlockedError, match="5 images are filed under"):
         api.train(DATA / "oral_histology", tmp_path / "run")
     assert not (tmp_path / "run").exists()
     run = api.train(DATA / "oral_histology", tmp_path / "run", audit_fix=True)
@@ -67,10 +67,10 @@ def test_the_odd_file_among_leaf_photographs_is_read_like_the_others():
 def test_given_leaves_keep_pepper_photographs_together():
     leaves = pl.read_csv(DATA / "plantvillage_pepper_leaf_groups.csv")
     assert {"file", "leaf"} <= set(leaves.columns)
-    from coverslip.data.split import assign_parts
+    from coverslip.data.split import assign_splits
 
     labels = np.array([0 if "Bacterial" in name else 1 for name in leaves["file"]])
-    parts = assign_parts(labels, leaves["leaf"].to_list(), (0.7, 0.15, 0.15), 0)
+    parts = assign_splits(labels, leaves["leaf"].to_list(), (0.7, 0.15, 0.15), 0)
     split = leaves.with_columns(pl.Series("part", parts)).group_by("leaf").agg(pl.col("part").n_unique())
     assert split["part"].max() == 1 and len(set(parts)) == 3
 

@@ -1,6 +1,6 @@
-"""From a folder of images to a result you can defend.
+"""Train an image classifier on your own images, and report a result you can defend.
 
-The public names load when they are first used, so that ``import coverslip`` is quick.
+Public names are loaded on first use, so that ``import coverslip`` is fast.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Findings about single files, from their facts alone."""
+"""Findings about single files, computed from their facts alone."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from coverslip.auditing.files import judge_files
+from coverslip.auditing.file_findings import file_findings
 
 
 def facts(count=40, **changes):
-    """Facts of ``count`` usual images; ``changes`` maps a column to {row: value}."""
+    """Return facts of ``count`` ordinary images; ``changes`` maps a column to {row: value}."""
     rng = np.random.default_rng(0)
     columns = {
         "path": [f"a/{row:02d}.jpg" for row in range(count)],
@@ -29,12 +29,12 @@ def facts(count=40, **changes):
     return pl.DataFrame(columns)
 
 
-def names(found):
-    return {each.name: each for each in found}
+def by_name(findings):
+    return {finding.name: finding for finding in findings}
 
 
-def test_usual_images_give_no_finding():
-    assert judge_files(facts()) == []
+def test_ordinary_images_give_no_finding():
+    assert file_findings(facts()) == []
 
 
 @pytest.mark.parametrize(
@@ -53,28 +53,28 @@ def test_usual_images_give_no_finding():
         ("several-pages", "notes", {"pages": {3: 7}}),
     ],
 )
-def test_the_one_that_is_unlike_the_rest_is_named(name, severity, changes):
-    found = names(judge_files(facts(**changes)))[name]
-    assert (found.severity, found.rows, found.images) == (severity, ((3,),), 1)
+def test_an_image_that_differs_from_the_rest_is_reported(name, severity, changes):
+    finding = by_name(file_findings(facts(**changes)))[name]
+    assert (finding.severity, finding.rows, finding.images) == (severity, ((3,),), 1)
 
 
-def test_two_formats_in_equal_numbers_are_told_without_calling_either_odd():
-    found = names(judge_files(facts(format=dict.fromkeys(range(20), "PNG"))))["odd-format"]
-    assert found.rows == () and found.numbers["counts"] == {"JPEG": 20, "PNG": 20}
+def test_two_equally_frequent_formats_are_reported_and_neither_is_unusual():
+    finding = by_name(file_findings(facts(format=dict.fromkeys(range(20), "PNG"))))["odd-format"]
+    assert finding.rows == () and finding.numbers["counts"] == {"JPEG": 20, "PNG": 20}
 
 
-def test_images_of_every_size_are_one_note_not_many_odd_ones():
+def test_images_of_many_sizes_give_one_note_instead_of_many_unusual_images():
     sizes = {row: 200 + 40 * row for row in range(40)}
-    found = names(judge_files(facts(width=sizes, height=sizes)))
-    assert found["mixed-sizes"].numbers["sizes"] == 40 and "odd-size" not in found
+    findings = by_name(file_findings(facts(width=sizes, height=sizes)))
+    assert findings["mixed-sizes"].numbers["sizes"] == 40 and "odd-size" not in findings
 
 
-def test_no_image_can_be_read_and_the_reasons_are_counted():
-    found = judge_files(facts(4, status=dict.fromkeys(range(4), "the file is empty")))
-    assert [each.name for each in found] == ["unreadable"]
-    assert found[0].numbers["reasons"] == {"the file is empty": 4}
+def test_reasons_are_counted_if_no_image_can_be_read():
+    findings = file_findings(facts(4, status=dict.fromkeys(range(4), "the file is empty")))
+    assert [finding.name for finding in findings] == ["unreadable"]
+    assert findings[0].numbers["reasons"] == {"the file is empty": 4}
 
 
-def test_equal_brightness_everywhere_does_not_make_a_small_difference_odd():
+def test_a_small_difference_in_brightness_is_not_reported_even_if_all_other_images_are_equal():
     same = dict.fromkeys(range(40), 0.5)
-    assert judge_files(facts(brightness=same | {3: 0.55})) == []
+    assert file_findings(facts(brightness=same | {3: 0.55})) == []

@@ -1,4 +1,4 @@
-"""``coverslip course``: what it copies, lists and says, and how it opens JupyterLab."""
+"""``coverslip course``: copying, listing, progress, and opening JupyterLab."""
 
 import json
 import os
@@ -13,7 +13,7 @@ NAME = "01_tiny.ipynb"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A course of one tiny lesson, and an empty folder to be in."""
+    """A course with one tiny lesson, and an empty working directory."""
     pytest.importorskip("jupytext")
     from coverslip.course.lesson import read_lesson
     from coverslip.course.notebooks import write_lesson
@@ -27,8 +27,8 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Commands that would have been started."""
-    from coverslip.course import opening
+    """Commands that would be started."""
+    from coverslip.course import jupyter as opening
 
     commands = []
 
@@ -41,17 +41,17 @@ def opened(monkeypatch):
     return commands
 
 
-def test_notebooks_and_pages_are_copied_into_a_folder_of_their_own(coverslip, home):
+def test_notebooks_and_pages_are_copied_into_a_folder(coverslip, home):
     answer = coverslip("course", "--no-open").done()
     assert (home / "coverslip-course" / NAME).is_file()
     assert (home / "coverslip-course" / "explorables" / "descent.html").is_file()
     assert "copied" in answer.out and "next: coverslip course coverslip-course" in answer.out
 
 
-def test_inside_the_folder_it_is_the_folder(coverslip, home, monkeypatch):
+def test_in_a_course_folder_no_other_folder_is_created(coverslip, home, monkeypatch):
     coverslip("course", "--no-open").done()
     monkeypatch.chdir(home / "coverslip-course")
-    assert f"{NAME}: already here" in coverslip("course", "--no-open").done().out
+    assert f"{NAME}: up to date" in coverslip("course", "--no-open").done().out
     assert not Path("coverslip-course").exists()
 
 
@@ -66,22 +66,22 @@ def test_it_opens_jupyterlab_on_the_first_lesson_and_keeps_it_off_the_network(co
     assert any(json.loads(settings.read_text(encoding="utf-8"))["disabledExtensions"].values())
 
 
-def test_without_the_extra_nothing_is_copied_and_what_to_install_is_said(coverslip, home, monkeypatch):
-    from coverslip.course import opening
+def test_without_the_extra_nothing_is_copied_and_the_command_to_install_is_printed(coverslip, home, monkeypatch):
+    from coverslip.course import jupyter as opening
 
     monkeypatch.setattr(opening, "find_spec", lambda name: None)
     coverslip("course").refused("jupyterlab", "pip install 'coverslip[course]'")
     assert not (home / "coverslip-course").exists()
 
 
-def test_the_list_names_every_task_with_what_is_wanted(coverslip):
+def test_the_list_contains_every_task(coverslip):
     said = coverslip("course", "--list").done().out
     assert "1  A tiny lesson, 5 minutes" in said
     assert "1.2   A network of one linear layer and two outputs." in said
 
 
-def test_progress_says_where_to_go_on(coverslip, home):
-    coverslip("course", "--progress").refused("no lesson", "coverslip course FOLDER")
+def test_progress_shows_the_next_task(coverslip, home):
+    coverslip("course", "--progress").refused("no lessons", "coverslip course coverslip-course")
     coverslip("course", "--no-open").done()
     assert "0 of 2 tasks" in coverslip("course", "--progress").done().out
     (home / "coverslip-course" / ".coverslip-course.json").write_text(
@@ -91,7 +91,7 @@ def test_progress_says_where_to_go_on(coverslip, home):
     assert "1 of 2 tasks" in said and "next: task 1.2" in said
 
 
-def test_answers_of_a_lesson_come_beside_it(coverslip, home):
+def test_solutions_of_a_lesson_are_copied_next_to_it(coverslip, home):
     assert "copied" in coverslip("course", "--answers", "1").done().out
     assert (home / "coverslip-course" / "01_tiny-answers.ipynb").is_file()
     coverslip("course", "--answers", "9").refused("no lesson 9", "1 to 1")
@@ -104,7 +104,7 @@ def test_a_file_in_place_of_the_folder_is_refused(coverslip, home):
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(coverslip, home, monkeypatch):
-    from coverslip.course import shelf
+    from coverslip.course import copies as shelf
 
     def refuse(path, text):
         raise PermissionError(13, "Permission denied", str(path))

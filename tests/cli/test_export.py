@@ -1,4 +1,4 @@
-"""`coverslip export`: what it prints, and how it refuses."""
+"""`coverslip export`: its output and its errors."""
 
 import pytest
 
@@ -11,19 +11,19 @@ def run(leaves, session_cache, tmp_path_factory):
     return api.train(leaves, folder, model_network="linear", input_size=16, training_epochs=1)
 
 
-def test_it_prints_what_the_check_found_and_what_to_do_next(coverslip, run, tmp_path):
+def test_the_result_of_the_verification_and_the_next_step_are_printed(coverslip, run, tmp_path):
     said = coverslip("export", run.folder, "--format", "torch", "--out", tmp_path / "out").done()
-    assert "checked on 36 images" in said.err and "same label 100.0% (limit 99.5%)" in said.err
+    assert "checked on 36 images" in said.err and "100.0% (limit 99.5%)" in said.err
     for name in ("model.pt", "model.json", "use_model.py", "README.md"):
         assert (tmp_path / "out" / name).is_file() and name in said.out
     assert "next: python" in said.out
     coverslip("export", run.folder, "--out", tmp_path / "out").refused("exists and is not empty", "out-2")
 
 
-def test_it_names_the_nearest_and_what_is_missing(coverslip, run, tmp_path):
-    coverslip("export", run.folder, "--format", "onxx").refused("no format is called 'onxx'", "did you mean 'onnx'")
-    coverslip("export", run.folder, "--quantize", "int9").refused("--quantize int9 is not known", "did you mean 'int8'")
+def test_errors_suggest_the_nearest_name_or_the_missing_file(coverslip, run, tmp_path):
+    coverslip("export", run.folder, "--format", "onxx").refused("unknown format 'onxx'", "did you mean 'onnx'")
+    coverslip("export", run.folder, "--quantize", "int9").refused("int9", "did you mean 'int8'")
     coverslip("export", run.folder, "--format", "torch", "--quantize", "int8").refused("ONNX or OpenVINO")
     coverslip("export", tmp_path / "nowhere").refused("there is no run", "coverslip train")
-    coverslip("export", tmp_path).refused("holds no trained model")
+    coverslip("export", tmp_path).refused("contains no trained model")
     coverslip("export", run.folder, "--images", tmp_path / "gone.jpg").refused("gone.jpg", "check the path")

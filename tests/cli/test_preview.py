@@ -8,12 +8,12 @@ from coverslip.cli.preview import preview
 from coverslip.core.errors import UserError
 from coverslip.core.progress import Progress
 from coverslip.data.augment import PRESETS, Augmentation
-from coverslip.data.augment.sheet import MOST_ROWS, pick_rows, preview_figure, versions
+from coverslip.data.augment.preview import MAX_ROWS, sample_rows, preview_figure, augmented_versions
 from coverslip.data.scan import scan
 from coverslip.figures.contact import as_rgb, contact_figure
 
 
-def test_a_sheet_is_written_and_says_what_to_do_next(paint, tmp_path, capsys):
+def test_a_sheet_is_written_and_the_next_command_is_printed(paint, tmp_path, capsys):
     folder = paint(rust=4, healthy=3)
     preview(folder, out=tmp_path / "sheet.png", size=32, settings=["rotate=30", "flip=false"])
     said = capsys.readouterr().out
@@ -25,18 +25,18 @@ def test_a_sheet_is_written_and_says_what_to_do_next(paint, tmp_path, capsys):
         assert image.width > 6 * 150 and image.height > 4 * 150  # seven images across, two of each class
 
 
-def test_the_help_names_every_preset():
+def test_the_help_lists_every_preset():
     words = get_type_hints(preview, include_extras=True)["augment"].__metadata__[0].help
     assert all(name in words for name in PRESETS)
 
 
 def test_an_existing_file_is_never_overwritten(paint, tmp_path):
-    folder, there = paint(rust=2, healthy=2), tmp_path / "sheet.png"
+    folder, sheet = paint(rust=2, healthy=2), tmp_path / "sheet.png"
     for name in ("sheet.png", "sheet-2.png"):
         (tmp_path / name).write_bytes(b"mine")
     with pytest.raises(UserError, match=r"sheet-3\.png"):
-        preview(folder, out=there)
-    assert there.read_bytes() == b"mine"
+        preview(folder, out=sheet)
+    assert sheet.read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_an_existing_file_is_never_overwritten(paint, tmp_path):
         ({"settings": ["rotate=400"]}, "rotate=400.0 is not within"),
         ({"fit": "crpo"}, "did you mean 'crop'"),
         ({"size": 0}, "not within 8"),
-        ({"count": 0}, "shows no image"),
+        ({"count": 0}, "count=0"),
         ({"out": "sheet.jpg"}, r"--out .*sheet\.png"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_and_nothing_is_written(paint, tmp_path, wrong, words):
+def test_invalid_options_are_refused_and_nothing_is_written(paint, tmp_path, wrong, words):
     folder = paint(rust=2, healthy=2)
     options = {"out": "sheet.png", **wrong}
     options["out"] = tmp_path / options["out"]
@@ -61,15 +61,15 @@ def test_what_cannot_be_meant_is_refused_and_nothing_is_written(paint, tmp_path,
     assert not list(tmp_path.glob("sheet*"))
 
 
-def test_the_same_seed_picks_the_same_images_of_every_class(paint):
+def test_the_same_seed_selects_the_same_images_of_every_class(paint):
     table = scan(paint(rust=9, healthy=5, blight=1))
-    picked = pick_rows(table, 3, seed=1)
-    assert picked == pick_rows(table, 3, seed=1) != pick_rows(table, 3, seed=2)
+    picked = sample_rows(table, 3, seed=1)
+    assert picked == sample_rows(table, 3, seed=1) != sample_rows(table, 3, seed=2)
     assert [table.classes[label] for label in table.labels(picked)] == ["blight"] + ["healthy"] * 3 + ["rust"] * 3
-    assert len(pick_rows(table, 1000, seed=0)) <= MOST_ROWS
+    assert len(sample_rows(table, 1000, seed=0)) <= MAX_ROWS
 
 
-def test_broken_images_are_told_of_and_left_out(paint):
+def test_damaged_images_are_reported_and_omitted(paint):
     folder = paint(rust=2, healthy=2)
     for path in sorted(folder.rglob("*.png"))[:1]:
         path.write_bytes(b"not an image")
@@ -77,23 +77,23 @@ def test_broken_images_are_told_of_and_left_out(paint):
     progress = Progress()
     progress.note = notes.append
     preview_figure(scan(folder), (32, 32), Augmentation(), progress=progress)
-    assert any("1 of the images" in note for note in notes)
+    assert any("1 of the chosen images" in note for note in notes)
     for path in folder.rglob("*.png"):
         path.write_bytes(b"not an image")
     with pytest.raises(UserError, match="can be read"):
         preview_figure(scan(folder), (32, 32), Augmentation())
 
 
-def test_the_first_of_a_row_is_the_image_itself():
+def test_the_first_image_of_a_row_is_not_augmented():
     images = np.random.default_rng(0).random((2, 5, 8, 8), np.float32)
-    seen = versions(images, Augmentation(flip=True), np.array([4, 9]), seed=0, count=30)
-    assert seen.shape == (2, 31, 8, 8, 5)
-    assert np.array_equal(seen[:, 0], images.transpose(0, 2, 3, 1))
-    kinds = {seen[0, column].tobytes() for column in range(31)}
-    assert kinds == {np.ascontiguousarray(each).tobytes() for each in (seen[0, 0], seen[0, 0][:, ::-1])}
+    versions = augmented_versions(images, Augmentation(flip=True), np.array([4, 9]), seed=0, count=30)
+    assert versions.shape == (2, 31, 8, 8, 5)
+    assert np.array_equal(versions[:, 0], images.transpose(0, 2, 3, 1))
+    kinds = {versions[0, column].tobytes() for column in range(31)}
+    assert kinds == {np.ascontiguousarray(image).tobytes() for image in (versions[0, 0], versions[0, 0][:, ::-1])}
 
 
-def test_deep_images_are_shown_between_their_percentiles(tmp_path):
+def test_16_bit_images_are_scaled_between_their_percentiles(tmp_path):
     folder = tmp_path / "deep"
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Names of version 0.1 are still accepted, with one warning that says the new name."""
+"""Names of version 0.1 are still accepted, with one warning that names the new one."""
 
 import sys
 
@@ -38,7 +38,7 @@ def test_settings_of_an_old_file_arrive_where_they_belong_without_a_warning(tmp_
     assert config.split.refit and config.calibration.coverage == 0.8
     assert (config.training.lr, config.training.label_smoothing, config.training.epochs) == (0.01, 0.2, 7)
     assert config.audit.probes and config.model.examples
-    assert not [each for each in recwarn if each.category is FutureWarning]
+    assert not [warning for warning in recwarn if warning.category is FutureWarning]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A path leads to the file of exactly that name: no table is read or written by a pattern."""
+"""A path refers to the file with exactly that name: no table is read or written by a pattern."""
 
 import ast
 from pathlib import Path
@@ -16,7 +16,7 @@ NAMES = ["x[12].csv", "x*.csv", "x?.csv", "~.csv", "~/x.csv", "{x1,x2}.csv", "s3
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """A folder with files that a pattern would find, and a home folder of its own."""
+    """Change into a folder with files that a pattern would match, with another home folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("x1.csv", "x2.csv", "home/x.csv", "home.csv"):
@@ -35,13 +35,13 @@ def test_a_table_is_written_and_read_under_exactly_its_name(tmp_path, snapshot, 
     assert tables.read_csv(path, columns=["number"], text=True).rows() == [("0.123",), ("2.000",)]
     tables.write_parquet(FRAME, path.with_suffix(".parquet"))
     assert tables.read_parquet(path.with_suffix(".parquet")).equals(FRAME)
-    assert {each: snapshot(tmp_path)[each] for each in before if Path(each).is_file()} == {
-        each: what for each, what in before.items() if Path(each).is_file()
+    assert {file: snapshot(tmp_path)[file] for file in before if Path(file).is_file()} == {
+        file: content for file, content in before.items() if Path(file).is_file()
     }
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_table_that_is_not_there_is_not_replaced_by_another(name):
+def test_a_missing_table_is_not_replaced_by_another(name):
     for read in (tables.read_csv, tables.read_parquet):
         with pytest.raises(FileNotFoundError):
             read(Path(name))
@@ -52,7 +52,7 @@ def test_every_row_counts_for_the_type_of_a_column():
     assert tables.read_csv(Path("late.csv"))["a"].dtype == pl.String
 
 
-def test_the_text_is_what_the_file_holds():
+def test_the_text_equals_the_content_of_the_file():
     tables.write_csv(FRAME, Path("whole.csv"), decimals=6)
     text = tables.csv_text(FRAME, decimals=6)
     assert Path("whole.csv").read_bytes() == text.encode()
@@ -64,13 +64,14 @@ OURS = {"write_text", "write_bytes", "write_json"}  # of pathlib and of `coversl
 
 
 def calls_of_polars(tree):
-    """The line and name of each use of a reader or writer of polars in a module."""
+    """Yield the line and name of each use of a reader or writer of polars in a module."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {each.asname or each.name for each in node.names if each.name.split(".")[0] == "polars"}
+            names |= {alias.asname or alias.name for alias in node.names if alias.name.split(".")[0] == "polars"}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "polars":
-            yield from ((node.lineno, each.name) for each in node.names if each.name.startswith((*READS, *WRITES)))
+            imported = [alias.name for alias in node.names]
+            yield from ((node.lineno, name) for name in imported if name.startswith((*READS, *WRITES)))
     methods = {name for kind in (pl.DataFrame, pl.LazyFrame) for name in dir(kind) if name.startswith(WRITES)} - OURS
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
@@ -82,16 +83,16 @@ def calls_of_polars(tree):
 
 @pytest.fixture(scope="module")
 def modules():
-    """Every module of the package, parsed."""
+    """Parse every module of the package."""
     return {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(SOURCE.rglob("*.py"))}
 
 
 def test_only_one_module_calls_the_readers_and_writers_of_polars(modules):
-    found = []
+    calls = []
     for file, tree in modules.items():
         if file != Path(tables.__file__):
-            found += [f"{file.relative_to(SOURCE)}:{line}: {name}" for line, name in calls_of_polars(tree)]
-    assert found == [], "use coverslip.core.tables, where no path is taken for a pattern"
+            calls += [f"{file.relative_to(SOURCE)}:{line}: {name}" for line, name in calls_of_polars(tree)]
+    assert calls == [], "use coverslip.core.tables, where a path is never a pattern"
 
 
 def test_the_search_for_such_calls_finds_them():
@@ -111,17 +112,16 @@ def test_the_search_for_such_calls_finds_them():
     assert sorted(line for line, _ in calls_of_polars(ast.parse("\n".join(lines)))) == [3, 4, 5, 6, 7, 11]
 
 
-def test_no_pattern_of_files_is_made_of_a_name_that_a_user_gave(modules):
+def test_no_glob_pattern_contains_a_name_from_the_user(modules):
     allowed = {"kind", "TRIALS", "lesson.number"}  # a digest, a constant, a number
-    found = []
+    patterns = []
     for file, tree in modules.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("glob", "rglob", "iglob"):
                 pattern = node.args[0]
                 parts = pattern.values if isinstance(pattern, ast.JoinedStr) else [pattern]
-                names = {
-                    ast.unparse(getattr(each, "value", each)) for each in parts if not isinstance(each, ast.Constant)
-                }
+                variables = [part for part in parts if not isinstance(part, ast.Constant)]
+                names = {ast.unparse(getattr(part, "value", part)) for part in variables}
                 if names - allowed:
-                    found.append(f"{file.relative_to(SOURCE)}:{node.lineno}: {ast.unparse(pattern)}")
-    assert found == []
+                    patterns.append(f"{file.relative_to(SOURCE)}:{node.lineno}: {ast.unparse(pattern)}")
+    assert patterns == []

@@ -1,16 +1,16 @@
-"""A course of one tiny lesson, made anew, for the tests of the machinery around it."""
+"""A course with one tiny lesson, built for the tests."""
 
 from pathlib import Path
 
 import pytest
 
-collect_ignore_glob = ["lessons/*"]  # they are read, not imported
+collect_ignore_glob = ["lessons/*"]  # lesson sources, not test modules
 LESSONS = Path(__file__).with_name("lessons")
 
 
 @pytest.fixture(scope="session")
 def tiny_lesson():
-    """The tiny lesson as it was written."""
+    """Return the tiny lesson, read from its source."""
     pytest.importorskip("jupytext")
     from coverslip.course.lesson import read_lesson
 
@@ -18,8 +18,8 @@ def tiny_lesson():
 
 
 @pytest.fixture(scope="session")
-def made_course(tiny_lesson, tmp_path_factory):
-    """The folder of what is made of it."""
+def built_course(tiny_lesson, tmp_path_factory):
+    """Return the folder with the notebooks and checks of the tiny lesson."""
     from coverslip.course.notebooks import write_lesson
 
     folder = tmp_path_factory.mktemp("course")
@@ -28,16 +28,16 @@ def made_course(tiny_lesson, tmp_path_factory):
 
 
 @pytest.fixture
-def tiny_course(made_course, monkeypatch, tmp_path):
-    """The tiny course is the one that came with the package, and the test runs in a folder of its own."""
-    monkeypatch.setenv("COVERSLIP_COURSE", str(made_course))
+def tiny_course(built_course, monkeypatch, tmp_path):
+    """Replace the shipped course with the tiny one, and run the test in an empty folder."""
+    monkeypatch.setenv("COVERSLIP_COURSE", str(built_course))
     monkeypatch.chdir(tmp_path)
-    return made_course
+    return built_course
 
 
 @pytest.fixture
 def write_lesson_file(tmp_path):
-    """Writes the tiny lesson with something in it replaced: ``write_lesson_file(old, new)`` -> its path."""
+    """Return a function that writes a modified tiny lesson: ``write_lesson_file(old, new)`` -> path."""
 
     def write(old="", new=""):
         text = (LESSONS / "01_tiny.py").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Lesson 1 itself in a real JupyterLab, from the top: `make lessons` runs it, as its trainings take half a minute."""
+"""Lesson 1 in a real JupyterLab from start to end; run by `make lessons`, as its trainings take half a minute."""
 
 import json
 import os
@@ -6,9 +6,9 @@ import re
 
 from .test_lab import is_outside, move_up, open_lab, page, run
 
-__all__ = ["page"]  # the fixture is used by its name
+__all__ = ["page"]  # the fixture is requested by its name
 
-TALL = {"width": 1200, "height": 24_000}  # JupyterLab draws the cells that are in sight, and all are to be
+TALL = {"width": 1200, "height": 24_000}  # JupyterLab renders only visible cells, and all must be rendered
 PATIENCE = 300_000  # milliseconds
 
 
@@ -22,7 +22,7 @@ def test_a_learner_runs_all_of_lesson_1_moves_a_cell_and_solves_a_task(page, tmp
         page.get_by_text(re.compile(r"\| Idle")).wait_for()
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
-        page.get_by_text("Task 1.7: not yet").wait_for()  # the last: no cell before it stopped the notebook
+        page.get_by_text("Task 1.7: not yet").wait_for()  # the last task: no earlier cell stopped the notebook
         for number in range(1, 8):
             assert page.get_by_text(f"Task 1.{number}: not yet").count() == 1
         assert page.locator(".jp-OutputArea-output img").count() >= 5

@@ -1,4 +1,4 @@
-"""The mathematics of the explorables against NumPy, and their Python side: options, traits, pages."""
+"""Mathematics of the explorables compared with NumPy, and their Python side: options, traits, pages."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from scipy.special import erf
 from coverslip.core.errors import UserError
 from coverslip.course import explorables
 from coverslip.course.explorables.bundle import joined, module, order, static
-from coverslip.course.explorables.pieces import PIECES
+from coverslip.course.explorables.catalog import EXPLORABLES
 from coverslip.course.explorables.widgets import _widget
 
 from ..chromium import chromium_path
@@ -26,24 +26,24 @@ SURFACES = ("bowl", "ravine", "saddle", "valleys", "dents")
 
 
 def javascript(names, code):
-    """What ``code`` returns where the modules of ``static/`` with these names are known: in node, else in Chromium."""
-    program = f"{joined(*names.split())}\nconst found = JSON.stringify((() => {{ {code} }})());"
+    """Return the result of ``code`` with the named modules of ``static/`` loaded, in node or else in Chromium."""
+    program = f"{joined(*names.split())}\nconst result = JSON.stringify((() => {{ {code} }})());"
     if NODE:
-        program += "\nconsole.log(found)"
+        program += "\nconsole.log(result)"
         done = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
     browser = chromium_path()
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "page.html")
-        page.write_text(f"<script>{program}\ndocument.title = encodeURIComponent(found)</script>", encoding="utf-8")
+        page.write_text(f"<script>{program}\ndocument.title = encodeURIComponent(result)</script>", encoding="utf-8")
         options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/user", "--dump-dom"]
         done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, check=True)
     return json.loads(unquote(re.search("<title>(.*)</title>", done.stdout)[1]))
 
 
 def losses(name, x, y):
-    """The five surfaces again, in NumPy."""
+    """Return the loss of one of the five surfaces, in NumPy."""
     if name == "bowl":
         return (x**2 + y**2) / 2
     if name == "ravine":
@@ -61,25 +61,25 @@ def slope(name, point, small=1e-6):
     return np.array([across, losses(name, x, y + small) - losses(name, x, y - small)]) / (2 * small)
 
 
-def convolved(image, kernel, stride, padding):
+def convolve(image, kernel, stride, padding):
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(image, padding), kernel.shape)
     return (windows[::stride, ::stride] * kernel).sum((2, 3))
 
 
-def test_the_kernel_answers_as_numpy_does_at_every_stride_and_padding():
+def test_the_output_of_a_kernel_equals_numpys_for_every_stride_and_padding():
     rng = np.random.default_rng(0)
     image, kernel = rng.integers(-9, 256, (7, 10)), rng.normal(size=(3, 3))
     given = [(stride, padding) for stride in (1, 2, 3) for padding in (0, 1, 2)]
     code = f"const [p, k] = {json.dumps([image.tolist(), kernel.tolist()])};"
-    found = javascript("convolution.js", code + f"return {json.dumps(given)}.map(([s, a]) => convolved(p, k, s, a));")
-    for (stride, padding), rows in zip(given, found, strict=True):
-        np.testing.assert_allclose(rows, convolved(image, kernel, stride, padding), atol=1e-9)
+    outputs = javascript("convolution.js", code + f"return {json.dumps(given)}.map(([s, a]) => convolve(p, k, s, a));")
+    for (stride, padding), rows in zip(given, outputs, strict=True):
+        np.testing.assert_allclose(rows, convolve(image, kernel, stride, padding), atol=1e-9)
 
 
-def test_the_vertical_edge_of_the_course_and_where_its_padding_lies():
+def test_the_vertical_edge_of_the_course_and_the_padding_at_its_corner():
     code = (
         "const p = Array(6).fill([10, 10, 10, 0, 0, 0]), k = Array(3).fill([1, 0, -1]);"
-        "return [convolved(p, k), placeOf(p, k, 0, 0, 1, 1).terms.flat().map((term) => term.outside)];"
+        "return [convolve(p, k), productsAt(p, k, 0, 0, 1, 1).terms.flat().map((term) => term.outside)];"
     )
     edges, outside = javascript("convolution.js", code)
     assert edges == [[0, 30, 30, 0]] * 4
@@ -87,40 +87,42 @@ def test_the_vertical_edge_of_the_course_and_where_its_padding_lies():
 
 
 @pytest.mark.parametrize("name", SURFACES)
-def test_descent_with_all_examples_is_numpys(name):
+def test_descent_with_all_examples_equals_numpys(name):
     code = (
         f"const walk = startWalk('{name}', [-2.2, 1.8], 5);"
         f"for (let n = 0; n < 30; n++) stepDown(walk, 0.07, 64);"
         f"return [walk.path, walk.losses, SURFACES.{name}.lowest];"
     )
-    path, seen, lowest = javascript("surfaces.js", code)
+    path, path_losses, lowest = javascript("surfaces.js", code)
     at = np.array([-2.2, 1.8])
     for step in path[1:]:
         at = at - 0.07 * slope(name, at)
         np.testing.assert_allclose(step, at, atol=1e-6)
-    np.testing.assert_allclose(seen, [losses(name, *place) for place in path], atol=1e-9)
+    np.testing.assert_allclose(path_losses, [losses(name, *place) for place in path], atol=1e-9)
     grid = np.linspace(-3, 3, 601)
     assert losses(name, *lowest) == pytest.approx(losses(name, *np.meshgrid(grid, grid)).min(), abs=1e-3)
     assert losses(name, *lowest) == pytest.approx(0, abs=1e-4)
 
 
-def test_a_small_batch_steps_along_its_own_examples_and_an_epoch_shows_each_once():
+def test_a_small_batch_follows_its_own_examples_and_an_epoch_uses_each_once():
     code = (
         "const walk = startWalk('valleys', [1, 1], 3), batches = [];"
         "for (let n = 0; n < 16; n++) batches.push(stepDown(walk, 0.1, 8).batch);"
-        "return [walk.path, batches, walk.tilts, walk.seen];"
+        "return [walk.path, batches, walk.tilts, walk.examplesUsed];"
     )
-    path, batches, tilts, seen = javascript("surfaces.js", code)
-    np.testing.assert_allclose(np.sum(tilts, 0), 0, atol=1e-9)  # together they leave the surface as it is
+    path, batches, tilts, used = javascript("surfaces.js", code)
+    np.testing.assert_allclose(np.sum(tilts, 0), 0, atol=1e-9)  # together they do not change the surface
     for before, after, batch in zip(path, path[1:], batches, strict=False):
-        expected = np.array(before) - 0.1 * (slope("valleys", before) + np.mean([tilts[each] for each in batch], 0))
+        expected = np.array(before) - 0.1 * (
+            slope("valleys", before) + np.mean([tilts[example] for example in batch], 0)
+        )
         np.testing.assert_allclose(after, expected, atol=1e-6)
-    assert seen == 128
+    assert used == 128
     for epoch in (batches[:8], batches[8:]):
         assert sorted(np.ravel(epoch)) == list(range(64))
 
 
-def test_a_rate_just_above_two_over_the_curvature_is_lost_and_just_below_arrives():
+def test_a_learning_rate_just_above_two_over_the_curvature_diverges_and_just_below_converges():
     code = (
         "const end = (rate) => { const walk = startWalk('ravine', [-2.4, 0.6], 0);"
         "for (let n = 0; n < 300; n++) stepDown(walk, rate, 64); return [walk.lost, walk.losses.at(-1)]; };"
@@ -130,21 +132,22 @@ def test_a_rate_just_above_two_over_the_curvature_is_lost_and_just_below_arrives
     assert not below and loss < 1e-4 and above
 
 
-def test_the_saddle_holds_all_examples_and_lets_few_go_whatever_the_seed():
+def test_full_batches_stop_on_the_saddle_and_small_batches_leave_it_for_every_seed():
     code = (
         "return [64, 4].map((batch) => [0, 1, 2, 3, 4].map((seed) => {"
         "const walk = startWalk('saddle', [0, 2.5], seed);"
         "for (let n = 0; n < 200; n++) stepDown(walk, 0.1, batch); return walk.losses.at(-1); }));"
     )
-    held, gone = javascript("surfaces.js", code)
-    np.testing.assert_allclose(held, 1, atol=1e-6)
-    assert max(gone) < 0.3
+    full, small = javascript("surfaces.js", code)
+    np.testing.assert_allclose(full, 1, atol=1e-6)
+    assert max(small) < 0.3
 
 
-def test_rates_are_judged_too_small_right_and_too_large():
+def test_learning_rates_are_classified_as_too_small_right_and_too_large():
     code = (
         "const rates = [0.001, 0.01, 0.1, 1, 1.9, 3, 10];"
-        "const ends = sweepRates('bowl', [-2.2, 1.8], rates, 64, 0); return [ends.map(String), rightRates(ends, 4.04)];"
+        "const ends = sweepLearningRates('bowl', [-2.2, 1.8], rates, 64, 0);"
+        "return [ends.map(String), goodLearningRates(ends, 4.04)];"
     )
     ends, right = javascript("surfaces.js", code)
     assert ends[-1] == ends[-2] == "Infinity"
@@ -168,16 +171,16 @@ def test_activations_and_their_slopes():
         "softplus": lambda x: np.log1p(np.exp(x)),
         "linear": lambda x: x,
     }
-    found = javascript("activation.js", code)
-    assert set(found) == set(known) == set(PIECES["activations"].options["function"].names)
-    for name, (values, slopes) in found.items():
+    results = javascript("activation.js", code)
+    assert set(results) == set(known) == set(EXPLORABLES["activations"].options["function"].names)
+    for name, (values, slopes) in results.items():
         np.testing.assert_allclose(values, known[name](x), atol=1e-6, err_msg=name)
         numeric = (known[name](x + 1e-5) - known[name](x - 1e-5)) / 2e-5
         np.testing.assert_allclose(slopes, numeric, atol=2e-6, err_msg=name)
 
 
 def forward(all_, units, x, kept):
-    """Mean loss of the page's network, in NumPy."""
+    """Return the logits of the page's network, in NumPy."""
     if units == 0:
         return x @ all_[:2] + all_[2]
     first, bias = all_[: 2 * units].reshape(units, 2), all_[2 * units : 3 * units]
@@ -186,15 +189,15 @@ def forward(all_, units, x, kept):
 
 
 @pytest.mark.parametrize(("units", "l2", "drop"), [(0, 0.1, 0), (5, 0, 0), (5, 0.2, 0), (6, 0.05, 0.5)])
-def test_the_networks_gradient_is_that_of_its_loss(units, l2, drop):
+def test_the_networks_gradient_equals_numerical_derivatives_of_its_loss(units, l2, drop):
     code = (
         f"const points = cloud('moons', 30, 0.5, 1), net = newNetwork({units}, seeded(2));"
-        f"const kept = {drop} ? dropped({units}, 30, {drop}, seeded(3)) : null;"
+        f"const kept = {drop} ? dropoutMask({units}, 30, {drop}, seeded(3)) : null;"
         f"const weights = Array.from(net.all, (_, at) => isWeight(net, at));"
         "return [[...points.x], [...points.y], [...net.all], kept && [...kept],"
-        f"[...gradientOf(net, points, {l2}, kept)], weights, judged(net, points)];"
+        f"[...gradientOf(net, points, {l2}, kept)], weights, evaluate(net, points)];"
     )
-    x, y, all_, kept, gradient, weights, judged = javascript("clouds.js network.js", code)
+    x, y, all_, kept, gradient, weights, metrics = javascript("clouds.js network.js", code)
     x, y, all_ = np.reshape(x, (30, 2)), np.array(y), np.array(all_)
     kept = np.ones((30, units)) if kept is None else np.reshape(kept, (30, units))
 
@@ -206,16 +209,16 @@ def test_the_networks_gradient_is_that_of_its_loss(units, l2, drop):
     numeric = [(loss(all_ + step) - loss(all_ - step)) / 2e-6 for step in 1e-6 * np.eye(len(all_))]
     np.testing.assert_allclose(gradient, numeric, atol=1e-7)
     whole = np.ones_like(kept)
-    assert judged["loss"] == pytest.approx(loss(all_, whole, 0))  # no dropout and no penalty where it is judged
-    assert judged["accuracy"] == np.mean((forward(all_, units, x, whole) > 0) == (y == 1))
+    assert metrics["loss"] == pytest.approx(loss(all_, whole, 0))  # evaluation uses neither dropout nor penalty
+    assert metrics["accuracy"] == np.mean((forward(all_, units, x, whole) > 0) == (y == 1))
     assert sum(weights) == (2 if units == 0 else 3 * units)
 
 
-def test_training_is_adam():
+def test_training_uses_adam():
     code = (
         "const points = cloud('rings', 20, 0.2, 1), net = newNetwork(3, seeded(2)), slopes = [], path = [[...net.all]];"
         "for (let n = 0; n < 4; n++) { slopes.push([...gradientOf(net, points, 0.01)]);"
-        "train(net, points, { rate: 0.03, l2: 0.01 }); path.push([...net.all]); } return [slopes, path];"
+        "train(net, points, { lr: 0.03, l2: 0.01 }); path.push([...net.all]); } return [slopes, path];"
     )
     slopes, path = javascript("clouds.js network.js", code)
     first = second = 0.0
@@ -225,31 +228,31 @@ def test_training_is_adam():
         np.testing.assert_allclose(after, np.array(before) - move, atol=1e-12)
 
 
-def test_the_suggestions_promise_what_happens_for_several_seeds():
-    """Overfitting with 64 units, and that L2 and dropout hold a network back: as the pieces' texts say."""
+def test_the_suggested_effects_occur_for_several_seeds():
+    """64 units overfit, and L2 and dropout regularize, as the texts of the explorables say."""
     code = """
       const run = (units, points, seed, l2 = 0, rate = 0, epochs = 600) => {
         const shown = cloud("moons", points, 0.6, 3 * seed + 1), others = cloud("moons", 400, 0.6, 3 * seed + 2);
         const net = newNetwork(units, seeded(3 * seed + 3), 1.5), random = seeded(3 * seed + 4);
         let best = Infinity;
         for (let epoch = 1; epoch <= epochs; epoch++) {
-          train(net, shown, { l2, kept: rate ? dropped(units, points, rate, random) : null });
-          if (epoch % 20 === 0) best = Math.min(best, judged(net, others).loss);
+          train(net, shown, { l2, kept: rate ? dropoutMask(units, points, rate, random) : null });
+          if (epoch % 20 === 0) best = Math.min(best, evaluate(net, others).loss);
         }
         const size = Math.sqrt(weightsOf(net).reduce((sum, each) => sum + each * each, 0) / weightsOf(net).length);
-        const top = Math.max(...strengths(net, shown));
-        return { best, size, top, seen: judged(net, shown), unseen: judged(net, others) };
+        const top = Math.max(...unitStrengths(net, shown));
+        return { best, size, top, train: evaluate(net, shown), validation: evaluate(net, others) };
       };
       const all = (seed) => [run(64, 40, seed), run(32, 40, seed), run(32, 40, seed, 0.003), run(32, 40, seed, 0, 0.5)];
       return [0, 1, 2].map(all);
     """
-    for much, free, l2, dropout in javascript("clouds.js network.js", code):
-        assert much["seen"]["accuracy"] == 1 and much["unseen"]["loss"] > 1.25 * much["best"]
-        assert l2["size"] < 0.5 * free["size"] and l2["unseen"]["loss"] < free["unseen"]["loss"]
-        assert dropout["top"] < 0.6 * free["top"] and dropout["unseen"]["loss"] < free["unseen"]["loss"]
+    for large, free, l2, dropout in javascript("clouds.js network.js", code):
+        assert large["train"]["accuracy"] == 1 and large["validation"]["loss"] > 1.25 * large["best"]
+        assert l2["size"] < 0.5 * free["size"] and l2["validation"]["loss"] < free["validation"]["loss"]
+        assert dropout["top"] < 0.6 * free["top"] and dropout["validation"]["loss"] < free["validation"]["loss"]
 
 
-def test_clouds_are_the_same_for_a_seed_and_have_both_classes():
+def test_clouds_are_reproducible_and_have_both_classes():
     code = (
         "const made = (shape, seed) => { const c = cloud(shape, 60, 0, seed); return [[...c.x], [...c.y]]; };"
         "return ['moons', 'rings', 'corners'].map((shape) => [1, 1, 2].map((seed) => made(shape, seed)));"
@@ -260,8 +263,8 @@ def test_clouds_are_the_same_for_a_seed_and_have_both_classes():
         assert np.abs(first[0]).max() < 1.6  # all on the map
 
 
-def test_dropout_keeps_the_mean_and_leaves_out_its_share():
-    kept = np.array(javascript("network.js", "return [...dropped(100, 200, 0.3, seeded(1))];"))
+def test_dropout_keeps_the_mean_and_drops_the_given_fraction():
+    kept = np.array(javascript("network.js", "return [...dropoutMask(100, 200, 0.3, seeded(1))];"))
     assert set(kept.round(6)) == {0, round(1 / 0.7, 6)}
     assert np.mean(kept == 0) == pytest.approx(0.3, abs=0.015)
 
@@ -275,41 +278,43 @@ def test_the_boundary_of_a_disk_is_its_circle():
     np.testing.assert_allclose(np.hypot(*(places - 20).T), 12, atol=0.05)
 
 
-def test_numbers_are_written_as_people_read_them():
+def test_numbers_are_formatted_with_true_minus_signs_and_separators():
     values = "[0.05, -12, 1500, 0.123456, -0.0001, null, Infinity]"
-    code = f"return {values}.map((each) => written(each)).concat(fixed(-0.001));"
+    code = f"return {values}.map((each) => format(each)).concat(fixed(-0.001));"
     assert javascript("numbers.js", code) == ["0.05", "−12", "1,500", "0.123", "−0.0001", "–", "∞", "0.00"]
 
 
-@pytest.mark.parametrize("name", PIECES)
-def test_the_joined_modules_have_no_name_twice_and_one_way_out(name):
+@pytest.mark.parametrize("name", EXPLORABLES)
+def test_the_joined_modules_have_unique_names_and_one_export(name):
     text = module(name)
     names = re.findall(r"^(?:async )?(?:const|let|function|class) (\w+)", text, re.MULTILINE)
     names += re.findall(r"^const \[(.*?)\] =", text, re.MULTILINE)
     assert len(names) == len(set(names))
     assert text.count("export default") == 1 and "import {" not in text
     assert order(f"{name}.js")[-1] == f"{name}.js"
-    for each in order(f"{name}.js"):  # what a module takes from another is there
-        for wanted, source in re.findall(r'^import \{([^}]*)\} from "\./(.*?)"', static(each), re.MULTILINE):
-            for wish in filter(None, re.split(r"[\s,]+", wanted)):
-                assert re.search(rf"^export (?:const|function|class) {wish}\b", static(source), re.MULTILINE), wish
+    for each in order(f"{name}.js"):  # every imported name is exported
+        for imported, source in re.findall(r'^import \{([^}]*)\} from "\./(.*?)"', static(each), re.MULTILINE):
+            for imported_name in filter(None, re.split(r"[\s,]+", imported)):
+                assert re.search(
+                    rf"^export (?:const|function|class) {imported_name}\b", static(source), re.MULTILINE
+                ), imported_name
 
 
-@pytest.mark.parametrize("name", PIECES)
-def test_a_piece_opens_with_a_sentence_and_three_things_to_try_that_can_be_set_up(name):
-    piece = PIECES[name]
-    assert len(piece.suggestions) == 3 and piece.opening.count(".") == 1
-    for suggestion in piece.suggestions:
+@pytest.mark.parametrize("name", EXPLORABLES)
+def test_an_explorable_has_an_opening_sentence_and_three_suggestions_with_valid_settings(name):
+    explorable = EXPLORABLES[name]
+    assert len(explorable.suggestions) == 3 and explorable.opening.count(".") == 1
+    for suggestion in explorable.suggestions:
         assert "?" in suggestion.text and len(suggestion.text) < 120
-        piece.values(**suggestion.set)
+        explorable.values(**suggestion.set)
 
 
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", EXPLORABLES)
 def test_a_widget_carries_its_module_style_and_values(name):
     pytest.importorskip("anywidget")
     widget = getattr(explorables, name)()
     assert "export default" in widget._esm and ".cx" in widget._css
-    for key, value in PIECES[name].values().items():
+    for key, value in EXPLORABLES[name].values().items():
         assert getattr(widget, key) == value
         assert widget.traits()[key].metadata["sync"]
 
@@ -328,7 +333,7 @@ def test_options_reach_the_widget_and_can_be_changed_from_python():
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "says"),
+    ("name", "options", "message"),
     [
         ("descent", {"learnig_rate": 0.1}, "did you mean 'learning_rate'"),
         ("descent", {"learning_rate": 0}, "number from 0.001 to 10"),
@@ -342,7 +347,7 @@ def test_options_reach_the_widget_and_can_be_changed_from_python():
         ("descent", {"position": [0, 0]}, "no option 'position'"),
         ("kernel", {"weights": [[1, 0], [0, 1]]}, "is 2 x 2"),
         ("kernel", {"weights": [[1, 0, 1], [0, 1]]}, "different lengths"),
-        ("kernel", {"weights": "edge"}, "not rows of numbers"),
+        ("kernel", {"weights": "edge"}, "not a table of numbers"),
         ("kernel", {"numbers": []}, "different lengths|not finite"),
         ("kernel", {"numbers": np.zeros((13, 3))}, "3 x 3 to 12 x 12"),
         ("kernel", {"weights": np.full((3, 3), np.inf)}, "not finite"),
@@ -350,33 +355,33 @@ def test_options_reach_the_widget_and_can_be_changed_from_python():
         ("capacity", {"units": 65}, "from 0 to 64"),
     ],
 )
-def test_what_cannot_be_is_said_with_the_way_out(name, options, says):
-    with pytest.raises(UserError, match=says):
+def test_an_invalid_option_is_refused_with_a_fix(name, options, message):
+    with pytest.raises(UserError, match=message):
         getattr(explorables, name)(**options)
 
 
-def test_without_anywidget_the_pages_still_work(monkeypatch, tmp_path):
+def test_the_pages_work_without_anywidget(monkeypatch, tmp_path):
     _widget.cache_clear()
     monkeypatch.setitem(sys.modules, "anywidget", None)
     with pytest.raises(UserError, match=r"pip install 'coverslip\[course\]'"):
         explorables.descent()
     _widget.cache_clear()
-    written = explorables.write_pages(tmp_path / "new" / "explorables")
-    assert sorted(path.name for path in written) == sorted(explorables.pages())
-    assert len(written) == 6
+    paths = explorables.write_pages(tmp_path / "new" / "explorables")
+    assert sorted(path.name for path in paths) == sorted(explorables.pages())
+    assert len(paths) == 6
 
 
-def test_pages_need_nothing_from_elsewhere_and_link_to_each_other():
+def test_pages_load_nothing_external_and_link_to_each_other():
     pages = explorables.pages()
     for name, text in pages.items():
         assert not re.search(r"""https?://|src=|@import|url\(|<link""", text), name
         for link in re.findall(r'href="([^"]+)"', text):
             assert link in pages
-    for piece in PIECES.values():
-        assert piece.opening in pages[f"{piece.name}.html"] and piece.opening in pages["index.html"]
+    for explorable in EXPLORABLES.values():
+        assert explorable.opening in pages[f"{explorable.name}.html"] and explorable.opening in pages["index.html"]
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+def test_an_unwritable_folder_is_refused(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UserError, match="cannot write pages"):
         explorables.write_pages(tmp_path / "taken")

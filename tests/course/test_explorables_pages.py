@@ -1,15 +1,15 @@
-"""The explorables in a real browser, loaded as a notebook loads them: one string, one style sheet, a model."""
+"""The explorables in a real browser, loaded like in a notebook: one module, one style sheet, a model."""
 
 import numpy as np
 import pytest
 
 from coverslip.course import explorables
 from coverslip.course.explorables.bundle import module, style
-from coverslip.course.explorables.pieces import PIECES
+from coverslip.course.explorables.catalog import EXPLORABLES
 
 from ..chromium import open_chromium
 
-# anywidget's way: the style into the head, the module from a blob, render({ model, el }) with a Backbone-like model
+# like anywidget: the style sheet in the head, the module from a blob, render({ model, el }) with a Backbone-like model
 LOAD = """async ({ code, css, values }) => {
   document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
   const listeners = {};
@@ -24,23 +24,23 @@ LOAD = """async ({ code, css, values }) => {
     save_changes: () => saved.push(structuredClone(model.values)),
     on: (name, each) => (listeners[name] ??= []).push(each),
     off: (name, each) => (listeners[name] = listeners[name].filter((other) => other !== each)),
-    heard: () => Object.values(listeners).flat().length,
+    listening: () => Object.values(listeners).flat().length,
   };
   const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-  const { default: piece } = await import(url);
-  window.stop = piece.render({ model, el: document.getElementById("cell") });
+  const { default: explorable } = await import(url);
+  window.stop = explorable.render({ model, el: document.getElementById("cell") });
 }"""
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with open_chromium() as found:
-        yield found
+    with open_chromium() as chromium:
+        yield chromium
 
 
 @pytest.fixture
 def show(browser):
-    """Opens a piece with options: ``show("kernel", stride=2)`` -> page. No error may have been seen at the end."""
+    """Return a function that opens an explorable: ``show("kernel", stride=2)`` -> page. Errors fail the test."""
     pages, errors = [], []
 
     def opened(name, *, width=1000, body="", calm=False, dark=False, **options):
@@ -52,7 +52,7 @@ def show(browser):
         page.route("**", lambda route: errors.append(f"asked for {route.request.url}") or route.abort())
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.set_content(f'<!doctype html><body style="margin:0" {body}><div id="cell"></div></body>')
-        values = PIECES[name].values(**options)
+        values = EXPLORABLES[name].values(**options)
         page.evaluate(LOAD, {"code": module(name), "css": style(), "values": values})
         page.wait_for_function("document.querySelector('canvas').style.height")
         pages.append(page)
@@ -69,7 +69,7 @@ def value(page, name):
 
 
 def put(page, **values):
-    """As a cell in the notebook would: widget.NAME = value."""
+    """Set values like a notebook cell: widget.NAME = value."""
     page.evaluate("(values) => { for (const [name, value] of Object.entries(values)) model.set(name, value); }", values)
 
 
@@ -78,7 +78,7 @@ def press(page, action):
 
 
 def at(page, x, y, number=0):
-    """A place on the canvas as shares of its sides -> pixels of the page."""
+    """Convert a position on the canvas, as fractions of its sides, to pixels of the page."""
     box = page.locator("canvas").nth(number).bounding_box()
     return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
@@ -87,7 +87,7 @@ def reach(page, condition):
     page.wait_for_function(condition, timeout=15_000)
 
 
-def test_descent_answers_to_mouse_keyboard_and_python(show):
+def test_descent_reacts_to_mouse_keyboard_and_python(show):
     page = show("descent", learning_rate=0.2)
     page.mouse.click(*at(page, 0.75, 0.25))  # the map shows -3 to 3
     assert value(page, "start") == pytest.approx([1.5, 1.5], abs=0.03)
@@ -114,7 +114,7 @@ def test_descent_answers_to_mouse_keyboard_and_python(show):
     assert page.locator("[data-option=learning_rate]").get_attribute("aria-valuetext") == "0.07"
 
 
-def test_descent_says_too_small_right_and_lost(show):
+def test_descent_reports_too_small_right_and_diverged(show):
     page = show("descent", surface="ravine", learning_rate=0.001, start=[-2.4, 0.6])
     assert value(page, "verdict") == "too small"
     put(page, learning_rate=0.1)
@@ -123,39 +123,39 @@ def test_descent_says_too_small_right_and_lost(show):
     assert value(page, "verdict") == "too large"
     press(page, "run")
     reach(page, "model.get('loss') === null")
-    reach(page, "document.querySelector('[role=status]').textContent.includes('Lost')")  # read aloud, a moment later
-    page.locator(".cx-try button").nth(2).click()  # a suggestion sets everything up anew
+    reach(page, "document.querySelector('[role=status]').textContent.includes('Diverged')")  # announced a moment later
+    page.locator(".cx-try button").nth(2).click()  # a suggestion sets all options
     assert (value(page, "surface"), value(page, "steps"), value(page, "verdict")) == ("saddle", 0, "right")
 
 
-def test_the_kernel_is_dragged_and_its_image_is_numpys(show):
+def test_the_kernel_can_be_dragged_and_its_output_equals_numpys(show):
     image = np.arange(36).reshape(6, 6) ** 2 % 17
     weights = np.array([[1, 0, -1], [2, 0, -2], [1, 0.5, -1]])
     page = show("kernel", numbers=image, weights=weights)
     page.mouse.move(*at(page, 1.5 / 6, 1.5 / 6))
     page.mouse.down()
-    page.mouse.move(*at(page, 4.5 / 6, 1.5 / 6), steps=2)  # quick: what lies between is filled, too
+    page.mouse.move(*at(page, 4.5 / 6, 1.5 / 6), steps=2)  # a quick drag also fills the positions in between
     page.mouse.up()
     windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3))
     expected = (windows * weights).sum((2, 3))
-    assert value(page, "place") == [0, 3]
+    assert value(page, "position") == [0, 3]
     np.testing.assert_allclose(value(page, "output")[0], expected[0])
     assert value(page, "output")[1] == [None] * 4
-    page.keyboard.press("ArrowDown")  # the image has the focus now
-    assert value(page, "answer") == pytest.approx(expected[1, 3])
+    page.keyboard.press("ArrowDown")  # the image has the focus
+    assert value(page, "response") == pytest.approx(expected[1, 3])
     for _ in range(11):
         press(page, "step")
-    page.mouse.click(*at(page, 0.5 / 6, 1.5 / 6, number=1))  # a click on the new image
-    assert value(page, "place") == [1, 0]
+    page.mouse.click(*at(page, 0.5 / 6, 1.5 / 6, number=1))  # a click on the output
+    assert value(page, "position") == [1, 0]
     for _ in range(3):
         press(page, "step")
     np.testing.assert_allclose(value(page, "output"), expected)
-    assert value(page, "seen") == 16
+    assert value(page, "visited") == 16
     arithmetic = page.locator(".cx-sum").text_content().replace("−", "-")
     assert all(f"{each} ×" in arithmetic for each in image[1:4, 3:6].flat)
 
 
-def test_the_kernels_numbers_stride_and_padding_are_typed_and_slid(show):
+def test_the_kernels_weights_stride_and_padding_can_be_changed(show):
     page = show("kernel")
     page.locator("[data-option=stride]").focus()
     page.keyboard.press("ArrowRight")
@@ -173,10 +173,10 @@ def test_the_kernels_numbers_stride_and_padding_are_typed_and_slid(show):
     page.keyboard.press("ArrowRight")
     assert value(page, "image") == "leaf" and value(page, "size") == [24, 24]
     press(page, "run")
-    reach(page, "model.get('seen') > 100")
+    reach(page, "model.get('visited') > 100")
 
 
-def test_activations_are_moved_until_a_unit_dies(show):
+def test_the_input_of_a_unit_can_be_moved_until_it_is_dead(show):
     page = show("activations", function="relu", spread=0)
     page.mouse.move(*at(page, 0.5, 0.3))
     page.mouse.down()
@@ -193,7 +193,7 @@ def test_activations_are_moved_until_a_unit_dies(show):
     assert "Saturated" in page.locator(".cx-state").text_content()
 
 
-def test_capacity_trains_takes_points_and_rests_out_of_sight(show):
+def test_capacity_trains_accepts_points_and_pauses_while_hidden(show):
     page = show("capacity", units=0, points=40)
     assert value(page, "parameters") == 3
     page.locator("[data-option=units]").focus()
@@ -215,27 +215,27 @@ def test_capacity_trains_takes_points_and_rests_out_of_sight(show):
     page.mouse.click(*at(page, 0.5, 0.5))
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
-    press(page, "step")  # 42 points now: the share right is a 42nd
+    press(page, "step")  # 42 points now: the accuracy is a multiple of 1/42
     assert value(page, "train_accuracy") * 42 == pytest.approx(round(value(page, "train_accuracy") * 42))
-    press(page, "other-points")
+    press(page, "new-points")
     assert value(page, "seed") == 1 and value(page, "epoch") == 0
 
 
-def test_all_sizes_are_trained_to_the_end_one_after_the_other(show):
+def test_all_sizes_are_trained_to_the_end_in_turn(show):
     page = show("capacity", points=20)
     press(page, "try-all-sizes")
     reach(page, "model.get('units') === 1 && model.get('epoch') > 20")
     assert [each["units"] for each in page.evaluate("saved") if each["epoch"] == 1500][:1] == [0]
-    press(page, "reset")  # ends it
+    press(page, "reset")  # stops it
     page.wait_for_timeout(100)
     assert value(page, "epoch") == 0
 
 
-def test_regularization_holds_one_of_two_networks_back(show):
+def test_regularization_acts_on_one_of_two_networks(show):
     page = show("regularization", l2=0, dropout=0)
     for _ in range(4):
         press(page, "step")
-    assert value(page, "weight_size") == value(page, "weight_size_free")  # nothing holds it: they are equal
+    assert value(page, "weight_size") == value(page, "weight_size_free")  # no regularization: they are equal
     page.locator("[data-option=l2]").focus()
     page.keyboard.press("End")
     assert value(page, "l2") == 1
@@ -249,8 +249,8 @@ def test_regularization_holds_one_of_two_networks_back(show):
     assert "dropout 0.1" in page.locator(".cx-state").text_content()
 
 
-@pytest.mark.parametrize("name", PIECES)
-def test_what_the_page_sends_is_what_the_widget_takes(show, name):
+@pytest.mark.parametrize("name", EXPLORABLES)
+def test_the_widget_accepts_what_the_page_sends(show, name):
     pytest.importorskip("anywidget")
     page = show(name, calm=True)
     if page.locator("[data-action=step]").count():
@@ -266,28 +266,28 @@ def test_what_the_page_sends_is_what_the_widget_takes(show, name):
         assert getattr(widget, key) == expected, key
 
 
-@pytest.mark.parametrize("name", PIECES)
-def test_every_control_can_be_reached_named_and_left(show, name):
+@pytest.mark.parametrize("name", EXPLORABLES)
+def test_every_control_can_be_focused_and_has_a_name(show, name):
     page = show(name, width=380, body='data-jp-theme-light="false"')
-    assert page.locator(".cx").get_attribute("data-theme") == "dark"  # as JupyterLab says
+    assert page.locator(".cx").get_attribute("data-theme") == "dark"  # the theme of JupyterLab
     assert page.evaluate("document.documentElement.scrollWidth") <= 380
     unnamed = """() => [...document.querySelectorAll("button, input, select, canvas")].filter((each) =>
       !(each.getAttribute("aria-label") || each.labels?.[0]?.textContent || each.textContent)).length"""
     assert page.evaluate(unnamed) == 0
     reached = page.evaluate("""() => [...document.querySelectorAll("button, input, select, canvas[role=application]")]
       .filter((each) => { each.focus(); const kept = each.hasAttribute("data-lm-suppress-shortcuts");
-        return !each.disabled && (document.activeElement !== each || !kept); }).length""")  # JupyterLab leaves the keys
+        return !each.disabled && (document.activeElement !== each || !kept); }).length""")  # JupyterLab ignores keys
     assert reached == 0
     page.evaluate("document.body.dataset.jpThemeLight = 'true'")
     reach(page, "document.querySelector('.cx').dataset.theme === 'light'")
-    heard = page.locator("[role=status]").text_content()
-    assert heard == page.locator(".cx-state").text_content() != ""
-    page.evaluate("stop()")  # the cell is cleared
-    assert page.locator(".cx").count() == 0 and page.evaluate("model.heard()") == 0
+    announced = page.locator("[role=status]").text_content()
+    assert announced == page.locator(".cx-state").text_content() != ""
+    page.evaluate("stop()")  # the cell was cleared
+    assert page.locator(".cx").count() == 0 and page.evaluate("model.listening()") == 0
 
 
 @pytest.mark.parametrize("name", ["index.html", "descent.html", "regularization.html"])
-def test_a_plain_page_runs_from_a_file(browser, tmp_path, name):
+def test_a_page_runs_from_a_file(browser, tmp_path, name):
     explorables.write_pages(tmp_path)
     page = browser.new_page(color_scheme="dark")
     errors = []

@@ -1,4 +1,4 @@
-"""`images`: built-in ones, one's own, and folders that are no good."""
+"""`images`: built-in images, a learner's own folder, and invalid folders."""
 
 import numpy as np
 import pytest
@@ -10,17 +10,17 @@ from coverslip.course import images
 FEW = {"leaves": 3, "shots": 2, "size": 32}
 
 
-def test_built_in_images_come_with_their_leaves_and_are_divided_by_them():
+def test_built_in_images_have_groups_and_are_split_by_them():
     few = images(classes=3, **FEW)
     assert few.x.shape == (18, 32, 32, 3) and few.x.dtype == np.uint8
     assert len(few.names) == 3 and sorted(set(few.y.tolist())) == [0, 1, 2]
-    learn, test = few.split(seed=1, share=1 / 3)
-    assert len(learn) == 12 and len(test) == 6
-    assert not set(learn.groups) & set(test.groups)
+    train, test = few.split(seed=1, test_fraction=1 / 3)
+    assert len(train) == 12 and len(test) == 6
+    assert not set(train.groups) & set(test.groups)
     assert sorted(set(test.y.tolist())) == [0, 1, 2]
 
 
-def test_they_are_rendered_once(monkeypatch):
+def test_built_in_images_are_rendered_once(monkeypatch):
     from coverslip.course import image_set
 
     first = images(**FEW)
@@ -31,34 +31,34 @@ def test_they_are_rendered_once(monkeypatch):
         images(**FEW, seed=1)
 
 
-def test_another_command_can_be_given_where_they_lie():
+def test_built_in_images_can_be_scanned():
     from coverslip import scan
 
     few = images(**FEW)
     assert scan(few.source).grouped_by and len(scan(few.source)) == len(few)
 
 
-def test_tissue_is_a_look():
+def test_tissue_is_another_look():
     assert images(look="tissue", **FEW).names == ("healthy", "tumor")
 
 
-def test_ones_own_folder_has_the_same_fields(paint):
+def test_a_folder_has_the_same_fields(paint):
     own = images(paint(rust=4, healthy=3), size=48)
     assert own.x.shape == (7, 48, 48, 3) and own.names == ("healthy", "rust") and not own.built_in
     assert own.y.tolist() == [0] * 3 + [1] * 4 and len(set(own.groups)) == 7
 
 
-def test_of_many_classes_the_largest_are_taken_and_it_is_said(paint):
+def test_of_many_classes_the_largest_are_used_with_a_note(paint):
     own = images(paint(rust=4, healthy=3, mildew=2))
-    assert own.names == ("healthy", "rust") and "classes=3 takes all" in repr(own)
+    assert own.names == ("healthy", "rust") and "classes=3 uses all" in repr(own)
     assert images(paint("again", rust=4, healthy=3, mildew=2), classes=3).names == ("healthy", "mildew", "rust")
 
 
-def test_of_many_images_some_are_taken_whole_groups_and_every_class(paint):
+def test_the_number_of_images_per_class_is_limited(paint):
     folder = paint(rust=30, healthy=9)
-    own = images(folder, most=10)
-    assert np.bincount(own.y).tolist() == [9, 10] and "20 images above 10" in repr(own)
-    assert images(folder, most=10, seed=1).paths != own.paths
+    own = images(folder, max_per_class=10)
+    assert np.bincount(own.y).tolist() == [9, 10] and "20 randomly chosen images above 10" in repr(own)
+    assert images(folder, max_per_class=10, seed=1).paths != own.paths
 
 
 def test_grey_and_deep_images_become_color(tmp_path):
@@ -71,17 +71,17 @@ def test_grey_and_deep_images_become_color(tmp_path):
     assert own.x.shape == (4, 32, 32, 3) and own.x[own.y == 0].max() < own.x[own.y == 1].min()
 
 
-def test_a_file_that_cannot_be_read_is_left_out_and_said(paint):
+def test_an_unreadable_file_is_left_out_with_a_note(paint):
     folder = paint(rust=4, healthy=3)
     (folder / "rust" / "00.png").write_bytes(b"no image")
     own = images(folder)
     assert len(own) == 6 and "1 file could not be read" in repr(own)
 
 
-def test_folders_that_are_no_good_are_refused(paint, tmp_path):
+def test_invalid_folders_and_values_are_refused(paint, tmp_path):
     with pytest.raises(UserError, match="one class"):
         images(paint(rust=4))
-    with pytest.raises(UserError, match="there is no"):
+    with pytest.raises(UserError, match="gone"):
         images(tmp_path / "gone")
     folder = paint("broken", rust=2, healthy=1)
     (folder / "healthy" / "00.png").write_bytes(b"no image")
@@ -89,5 +89,5 @@ def test_folders_that_are_no_good_are_refused(paint, tmp_path):
         images(folder)
     with pytest.raises(UserError, match="size=8"):
         images(size=8)
-    with pytest.raises(UserError, match="share"):
-        images(**FEW).split(share=1.0)
+    with pytest.raises(UserError, match="test_fraction"):
+        images(**FEW).split(test_fraction=1.0)

@@ -1,4 +1,4 @@
-"""What is made of lessons, for learners and with answers; and that what is shipped is what the lessons say."""
+"""Notebooks generated from lessons, for learners and with answers; the shipped ones match the lesson sources."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from coverslip.course.notebooks import edition
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = REPOSITORY / "src" / "coverslip" / "course" / "lessons"
-BUILTINS = "builtins = ['display', 'get_ipython']"  # of every notebook
+BUILTINS = "builtins = ['display', 'get_ipython']"  # defined in every notebook
 LESSON_FILES = sorted((REPOSITORY / "lessons").glob("[0-9]*_*.py"))
 
 
@@ -20,28 +20,28 @@ def sources(path, kind="code"):
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == kind]
 
 
-def test_learners_see_the_tasks_and_nothing_of_the_answers(made_course):
-    code = sources(made_course / "01_tiny.ipynb")
-    text = "\n".join([*code, *sources(made_course / "01_tiny.ipynb", "markdown")])
+def test_learners_see_the_tasks_but_not_the_answers(built_course):
+    code = sources(built_course / "01_tiny.ipynb")
+    text = "\n".join([*code, *sources(built_course / "01_tiny.ipynb", "markdown")])
     assert "numbers = ..." in text and "**Task 1.1**" in text and "> An image is a block of numbers" in text
-    for hidden in ("32 * 32 * 3", "def judge", "HINTS", "Typical answers", "np.zeros(3)"):
+    for hidden in ("32 * 32 * 3", "def grade", "HINTS", "Typical answers", "np.zeros(3)"):
         assert hidden not in text.replace("nn.Linear(32 * 32 * 3", "")
 
 
-def test_the_answers_stand_where_the_open_cells_stood(made_course):
-    learners, answers = (sources(made_course / folder / "01_tiny.ipynb") for folder in ("", "answers"))
+def test_solutions_replace_the_unsolved_cells(built_course):
+    learners, answers = (sources(built_course / folder / "01_tiny.ipynb") for folder in ("", "answers"))
     assert len(learners) == len(answers)
     assert not any("..." in code for code in answers)
     assert answers[learners.index('numbers = ...\ncheck("1.1", numbers)')].startswith("numbers = 32 * 32 * 3")
 
 
-def test_a_notebook_is_valid_and_names_its_edition_by_what_it_says(made_course):
+def test_a_notebook_is_valid_and_its_edition_depends_on_its_cells_only(built_course):
     nbformat = pytest.importorskip("nbformat")
-    for path in made_course.rglob("*.ipynb"):
+    for path in built_course.rglob("*.ipynb"):
         notebook = json.loads(path.read_text(encoding="utf-8"))
         nbformat.validate(notebook)
         assert notebook["metadata"]["coverslip"]["edition"] == edition(notebook["cells"])
-    ran = json.loads((made_course / "01_tiny.ipynb").read_text(encoding="utf-8"))
+    ran = json.loads((built_course / "01_tiny.ipynb").read_text(encoding="utf-8"))
     before = edition(ran["cells"])
     ran["cells"][2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "1"}]
     assert edition(ran["cells"]) == before
@@ -49,62 +49,62 @@ def test_a_notebook_is_valid_and_names_its_edition_by_what_it_says(made_course):
     assert edition(ran["cells"]) != before
 
 
-def test_notebooks_are_read_and_checked_without_jupytext(made_course):
+def test_notebooks_and_checks_work_without_jupytext(built_course):
     code = (
         "import sys; sys.modules['jupytext'] = sys.modules['yaml'] = sys.modules['nbformat'] = None\n"
-        f"import os; os.environ['COVERSLIP_COURSE'] = {str(made_course)!r}\n"
-        "from coverslip.course.shelf import lessons; assert lessons()[0].number == 1\n"
+        f"import os; os.environ['COVERSLIP_COURSE'] = {str(built_course)!r}\n"
+        "from coverslip.course.copies import lessons; assert lessons()[0].number == 1\n"
         "from coverslip.course.tasks import load_task; assert load_task('1.1').hints\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_what_is_shipped_is_what_the_lessons_say():
+def test_the_shipped_files_match_the_lesson_sources():
     pytest.importorskip("jupytext")
     from coverslip.course.lesson import read_lesson
     from coverslip.course.notebooks import lesson_files
 
-    wanted = {name: text for path in LESSON_FILES for name, text in lesson_files(read_lesson(path)).items()}
+    expected = {name: text for path in LESSON_FILES for name, text in lesson_files(read_lesson(path)).items()}
     shipped = {
         path.relative_to(SHIPPED).as_posix(): path.read_text(encoding="utf-8")
         for pattern in ("*.ipynb", "task_*.py")
         for path in SHIPPED.rglob(pattern)
     }
-    stale = sorted(name for name in wanted.keys() | shipped.keys() if wanted.get(name) != shipped.get(name))
-    assert stale == [], "make them anew: python -m coverslip.course.build"
+    stale = sorted(name for name in expected.keys() | shipped.keys() if expected.get(name) != shipped.get(name))
+    assert stale == [], "rebuild them: python -m coverslip.course.build"
 
 
 @pytest.mark.parametrize("path", LESSON_FILES, ids=lambda path: path.stem)
 def test_every_lesson_has_three_wrong_answers_and_a_gentle_and_a_strong_hint(path):
     pytest.importorskip("jupytext")
     from coverslip.course.lesson import read_lesson
-    from coverslip.course.notebooks import CHECKS, lesson_files, wanted
+    from coverslip.course.notebooks import CHECKS, goal, lesson_files
     from coverslip.course.tasks import task_file
 
     lesson = read_lesson(path)
-    made = lesson_files(lesson)
+    files = lesson_files(lesson)
     assert len(lesson.of("wrong")) >= 3
     for task in lesson.tasks:
-        assert wanted(lesson, task), task
+        assert goal(lesson, task), task
         assert lesson.of("teacher", task), f"TEACHING.md has nothing on {task}"
-        space = {}
-        exec(made[f"{CHECKS}/{task_file(task)}"], space)
-        assert len(space["HINTS"]) >= 2 and len(set(space["HINTS"])) == len(space["HINTS"]), task
+        namespace = {}
+        exec(files[f"{CHECKS}/{task_file(task)}"], namespace)
+        assert len(namespace["HINTS"]) >= 2 and len(set(namespace["HINTS"])) == len(namespace["HINTS"]), task
 
 
 @pytest.mark.parametrize("folder", ["", "answers/"])
 @pytest.mark.parametrize("path", LESSON_FILES, ids=lambda path: path.stem)
 def test_no_cell_uses_a_name_that_its_notebook_does_not_define(path, folder, tmp_path):
-    """The rehearsal runs answers and open cells in one kernel, which would hide it."""
+    """The rehearsal would not notice: it runs unsolved cells and solutions in one kernel."""
     pytest.importorskip("jupytext")
     from coverslip.course.lesson import read_lesson
     from coverslip.course.notebooks import lesson_files
 
-    notebook, script = tmp_path / "made.ipynb", tmp_path / "all_cells.py"
+    notebook, script = tmp_path / "built.ipynb", tmp_path / "all_cells.py"
     notebook.write_text(lesson_files(read_lesson(path))[f"{folder}{path.stem}.ipynb"], encoding="utf-8")
     cells = sources(notebook)
     script.write_text("\n\n".join(code for code in cells if not code.startswith(("%", "!"))), encoding="utf-8")
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "--config", BUILTINS]
-    found = subprocess.run([*command, str(script)], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout
+    done = subprocess.run([*command, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

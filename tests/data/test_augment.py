@@ -5,12 +5,12 @@ import torch
 from coverslip.core.config import from_mapping, to_mapping
 from coverslip.core.errors import UserError
 from coverslip.data.augment import PRESETS, VIEWS, Augmentation, augmentation, view
-from coverslip.data.augment.chance import image_seeds, uniform
-from coverslip.data.augment.color import mean_grey
-from coverslip.data.augment.geometry import draw_flips, flip_exactly, flip_motions, sample_bilinear, sampling_points
-from coverslip.data.augment.pasting import paste, tight_box
+from coverslip.data.augment.color import mean_luma
+from coverslip.data.augment.copy_paste import paste, tight_box
+from coverslip.data.augment.geometry import draw_flips, flip_exactly, flip_matrices, sample_bilinear, sampling_grid
 from coverslip.data.augment.pipeline import augment, mix
-from coverslip.data.augment.steps import Augmented
+from coverslip.data.augment.random import image_seeds, uniform
+from coverslip.data.augment.transforms import ImageBatch
 
 
 def noise(count=8, channels=3, height=16, width=16):
@@ -21,7 +21,7 @@ def seeds(count, epoch=0):
     return image_seeds(0, epoch, np.arange(count))
 
 
-# chance
+# random numbers
 
 
 def test_a_seed_is_the_same_on_every_machine():
@@ -34,7 +34,7 @@ def test_seeds_differ_by_seed_epoch_and_row():
     assert len(torch.cat(all_of_them).unique()) == 6 * 5 * 50
 
 
-def test_chance_is_even_and_neighbors_share_nothing():
+def test_random_numbers_are_uniform_and_uncorrelated():
     numbers = uniform(seeds(20_000), "anything", 2)
     assert numbers.min() >= 0 and numbers.max() < 1
     assert torch.histc(numbers, 10, 0, 1).min() > 3_700  # of 4,000 expected; 3,700 is five standard deviations off
@@ -42,7 +42,7 @@ def test_chance_is_even_and_neighbors_share_nothing():
     assert (torch.corrcoef(pairs) - torch.eye(4)).abs().max() < 0.04
 
 
-# where pixels go
+# geometry
 
 
 def test_flips_and_turns_are_the_eight_views_and_change_no_value():
@@ -50,45 +50,45 @@ def test_flips_and_turns_are_the_eight_views_and_change_no_value():
     result = augment(images, PRESETS["flips"], seeds(200)).images.numpy()
     rows = images.numpy().transpose(0, 2, 3, 1)
     views = np.stack([view(rows, number) for number in range(VIEWS)]).transpose(1, 0, 4, 2, 3)
-    found = (result[:, None] == views).all((2, 3, 4))
-    assert (found.sum(1) == 1).all() and (found.sum(0) > 10).all()
+    equal = (result[:, None] == views).all((2, 3, 4))
+    assert (equal.sum(1) == 1).all() and (equal.sum(0) > 10).all()
 
 
-def test_turns_alone_mirror_nothing():
+def test_quarter_turns_do_not_mirror():
     images = noise(60, 1, 6, 6)
     result = augment(images, Augmentation(turns=True), seeds(60)).images
-    turned = torch.stack([torch.rot90(images, number, (2, 3)) for number in range(4)], 1)
-    found = (result[:, None] == turned).all(4).all(3).all(2)
-    assert (found.sum(1) == 1).all() and (found.sum(0) > 5).all()
+    rotated = torch.stack([torch.rot90(images, number, (2, 3)) for number in range(4)], 1)
+    equal = (result[:, None] == rotated).all(4).all(3).all(2)
+    assert (equal.sum(1) == 1).all() and (equal.sum(0) > 5).all()
 
 
 @pytest.mark.parametrize("size", [(16, 16), (12, 20)])
-def test_flips_as_motions_are_the_exact_ones(size):
+def test_flips_by_matrices_agree_with_exact_flips(size):
     images = noise(40, 2, *size)
     flips = draw_flips(PRESETS["flips"], seeds(40), square=size[0] == size[1])
-    sampled = sample_bilinear(images, sampling_points(flip_motions(flips), *size))
+    sampled = sample_bilinear(images, sampling_grid(flip_matrices(flips), *size))
     assert torch.allclose(sampled, flip_exactly(images, flips), atol=1e-4)
 
 
-def test_a_motion_tells_where_a_pixel_is_seen():
+def test_a_matrix_maps_the_result_to_the_original():
     images = noise(1, 1, 10, 10)
-    motion = torch.tensor([[[1.0, 0.0, 3.0], [0.0, 1.0, -2.0]]])  # three to the right, two up
-    moved = sample_bilinear(images, sampling_points(motion, 10, 10))
-    assert torch.allclose(moved[0, 0, 2:, :7], images[0, 0, :8, 3:], atol=1e-5)
-    assert torch.allclose(moved[0, 0, 2:, 7:], images[0, 0, :8, 7:].flip(-1), atol=1e-5)  # beyond the edge: mirrored
+    matrix = torch.tensor([[[1.0, 0.0, 3.0], [0.0, 1.0, -2.0]]])  # three to the right, two up
+    warped = sample_bilinear(images, sampling_grid(matrix, 10, 10))
+    assert torch.allclose(warped[0, 0, 2:, :7], images[0, 0, :8, 3:], atol=1e-5)
+    assert torch.allclose(warped[0, 0, 2:, 7:], images[0, 0, :8, 7:].flip(-1), atol=1e-5)  # reflected beyond the edge
 
 
-def test_what_lies_outside_is_the_mirror_image_or_black():
+def test_pixels_beyond_the_edge_are_reflected_or_black():
     white = torch.ones(20, 1, 16, 16)
-    how = {"rotate": 45, "shift": 0.3, "scale": 0.5, "shear": 20}
-    assert augment(white, Augmentation(**how), seeds(20)).images.min() > 0.999
-    assert augment(white, Augmentation(**how, outside="black"), seeds(20)).images.amin((1, 2, 3)).max() == 0
+    options = {"rotate": 45, "shift": 0.3, "scale": 0.5, "shear": 20}
+    assert augment(white, Augmentation(**options), seeds(20)).images.min() > 0.999
+    assert augment(white, Augmentation(**options, outside="black"), seeds(20)).images.amin((1, 2, 3)).max() == 0
 
 
-def test_a_cut_keeps_at_least_its_share_of_the_area():
+def test_a_crop_keeps_at_least_its_fraction_of_the_area():
     ramp = torch.stack(torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij"))[None].repeat(50, 1, 1, 1)
-    kept = augment(ramp / 64, Augmentation(crop=0.25), seeds(50)).images * 64
-    sides = kept.amax((2, 3)) - kept.amin((2, 3))
+    cropped = augment(ramp / 64, Augmentation(crop=0.25), seeds(50)).images * 64
+    sides = cropped.amax((2, 3)) - cropped.amin((2, 3))
     areas = sides.prod(1) / 64**2
     assert 0.22 < areas.min() < 0.4 and 0.8 < areas.max() <= 1
 
@@ -96,10 +96,10 @@ def test_a_cut_keeps_at_least_its_share_of_the_area():
 # colors
 
 
-def test_contrast_keeps_the_mean_and_saturation_and_hue_keep_grey_and_luma():
+def test_contrast_preserves_the_mean_and_saturation_and_hue_preserve_grey_and_luma():
     images = 0.4 + 0.2 * noise()
     spread = augment(images, Augmentation(contrast=0.5), seeds(8)).images
-    assert torch.allclose(mean_grey(spread), mean_grey(images), atol=1e-5)
+    assert torch.allclose(mean_luma(spread), mean_luma(images), atol=1e-5)
     colored = augment(images, Augmentation(saturation=0.5, hue=0.1), seeds(8)).images
     weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
     assert torch.allclose((colored * weights).sum(1), (images * weights).sum(1), atol=1e-3)
@@ -114,7 +114,7 @@ def test_brightness_is_a_factor_as_often_above_one_as_below():
     assert 160 < (factor > 1).sum() < 240
 
 
-def test_another_stain_leaves_empty_glass_white():
+def test_stain_augmentation_preserves_white():
     images = torch.ones(4, 3, 8, 8)
     images[:, :, :4] = torch.tensor([0.7, 0.4, 0.6])[:, None, None]  # eosin and hematoxylin
     result = augment(images, Augmentation(stain=0.5), seeds(4)).images
@@ -122,7 +122,7 @@ def test_another_stain_leaves_empty_glass_white():
     assert (result[:, :, :4] - images[:, :, :4]).abs().amax((1, 2, 3)).min() > 0.01
 
 
-def test_noise_is_as_strong_as_said_and_not_twice_alike():
+def test_noise_has_the_configured_strength_and_differs_between_images():
     images = torch.full((100, 3, 32, 32), 0.5)
     added = augment(images, Augmentation(noise=0.1), seeds(100)).images - 0.5
     spread = added.std((1, 2, 3))
@@ -130,7 +130,7 @@ def test_noise_is_as_strong_as_said_and_not_twice_alike():
     assert torch.corrcoef(added[:, 0].flatten(1)).fill_diagonal_(0).abs().max() < 0.2
 
 
-def test_blur_keeps_the_mean_and_smooths():
+def test_blur_preserves_the_mean_and_reduces_the_variance():
     images = noise(8, 3, 32, 32)
     blurred = augment(images, Augmentation(blur=2), seeds(8)).images
     assert torch.allclose(blurred.mean((1, 2, 3)), images.mean((1, 2, 3)), atol=0.02)
@@ -138,36 +138,36 @@ def test_blur_keeps_the_mean_and_smooths():
     assert augment(noise(2, 1, 8, 3), Augmentation(blur=5), seeds(2)).images.shape == (2, 1, 8, 3)
 
 
-# images made of two
+# mixing
 
 
-@pytest.mark.parametrize("how", [Augmentation(mixup=0.4), Augmentation(cutmix=1), Augmentation(mixup=1, cutmix=1)])
-def test_targets_are_mixed_in_the_proportion_of_the_pixels(how):
+@pytest.mark.parametrize("config", [Augmentation(mixup=0.4), Augmentation(cutmix=1), Augmentation(mixup=1, cutmix=1)])
+def test_targets_are_mixed_in_the_proportion_of_the_pixels(config):
     images = torch.arange(10.0).reshape(-1, 1, 1, 1).expand(10, 2, 30, 30)
     for seed in range(4):
-        mixed, targets = mix(images, torch.eye(10), how, seed)
+        mixed, targets = mix(images, torch.eye(10), config, seed)
         assert torch.allclose(targets.sum(1), torch.ones(10))
         assert torch.allclose(mixed.mean((1, 2, 3)), targets @ torch.arange(10.0), atol=1e-3)
         assert not torch.equal(mixed, images)
-        assert torch.equal(mix(images, torch.eye(10), how, seed)[0], mixed)
+        assert torch.equal(mix(images, torch.eye(10), config, seed)[0], mixed)
 
 
-def test_cached_activations_are_blended_but_only_maps_are_cut():
+def test_mixup_accepts_feature_vectors_and_cutmix_rejects_them():
     features, targets = torch.rand(6, 20).half(), torch.eye(6)
-    mixed, shares = mix(features, targets, Augmentation(mixup=1), 0)
+    mixed, weights = mix(features, targets, Augmentation(mixup=1), 0)
     assert mixed.dtype == torch.float16
-    assert torch.allclose(mixed.float(), shares @ features.float(), atol=5e-3)
+    assert torch.allclose(mixed.float(), weights @ features.float(), atol=5e-3)
     with pytest.raises(UserError, match="mixup"):
         mix(features, targets, Augmentation(cutmix=1), 0)
 
 
-def test_one_image_has_no_partner():
+def test_a_single_image_is_not_mixed():
     images, targets = torch.rand(1, 3, 4, 4), torch.eye(1)
     assert mix(images, targets, Augmentation(mixup=1), 0)[0] is images
 
 
 def squares(*places):
-    """An image with squares of 4 pixels at these (left, top), its mask of numbers, and its boxes."""
+    """Return an image with squares of 4 pixels at these (left, top), its instance mask, and its boxes."""
     mask = torch.zeros(20, 20, dtype=torch.int16)
     for number, (left, top) in enumerate(places, 1):
         mask[top : top + 4, left : left + 4] = number
@@ -175,39 +175,39 @@ def squares(*places):
     return 0.1 + 0.8 * (mask > 0).float()[None], mask, boxes
 
 
-def test_pasted_objects_bring_their_pixels_numbers_and_boxes():
-    each = [squares((2, 3), (12, 12)), squares((2, 12)), squares()]
-    sample = Augmented(torch.stack([e[0] for e in each]), torch.stack([e[1] for e in each]), [e[2] for e in each])
-    pasted = paste(sample, Augmentation(paste=1), seed=1)
-    assert sorted(pasted.origin.tolist())[0] == -1  # from the empty image nothing can come
+def test_objects_are_pasted_with_their_pixels_numbers_and_boxes():
+    images, masks, boxes = zip(squares((2, 3), (12, 12)), squares((2, 12)), squares(), strict=True)
+    batch = ImageBatch(torch.stack(images), torch.stack(masks), list(boxes))
+    pasted = paste(batch, Augmentation(paste=1), seed=1)
+    assert sorted(pasted.origin.tolist())[0] == -1  # the empty image has nothing to paste
     for row in range(3):
         origin, numbers = int(pasted.origin[row]), pasted.numbers[row]
-        own = int(sample.masks[row].max())
-        assert len(pasted.boxes[row]) == len(sample.boxes[row]) + len(numbers)
+        before = int(batch.masks[row].max())
+        assert len(pasted.boxes[row]) == len(batch.boxes[row]) + len(numbers)
         assert (len(numbers) > 0) == (origin >= 0)
-        for number, box in zip(numbers.tolist(), pasted.boxes[row][len(sample.boxes[row]) :], strict=True):
-            shape = pasted.masks[row] == own + number
-            assert torch.equal(tight_box(shape).float(), box) and shape.sum() == 16
-            assert pasted.images[row, 0][shape].mean() > 0.6
-    classes = paste(sample, Augmentation(paste=1), seed=1, instances=False)
+        for number, box in zip(numbers.tolist(), pasted.boxes[row][len(batch.boxes[row]) :], strict=True):
+            mask = pasted.masks[row] == before + number
+            assert torch.equal(tight_box(mask).float(), box) and mask.sum() == 16
+            assert pasted.images[row, 0][mask].mean() > 0.6
+    classes = paste(batch, Augmentation(paste=1), seed=1, instances=False)
     assert set(classes.masks.unique().tolist()) <= {0, 1, 2}
     with pytest.raises(UserError, match="mask"):
-        paste(Augmented(sample.images), Augmentation(paste=1), seed=1)
+        paste(ImageBatch(batch.images), Augmentation(paste=1), seed=1)
 
 
 # settings
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("options", "name"),
     [({"rotate": 200}, "rotate"), ({"crop": 0.0}, "crop"), ({"hue": float("nan")}, "hue"), ({"blur": -1}, "blur")],
 )
-def test_a_strength_out_of_range_is_refused(wrong, words):
-    with pytest.raises(UserError, match=f"{words}=.*is not within"):
-        Augmentation(**wrong)
+def test_a_setting_out_of_range_is_rejected(options, name):
+    with pytest.raises(UserError, match=f"{name}=.*is not within"):
+        Augmentation(**options)
 
 
-def test_a_misspelt_preset_or_strength_is_answered_with_the_nearest():
+def test_a_misspelt_preset_or_setting_is_answered_with_the_nearest():
     with pytest.raises(UserError, match="'strong'"):
         augmentation("stron")
     with pytest.raises(UserError, match="'rotate'"):
@@ -217,5 +217,5 @@ def test_a_misspelt_preset_or_strength_is_answered_with_the_nearest():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_survives_being_written_down(name):
+def test_a_preset_survives_a_round_trip(name):
     assert from_mapping(Augmentation, to_mapping(PRESETS[name])) == PRESETS[name]

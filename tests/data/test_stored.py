@@ -1,4 +1,4 @@
-"""Images in an ``.npz`` file: read from there when they are wanted, the same however the file was written."""
+"""Images in an ``.npz`` file are read one by one, and are the same however the file was written."""
 
 import tracemalloc
 
@@ -16,9 +16,9 @@ LABELS = np.array([0, 1, 0, 1, 0, 1])
 @pytest.mark.parametrize(
     "images",
     [IMAGES, np.asfortranarray(IMAGES), IMAGES.astype(np.uint16) * 257, IMAGES[..., 0]],
-    ids=["plain", "by columns", "16 bits", "grey"],
+    ids=["plain", "Fortran order", "16 bits", "grey"],
 )
-def test_every_way_to_save_images_gives_the_same_pixels(tmp_path, save, images):
+def test_the_pixels_do_not_depend_on_how_the_file_was_saved(tmp_path, save, images):
     save(tmp_path / "some.npz", x=images, y=LABELS)
     table = scan(tmp_path / "some.npz")
     assert list(table.paths) == [f"x/{number:05d}" for number in range(6)]
@@ -30,12 +30,12 @@ def test_images_are_not_all_in_memory(tmp_path):
     np.savez(tmp_path / "many.npz", x=np.zeros((4000, 32, 32, 3), np.uint8), y=np.arange(4000) % 2)
     tracemalloc.start()
     table = scan(tmp_path / "many.npz")
-    most = tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(table) == 4000 and most < 4000 * 32 * 32 * 3 / 2
+    assert len(table) == 4000 and peak < 4000 * 32 * 32 * 3 / 2
 
 
-def test_a_file_that_was_damaged_is_refused(tmp_path):
+def test_a_damaged_file_is_rejected(tmp_path):
     file = tmp_path / "some.npz"
     np.savez(file, x=IMAGES, y=LABELS)
     data = bytearray(file.read_bytes())
@@ -45,10 +45,10 @@ def test_a_file_that_was_damaged_is_refused(tmp_path):
         scan(file)
 
 
-def test_images_of_a_file_that_is_cut_short_meanwhile_are_unreadable(tmp_path):
+def test_images_of_a_file_that_is_truncated_after_the_scan_are_unreadable(tmp_path):
     file = tmp_path / "some.npz"
     np.savez(file, x=IMAGES, y=LABELS)
     table = scan(file)
     file.write_bytes(file.read_bytes()[:600])
-    with pytest.raises(OSError, match="the file ends before this image: it was changed meanwhile"):
+    with pytest.raises(OSError, match="truncated"):
         table.source.read("x/00005")

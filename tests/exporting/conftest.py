@@ -1,4 +1,4 @@
-"""A small trained run, a predictor of any network without training, and an environment that holds next to nothing."""
+"""Fixtures: a small trained run, an untrained predictor of any network, and a nearly empty Python environment."""
 
 import importlib.metadata
 import os
@@ -13,28 +13,28 @@ import torch
 
 from coverslip import api
 from coverslip.data.inputs import InputSpec
-from coverslip.evidence.conformal import Thresholds
+from coverslip.evidence.conformal import ConformalThresholds
 from coverslip.evidence.familiarity import fit_familiarity
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import Trust
 from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
-from coverslip.models.freeze import frozen_part
+from coverslip.models.freeze import frozen_stages
 from coverslip.models.stages import CLASSIFIER
 from coverslip.tasks.classification import Classification
 
 
 @pytest.fixture(scope="session")
 def tiny_run(leaves, session_cache, tmp_path_factory):
-    """A fully convolutional network at 32 pixels, trained on the session's leaves; read, never written into."""
+    """Train a fully convolutional network at 32 pixels on the session's leaves; tests must not write into the run."""
     folder = tmp_path_factory.mktemp("exported") / "tiny"
     return api.train(leaves, folder, model_network="cnn-full", model_filters=(8, 12), input_size=32, training_epochs=2)
 
 
 @pytest.fixture(scope="session")
 def onnx_folder(tiny_run, tmp_path_factory):
-    """The tiny run as ONNX."""
+    """Export the tiny run as ONNX."""
     from coverslip.api.exporting import export
 
     return export(tiny_run.folder, tmp_path_factory.mktemp("onnx") / "tiny")
@@ -42,13 +42,13 @@ def onnx_folder(tiny_run, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def untrained():
-    """``untrained("resnet18", channels=5, depth="uint16")``: a predictor with random weights, sets and familiarity."""
+    """Make predictors with random weights, sets and familiarity: ``untrained("resnet18", channels=5)``."""
 
     def make(network, *, size=(64, 64), channels=3, depth="uint8", fit="pad", classes=("a", "b", "c"), **options):
         design = Design(network=network, channels=channels, size=size, **options)
         torch.manual_seed(0)
         whole = build_network(design, len(classes)).eval()
-        frozen = frozen_part(design, whole.before(CLASSIFIER).state_dict())
+        frozen = frozen_stages(design, whole.before(CLASSIFIER).state_dict())
         deep = {"low": (900.0,) * channels, "high": (50000.0,) * channels} if depth == "uint16" else {}
         spec = InputSpec(
             size=size, fit=fit, channels=channels, depth=depth, mean=(0.5,) * channels, std=(0.25,) * channels, **deep
@@ -59,7 +59,7 @@ def untrained():
             rows = whole.before(CLASSIFIER)(images).flatten(1).numpy()
         spread = max(float(rows.std()), 1e-3)
         weight = rng.normal(size=(len(classes), rows.shape[1])).astype(np.float32) / (spread * rows.shape[1] ** 0.5)
-        limits = Thresholds(0.9, (0.3,) * len(classes), (40,) * len(classes), ("own",) * len(classes))
+        limits = ConformalThresholds(0.9, (0.3,) * len(classes), (40,) * len(classes), ("own",) * len(classes))
         trust = Trust(limits, fit_familiarity(rows, np.arange(12) % 3, rows, None), tuple("abcdefghijkl"), (12, 12))
         extractor = FeatureExtractor(frozen, spec, engine_name="torch")
         bias = np.zeros(len(classes), np.float32)
@@ -70,23 +70,23 @@ def untrained():
 
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory):
-    """Runs a script in a Python that has the standard library and only the named packages with what they need."""
+    """Run a script in a Python with only the standard library, the named packages and their dependencies."""
 
-    def needed(names):
-        found, left = set(), list(names)
-        while left:
-            name = left.pop()
-            if name in found:
+    def with_dependencies(names):
+        packages, remaining = set(), list(names)
+        while remaining:
+            name = remaining.pop()
+            if name in packages:
                 continue
-            found.add(name)
+            packages.add(name)
             for line in importlib.metadata.requires(name) or []:
                 if "extra ==" not in line:
-                    left.append(re.match(r"[\w.-]+", line)[0])
-        return found
+                    remaining.append(re.match(r"[\w.-]+", line)[0])
+        return packages
 
     def run(packages, script, *arguments):
         home = tmp_path_factory.mktemp("bare")
-        for name in needed(packages):
+        for name in with_dependencies(packages):
             files = importlib.metadata.files(name)
             for top in {
                 file.parts[0] for file in files if ".." not in file.parts and "__pycache__" not in file.parts[0]
@@ -98,7 +98,7 @@ def bare(tmp_path_factory):
             "import sys, runpy; sys.path.append(sys.argv[1]); sys.argv = sys.argv[2:]; "
             "runpy.run_path(sys.argv[0], run_name='__main__')"
         )
-        # -I and -S: no site-packages, no user's folder, no environment variables.
+        # -I and -S: no site-packages, no user folder, no environment variables
         command = [sys.executable, "-I", "-S", "-c", start, str(home), str(script), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"]}, check=False)
 

@@ -22,8 +22,8 @@ from coverslip.figures import (
     contact_sheet,
     forest_plot,
     histogram_figure,
+    inflation_figure,
     learning_curve_figure,
-    price_figure,
     probe_figure,
     reliability_figure,
     repeats_figure,
@@ -66,12 +66,12 @@ def test_the_color_of_a_confusion_cell_is_the_share_of_its_row_and_its_number_th
     assert {"3", "0.75", "1", "0.25", "4", "0"} <= set(texts_of(figure))
 
 
-def test_a_confusion_matrix_of_another_size_than_its_names_is_refused() -> None:
+def test_a_confusion_matrix_with_a_wrong_number_of_names_is_an_error() -> None:
     with pytest.raises(ValueError, match="3 names for counts of shape"):
         confusion_figure(np.eye(2), ["a", "b", "c"])
 
 
-def test_the_number_on_a_confusion_cell_can_be_read_in_light_and_in_dark_mode() -> None:
+def test_numbers_in_a_confusion_matrix_have_enough_contrast_in_light_and_dark_mode() -> None:
     modes = {
         "light": {
             "card": "#fffefb",
@@ -90,7 +90,7 @@ def test_the_number_on_a_confusion_cell_can_be_read_in_light_and_in_dark_mode() 
     }
     for count in (1, 20, 40, 53, 54, 70, 87, 88, 99):
         figure = confusion_figure([[count, 100 - count], [0, 1]], ["a", "b"])
-        text = next(each for each in figure.axes[0].texts if each.get_text() == str(count))
+        text = next(text for text in figure.axes[0].texts if text.get_text() == str(count))
         for colors in modes.values():
             cell = mixed(colors["accent"], colors["card"], count / 100)
             assert contrast(cell, rgb(colors[to_hex(text.get_color())])) >= 4.45
@@ -121,7 +121,7 @@ def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_a_forest_plot_has_a_row_a_class_and_says_which_has_no_interval() -> None:
+def test_a_forest_plot_has_a_row_per_class_and_open_markers_without_interval() -> None:
     rows = [
         ScoreRow("a", 0.9, 0.8, 0.95, 30),
         ScoreRow(LONG, 0.5, None, None, 2),
@@ -134,13 +134,13 @@ def test_a_forest_plot_has_a_row_a_class_and_says_which_has_no_interval() -> Non
     assert {"0.90", "[0.80, 0.95]", "0.50", "not defined", "30", "2", "0"} <= set(texts_of(figure))
 
 
-def test_panels_of_a_forest_plot_with_other_classes_are_refused() -> None:
+def test_panels_of_a_forest_plot_with_different_classes_are_an_error() -> None:
     with pytest.raises(ValueError, match="same class names"):
         forest_plot({"a": [ScoreRow("x", 1, 1, 1, 1)], "b": [ScoreRow("y", 1, 1, 1, 1)]})
 
 
 @pytest.mark.parametrize("small", [True, False])
-def test_a_reliability_diagram_is_a_square_that_begins_at_one_number_on_both_axes(small: bool) -> None:
+def test_a_reliability_diagram_is_square_with_equal_limits_on_both_axes(small: bool) -> None:
     bins = [
         ReliabilityBin(0.62, 0.55, 0.7, 0.41, 0.33, 0.7),
         ReliabilityBin(0.9, 0.8, 1.0, 0.95, None, None),
@@ -156,13 +156,13 @@ def test_a_reliability_diagram_is_a_square_that_begins_at_one_number_on_both_axe
     assert ax.get_xticks()[0] == ax.get_yticks()[0] == pytest.approx(0.3)
 
 
-def test_a_reliability_diagram_without_a_bin_is_still_a_figure_and_a_sure_model_is_not_magnified() -> None:
+def test_a_reliability_diagram_can_be_empty_and_does_not_magnify_small_differences() -> None:
     assert reliability_figure([]).axes[0].get_xlim()[0] <= 0
     sure = reliability_figure([ReliabilityBin(0.99, 0.98, 1.0, 0.97, 0.95, 0.99)])
     assert sure.axes[0].get_xlim()[0] < 0.5
 
 
-def test_sets_are_drawn_against_what_was_asked_on_an_axis_that_holds_every_size() -> None:
+def test_sets_are_drawn_with_the_nominal_coverage_and_an_axis_for_all_sizes() -> None:
     coverage = [ScoreRow("a", 0.93, 0.85, 0.97, 30), ScoreRow(LONG, None, None, None, 0)]
     sizes = [ScoreRow("a", 3.2, 2.9, 3.6, 30), ScoreRow(LONG, None, None, None, 0)]
     left, right = sets_figure(coverage, sizes, 0.9, 15).axes
@@ -172,7 +172,7 @@ def test_sets_are_drawn_against_what_was_asked_on_an_axis_that_holds_every_size(
     assert sets_figure(coverage, sizes[:1] + coverage[1:], None, 3).axes[1].get_xlim()[1] >= 3.6
 
 
-def test_repeats_show_every_score_and_never_magnify_a_thousandth() -> None:
+def test_repeats_show_every_score_and_do_not_magnify_small_differences() -> None:
     rows = [
         SpreadRow("3 seeds", [0.901, 0.902, 0.903], 0.902, 0.9, 0.904),
         SpreadRow(LONG, [0.9], 0.9, None, None),
@@ -189,7 +189,7 @@ def test_repeats_show_every_score_and_never_magnify_a_thousandth() -> None:
     assert repeats_figure([rows[2]]).axes[0].get_xlim() == (0, 1)
 
 
-def test_a_learning_curve_is_a_forecast_beyond_its_largest_size() -> None:
+def test_a_learning_curve_is_dashed_beyond_its_largest_size() -> None:
     sizes, scores = [80, 10, 20, 40], [[0.9, 0.6, np.nan, 0.85], [0.92, 0.64, 0.75, np.nan]]
     grid = np.geomspace(10, 160, 9)
     curve = FittedCurve(grid, 0.95 - grid**-0.5, 0.9 - grid**-0.5, 1 - grid**-0.5)
@@ -199,19 +199,19 @@ def test_a_learning_curve_is_a_forecast_beyond_its_largest_size() -> None:
     means = {line.get_xdata()[0]: line.get_ydata()[0] for line in ax.lines if line.get_marker() == "D"}
     assert means[10] == pytest.approx(0.62) and means[20] == pytest.approx(0.75) and means[160] == curve.value[-1]
     assert [text.get_text() for text in ax.get_xticklabels()] == ["10", "20", "40", "80", "160"]
-    assert ax.get_xlabel() == "leaves to train on"
+    assert ax.get_xlabel() == "leaves used for training"
 
 
 @pytest.mark.parametrize("scores", [[[0.9, 0.9]], [[np.nan, np.nan]]])
-def test_a_learning_curve_without_a_fit_or_a_score_is_still_a_figure(scores: list[list[float]]) -> None:
+def test_a_learning_curve_without_a_fit_or_a_score_can_be_drawn(scores: list[list[float]]) -> None:
     ax = learning_curve_figure([5, 10], scores, None, unit="images").axes[0]
     low, high = ax.get_ylim()
     assert high - low >= 0.1 - 1e-9
-    with pytest.raises(ValueError, match=r"sizes must be \(S,\)"):
+    with pytest.raises(ValueError, match=r"sizes must have shape \(S,\)"):
         learning_curve_figure([5], scores, None, unit="images")
 
 
-def test_the_split_has_a_bar_for_every_class_and_part_and_hides_no_number() -> None:
+def test_the_split_has_a_bar_for_every_class_and_split_and_all_numbers() -> None:
     figure = split_figure(["a", "b"], {"train": [100, 7], "validation": [20, 1], "test": [21, 2]})
     assert len(figure.axes[0].patches) == 6
     assert {"100", "20", "21", "141", "10 = 7 + 1 + 2"} <= set(texts_of(figure))
@@ -226,7 +226,7 @@ def test_every_class_has_a_bar_with_its_number(classes: int) -> None:
         class_bars(["a"], [1, 2])
 
 
-def test_a_histogram_has_a_bar_a_bin_at_its_place() -> None:
+def test_a_histogram_has_a_bar_per_bin() -> None:
     figure = histogram_figure([0.0, 0.5, 2.0], [3, 0], "Brightness", "0 to 1")
     bars = [(patch.get_x(), patch.get_width(), patch.get_height()) for patch in figure.axes[0].patches]
     assert bars == [(0.0, 0.5, 3), (0.5, 1.5, 0)]
@@ -234,11 +234,11 @@ def test_a_histogram_has_a_bar_a_bin_at_its_place() -> None:
         histogram_figure([0, 1], [1, 2], "x")
 
 
-def test_a_probe_is_drawn_against_its_chance_and_never_by_color_alone() -> None:
+def test_a_probe_is_drawn_with_its_chance_level_and_not_by_color_alone() -> None:
     rows = [
         ProbeRow("border", 0.8, 0.7, 0.9, 0.5, "warns", "shortcut"),
         ProbeRow("size", 0.6, None, None, 0.5, "notes", "note"),
-        ProbeRow(LONG, 0.5, 0.4, 0.6, 0.5, "silent", "no sign"),
+        ProbeRow(LONG, 0.5, 0.4, 0.6, 0.5, "silent", "no evidence"),
         ProbeRow("exif", None, None, None, 0.5, "silent", "not run"),
     ]
     figure = probe_figure(rows)
@@ -250,23 +250,23 @@ def test_a_probe_is_drawn_against_its_chance_and_never_by_color_alone() -> None:
     assert len(ticks) == len(rows)
 
 
-def test_probes_with_other_chances_are_each_marked_at_their_own() -> None:
-    rows = [ProbeRow(str(c), 0.7, 0.6, 0.8, c, "silent", "no sign") for c in (0.1, 0.3)]
+def test_probes_with_different_chance_levels_are_marked_individually() -> None:
+    rows = [ProbeRow(str(c), 0.7, 0.6, 0.8, c, "silent", "no evidence") for c in (0.1, 0.3)]
     figure = probe_figure(rows)
     assert [list(line.get_xdata()) for line in figure.axes[0].lines[::3]] == [[0.1, 0.1], [0.3, 0.3]]
     assert not [text for text in texts_of(figure) if text.startswith("chance")]
 
 
-@pytest.mark.parametrize("each", [[], [(0.9, 0.8)], [(0.98, 0.94), (0.97, 0.95)]])
-def test_the_price_of_a_leak_falls_from_the_random_to_the_grouped_mean(each: list[tuple[float, float]]) -> None:
-    ax = price_figure(each, 0.975, 0.945, by="leaf").axes[0]
-    assert [tuple(line.get_ydata()) for line in ax.lines[: len(each) + 1]] == [*each, (0.975, 0.945)]
+@pytest.mark.parametrize("pairs", [[], [(0.9, 0.8)], [(0.98, 0.94), (0.97, 0.95)]])
+def test_the_inflation_figure_connects_the_random_and_the_grouped_mean(pairs: list[tuple[float, float]]) -> None:
+    ax = inflation_figure(pairs, 0.975, 0.945, by="leaf").axes[0]
+    assert [tuple(line.get_ydata()) for line in ax.lines[: len(pairs) + 1]] == [*pairs, (0.975, 0.945)]
     assert {"0.975", "0.945"} <= {text.get_text() for text in ax.texts}
     low, high = ax.get_ylim()
-    assert high - low >= 0.1  # a thousandth must not look like a cliff
+    assert high - low >= 0.1  # small differences are not magnified
 
 
-def test_curves_leave_gaps_out_and_give_each_measured_thing_a_panel() -> None:
+def test_training_curves_skip_missing_values_and_have_a_panel_per_metric() -> None:
     history = {
         "step": [0, 10, 20],
         "train_loss": [2.0, 1.0, 0.5],
@@ -277,21 +277,21 @@ def test_curves_leave_gaps_out_and_give_each_measured_thing_a_panel() -> None:
     figure = training_curves(history)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["loss", "accuracy"]
     assert [list(line.get_xdata()) for line in figure.axes[0].lines] == [[0, 10, 20], [0]]
-    looks = [(line.get_marker(), line.get_linestyle()) for line in figure.axes[0].lines]
-    assert looks[0] != looks[1]  # never color alone
+    styles = [(line.get_marker(), line.get_linestyle()) for line in figure.axes[0].lines]
+    assert styles[0] != styles[1]  # not by color alone
 
 
 @pytest.mark.parametrize("history", [{}, {"step": [], "train_loss": []}, {"train_loss": [1.0]}])
-def test_a_history_with_little_in_it_is_still_a_figure(history: dict[str, list[float | None]]) -> None:
+def test_a_history_with_few_values_can_be_drawn(history: dict[str, list[float | None]]) -> None:
     assert len(training_curves(history).axes) == 1
 
 
-def test_the_same_figure_gives_the_same_svg_text_to_the_letter() -> None:
+def test_the_same_figure_gives_the_same_svg_text() -> None:
     one, other = (svg_text(confusion_figure(np.eye(3) * 4, ["a", "b", "$c$"]), "x") for _ in range(2))
     assert one == other
 
 
-def test_svg_text_is_well_formed_small_and_asks_nothing_of_the_network() -> None:
+def test_svg_text_is_well_formed_small_and_needs_no_network() -> None:
     figure = confusion_figure([[5, 1], [0, 4]], ['<b>"x", y</b>', "健康"], link=lambda i, j: f"#pair-{i}-{j}")
     svg = svg_text(figure, "conf", label='a & "b"', titles={"cell-0-1": "<i>"})
     ET.fromstring(svg)
@@ -299,7 +299,7 @@ def test_svg_text_is_well_formed_small_and_asks_nothing_of_the_network() -> None
     assert "&lt;b&gt;" in svg and "<b>" not in svg and "健康" in svg
     assert '<g id="conf-cell-0-1"><title>&lt;i&gt;</title>' in svg
     assert 'href="#pair-0-1"' in svg
-    assert all(each.startswith("conf-") for each in re.findall(r'\bid="([^"]+)"', svg))
+    assert all(id_.startswith("conf-") for id_ in re.findall(r'\bid="([^"]+)"', svg))
 
 
 def test_two_figures_in_one_page_share_no_id() -> None:
@@ -310,22 +310,22 @@ def test_two_figures_in_one_page_share_no_id() -> None:
 
 @pytest.mark.parametrize("name", ["", "a", LONG, "x" * 200, "Blé / maïs_" * 9, "健康的叶子" * 12])
 @pytest.mark.parametrize("lines", [1, 2, 4])
-def test_a_wrapped_name_keeps_within_its_box(name: str, lines: int) -> None:
+def test_a_wrapped_name_fits_its_box(name: str, lines: int) -> None:
     rows = wrap_name(name, 14, lines).split("\n")
     assert len(rows) <= lines and max(map(len, rows)) <= 14
 
 
-def test_a_contact_sheet_shows_every_image_whole() -> None:
+def test_a_contact_sheet_does_not_crop_images() -> None:
     wide, tall = Image.new("RGB", (300, 100), "red"), Image.new("L", (10, 40), 0)
     sheet = contact_sheet([wide, tall, wide], ["one", LONG, ""], columns=2, side=64, gap=4)
     assert sheet.mode == "RGB" and sheet.size == (4 + 2 * 68, 4 + 2 * (64 + 32 + 4))
     assert sheet.getpixel((4, 4 + 32)) == (255, 0, 0) and sheet.getpixel((67, 4 + 32)) == (255, 0, 0)
 
 
-def test_drawing_a_figure_leaves_the_users_own_matplotlib_settings_alone() -> None:
+def test_drawing_a_figure_does_not_change_matplotlib_settings() -> None:
     program = (
         "import matplotlib as m, sys\n"
-        "settings = lambda: [m.rcParams[key] for key in m.rcParams if key != 'backend']\n"  # that one starts pyplot
+        "settings = lambda: [m.rcParams[key] for key in m.rcParams if key != 'backend']\n"  # reading it imports pyplot
         "from coverslip.figures import confusion_figure, svg_text\n"
         "before = settings(); svg_text(confusion_figure([[1]], ['a']), 'x')\n"
         "assert settings() == before and not {'matplotlib.pyplot', 'torch'} & set(sys.modules)"

@@ -1,4 +1,4 @@
-"""Heat over images: the grid of stages and classes, the trust strip, and galleries."""
+"""Heat maps over images: the grid of stages and classes, the sanity checks, and galleries."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from coverslip.figures.heat_review import Shown, map_gallery, mean_map_figure
-from coverslip.figures.heatmaps import MapRow, TrustStrip, heatmap_figure
+from coverslip.figures.heat_review import GalleryItem, map_gallery, mean_map_figure
+from coverslip.figures.heatmaps import MapRow, SanityStrip, heatmap_figure
 from coverslip.figures.overlay import enlarged, heat_colors, overlay, relative, with_outlines
 
 RNG = np.random.default_rng(0)
@@ -25,13 +25,13 @@ def saturation(pixels):
 
 
 @pytest.mark.parametrize("heat", [np.zeros((4, 6)), np.full((4, 6), 3.0), np.full((1, 1), 2.0)])
-def test_a_flat_map_is_drawn_as_the_image_in_grey_alone(heat):
+def test_a_flat_map_is_drawn_as_the_image_in_grey(heat):
     drawn = overlay(IMAGE, heat)
     assert drawn.dtype == np.uint8 and saturation(drawn) <= 1
     assert saturation(overlay(IMAGE, HOT)) > 60
 
 
-def test_heat_is_drawn_where_it_is_and_a_line_shows_it_without_color():
+def test_heat_is_drawn_at_its_position_and_outlined():
     drawn = overlay(IMAGE, HOT)
     height, width = drawn.shape[:2]
     assert (height, width) == (171, 256)  # small images are enlarged in their proportions
@@ -42,13 +42,13 @@ def test_heat_is_drawn_where_it_is_and_a_line_shows_it_without_color():
     assert white.any() and not (overlay(IMAGE, HOT, line=False) == 255).all(axis=2).any()
 
 
-def test_a_map_on_the_scale_of_a_stronger_one_looks_pale():
+def test_a_map_on_the_scale_of_a_stronger_one_is_pale():
     strong, weak = overlay(IMAGE, HOT), overlay(IMAGE, HOT, scale=20.0)
     assert saturation(weak) < saturation(strong)
     assert relative(HOT, 20.0).max() == pytest.approx(0.1)
 
 
-def test_each_color_of_the_scale_is_brighter_than_the_last():
+def test_the_colors_of_the_scale_increase_in_brightness():
     light = heat_colors(np.linspace(0, 1, 32)) @ np.array([0.299, 0.587, 0.114])
     assert (np.diff(light) > 0).all()
 
@@ -60,33 +60,33 @@ def test_images_of_any_channels_are_drawn(channels):
     assert with_outlines(image, {"leaf": np.eye(20, dtype=bool)}).shape == (256, 256, 3)
 
 
-def test_a_large_image_keeps_its_pixels():
+def test_a_large_image_is_not_resized():
     large = np.zeros((300, 400, 3), np.uint8)
     assert enlarged(large) is large
 
 
 def strip(**options):
     shares = np.linspace(0, 1, 5)
-    return TrustStrip(
-        title="can it be trusted?",
+    return SanityStrip(
+        title="sanity checks",
         own=HOT,
         random=[("classifier", HOT, 0.4), ("all weights", np.zeros((4, 6)), 0.1)],
         shares=shares,
         curves={"blurred": 1 - shares, "random, blurred": 1 - shares**2},
         others=[("occlusion", HOT, 0.7), ("layer-cam", HOT, float("nan"))],
-        sentences=["It depends on what was learned."],
+        sentences=["The map depends on the learned weights."],
         **options,
     )
 
 
-def test_the_grid_has_classes_stages_and_says_what_is_flat_or_weak():
+def test_the_grid_has_classes_and_stages_and_marks_flat_or_weak_maps():
     rows = [
-        MapRow("rust", "is and said, 0.90", [HOT, HOT]),
+        MapRow("rust", "true and predicted, 0.90", [HOT, HOT]),
         MapRow("blight", "next, 0.10", [HOT * 0.1, np.zeros((4, 6))]),
         MapRow("mildew", "next, 0.00", [HOT, np.full((4, 6), 1.0)]),
     ]
-    figure = heatmap_figure(IMAGE, rows, ["block1\n4 x 6", "top\n4 x 6"], title="IMG_1.tif", under=["said rust"])
-    said = texts(figure)
+    figure = heatmap_figure(IMAGE, rows, ["block1\n4 x 6", "top\n4 x 6"], title="IMG_1.tif", under=["predicted rust"])
+    shown = texts(figure)
     for word in (
         "IMG_1.tif",
         "rust",
@@ -94,34 +94,34 @@ def test_the_grid_has_classes_stages_and_says_what_is_flat_or_weak():
         "block1",
         "top",
         "4 x 6",
-        "said rust",
+        "predicted rust",
         "at most 10 %",
         "no heat",
         "flat",
     ):
-        assert word in said, said
-    assert sum("%" in each for each in said) == 1  # strong maps carry no number
+        assert word in shown, shown
+    assert sum("%" in text for text in shown) == 1  # strong maps have no number
 
 
-def test_the_strip_stands_under_the_grid_with_every_similarity_and_sentence():
-    rows = [MapRow("rust", "said, 0.90", [HOT])]
+def test_the_strip_is_below_the_grid_with_every_similarity_and_sentence():
+    rows = [MapRow("rust", "predicted, 0.90", [HOT])]
     plain = heatmap_figure(IMAGE, rows, ["top\n4 x 6"])
     figure = heatmap_figure(IMAGE, rows, ["top\n4 x 6"], strip=strip(warning="Warning: it draws edges."))
     assert figure.get_figheight() > plain.get_figheight()
-    said = texts(figure)
-    for word in ("similarity 0.40", "similarity 0.10", "rank correlation 0.70", "no order", "Warning: it draws edges."):
-        assert word in said
+    shown = texts(figure)
+    for word in ("similarity 0.40", "similarity 0.10", "rank correlation 0.70", "flat", "Warning: it draws edges."):
+        assert word in shown
     assert [line.get_label() for line in figure.axes[0].lines] == ["blurred", "random, blurred"]
 
 
-def test_a_flat_map_has_no_similarity_and_the_strip_says_why():
-    spoilt = replace(strip(), random=[("all weights", HOT, float("nan"))])
-    said = texts(heatmap_figure(IMAGE, [MapRow("rust", "said, 0.90", [HOT])], ["top\n4 x 6"], strip=spoilt))
-    assert "flat" in said and not [each for each in said if "nan" in each]
+def test_a_flat_map_has_no_similarity():
+    flat = replace(strip(), random=[("all weights", HOT, float("nan"))])
+    shown = texts(heatmap_figure(IMAGE, [MapRow("rust", "predicted, 0.90", [HOT])], ["top\n4 x 6"], strip=flat))
+    assert "flat" in shown and not [text for text in shown if "nan" in text]
 
 
-def test_nothing_of_a_figure_lies_outside_of_it():
-    rows = [MapRow("a_class_with_quite_a_long_name_of_many_words", "is, 0.01", [HOT] * 9)] * 3
+def test_all_text_is_inside_the_figure():
+    rows = [MapRow("a_class_with_quite_a_long_name_of_many_words", "true, 0.01", [HOT] * 9)] * 3
     figure = heatmap_figure(
         IMAGE,
         rows,
@@ -137,14 +137,16 @@ def test_nothing_of_a_figure_lies_outside_of_it():
         assert box.x0 >= -1 and box.x1 <= whole.x1 + 1 and box.y0 >= -1 and box.y1 <= whole.y1 + 1, text
 
 
-def test_a_gallery_keeps_images_of_any_proportion_with_their_maps():
+def test_a_gallery_takes_images_of_any_aspect_ratio():
     tall = np.zeros((60, 20, 3), np.uint8)
-    figure = map_gallery([Shown([tall, tall], "said rust 0.9", "a.jpg"), Shown([IMAGE, IMAGE], "b")], title="Mistakes")
-    assert {"said rust 0.9", "a.jpg", "Mistakes"} <= set(texts(figure))
+    figure = map_gallery(
+        [GalleryItem([tall, tall], "predicted rust 0.9", "a.jpg"), GalleryItem([IMAGE, IMAGE], "b")], title="Mistakes"
+    )
+    assert {"predicted rust 0.9", "a.jpg", "Mistakes"} <= set(texts(figure))
     with pytest.raises(ValueError, match="needs an image"):
         map_gallery([])
 
 
-def test_mean_maps_say_how_many_images_they_are_made_of_and_which_class_has_none():
+def test_mean_maps_show_the_number_of_images_of_each_class():
     maps = np.stack([HOT, np.full_like(HOT, np.nan)])
-    assert {"rust", "1,200 images", "none"} <= set(texts(mean_map_figure(["rust", "blight"], maps, [1200, 0])))
+    assert {"rust", "1,200 images", "no images"} <= set(texts(mean_map_figure(["rust", "blight"], maps, [1200, 0])))

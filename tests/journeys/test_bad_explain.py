@@ -1,4 +1,4 @@
-"""What goes wrong when a model is to be explained, and the two lines that say so; nothing is left behind."""
+"""Mistakes in explaining a model are answered with two lines, and no files are left behind."""
 
 import shutil
 import sys
@@ -15,13 +15,13 @@ from coverslip.core.errors import UserError
 
 @pytest.fixture(scope="module")
 def runs(leaves, session_cache, tmp_path_factory):
-    home = tmp_path_factory.mktemp("runs")
+    root = tmp_path_factory.mktemp("runs")
     small = {"training_epochs": 1, "input_size": 16}
-    api.train(leaves, home / "cnn", model_network="cnn", model_filters=(4, 4), **small)
-    api.train(leaves, home / "one stage", model_network="cnn-full", model_filters=(4,), **small)
-    api.train(leaves, home / "normed", model_network="cnn", model_filters=(4, 4), model_batch_norm=True, **small)
-    api.train(leaves, home / "mlp", model_network="mlp", **small)
-    return home
+    api.train(leaves, root / "cnn", model_network="cnn", model_filters=(4, 4), **small)
+    api.train(leaves, root / "one stage", model_network="cnn-full", model_filters=(4,), **small)
+    api.train(leaves, root / "normed", model_network="cnn", model_filters=(4, 4), model_batch_norm=True, **small)
+    api.train(leaves, root / "mlp", model_network="mlp", **small)
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,12 @@ def image(leaves):
         (["IMAGE", "--class", "tomato_helthy"], ["tomato_helthy", "did you mean 'tomato_healthy'"]),
         (["IMAGE", "--method", "gradcam"], ["gradcam", "did you mean 'grad-cam'"]),
         (["IMAGE", "--layer", "blok1"], ["blok1", "did you mean 'block1'"]),
-        (["IMAGE", "--method", "occlusion", "--layer", "block1"], ["reads no layer", "leave the layer out"]),
+        (["IMAGE", "--method", "occlusion", "--layer", "block1"], ["uses no layer", "omit --layer"]),
         (["--filters", "block9"], ["block9", "block"]),
         ([], ["nothing to explain", "--test"]),
         (["nowhere.jpg"], ["nowhere.jpg", "check the path"]),
         (["IMAGE", "--masks", "nowhere"], ["nowhere", "check the path"]),
-        (["IMAGE", "--masks", "RUN"], ["no mask for any of these images"]),
+        (["IMAGE", "--masks", "RUN"], ["no mask"]),
         (["IMAGE", "--method", "cam"], ["average", "grad-cam"]),
     ],
 )
@@ -48,30 +48,30 @@ def test_a_mistake_is_answered_in_two_lines_and_leaves_nothing_behind(
     coverslip, snapshot, runs, image, arguments, words
 ):
     run = runs / "cnn"
-    given = [{"IMAGE": str(image), "RUN": str(run)}.get(each, each) for each in arguments]
+    filled = [{"IMAGE": str(image), "RUN": str(run)}.get(argument, argument) for argument in arguments]
     before = snapshot(run)
-    coverslip("explain", run, *given).refused(*words)
+    coverslip("explain", run, *filled).refused(*words)
     assert snapshot(run) == before
 
 
-def test_a_network_without_convolutions_says_which_views_it_has(coverslip, runs, image):
+def test_a_network_without_convolutions_is_answered_with_alternatives(coverslip, runs, image):
     coverslip("explain", runs / "mlp", image, "--method", "grad-cam").refused("no convolutions", "ideal", "occlusion")
     coverslip("explain", runs / "mlp", image, "--layer", "hidden1").refused("no convolutions", "occlusion")
 
 
 def test_a_network_of_one_stage_is_drawn_with_one_column(runs, image):
-    (each,) = api.explain(runs / "one stage", [image]).images
-    assert [heatmap.layer for heatmap in each.heatmaps[0]] == ["block1"] and each.trust is not None
+    (explained,) = api.explain(runs / "one stage", [image]).images
+    assert [heatmap.layer for heatmap in explained.heatmaps[0]] == ["block1"] and explained.trust is not None
 
 
-def test_one_image_is_enough_for_batch_norm(runs, image):
-    found = api.explain(runs / "normed", [image]).images[0]
-    again = api.explain(runs / "normed", [image.parent], trust=False).images
-    same = next(each for each in again if each.name.endswith(image.name))
-    assert np.allclose(found.heatmaps[0][0].values, same.heatmaps[0][0].values, atol=1e-5)
+def test_the_maps_of_an_image_do_not_depend_on_the_batch(runs, image):
+    alone = api.explain(runs / "normed", [image]).images[0]
+    folder = api.explain(runs / "normed", [image.parent], trust=False).images
+    same = next(explained for explained in folder if explained.name.endswith(image.name))
+    assert np.allclose(alone.heatmaps[0][0].values, same.heatmaps[0][0].values, atol=1e-5)
 
 
-def test_a_network_whose_scores_depend_on_nothing_gives_flat_maps(leaves, runs, image, tmp_path):
+def test_a_constant_network_gives_flat_maps(leaves, runs, image, tmp_path):
     class Constant(nn.Module):
         def __init__(self):
             super().__init__()
@@ -87,7 +87,7 @@ def test_a_network_whose_scores_depend_on_nothing_gives_flat_maps(leaves, runs, 
     assert "no heat" in [text.get_text() for text in found.figures[0].texts]
 
 
-def test_a_broken_image_among_good_ones_is_named_and_alone_it_is_refused(coverslip, runs, image, tmp_path):
+def test_a_broken_image_is_reported_and_refused_if_there_is_no_other(coverslip, runs, image, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(image.read_bytes()[:900])
     shutil.copy(image, tmp_path / "good.jpg")
     answer = coverslip("explain", runs / "cnn", tmp_path, "--no-trust", "--out", tmp_path / "out").done()
@@ -103,56 +103,58 @@ def test_an_image_with_more_channels_than_the_model_takes_is_refused(coverslip, 
     coverslip("explain", runs / "cnn", tmp_path / "five.tif").refused("five.tif", "channels")
 
 
-def test_hundreds_of_images_are_not_drawn_one_by_one(coverslip, runs, tmp_path):
+def test_too_many_images_are_refused(coverslip, runs, tmp_path):
     for number in range(65):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number}.png")
     coverslip("explain", runs / "cnn", tmp_path).refused("65 images", "--test")
 
 
-def test_nothing_is_overwritten_and_the_nearest_free_name_is_given(coverslip, runs, image, tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
+def test_nothing_is_overwritten_and_a_free_name_is_suggested(coverslip, runs, image, tmp_path):
+    (tmp_path / "notes.txt").write_text("a note of the user")
     coverslip("explain", runs / "cnn", image, "--out", tmp_path).refused("not empty", f"{tmp_path.name}-")
 
 
-def test_test_images_that_are_gone_are_missed_in_words(coverslip, leaves, runs, image, tmp_path):
+def test_missing_test_images_are_reported(coverslip, leaves, runs, image, tmp_path):
     copy = shutil.copytree(leaves.parent, tmp_path / "leaves")
     api.train(copy, tmp_path / "run", model_network="cnn", model_filters=(4,), input_size=16, training_epochs=1)
     (tmp_path / "run" / "table.csv").rename(tmp_path / "table.csv")
     coverslip("explain", tmp_path / "run", "--test").refused("table.csv")
-    coverslip("explain", tmp_path / "run", image, "--no-trust").done()  # the model alone is enough
+    coverslip("explain", tmp_path / "run", image, "--no-trust").done()  # needs only the model
     (tmp_path / "table.csv").rename(tmp_path / "run" / "table.csv")
     shutil.rmtree(copy)
     coverslip("explain", tmp_path / "run", "--test").refused("no longer", "--test")
 
 
 @pytest.mark.parametrize("method", ["integrated-gradients", "guided-backprop"])
-def test_without_captum_the_extra_is_named_before_anything_is_computed(coverslip, monkeypatch, runs, image, method):
+def test_without_captum_the_error_names_the_extra_before_anything_is_computed(
+    coverslip, monkeypatch, runs, image, method
+):
     monkeypatch.setitem(sys.modules, "captum", None)
     coverslip("explain", runs / "cnn", image, "--method", method).refused("captum", "coverslip[explain]")
-    api.explain(runs / "cnn", [image])  # all else works without it
+    api.explain(runs / "cnn", [image])  # other methods do not need it
 
 
-def test_guided_backpropagation_carries_its_warning_on_the_figure(runs, image):
+def test_the_figure_of_guided_backpropagation_has_a_warning(runs, image):
     pytest.importorskip("captum")
     figure = api.explain(runs / "cnn", [image], method="guided-backprop", trust=False).figures[0]
     assert any("Warning" in text.get_text() for text in figure.texts)
 
 
 @pytest.mark.parametrize("value", [255, 3])
-def test_a_mask_of_colors_or_of_another_kind_is_named(coverslip, runs, image, tmp_path, value):
+def test_a_color_mask_is_refused(coverslip, runs, image, tmp_path, value):
     (tmp_path / "masks").mkdir()
     Image.new("RGB", (64, 64), (value, 0, 0)).save(tmp_path / "masks" / f"{image.stem}.png")
     coverslip("explain", runs / "cnn", image, "--masks", tmp_path / "masks").refused("3 channels", "0 background")
 
 
-def test_a_run_of_a_network_of_ones_own_asks_for_it(leaves, image, tmp_path):
+def test_a_run_with_a_custom_network_needs_the_network(leaves, image, tmp_path):
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     torch.manual_seed(0)
     run = api.train(leaves, tmp_path / "run", network=network, input_size=16, training_epochs=1)
     found = api.explain(run.folder, [image], network=network, trust=False)
     assert found.images[0].heatmaps[0][0].values.shape == (14, 14)
-    from coverslip.models.own import _known
+    from coverslip.models.user_network import _registered
 
-    _known.clear()
-    with pytest.raises(UserError, match="network of your own"):
+    _registered.clear()
+    with pytest.raises(UserError, match="your own network"):
         api.explain(run.folder, [image])

@@ -33,18 +33,18 @@ def test_a_folder_that_is_not_there(coverslip, tmp_path):
 
 def test_an_empty_folder(coverslip, tmp_path):
     (tmp_path / "leaves").mkdir()
-    coverslip("train", tmp_path / "leaves").refused("holds no image", "one folder of images a class")
+    coverslip("train", tmp_path / "leaves").refused("contains no image", "one folder per class")
 
 
 def test_class_folders_without_images(coverslip, tmp_path):
     for name in ("rust", "healthy"):
         (tmp_path / "leaves" / name).mkdir(parents=True)
         (tmp_path / "leaves" / name / "notes.txt").write_text("to do")
-    coverslip("train", tmp_path / "leaves").refused("holds no image", "2 folders without images")
+    coverslip("train", tmp_path / "leaves").refused("contains no image", "2 folders without images")
 
 
 def test_images_that_lie_loose_in_the_folder(coverslip, paint):
-    coverslip("train", paint(rust=4) / "rust").refused("4 images, but none in a class folder", "one folder a class")
+    coverslip("train", paint(rust=4) / "rust").refused("4 images, but none in a class folder", "one folder per class")
 
 
 def test_one_class(coverslip, paint):
@@ -82,11 +82,11 @@ def test_a_folder_that_cannot_be_read(coverslip, paint, monkeypatch):
 
 
 def test_an_image_in_place_of_a_folder(coverslip, paint):
-    coverslip("train", paint(rust=1) / "rust" / "00.png").refused("neither a folder, a table nor arrays")
+    coverslip("train", paint(rust=1) / "rust" / "00.png").refused("neither a folder nor a table nor an array file")
 
 
 def test_train_and_test_folders_beside_class_folders(coverslip, paint):
-    coverslip("train", paint(train=3, rust=3)).refused("folders for parts beside others: 'rust'")
+    coverslip("train", paint(train=3, rust=3)).refused("other folders: 'rust'")
 
 
 # ---------------------------------------------------------------- tables
@@ -105,7 +105,7 @@ def test_train_and_test_folders_beside_class_folders(coverslip, paint):
         pytest.param("path,label\na.png,rust,x\n", ["is not a table"], id="a row too long"),
         pytest.param("path,label,split\na.png,rust,trian\n", ["split 'trian' in line 2"], id="unknown split"),
         pytest.param(
-            "path,label\nnot/there.png,rust\n", ["no path", "leads to a file", "not/there.png"], id="all gone"
+            "path,label\nnot/there.png,rust\n", ["no file listed", "not/there.png"], id="all gone"
         ),
         pytest.param("path;label\na.png;rust\n", ["no column 'path'", "path;label"], id="semicolons"),
         pytest.param("path,label\na.png,bl\u00e9\n".encode("latin1"), ["is not a table", "utf-8"], id="not UTF-8"),
@@ -278,7 +278,7 @@ def test_predicting_what_is_not_there_or_no_image(coverslip, small_run, tmp_path
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "nothing").mkdir()
     coverslip("predict", small_run.folder, tmp_path / "a.jpg").refused("there is no", "a.jpg")
-    coverslip("predict", small_run.folder, tmp_path / "notes.txt").refused("no image by its name")
+    coverslip("predict", small_run.folder, tmp_path / "notes.txt").refused("not an image file")
     coverslip("predict", small_run.folder, tmp_path / "nothing").refused("no image in", "nothing")
 
 
@@ -292,23 +292,23 @@ def test_a_file_that_is_no_image_gets_a_row_among_images_that_were_named(coversl
     rows = pl.read_csv("p.csv")
     assert rows["path"].to_list() == [str(path) for path in named]
     assert rows["predicted"].is_null().to_list() == [False, True, True, False]
-    assert [error and "no image by its name" in error for error in rows["error"]] == [None, True, True, None]
-    problem, _ = coverslip("predict", small_run.folder, tmp_path).refused("no image in", "left out: .txt 2")
+    assert [error and "not an image file" in error for error in rows["error"]] == [None, True, True, None]
+    problem, _ = coverslip("predict", small_run.folder, tmp_path).refused("no image in", "ignored: .txt 2")
     assert "notes.txt" not in problem  # in a folder it is passed over
     shutil.copy(first, tmp_path)
     for name in ("a.gif", ".hidden", "b.GIF"):
         (tmp_path / name).write_text("x")
     said = coverslip("predict", small_run.folder, tmp_path).done()
-    assert "note: 5 files are no images by their names and were left out: .gif 2, .txt 2, .csv 1" in said.err
+    assert "note: 5 files are not images and were ignored: .gif 2, .txt 2, .csv 1" in said.err
 
 
 def test_where_every_image_counts_a_file_that_is_none_is_refused_even_among_others(leaves, tmp_path):
     from coverslip.core.errors import UserError
-    from coverslip.data.sources.loose import images_of
+    from coverslip.data.sources.unlabeled import scan_unlabeled
 
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(UserError, match=r"notes\.txt' is no image by its name"):
-        images_of([next((leaves.parent / "images").rglob("*.jpg")), tmp_path / "notes.txt"])
+    with pytest.raises(UserError, match=r"notes\.txt' is not an image file"):
+        scan_unlabeled([next((leaves.parent / "images").rglob("*.jpg")), tmp_path / "notes.txt"])
 
 
 def test_large_images_are_resized_a_few_at_a_time(paint, monkeypatch):
@@ -344,10 +344,10 @@ def test_a_run_is_never_overwritten(coverslip, small_run, paint, tmp_path, snaps
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     (tmp_path / "file").write_text("x")
     before = snapshot(tmp_path / "mine"), snapshot(small_run.folder)
-    coverslip("train", home, "--out", small_run.folder).refused("holds a finished run", "choose another --out")
+    coverslip("train", home, "--out", small_run.folder).refused("contains a finished run", "choose another --out")
     coverslip("train", home, "--out", tmp_path / "mine").refused("exists and is not empty", "choose another --out")
     coverslip("train", home, "--out", tmp_path / "file").refused("exists", "choose another --out")
-    coverslip("train", home, "--out", tmp_path / "file" / "run").refused("cannot make the folder")
+    coverslip("train", home, "--out", tmp_path / "file" / "run").refused("cannot create the folder")
     coverslip("evaluate", small_run.folder, home, "--out", tmp_path / "mine").refused()
     assert (snapshot(tmp_path / "mine"), snapshot(small_run.folder)) == before
 
@@ -383,5 +383,5 @@ def test_a_run_that_is_none(coverslip, leaves, tmp_path):
     (tmp_path / "empty").mkdir()
     for command, what in (("predict", leaves.parent), ("evaluate", leaves)):
         coverslip(command, tmp_path / "nowhere", what).refused("there is no run", "nowhere")
-        coverslip(command, tmp_path / "empty", what).refused("holds no trained model")
+        coverslip(command, tmp_path / "empty", what).refused("contains no trained model")
     coverslip("report", tmp_path / "nowhere").refused("there is no run")

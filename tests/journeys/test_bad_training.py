@@ -69,9 +69,9 @@ def test_weights_that_would_run_code(start_from, tmp_path):
 
 def test_going_on_with_other_images_is_refused(coverslip, images, tmp_path, monkeypatch):
     """A checkpoint belongs to its images: after one is gone, what was learned cannot be told from what is there."""
-    from coverslip.training.callbacks import Saving
+    from coverslip.training.callbacks import CheckpointCallback
 
-    epoch_end = Saving.epoch_end
+    epoch_end = CheckpointCallback.epoch_end
 
     def save_and_stop(self, state):
         self.every = 0.0
@@ -79,7 +79,7 @@ def test_going_on_with_other_images_is_refused(coverslip, images, tmp_path, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Saving, "epoch_end", save_and_stop)
+        patch.setattr(CheckpointCallback, "epoch_end", save_and_stop)
         command = ("train", images, "--out", tmp_path / "run", "--model", "cnn", "--set", "input.size=32")
         assert coverslip(*command, "--epochs", "20").code == 130
     assert any((tmp_path / "run" / "checkpoints").iterdir())

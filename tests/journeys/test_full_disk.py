@@ -93,7 +93,7 @@ def test_a_disk_of_the_run_folder_that_is_full_is_told_whichever_library_met_it(
         raise error
 
     monkeypatch.setattr(pl.DataFrame, "write_csv", full)
-    coverslip("train", leaves, "--out", "run").refused("the disk that holds 'run' became full", "free some space")
+    coverslip("train", leaves, "--out", "run").refused("the disk of 'run' became full", "free disk space")
     assert not Path("run").exists()
 
 
@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_written(coverslip, small_run, leaves, monkeypat
         return made(self, *rest, **named)
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    coverslip("train", leaves, "--out", "run").refused("cannot make the folder 'run': Permission denied", "another")
+    coverslip("train", leaves, "--out", "run").refused("cannot create the folder 'run': Permission denied", "another")
 
     def read_only(self, *_, **__):
         raise OSError(errno.EROFS, "Read-only file system", str(self))
@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_written(coverslip, small_run, leaves, monkeypat
 def test_a_cache_folder_that_is_a_file(coverslip, leaves, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("COVERSLIP_CACHE", str(tmp_path / "file" / "cache"))
-    coverslip("train", leaves, "--out", "run").refused("cannot make the folder", "choose another")
+    coverslip("train", leaves, "--out", "run").refused("cannot create the folder", "choose another")
     assert (tmp_path / "file").read_text() == "x"
 
 

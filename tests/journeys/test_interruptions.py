@@ -52,7 +52,7 @@ def test_ctrl_c_ends_with_130_and_the_run_can_be_resumed(start, coverslip, leave
     assert "Traceback" not in said and said.rstrip().splitlines()[-2].startswith("stopped: interrupted")
     assert "--resume" in said.rstrip().splitlines()[-1]
 
-    coverslip("train", leaves, "--out", tmp_path / "run").refused("holds an unfinished run", "coverslip train --resume")
+    coverslip("train", leaves, "--out", tmp_path / "run").refused("contains an unfinished run", "coverslip train --resume")
     coverslip("train", "--resume", tmp_path / "run").done()
     run = Run(tmp_path / "run")
     assert run.test_file.read_bytes() == small_run.test_file.read_bytes()

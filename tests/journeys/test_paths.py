@@ -14,7 +14,7 @@ from coverslip.core.paths import expand
 from coverslip.core.runs import Run
 from coverslip.core.storage import cache_folder
 from coverslip.data.cache import read_pixels
-from coverslip.explaining.subjects import run_table
+from coverslip.explaining.image_set import run_table
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +101,7 @@ def test_every_function_takes_the_home_folder(furnished):
     few, table = "~/leaves/images", "~/leaves/leaves.csv"
     assert library.scan(table).root == furnished / "leaves"
     assert library.configure(table).data.source == str(furnished / "leaves/leaves.csv")
-    library.audit(table, "~/audit", price=False)
+    library.audit(table, "~/audit", probes=False)
     library.evaluate("~/run", table, "~/scored")
     library.compare(["~/run", "~/run"], "~/compared")
     assert library.report("~/run") == furnished / "run/report.html"
@@ -120,7 +120,7 @@ def test_every_function_takes_the_home_folder(furnished):
         lambda: library.tune(table, "~/taken"),
         lambda: library.tune(table, space="~/taken/space.toml"),
         lambda: library.export("~/run", "~/taken"),
-        lambda: api.find_rate(table, "~/taken", model_depth="all"),
+        lambda: api.find_lr(table, "~/taken", model_depth="all"),
         lambda: library.explain("~/run", written, "~/taken"),
         lambda: library.explain("~/run", written, masks="~/taken"),
         lambda: library.report("~/run", "~/answers.toml"),

@@ -16,15 +16,16 @@ from PIL import Image
 
 from coverslip import api
 from coverslip.data import decoding
-from coverslip.data.sources.loose import find_images
+from coverslip.data.sources.unlabeled import find_images
 from coverslip.inference import predictor
-from coverslip.inference.growing import GrowingFile
+from coverslip.inference.resumable import ResumableFile
 
 DYING = """
 import os, signal
-from coverslip.inference import growing, predictor
-predictor.PART = 16
-calls, append, add = [], growing._append, growing.GrowingFile.add
+from coverslip.inference import predictor
+from coverslip.inference import resumable
+predictor.CHUNK = 16
+calls, append, add = [], resumable._append, resumable.ResumableFile.add
 def die(path, data):
     calls.append(path)
     if len(calls) == {call}:
@@ -32,14 +33,14 @@ def die(path, data):
         os.kill(os.getpid(), signal.{how})
         import time; time.sleep(30)
     append(path, data)
-growing._append = die
+resumable._append = die
 """
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(predictor, "PART", 16)
+    monkeypatch.setattr(predictor, "CHUNK", 16)
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_what_was_killed_goes_on_to_the_same_bytes_and_computes_nothing_twice(
     if how == "SIGINT":
         said = child.err.read_text()
         assert "16 of 37 images are done" in said and "--resume to go on" in said and "Traceback" not in said
-    coverslip("predict", small_run.folder, images, "--out", "p.csv").refused("begun and is not finished", "--resume")
+    coverslip("predict", small_run.folder, images, "--out", "p.csv").refused("not finished", "--resume")
     opened.clear()
     said = coverslip("predict", small_run.folder, images, "--out", "p.csv", "--resume").done()
     assert f"going on after {kept} of 37 images" in said.err and "37 images -> p.csv" in said.err
@@ -99,7 +100,7 @@ def test_what_was_killed_goes_on_to_the_same_bytes_and_computes_nothing_twice(
 @pytest.fixture
 def begun(monkeypatch, small_run, images, whole):
     """Two pieces of p.csv, as a killed call leaves them."""
-    add = GrowingFile.add
+    add = ResumableFile.add
 
     def twice(self, *rest):
         add(self, *rest)
@@ -107,14 +108,14 @@ def begun(monkeypatch, small_run, images, whole):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(GrowingFile, "add", twice)
+        patch.setattr(ResumableFile, "add", twice)
         with pytest.raises(api.predicting.StoppedError):
             api.predict_to(small_run.folder, [images], "p.csv")
     return images
 
 
 def shown(images):
-    return find_images([images]).shown
+    return find_images([images]).display
 
 
 @pytest.mark.parametrize(
@@ -159,15 +160,15 @@ def test_going_on_with_another_model_a_lost_journal_or_beside_another_process_is
     model = json.loads((other / "model" / "model.json").read_text())
     (other / "model" / "model.json").write_text(json.dumps(model | {"temperature": 1.5}))
     before = Path("p.csv.partial").read_bytes()
-    coverslip("predict", other, begun, "--out", "p.csv", "--resume").refused("with another model", "--out")
-    from coverslip.inference.growing import _alone
+    coverslip("predict", other, begun, "--out", "p.csv", "--resume").refused("different model", "--out")
+    from coverslip.inference.resumable import _exclusive
 
-    with _alone(Path("p.csv")):
+    with _exclusive(Path("p.csv")):
         coverslip("predict", small_run.folder, begun, "--out", "p.csv", "--resume").refused(
             "another process is writing"
         )
     Path("p.csv.journal").unlink()
-    coverslip("predict", small_run.folder, begun, "--out", "p.csv", "--resume").refused("p.csv.journal", "remove")
+    coverslip("predict", small_run.folder, begun, "--out", "p.csv", "--resume").refused("p.csv.journal", "delete")
     assert Path("p.csv.partial").read_bytes() == before
     coverslip("predict", small_run.folder, begun, "--resume").refused("--resume", "--out")
 
@@ -177,7 +178,7 @@ def test_resume_where_nothing_was_begun_begins_and_where_all_is_done_refuses(cov
     assert Path("p.csv").read_bytes() == whole
     resumed = "predict", small_run.folder, images, "--out", "p.csv", "--resume"
     coverslip(*resumed).refused("is there and finished", "another --out")
-    coverslip(*resumed[:-1]).refused("exists already")
+    coverslip(*resumed[:-1]).refused("already exists")
     assert Path("p.csv").read_bytes() == whole
     fewer = sorted(images.rglob("*.jpg"))[:5]
     other = coverslip("predict", small_run.folder, *fewer, "--out", "p.csv", "--resume")
@@ -185,7 +186,7 @@ def test_resume_where_nothing_was_begun_begins_and_where_all_is_done_refuses(cov
     Path("p.csv").write_bytes(whole[:-10])  # such as standard output of a call that was killed
     coverslip(*resumed).refused("holds something else", "36 rows the first 36 are of these 37 images")
     Path("p.csv").write_text("mine")  # no table of predictions: nothing is said of how far it came
-    coverslip(*resumed).refused("exists already")
+    coverslip(*resumed).refused("already exists")
     assert Path("p.csv").read_text() == "mine"
 
 
@@ -193,7 +194,7 @@ def test_a_fault_before_the_first_row_leaves_nothing(small_run, images, monkeypa
     def broken(*_, **__):
         raise RuntimeError("no")
 
-    monkeypatch.setattr(predictor.Predictor, "_answers", broken)
+    monkeypatch.setattr(predictor.Predictor, "_predict_chunk", broken)
     with pytest.raises(RuntimeError):
         api.predict_to(small_run.folder, [images], "p.csv")
     assert not list(Path().glob("p.csv*"))
@@ -233,7 +234,7 @@ def test_standard_output_gets_the_same_rows_part_by_part(coverslip, small_run, i
 def test_many_images_leave_the_cache_of_features_alone_and_say_the_same(
     coverslip, small_run, images, whole, empty_cache, monkeypatch
 ):
-    monkeypatch.setattr(predictor, "KEPT", 36)
+    monkeypatch.setattr(predictor, "CACHE_LIMIT", 36)
     coverslip("predict", small_run.folder, images, "--out", "p.csv").done()
     assert Path("p.csv").read_bytes() == whole and not (empty_cache / "features").exists()
     few = sorted(images.rglob("*.jpg"))[:20]
@@ -258,4 +259,4 @@ def test_listing_thousands_of_files_takes_no_time(tmp_path):
     assert tracemalloc.get_traced_memory()[1] < 4_000 * 600
     tracemalloc.stop()
     assert len(found.paths) == 4_000 and found.paths == sorted(found.paths)
-    assert found.shown[0] == str(tmp_path / "all" / found.paths[0])
+    assert found.display[0] == str(tmp_path / "all" / found.paths[0])

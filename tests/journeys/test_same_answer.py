@@ -12,7 +12,7 @@ from PIL import Image
 
 from coverslip import api
 from coverslip.core.runs import Run
-from coverslip.data.sources.loose import as_given, images_of
+from coverslip.data.sources.unlabeled import display_paths, scan_unlabeled
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def test_evaluating_ten_images_gives_ten_rows(coverslip, small_run, leaves):
 @pytest.mark.parametrize("batch", [4, 7])
 def test_no_image_of_a_last_part_batch_is_dropped(small_run, leaves, batch, empty_cache):
     model = api.load(small_run.folder)
-    table = images_of([leaves.parent / "images"])
+    table = scan_unlabeled([leaves.parent / "images"])
     expected, _ = api.load(small_run.folder).predict(table)
     shutil.rmtree(empty_cache / "features")
     model.extractor.engine_name = "torch"
@@ -266,5 +266,5 @@ def test_paths_are_written_as_they_were_given(coverslip, small_run, images, tmp_
 def test_naming_thousands_of_files_takes_no_search_for_each(tmp_path):
     names = [str(tmp_path / f"{number}.jpg") for number in range(5_000)]
     start = time.monotonic()
-    assert as_given([Path(name) for name in names], names) == names
+    assert display_paths([Path(name) for name in names], names) == names
     assert time.monotonic() - start < 2

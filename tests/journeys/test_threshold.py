@@ -59,7 +59,7 @@ def test_the_plain_run_names_the_more_probable_class_and_tells_its_operating_poi
     best = pl.when(rows["p:rust"] > rows["p:healthy"]).then(pl.lit("rust")).otherwise(pl.lit("healthy"))
     assert rows["predicted"].to_list() == rows.select(best).to_series().to_list()
     page = runs[0].report_file.read_text()
-    for said in ('id="threshold"', "Sensitivity", "named rust from a probability of 0.5 on", "rust from 0.5 on"):
+    for said in ('id="threshold"', "Sensitivity", "P(rust) ≥ 0.5", "a predicted probability of 0.5"):
         assert said in page, said
 
 
@@ -79,7 +79,7 @@ def test_every_door_names_an_image_by_the_stored_threshold(coverslip, runs, spot
     moved = pl.read_csv("p.csv").filter((pl.col("p:rust") >= 0.5) & (pl.col("p:rust") < STRICT))
     assert moved.height and set(moved["predicted"]) == {"healthy"}  # else this test shows nothing
     model = api.load(strict.folder)
-    assert model.threshold.value == STRICT and model.task.named(np.array([[0.4, 0.6]])).tolist() == [0]
+    assert model.threshold.value == STRICT and model.task.predicted_classes(np.array([[0.4, 0.6]])).tolist() == [0]
 
     test, rows = json.loads(Path("scored/test.json").read_text()), frames[1]
     truth, called = rows["label"] == "rust", rows["predicted"] == "rust"
@@ -104,10 +104,10 @@ def test_predict_says_from_which_probability_on_a_class_is_said(coverslip, runs,
 def test_the_service_says_which_threshold_names_an_image_and_what_the_test_found_of_it(runs, spots):
     testing = pytest.importorskip("fastapi.testclient")
     from coverslip.serving.app import create_app
-    from coverslip.serving.server import Wishes, open_service
+    from coverslip.serving.server import ServeConfig, open_service
 
     test, file = json.loads(runs[1].test_file.read_text()), min(spots.rglob("*.png"))
-    service = open_service(runs[1], Wishes(maps=False))
+    service = open_service(runs[1], ServeConfig(maps=False))
     try:
         client = testing.TestClient(create_app(service), base_url="http://127.0.0.1:8000")
         model = client.get("/v1/model").json()["threshold"]
@@ -160,13 +160,13 @@ def test_the_map_is_that_of_the_class_that_is_named(runs, spots):
     rows = api.predict(runs[1].folder, [spots])
     moved = rows.filter((pl.col("p:rust") >= 0.5) & (pl.col("p:rust") < STRICT))["path"][0]
     shown = api.explain(runs[1].folder, [moved], "explained", trust=False)
-    assert shown.images[0].predicted == "healthy" and shown.images[0].roles[0].endswith("said")
-    limit = f"rust only from {STRICT:g} up"  # healthy is the less probable one, so the threshold is named beside it
-    assert shown.images[0].decided == limit and f" ({limit})" in shown.images[0].verdict
+    assert shown.images[0].predicted == "healthy" and shown.images[0].roles[0].endswith("predicted")
+    limit = f"threshold for rust: {STRICT:g}"  # healthy is the less probable one, so the threshold is named beside it
+    assert shown.images[0].decided == limit and f" ({limit})" in shown.images[0].summary
     assert any(limit in text.get_text() for text in shown.images[0].figure.findobj(Text))
     plain = rows.filter(pl.col("p:healthy") >= 0.5)["path"][0]
     sure = api.explain(runs[1].folder, [plain], "sure", trust=False).images[0]
-    assert sure.decided == "" and "only from" not in sure.verdict
+    assert sure.decided == "" and "threshold" not in sure.summary
 
 
 def test_a_bundle_from_before_there_were_thresholds_names_the_most_probable(runs, spots, tmp_path):
@@ -178,7 +178,7 @@ def test_a_bundle_from_before_there_were_thresholds_names_the_most_probable(runs
     assert api.load(old.folder).threshold is None
     assert rows["predicted"].to_list() == rows.select(named_by(rows, 0.5)).to_series().to_list()
     old.model_file.write_text(json.dumps(model | {"threshold": {"value": 2}}))
-    with pytest.raises(UserError, match="is not a model of this program"):
+    with pytest.raises(UserError, match="is not a valid model"):
         api.load(old.folder)
 
 
@@ -189,7 +189,7 @@ def test_a_wish_is_fitted_on_validation_and_stands_in_the_experiment(spots):
     assert threshold["class_name"] == "healthy" and threshold["asked"] == 0.5 and threshold["chosen"] == "sensitivity"
     assert threshold["sensitivity"]["images"] == (validation["label"] == "healthy").sum()
     assert "sensitivity = 0.5" in run.experiment_file.read_text()
-    assert "a sensitivity of 0.5 is kept" in run.report_file.read_text()
+    assert "for a sensitivity of at least 0.5" in run.report_file.read_text()
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_the_best_trial_is_an_experiment_that_trains_and_its_page_says_how_much_
     assert plan.training.lr == pytest.approx(best["training.lr"]) and plan.tuned.trials >= 1
     run = coverslip.train(plan, tmp_path / "run")
     page = run.report_file.read_text(encoding="utf-8")
-    assert "The settings were chosen in a study" in page and "was to be expected" in page
+    assert "Hyperparameters were selected in a search" in page and "test accuracy" in page
 
 
 def test_a_trial_of_a_stack_equals_the_run_that_train_makes_of_it(searched, tmp_path):
@@ -67,7 +67,7 @@ def test_a_trial_of_a_stack_equals_the_run_that_train_makes_of_it(searched, tmp_
 
 def test_no_trial_ever_reads_a_test_image(many_leaves, tmp_path, monkeypatch):
     from coverslip.data import split
-    from coverslip.training.images import ImageInputs
+    from coverslip.training.inputs import ImageInputs
 
     seen, original = set(), ImageInputs.take
 
@@ -219,24 +219,24 @@ def test_a_second_process_in_one_study_is_refused(many_leaves, tmp_path):
 def test_a_stack_whose_lanes_were_pruned_before_the_kill_goes_on_with_those_that_are_left(many_leaves, tmp_path):
     """What was pruned must not come back, and what was not must end as if nothing had happened."""
     from coverslip.tuning.batch import Batch
-    from coverslip.tuning.desk import Desk
+    from coverslip.tuning.data import StudyData
     from coverslip.tuning.keys import with_value
 
     plan = coverslip.configure(many_leaves, **SMALL | {"training_precision": "float32"})
-    desk = Desk(plan)
+    study_data = StudyData(plan)
     plans = {number: with_value(plan, "training.lr", rate) for number, rate in enumerate((1e-4, 1e-3, 3e-3, 1e-2))}
 
     def losses(batch):
         return {each.number: each.validation_loss for each in batch.advance()}
 
-    whole = Batch(desk, plans, tmp_path / "whole")
+    whole = Batch(study_data, plans, tmp_path / "whole")
     for _ in range(3):
         wanted = losses(whole)
-    first = Batch(desk, plans, tmp_path / "killed")
+    first = Batch(study_data, plans, tmp_path / "killed")
     losses(first)
     first.stop([0, 2])
     losses(first)  # saves the epoch before; then the process dies
-    again = Batch(desk, {number: plans[number] for number in (1, 3)}, tmp_path / "killed")
+    again = Batch(study_data, {number: plans[number] for number in (1, 3)}, tmp_path / "killed")
     assert sorted(again.running) == [1, 3]
     losses(again)
     found = losses(again)

@@ -1,4 +1,4 @@
-"""A Keras model on PyTorch is a network as any other; without Keras these are passed over."""
+"""Keras models on the PyTorch backend; skipped if Keras is not installed."""
 
 import importlib.util
 import subprocess
@@ -18,7 +18,7 @@ import copy, numpy as np, torch, keras
 from coverslip.core.errors import UserError
 from coverslip.models.keras_adapter import as_module
 from coverslip.models.summary import summary
-from coverslip.models.trial import check_network
+from coverslip.models.shapes import check_network
 
 def model(ending, units):
     layers = [keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization(),
@@ -57,11 +57,11 @@ for ending, units, classes in (("softmax", 3, 3), ("layer", 3, 3), (None, 3, 3),
     fresh.load_state_dict(moved)
     with torch.no_grad():
         torch.testing.assert_close(fresh.eval()(images), network.eval()(images))
-    twin = copy.deepcopy(network)
+    copied = copy.deepcopy(network)
     with torch.no_grad():
-        torch.testing.assert_close(twin.eval()(images), network(images))
-        next(twin.parameters()).zero_()
-        assert not torch.equal(twin(images), network(images)), "a copy shares nothing, and runs on its own weights"
+        torch.testing.assert_close(copied.eval()(images), network(images))
+        next(copied.parameters()).zero_()
+        assert not torch.equal(copied(images), network(images)), "a copy must not share weights"
     assert len(moved) == len({each.data_ptr() for each in network.parameters()}) and "000_kernel" in moved
 rows = summary(network, (3, 16, 16))
 kinds = ["Conv2D", "BatchNormalization", "ReLU", "Flatten", "Dropout", "Dense"]
@@ -70,31 +70,31 @@ assert rows.layers[0].parameters == 3 * 3 * 3 * 4 + 4 and rows.layers[0].shape =
 try:
     summary(network, (16, 16, 3))
 except UserError as error:
-    assert "the Keras model takes" in error.problem, error
+    assert "the Keras model expects" in error.problem, error
 else:
-    raise AssertionError("height, width and channels in the wrong order were taken")
+    raise AssertionError("a wrong axis order was accepted")
 for bad in (keras.Sequential([keras.layers.Dense(2)]), keras.Sequential([keras.Input((7,)), keras.layers.Dense(2)])):
     try:
         as_module(bad)
     except UserError as error:
-        assert "not images" in error.problem
+        assert "not that of images" in error.problem
     else:
-        raise AssertionError("taken")
+        raise AssertionError("accepted")
 """
 
 
 @needs_keras
-def test_a_keras_model_gives_the_same_probabilities_and_learns():
+def test_a_keras_model_returns_the_same_probabilities_and_can_be_trained():
     done = subprocess.run(
         [sys.executable, "-c", WITH_KERAS], env={"KERAS_BACKEND": "torch"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
 
-def test_a_module_stays_as_it_is_and_anything_else_is_refused():
+def test_a_module_is_returned_unchanged_and_anything_else_is_an_error():
     network = nn.Linear(2, 2)
     assert as_module(network) is network
-    with pytest.raises(UserError, match="'resnet18' is a network's name"):
+    with pytest.raises(UserError, match="'resnet18' is the name of a network"):
         as_module("resnet18")
     with pytest.raises(UserError, match="a Tensor is not a network"):
         as_module(torch.zeros(2))

@@ -1,4 +1,4 @@
-"""The table of a network: numbers that can be worked out by hand, or stand in a paper."""
+"""The summary of a network, compared with hand-computed and published numbers."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from coverslip.models.design import Design
 from coverslip.models.summary import summary
 
 
-def test_each_layer_has_its_output_parameters_work_and_field():
+def test_each_layer_has_output_parameters_multiply_adds_and_receptive_field():
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, stride=2, padding=1),
         nn.ReLU(),
@@ -21,7 +21,7 @@ def test_each_layer_has_its_output_parameters_work_and_field():
         nn.Linear(4, 2),
     )
     found = summary(network, (3, 32, 40))
-    rows = [(each.kind, each.shape, each.parameters, each.multiply_adds, each.sees) for each in found.layers]
+    rows = [(each.kind, each.shape, each.parameters, each.multiply_adds, each.receptive_field) for each in found.layers]
     assert rows == [
         ("Conv2d", (8, 16, 20), 224, 8 * 16 * 20 * 27, (3, 3)),
         ("ReLU", (8, 16, 20), 0, 0, (3, 3)),
@@ -35,16 +35,16 @@ def test_each_layer_has_its_output_parameters_work_and_field():
     assert found.multiply_adds == sum(each.multiply_adds for each in found.layers)
 
 
-def test_resnet18_does_what_its_paper_says():
+def test_resnet18_has_the_published_numbers():
     found = summary(build_network(Design(network="resnet18"), 1000), (3, 224, 224))
     assert found.parameters == sum(each.parameters for each in found.layers) == 11_689_512
     assert round(found.multiply_adds / 1e9, 1) == 1.8  # table 1 of He et al.
-    fields = {each.name: each.sees for each in found.layers}
+    fields = {each.name: each.receptive_field for each in found.layers}
     assert fields["stem.pool"] == (11, 11) and fields["layer4.1.relu"] == (435, 435)
-    assert fields["layer2.0.downsample.0"] == (43, 43)  # the short cut sees what came before its block
+    assert fields["layer2.0.downsample.0"] == (43, 43)  # the shortcut starts at the input of its block
 
 
-def test_what_no_layer_does_is_in_the_total():
+def test_operations_outside_of_layers_are_in_the_total():
     class Product(nn.Module):
         def __init__(self):
             super().__init__()
@@ -58,7 +58,7 @@ def test_what_no_layer_does_is_in_the_total():
     assert found.layers[0].multiply_adds == 16 and found.multiply_adds == 24
 
 
-def test_a_frozen_part_and_a_layer_used_twice_are_counted_once():
+def test_frozen_and_shared_layers_are_counted_once():
     shared = nn.Linear(4, 4)
     network = nn.Sequential(shared, shared, nn.Linear(4, 2).requires_grad_(False))
     found = summary(network, (4,))
@@ -66,7 +66,7 @@ def test_a_frozen_part_and_a_layer_used_twice_are_counted_once():
     assert "30 parameters (20 of them trained)" in str(found)
 
 
-def test_it_leaves_the_network_as_it_was_and_shows_in_a_notebook():
+def test_the_network_is_not_modified_and_the_summary_has_an_html_table():
     network = nn.Sequential(nn.BatchNorm2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(8, 3))
     page = summary(network, (2, 2, 2))._repr_html_()
     assert page.startswith("<table>") and "<td>BatchNorm2d</td>" in page
@@ -74,8 +74,8 @@ def test_it_leaves_the_network_as_it_was_and_shows_in_a_notebook():
     assert not network[3]._forward_hooks and not network[3]._forward_pre_hooks
 
 
-def test_an_input_that_does_not_fit_is_refused():
-    with pytest.raises(UserError, match="cannot take an input of 1 x 8 x 8"):
+def test_an_invalid_input_shape_is_an_error():
+    with pytest.raises(UserError, match="does not accept an input of shape 1 x 8 x 8"):
         summary(nn.Conv2d(3, 2, 3), (1, 8, 8))
     with pytest.raises(UserError, match="64 is not the shape of one input"):
         summary(nn.Conv2d(3, 2, 3), 64)

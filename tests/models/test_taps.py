@@ -1,4 +1,4 @@
-"""Which outputs of a network can be laid over an image, and that reading them changes nothing."""
+"""Taps: the outputs of a network with a spatial grid, and that recording them changes nothing."""
 
 import copy
 
@@ -15,7 +15,7 @@ from coverslip.models.taps import Tap, find_tap, find_taps, tapped
 from coverslip.models.tracing import read_shape
 
 
-def named(network, shape):
+def list_taps(network, shape):
     return [(tap.name, tap.module, tap.shape) for tap in find_taps(network, shape)]
 
 
@@ -24,8 +24,8 @@ def built(name, size, **options):
     return build_network(Design(network=name, size=size, **options), 3)
 
 
-class Course(nn.Module):
-    """As lessons write it: one pooling and one activation for all layers."""
+class SharedLayers(nn.Module):
+    """One pooling and one activation for all layers, as in the lessons."""
 
     def __init__(self):
         super().__init__()
@@ -38,23 +38,23 @@ class Course(nn.Module):
         return self.dense(maps.flatten(1))
 
 
-def test_stages_with_names_keep_them_and_end_before_the_pooling():
-    assert named(built("cnn", (64, 32)), (3, 64, 32)) == [
+def test_named_stages_are_used_and_end_before_pooling():
+    assert list_taps(built("cnn", (64, 32)), (3, 64, 32)) == [
         ("block1", "block1", (32, 32, 16)),
         ("block2", "block2", (64, 16, 8)),
         ("block3", "block3", (128, 8, 4)),
     ]
-    resnet = named(built("resnet18", (64, 64)), (3, 64, 64))
+    resnet = list_taps(built("resnet18", (64, 64)), (3, 64, 64))
     assert [name for name, *_ in resnet] == ["stem", "layer1", "layer2", "layer3", "layer4"]
-    lite = named(built("efficientnet-lite0", (64, 64)), (3, 64, 64))
+    lite = list_taps(built("efficientnet-lite0", (64, 64)), (3, 64, 64))
     assert [name for name, *_ in lite] == ["stem", *(f"block{number}" for number in range(1, 8)), "top"]
     assert lite[-1] == ("top", "top.norm", (1280, 2, 2))
 
 
-def test_alexnets_pooling_to_six_by_six_is_no_stage():
+def test_the_pooling_of_alexnet_is_not_a_stage():
     with torch.device("meta"):
         empty = built("alexnet", (96, 96))
-    names = [name for name, *_ in named(empty.to_empty(device="cpu"), (3, 96, 96))]
+    names = [name for name, *_ in list_taps(empty.to_empty(device="cpu"), (3, 96, 96))]
     assert names == [f"block{number}" for number in range(1, 6)]
 
 
@@ -63,7 +63,7 @@ def test_dense_layers_have_no_grid(name):
     assert find_taps(built(name, (16, 16)), (3, 16, 16)) == []
 
 
-def test_a_network_of_a_library_is_read_by_resolution():
+def test_other_networks_are_divided_by_resolution():
     network = built("resnet10t", (64, 64))
     assert [tap.name for tap in find_taps(network, (3, 64, 64))] == ["conv1", "layer1", "layer2", "layer3", "layer4"]
     dense = timm.models.DenseNet(4, (1, 1, 1, 1), num_classes=3)
@@ -76,21 +76,21 @@ def test_a_network_of_a_library_is_read_by_resolution():
     ]
 
 
-def test_layers_that_are_used_twice_are_told_apart():
-    network = Course()
+def test_calls_of_a_shared_layer_are_distinguished():
+    network = SharedLayers()
     taps = find_taps(network, (3, 28, 48))
     assert [(tap.name, tap.module, tap.call, tap.shape) for tap in taps] == [
         ("first", "relu", 0, (4, 24, 44)),
         ("second", "relu", 1, (6, 8, 18)),
     ]
     with tapped(network, taps) as outputs, torch.no_grad():
-        for images in torch.rand(2, 1, 3, 28, 48):  # calls are counted anew in each run
+        for images in torch.rand(2, 1, 3, 28, 48):  # calls are counted from 0 in each forward pass
             network(images)
             assert [tuple(each.shape[1:]) for each in outputs] == [tap.shape for tap in taps]
             assert torch.equal(outputs[0], network.first(images).relu())
 
 
-def test_the_last_block_with_a_class_token_is_read_where_the_places_still_count():
+def test_with_a_class_token_the_last_influential_output_is_used():
     options = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2, "num_classes": 3}
     token = find_taps(timm.models.VisionTransformer(**options), (3, 32, 32))
     assert [(tap.name, tap.module) for tap in token] == [
@@ -103,24 +103,24 @@ def test_the_last_block_with_a_class_token_is_read_where_the_places_still_count(
     assert [tap.module for tap in average] == ["blocks.0", "blocks.1", "blocks.2"]
 
 
-def test_a_classifier_of_zeros_does_not_hide_the_blocks():
-    network = VisionTransformer(32, 8, 2, 2, 24, 48, num_classes=3)  # torchvision draws no last layer
+def test_a_classifier_initialized_to_zero_does_not_hide_the_blocks():
+    network = VisionTransformer(32, 8, 2, 2, 24, 48, num_classes=3)  # torchvision initializes the last layer to zero
     assert [tap.module for tap in find_taps(network, (3, 32, 32))] == [
         "encoder.layers.encoder_layer_0",
         "encoder.layers.encoder_layer_1",
     ]
 
 
-def test_tokens_are_laid_out_as_the_image_is():
+def test_tokens_are_arranged_like_the_image():
     network = timm.models.VisionTransformer(
         img_size=(16, 32), patch_size=8, embed_dim=6, depth=1, num_heads=1, num_classes=2, reg_tokens=2
     )
     tap = find_taps(network, (3, 16, 32))[0]
-    row = torch.arange(3 + 8)[None, :, None].expand(1, -1, 6)  # class token and registers stand in front
+    row = torch.arange(3 + 8)[None, :, None].expand(1, -1, 6)  # class token and registers come first
     assert tap.to_grid(row)[0, 0].tolist() == [[3, 4, 5, 6], [7, 8, 9, 10]]
 
 
-def test_channels_that_come_last_are_put_first():
+def test_channels_last_outputs_are_permuted():
     network = timm.models.SwinTransformer(
         img_size=64, patch_size=4, window_size=4, embed_dim=12, depths=(1, 1), num_heads=(1, 1), num_classes=3
     )
@@ -132,27 +132,27 @@ def test_channels_that_come_last_are_put_first():
     assert taps[0].to_grid(torch.zeros(2, 16, 16, 12)).shape == (2, 12, 16, 16)
 
 
-def test_volumes_have_grids_too():
+def test_volumes_have_three_dimensional_grids():
     network = nn.Sequential(
         nn.Conv3d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool3d(2), nn.Conv3d(4, 6, 3, padding=1), nn.Flatten()
     )
     assert [tap.shape for tap in find_taps(network, (1, 8, 12, 16))] == [(4, 8, 12, 16), (6, 4, 6, 8)]
 
 
-def test_attention_is_not_taken_for_places():
-    assert read_shape((3, 197, 64), (224, 224), [(14, 14)]) is None  # heads, tokens, numbers
+def test_attention_weights_are_not_a_grid():
+    assert read_shape((3, 197, 64), (224, 224), [(14, 14)]) is None  # heads, tokens, features
     assert read_shape((32, 1, 1), (64, 64), []) is None
-    assert read_shape((64, 4, 7), (65, 97), [])[0] == (64, 4, 7)  # rounding stretches a small grid
+    assert read_shape((64, 4, 7), (65, 97), [])[0] == (64, 4, 7)  # rounding distorts a small grid
 
 
-def test_finding_and_reading_leave_the_network_as_it_was():
+def test_finding_and_recording_do_not_modify_the_network():
     network = built("cnn", (16, 16), batch_norm=True, dropout=0.5).train()
     network.block1.eval().requires_grad_(False)
     before, modes = copy.deepcopy(network.state_dict()), [each.training for each in network.modules()]
     chance = torch.get_rng_state()
     taps = find_taps(network, (3, 16, 16))
     with tapped(network, taps):
-        network(torch.zeros(1, 3, 16, 16))  # batch norm takes a batch of one: evaluation mode
+        network(torch.zeros(1, 3, 16, 16))  # batch norm accepts a batch of one in evaluation mode only
     assert torch.equal(chance, torch.get_rng_state())
     assert [each.training for each in network.modules()] == modes
     assert all(torch.equal(each, before[name]) for name, each in network.state_dict().items())
@@ -160,7 +160,7 @@ def test_finding_and_reading_leave_the_network_as_it_was():
     assert not any(each._forward_hooks or each._forward_pre_hooks for each in network.modules())
 
 
-def test_what_works_in_place_does_not_reach_what_was_read():
+def test_recorded_outputs_are_not_affected_by_in_place_operations():
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.Flatten())
     tap = Tap("0", "0", (8, 6, 6))
     images = torch.randn(2, 3, 8, 8)
@@ -170,7 +170,7 @@ def test_what_works_in_place_does_not_reach_what_was_read():
     assert torch.autograd.grad(scores.sum(), outputs)[0].unique().tolist() == [0, 1]
 
 
-def test_a_layer_is_found_by_the_name_of_its_stage_or_module():
+def test_a_tap_is_found_by_the_name_of_its_stage_or_module():
     network = built("cnn", (16, 16))
     assert find_tap(network, (3, 16, 16), "block2").shape == (64, 4, 4)
     assert find_tap(network, (3, 16, 16), "block2.0").shape == (64, 8, 8)
@@ -178,10 +178,10 @@ def test_a_layer_is_found_by_the_name_of_its_stage_or_module():
         find_tap(network, (3, 16, 16), "blok3")
     with pytest.raises(UserError, match=r"'dense'.*\n.*block1, block2"):
         find_tap(network, (3, 16, 16), "dense")
-    with pytest.raises(UserError, match="no layer with a grid"):
+    with pytest.raises(UserError, match="no layer of this network has a spatial grid"):
         find_tap(built("linear", (8, 8)), (3, 8, 8), "flatten")
 
 
-def test_images_that_do_not_fit_are_refused():
+def test_an_invalid_input_shape_is_an_error():
     with pytest.raises(UserError, match="1 x 16 x 16"):
         find_taps(built("cnn", (16, 16)), (1, 16, 16))

@@ -1,4 +1,4 @@
-"""Where weights come from: packages, hubs, files; what is refused; and that they are fetched once."""
+"""Weights from packages, hubs and files; invalid ones; and that they are downloaded once."""
 
 import hashlib
 import urllib.error
@@ -13,7 +13,7 @@ from coverslip.core.errors import UserError
 from coverslip.models import hub, timm_family, torchvision_family
 from coverslip.models.catalog import build_network, network_entry
 from coverslip.models.design import Design
-from coverslip.models.pretrained import fit_weights
+from coverslip.models.pretrained import load_matching_weights
 from coverslip.models.weights import file_weights, pretrained_weights
 
 
@@ -37,7 +37,7 @@ def write_hub_file(tmp_path, content=b"weights"):
     return path
 
 
-def test_weights_are_fetched_once_and_checked(tmp_path, monkeypatch):
+def test_weights_are_downloaded_once_and_verified(tmp_path, monkeypatch):
     source = write_hub_file(tmp_path)
     offline = urllib.request.urlopen
     monkeypatch.undo()
@@ -51,14 +51,14 @@ def test_weights_are_fetched_once_and_checked(tmp_path, monkeypatch):
         hub.fetch_torch_hub(source.as_uri())
 
 
-def test_without_a_connection_one_is_told_what_to_fetch_and_where_to_put_it(own_cache):
+def test_without_a_connection_the_error_names_the_file_and_its_location(own_cache):
     with pytest.raises(UserError, match=r"(?s)resnet18-f37072fd.pth.*no connection.*copy the file to .*checkpoints"):
         pretrained_weights(Design(network="resnet18"))
     assert not network_entry("resnet18").has_weights()
     assert network_entry("efficientnet-lite0").has_weights()
 
 
-def test_a_resnet_takes_the_hub_s_file_adapts_it_and_never_asks_again(tmp_path, monkeypatch, own_cache):
+def test_resnet_weights_are_adapted_to_the_channels_and_cached(tmp_path, monkeypatch, own_cache):
     library = torchvision.models.resnet18()
     torch.save(library.state_dict(), tmp_path / "resnet18.pth")
     monkeypatch.setattr(torchvision_family, "fetch_torch_hub", lambda url: tmp_path / "resnet18.pth")
@@ -70,22 +70,22 @@ def test_a_resnet_takes_the_hub_s_file_adapts_it_and_never_asks_again(tmp_path, 
     again = pretrained_weights(design)
     assert again.keys() == weights.keys() and all(torch.equal(again[name], weights[name]) for name in again)
 
-    with pytest.raises(UserError, match="no weights file"):  # what is kept is for one channel
+    with pytest.raises(UserError, match="does not exist"):  # the cached weights are for one channel
         pretrained_weights(Design(network="resnet18", size=(64, 64)))
 
 
-def test_any_timm_network_takes_the_hub_s_weights(tmp_path, monkeypatch, own_cache):
+def test_any_timm_network_loads_weights_of_the_hub(tmp_path, monkeypatch, own_cache):
     import timm
 
     library = timm.create_model("mobilenetv3_small_050.lamb_in1k").eval()
     save_file(library.state_dict(), tmp_path / "model.safetensors")
-    asked = []
+    requested = []
     monkeypatch.setattr(
-        timm_family, "fetch_hugging_face", lambda *names: asked.append(names) or tmp_path / "model.safetensors"
+        timm_family, "fetch_hugging_face", lambda *names: requested.append(names) or tmp_path / "model.safetensors"
     )
     design = Design(network="mobilenetv3_small_050.lamb_in1k", size=(64, 64))
     weights = pretrained_weights(design)
-    assert asked == [("timm/mobilenetv3_small_050.lamb_in1k", "model.safetensors")]
+    assert requested == [("timm/mobilenetv3_small_050.lamb_in1k", "model.safetensors")]
     network = build_network(design, 3).eval()
     missing = network.load_state_dict(weights, strict=False)
     assert missing.missing_keys == ["classifier.weight", "classifier.bias"] and not missing.unexpected_keys
@@ -95,7 +95,7 @@ def test_any_timm_network_takes_the_hub_s_weights(tmp_path, monkeypatch, own_cac
         torch.testing.assert_close(network.before("classifier")(images), features)
 
 
-def test_the_hub_s_file_is_known_by_its_checksum(tmp_path, monkeypatch):
+def test_files_of_the_hugging_face_hub_are_verified(tmp_path, monkeypatch):
     import huggingface_hub
 
     content = b"weights"
@@ -111,13 +111,15 @@ def test_the_hub_s_file_is_known_by_its_checksum(tmp_path, monkeypatch):
         hub.fetch_hugging_face("timm/some")
 
 
-def test_the_hub_out_of_reach_is_a_plain_word_at_once(monkeypatch):
+def test_an_unreachable_hub_is_an_immediate_error(monkeypatch):
     import huggingface_hub
 
     monkeypatch.setattr(
         huggingface_hub, "hf_hub_download", lambda *names: pytest.fail("it would try for half a minute")
     )
-    with pytest.raises(UserError, match=r"timm/some/model\.safetensors are not on this disk.*no connection in tests"):
+    with pytest.raises(
+        UserError, match=r"timm/some/model\.safetensors are not on this computer.*no connection in tests"
+    ):
         hub.fetch_hugging_face("timm/some")
 
 
@@ -126,34 +128,34 @@ def test_the_hub_out_of_reach_is_a_plain_word_at_once(monkeypatch):
     [
         ("convnextv2_atto.fcmae", "'cc-by-nc-4.0', which does not allow commercial use"),
         ("dla60_res2net.in1k", "'unknown'"),
-        ("convnext_base.dinov3_lvd1689m", "terms of its own"),
+        ("convnext_base.dinov3_lvd1689m", "its own terms"),
     ],
 )
-def test_weights_that_may_not_be_used_freely_are_refused_before_they_are_fetched(name, words, monkeypatch, own_cache):
+def test_weights_with_a_restrictive_licence_are_refused_before_download(name, words, monkeypatch, own_cache):
     monkeypatch.setattr(timm_family, "fetch_hugging_face", lambda *names: pytest.fail("fetched"))
     with pytest.raises(UserError, match=words):
         pretrained_weights(Design(network=name))
 
 
-def test_a_network_without_weights_says_so():
+def test_a_network_without_pretrained_weights_is_an_error():
     with pytest.raises(UserError, match="no pretrained weights for the network 'cnn'"):
         pretrained_weights(Design(network="cnn"))
 
 
-def test_weights_that_fit_in_part_are_listed():
+def test_mismatched_tensors_are_listed():
     network = build_network(Design(network="mlp", size=(2, 2), hidden=(4,)), 2)
     given = network.state_dict()
     given["hidden1.0.weight"] = torch.zeros(4, 27)
     given["other"] = given.pop("classifier.bias")
     with pytest.raises(UserError) as refused:
-        fit_weights(network, given, "the file 'x'")
-    assert "fits 2 of this network's 4 tensors" in refused.value.problem
+        load_matching_weights(network, given, "the file 'x'")
+    assert "matches 2 of the 4 tensors" in refused.value.problem
     assert "hidden1.0.weight is 4 x 27, not 4 x 12" in refused.value.problem
-    assert "classifier.bias is missing; other has no place" in refused.value.problem
+    assert "classifier.bias is missing; other is unexpected" in refused.value.problem
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-def test_weights_of_another_training_are_read_whatever_its_classes_were(tmp_path, suffix):
+def test_weights_of_another_training_are_loaded_without_their_classifier(tmp_path, suffix):
     design = Design(network="cnn-full", size=(16, 16))
     state = build_network(design, 9).state_dict()
     path = tmp_path / f"mine.{suffix}"
@@ -163,16 +165,17 @@ def test_weights_of_another_training_are_read_whatever_its_classes_were(tmp_path
         save_file(state, path)
     found = file_weights(design, path)
     assert found and all(torch.equal(found[name], state[name]) for name in found)
-    bundle = {f"frozen.{name}": each for name, each in state.items() if not name.startswith("classifier")}
+    run_weights = {f"frozen.{name}": each for name, each in state.items() if not name.startswith("classifier")}
     save_file(
-        {**bundle, "head.weight": torch.zeros(9, 128), "trust.center": torch.zeros(4)}, tmp_path / "run.safetensors"
+        {**run_weights, "head.weight": torch.zeros(9, 128), "trust.center": torch.zeros(4)},
+        tmp_path / "run.safetensors",
     )
     assert file_weights(design, tmp_path / "run.safetensors").keys() == found.keys()
     with pytest.raises(UserError, match=r"block4\.0.weight is missing"):
         file_weights(Design(network="cnn-full", size=(16, 16), filters=(32, 64, 128, 8)), path)
 
 
-def test_a_library_s_file_fits_by_the_order_of_its_tensors_and_is_adapted_to_the_channels(tmp_path):
+def test_a_file_of_the_library_is_loaded_by_order_and_adapted_to_the_channels(tmp_path):
     library = torchvision.models.resnet18(num_classes=5)
     torch.save(library.state_dict(), tmp_path / "r.pth")
     found = file_weights(Design(network="resnet18", channels=5), tmp_path / "r.pth")
@@ -180,17 +183,17 @@ def test_a_library_s_file_fits_by_the_order_of_its_tensors_and_is_adapted_to_the
     assert torch.equal(found["layer4.1.conv2.weight"], library.layer4[1].conv2.weight)
 
 
-def test_a_file_that_is_no_state_dict_is_refused(tmp_path):
+def test_a_file_that_is_not_a_state_dict_is_an_error(tmp_path):
     torch.save({"state_dict": {"a": 1}}, tmp_path / "a.pth")
     torch.save(torchvision.models.resnet18, tmp_path / "code.pth")
     (tmp_path / "b.pth").write_bytes(b"nothing")
     (tmp_path / "c.safetensors").write_bytes(b"nothing")
     for name, words in (
         ("a.pth", "not a state dict"),
-        ("code.pth", "could run code"),
-        ("b.pth", "broken|could run code"),
-        ("c.safetensors", "broken"),
-        ("d.pth", "no weights file"),
+        ("code.pth", "could execute code"),
+        ("b.pth", "corrupt|could execute code"),
+        ("c.safetensors", "corrupt"),
+        ("d.pth", "does not exist"),
     ):
         with pytest.raises(UserError, match=words):
             file_weights(Design(network="resnet18"), tmp_path / name)

@@ -1,4 +1,4 @@
-"""An audit.json as `coverslip audit --out` writes it, made up, about images that may or may not exist."""
+"""A synthetic audit.json as `coverslip audit --out` writes it; its images need not exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def finding(name: str, severity: str, images: Sequence[Sequence[str]] = (), **more: Any) -> dict[str, Any]:
-    """One finding; ``more`` replaces any of its keys."""
+    """Return a finding; ``more`` replaces any of its keys."""
     return {
         "name": name,
         "severity": severity,
@@ -30,7 +30,7 @@ def finding(name: str, severity: str, images: Sequence[Sequence[str]] = (), **mo
 
 
 def probe(name: str, value: float | None, verdict: str = "silent", chance: float = 0.25, **more: Any) -> dict[str, Any]:
-    """One shortcut probe."""
+    """Return a shortcut probe."""
     return {
         "name": name,
         "title": name.replace("-", " ").capitalize(),
@@ -40,14 +40,14 @@ def probe(name: str, value: float | None, verdict: str = "silent", chance: float
         "high": None if value is None else value + 0.05,
         "chance": chance,
         "verdict": verdict,
-        "says": "" if value is None else f"The label can be told from it in {value:.0%} of cases.",
+        "says": "" if value is None else f"The class can be predicted from it in {value:.0%} of cases.",
         **({"reason": "every file has the same"} if value is None else {}),
         **more,
     }
 
 
 def price(splits: int = 10) -> dict[str, Any]:
-    """The price of a leak over made-up splits."""
+    """Return an estimate of the inflation by leakage over synthetic splits."""
     rng = np.random.default_rng(3)
     each = [[0.98 + 0.006 * float(rng.normal()), 0.943 + 0.01 * float(rng.normal())] for _ in range(splits)]
     random, grouped = (float(np.mean([pair[side] for pair in each])) for side in (0, 1))
@@ -69,7 +69,7 @@ def price(splits: int = 10) -> dict[str, Any]:
 
 
 def histogram(low: float, high: float, seed: int = 0) -> dict[str, Any]:
-    """Twenty bins of made-up values."""
+    """Return a histogram of synthetic values with twenty bins."""
     counts, edges = np.histogram(np.random.default_rng(seed).normal((low + high) / 2, (high - low) / 6, 500), 20)
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
@@ -83,15 +83,15 @@ def write_fake_audit(
     table: bool = True,
     **keys: Any,
 ) -> Path:
-    """Write ``audit.json`` and ``table.csv`` into a new folder; everything follows from the arguments.
+    """Write ``audit.json`` and ``table.csv`` into a new folder; their content is determined by the arguments.
 
     Args:
-        folder: becomes the audit's folder.
-        root: where the images are, as seen from there.
-        source: what was audited.
+        folder: the folder to write.
+        root: folder of the images, relative to ``folder``.
+        source: name of the audited folder.
         labels: path -> class of every image.
-        table: whether table.csv is written too.
-        keys: replace any key of audit.json; by default nothing was found and nothing else was looked for.
+        table: whether to write table.csv.
+        keys: replacements for keys of audit.json; by default there are no findings and no probes.
     """
     labels = labels or {}
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def write_fake_audit(
         "fit": "pad",
         "size": [224, 224],
         "survives": {"mean": 1.0, "min": 1.0},
-        "twins": {"images": 0, "sets": 0, "conflicts": 0, "near": 0, "examples": []},
+        "duplicates": {"images": 0, "sets": 0, "conflicts": 0, "near": 0, "examples": []},
         "grouped_by": None,
         "notes": [],
         "classes": dict(sorted(Counter(labels.values()).items())),

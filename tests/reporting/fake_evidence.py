@@ -1,4 +1,4 @@
-"""What a run says of its trust, made by the true functions from the predictions of a fake run."""
+"""Evidence for a fake run, computed by the real functions from its predictions."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from coverslip.evidence.basis import proportion
 from coverslip.evidence.calibration import calibration_report, reliability
-from coverslip.evidence.conformal import fit_sets, set_evidence, sets
+from coverslip.evidence.conformal import evaluate_prediction_sets, fit_prediction_sets, prediction_sets
 from coverslip.evidence.label_errors import rank_label_errors
 from coverslip.evidence.learning_curve import fit_curve
-from coverslip.evidence.repeats import fold_interval, seed_interval, seeds_beside_images
+from coverslip.evidence.repeats import fold_interval, seed_interval, variance_components
 from coverslip.evidence.subgroups import subgroup_scores
+from coverslip.evidence.support import proportion_score
 
 SITES = ("Ghent", '<i>site "B"</i>', "", "Évora")
 KEYS = ("calibration", "sets", "familiarity", "subgroups", "ledger")
 
 
 def add_evidence(run: Path, *, scorings: int = 1, columns: tuple[str, ...] = ("site",)) -> Path:
-    """Give a fake run the keys, columns and files of one with everything on.
+    """Add to a fake run the keys, columns and files of a run with all options.
 
     Args:
         run: from `write_fake_run`.
-        scorings: of the test set, each with other settings.
+        scorings: number of uses of the test set, each with different settings.
         columns: names of further columns of the table.
     """
     test, rows = json.loads((run / "test.json").read_text(encoding="utf-8")), read_rows(run / "predictions.csv")
@@ -39,18 +39,18 @@ def add_evidence(run: Path, *, scorings: int = 1, columns: tuple[str, ...] = ("s
     groups = grouped if any(row["group"] for row in rows) else None
     rng = np.random.default_rng(5)
 
-    limits = fit_sets(labels, after, groups)
-    members = sets(after, limits)
-    strange = rng.random(len(rows)) < 0.08
+    thresholds = fit_prediction_sets(labels, after, groups)
+    members = prediction_sets(after, thresholds)
+    unfamiliar = rng.random(len(rows)) < 0.08
     training = [row for row in read_rows(run / "table.csv") if row["split"] == "train"]
-    for row, inside, far in zip(rows, members, strange, strict=True):
-        near = [training[each]["path"] for each in rng.integers(0, len(training), 3)]
-        row["set"] = " | ".join(name for name, mine in zip(names, inside, strict=True) if mine)
-        row |= {"familiar": "false" if far else "true", "nearest": " | ".join(near)}
+    for row, inside, is_unfamiliar in zip(rows, members, unfamiliar, strict=True):
+        nearest = [training[index]["path"] for index in rng.integers(0, len(training), 3)]
+        row["set"] = " | ".join(name for name, member in zip(names, inside, strict=True) if member)
+        row |= {"familiar": "false" if is_unfamiliar else "true", "nearest": " | ".join(nearest)}
     write_rows(run / "predictions.csv", rows)
 
     codes = np.arange(len(rows)) if groups is None else groups
-    counts = np.bincount(codes).astype(float)
+    counts, flagged = np.bincount(codes).astype(float), np.bincount(codes, weights=unfamiliar)
     on = {"images": 64, "groups": 30}
     values = [SITES[code % len(SITES)] for code in codes]
     test |= {
@@ -60,10 +60,10 @@ def add_evidence(run: Path, *, scorings: int = 1, columns: tuple[str, ...] = ("s
             "temperature": 1.4,
             "assumes": {name: 1 / len(names) + (0.02 if k == 0 else 0.0) for k, name in enumerate(names)},
         },
-        "sets": set_evidence(labels, members, groups)
-        | {"asked": 0.9, "calibrated_on": on, "warnings": limits.warnings(names)},
+        "sets": evaluate_prediction_sets(labels, members, groups)
+        | {"asked": 0.9, "calibrated_on": on, "warnings": thresholds.warnings(names)},
         "familiarity": {
-            "flagged": proportion(np.bincount(codes, weights=strange), counts, 0.95, grouped=groups is not None),
+            "flagged": proportion_score(flagged, counts, 0.95, grouped=groups is not None),
             "promised": 1 / 31,
             "rough": True,
             "calibrated_on": on,
@@ -85,12 +85,14 @@ def add_evidence(run: Path, *, scorings: int = 1, columns: tuple[str, ...] = ("s
 def write_label_errors(
     run: Path, labels: Any, after: Any, rows: list[dict[str, str]], names: list[str], training: list[dict[str, str]]
 ) -> None:
-    """Suspects of the test set, and every ninth training image among them."""
-    found = rank_label_errors(labels, after)
+    """Write suspects of the test set, and every ninth training image as suspect."""
+    ranking = rank_label_errors(labels, after)
     test = [
         {"path": rows[row]["path"], "label": rows[row]["label"], "suggested": names[other], "score": round(score, 6)}
         | {"suspect": str(bool(suspect)).lower(), "part": "test"}
-        for row, other, score, suspect in zip(found.rows, found.suggested, found.score, found.suspect, strict=True)
+        for row, other, score, suspect in zip(
+            ranking.rows, ranking.suggested, ranking.score, ranking.suspect, strict=True
+        )
     ]
     train = [
         {"path": row["path"], "label": row["label"], "suggested": names[at % len(names)], "score": 0.7}
@@ -102,13 +104,13 @@ def write_label_errors(
 
 
 def write_repeats(run: Path, right: Any, groups: Any, rng: np.random.Generator) -> None:
-    """Five folds and ten seeds of accuracy and balanced accuracy; a learning curve, one score missing."""
+    """Write five folds and ten splits of accuracy and balanced accuracy, and a learning curve without one score."""
     folds = {name: (0.82 + 0.05 * rng.standard_normal(5)).clip(0, 1) for name in ("accuracy", "balanced_accuracy")}
     hits = np.stack([np.bincount(groups, weights=np.where(rng.random(len(right)) < 0.97, right, 0)) for _ in range(10)])
     counts = np.bincount(groups).astype(float)
     seeds = hits.sum(axis=1) / counts.sum()
     summary = {name: fold_interval(scores, 20, 80) for name, scores in folds.items()}
-    by_seed = {"accuracy": seed_interval(seeds), "beside_images": seeds_beside_images(hits, counts)}
+    by_seed = {"accuracy": seed_interval(seeds), "beside_images": variance_components(hits, counts)}
     content = {
         "folds": {"k": 5, "scores": {name: scores.tolist() for name, scores in folds.items()}, "summary": summary},
         "seeds": {"n": 10, "scores": {"accuracy": seeds.tolist()}, "summary": by_seed},

@@ -1,4 +1,4 @@
-"""A run folder as `coverslip train` writes it, with small drawn images and made-up predictions."""
+"""A run folder as `coverslip train` writes it, with small drawn images and synthetic predictions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ METHOD = "bootstrap over groups, 2,000 resamples"
 
 
 def score(value: float | None, images: int, groups: int, *, reason: str = "", spread: float = 0.05) -> dict[str, Any]:
-    """One score as test.json holds it; without an interval where a reason is given."""
+    """Return one score as in test.json; if a reason is given, it has no interval."""
     has = value is not None and not reason
     return {
         "value": value,
@@ -43,7 +43,7 @@ def score(value: float | None, images: int, groups: int, *, reason: str = "", sp
 
 
 def draw_image(file: Path, rng: np.random.Generator, side: int = 96) -> None:
-    """A leaf-like blot on a plain ground."""
+    """Draw a leaf-like ellipse on a plain background."""
     file.parent.mkdir(parents=True, exist_ok=True)
     image = Image.new("RGB", (side + 16, side), tuple(rng.integers(180, 240, 3).tolist()))
     draw = ImageDraw.Draw(image)
@@ -61,16 +61,16 @@ def write_fake_run(
     skill: float = 0.85,
     images: bool = True,
 ) -> Path:
-    """Write a complete run folder; everything follows from its arguments.
+    """Write a complete run folder; its content is determined by the arguments.
 
     Args:
-        folder: becomes the run folder.
+        folder: the run folder to write.
         names: the classes.
-        source: where the images are, or are to be; beside the run folder unless said otherwise.
-        listing: (path, label, group) of images that exist; without it, small ones are drawn.
-        grouped: whether groups were named.
-        skill: about the share of right predictions.
-        images: without a listing, draw the images too.
+        source: folder or file of the images; default: next to the run folder.
+        listing: (path, label, group) of existing images; without it, small ones are drawn.
+        grouped: whether groups are specified.
+        skill: approximate accuracy of the predictions.
+        images: without a listing, also draw the images.
     """
     rng = np.random.default_rng(7)
     source = source or folder.parent / "leaves"
@@ -83,9 +83,9 @@ def write_fake_run(
         for path, _, _ in listing if images else []:
             draw_image(source / path, rng)
     folder.mkdir(parents=True, exist_ok=True)
-    parts = _parts(listing, rng)
+    splits = _splits(listing, rng)
     rows = [
-        {"path": path, "label": label, "group": group if grouped else "", "split": parts[group], "status": "ok"}
+        {"path": path, "label": label, "group": group if grouped else "", "split": splits[group], "status": "ok"}
         for path, label, group in listing
     ]
     skipped = [
@@ -122,16 +122,16 @@ def write_fake_run(
     ]
     _write_csv(folder / "history.csv", history)
     (folder / "experiment.toml").write_text(
-        f'[data]\nsource = "{source}"\ngroup = "{"plant" if grouped else ""}"\nname = "leaves"\n\n'
-        '[split]\nseed = 1\nparts = [0.7, 0.15, 0.15]\n\n[input]\nsize = [224, 224]\nfit = "pad"\n\n'
-        '[model]\nname = "lite0"\ndepth = "head"\nviews = 1\n\n[training]\nseed = 1\n',
+        f'format = 2\n[data]\nsource = "{source}"\ngroup = "{"plant" if grouped else ""}"\nname = "leaves"\n\n'
+        '[split]\nseed = 1\nfractions = [0.7, 0.15, 0.15]\n\n[input]\nsize = [224, 224]\nfit = "pad"\n\n'
+        '[model]\nname = "lite0"\ndepth = "head"\nviews = 1\n\n[head]\nsolver = "exact"\n\n[training]\nseed = 1\n',
         encoding="utf-8",
     )
     return folder
 
 
 def deepen(folder: Path, depth: str = "tail", *, epochs: int = 12, best: int = 9, **about: Any) -> Path:
-    """Make a fake run one of which more than the head was trained: history by epoch, recipe, what model.json says."""
+    """Turn a fake run into one that trained more than the head: history by epoch, settings, and model.json."""
     history = [
         {
             "epoch": epoch,
@@ -172,15 +172,15 @@ def deepen(folder: Path, depth: str = "tail", *, epochs: int = 12, best: int = 9
     return folder
 
 
-def _parts(listing: Sequence[tuple[str, str, str]], rng: np.random.Generator) -> dict[str, str]:
+def _splits(listing: Sequence[tuple[str, str, str]], rng: np.random.Generator) -> dict[str, str]:
     groups = sorted({(label, group) for _, label, group in listing})
     labels: dict[str, int] = {}
-    parts = {}
+    splits = {}
     for index in rng.permutation(len(groups)).tolist():
         label, group = groups[index]
         labels[label] = labels.get(label, -1) + 1
-        parts[group] = ("test", "train", "validation", "train", "train", "train")[labels[label] % 6]
-    return parts
+        splits[group] = ("test", "train", "validation", "train", "train", "train")[labels[label] % 6]
+    return splits
 
 
 def _predict(
@@ -189,18 +189,18 @@ def _predict(
     counts, predictions = np.zeros((len(names), len(names)), int), []
     for row in test:
         true = names.index(row["label"])
-        right = rng.random() < skill
-        said = true if right else (true + int(rng.integers(1, 4))) % len(names)
-        confidence = float(rng.uniform(0.6, 0.99) if right else rng.uniform(0.35, 0.98))
+        correct = rng.random() < skill
+        predicted = true if correct else (true + int(rng.integers(1, 4))) % len(names)
+        confidence = float(rng.uniform(0.6, 0.99) if correct else rng.uniform(0.35, 0.98))
         rest = rng.dirichlet(np.ones(len(names))) * (1 - confidence)
-        rest[said] = confidence + rest[said]
-        counts[true, said] += 1
+        rest[predicted] = confidence + rest[predicted]
+        counts[true, predicted] += 1
         predictions.append(
             {
                 "path": row["path"],
                 "label": row["label"],
                 "group": row["group"],
-                "predicted": names[said],
+                "predicted": names[predicted],
                 "confidence": round(confidence, 4),
                 **{f"p:{name}": round(float(p), 4) for name, p in zip(names, rest, strict=True)},
                 "error": "",
@@ -213,10 +213,10 @@ def _test(names: Sequence[str], counts: np.ndarray, images: int, groups: int, gr
     accuracy = float(np.trace(counts) / images)
     classes = {}
     for index, name in enumerate(names):
-        n, said, right = int(counts[index].sum()), int(counts[:, index].sum()), int(counts[index, index])
+        n, predicted, correct = int(counts[index].sum()), int(counts[:, index].sum()), int(counts[index, index])
         few = "fewer than 3 groups" if index == 3 else ""
-        recall, precision = (right / n if n else None), (right / said if said else None)
-        f1 = 2 * right / (n + said) if n + said else None
+        recall, precision = (correct / n if n else None), (correct / predicted if predicted else None)
+        f1 = 2 * correct / (n + predicted) if n + predicted else None
         classes[name] = {
             "recall": score(recall, n, n, reason=few, spread=0.12),
             "precision": score(precision, n, n, reason=few, spread=0.1),
@@ -259,7 +259,7 @@ def _audit(source: Path, read: int, skipped: list[dict[str, str]], grouped: bool
         "fit": "pad",
         "size": [224, 224],
         "survives": {"mean": 1.0, "min": 1.0},
-        "twins": {"images": 4, "conflicts": 0, "examples": [["class_0/leaf 0, e.jpg", "class_0/leaf 2, e.jpg"]]},
+        "duplicates": {"images": 4, "conflicts": 0, "examples": [["class_0/leaf 0, e.jpg", "class_0/leaf 2, e.jpg"]]},
         "grouped_by": "column plant" if grouped else None,
         "notes": ["1 image has transparency; it was laid on white."],
     }

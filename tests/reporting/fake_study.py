@@ -1,4 +1,4 @@
-"""A study folder as `coverslip tune` writes it, with made-up trials on a loss that has one good place."""
+"""Study folders as `coverslip tune` writes them, with simulated trials whose loss has one optimum."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 def final_loss(values: Mapping[str, Any], rng: np.random.Generator) -> float:
-    """What a trial ends at: best near rate 0.01 * batch / 32; infinite where the rate is far too high."""
+    """Return the final loss: lowest near lr = 0.01 * batch / 32; infinite if the learning rate is far too high."""
     at = {**DEFAULTS, **values}
     best = math.log10(0.012 * at["training.batch_size"] / 32)
     off = math.log10(at["training.lr"]) - best
@@ -50,7 +50,7 @@ def final_loss(values: Mapping[str, Any], rng: np.random.Generator) -> float:
 
 
 def run_trial(number: int, values: Mapping[str, Any], rng: np.random.Generator, **more: Any) -> dict[str, Any]:
-    """A row of trials.csv, with its curve under ``curve``."""
+    """Return a row of trials.csv, with its learning curve under ``curve``."""
     end = final_loss(values, rng)
     epochs = int({**DEFAULTS, **values}["training.epochs"])
     e = np.arange(1, epochs + 1)
@@ -72,7 +72,7 @@ def run_trial(number: int, values: Mapping[str, Any], rng: np.random.Generator, 
 
 
 def stop(row: dict[str, Any], epochs: int, state: str) -> dict[str, Any]:
-    """The trial after some epochs only, pruned or still running."""
+    """Shorten a trial to some epochs, pruned or still running."""
     if row["state"] == "failed":
         return row
     row["curve"] = row["curve"][:epochs]
@@ -96,13 +96,13 @@ def draw(space: Mapping[str, Mapping[str, Any]], rng: np.random.Generator) -> di
 
 
 def search_rows(space: Mapping[str, Any], trials: int, seed: int = 3) -> list[dict[str, Any]]:
-    """A search: trial 0 is the default, bad ones are pruned, later ones come nearer to the best so far."""
+    """Simulate a search: trial 0 is the default, bad trials are pruned, later ones are closer to the best so far."""
     rng = np.random.default_rng(seed)
     rows = [run_trial(0, {key: DEFAULTS[key] for key in space}, rng, role="default")]
     for number in range(1, trials):
         values = draw(space, rng)
         finished = [row for row in rows if row["state"] == "finished"]
-        if number > 12 and rng.random() < 0.8:  # between a new place and the best so far
+        if number > 12 and rng.random() < 0.8:  # between a new point and the best so far
             best = min(finished, key=lambda row: row["validation_loss"])
             for key, each in space.items():
                 if each["kind"] == "choice":
@@ -121,7 +121,7 @@ def search_rows(space: Mapping[str, Any], trials: int, seed: int = 3) -> list[di
 
 
 def sweep_rows(values: Mapping[str, Sequence[Any]], seed: int = 4) -> list[dict[str, Any]]:
-    """Every pair of values."""
+    """Return a row for every combination of values."""
     rng = np.random.default_rng(seed)
     pairs: list[dict[str, Any]] = [{}]
     for key, some in values.items():
@@ -130,10 +130,10 @@ def sweep_rows(values: Mapping[str, Sequence[Any]], seed: int = 4) -> list[dict[
 
 
 def step_rows(steps: Mapping[str, Sequence[Any]], seed: int = 5) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """One setting after another, each from what the last one chose; rows, and study.json's steps."""
+    """Simulate one setting at a time, each step from the values chosen before; return rows, and study.json's steps."""
     rng = np.random.default_rng(seed)
     now: dict[str, Any] = {key: DEFAULTS[key] for key in steps}
-    rows, told = [run_trial(0, now, rng, role="default")], []
+    rows, decisions = [run_trial(0, now, rng, role="default")], []
     for key, values in steps.items():
         numbers, losses = [], []
         for value in values:
@@ -145,14 +145,16 @@ def step_rows(steps: Mapping[str, Sequence[Any]], seed: int = 5) -> tuple[list[d
             losses.append(same.get("validation_loss", math.inf))
         chosen = values[int(np.argmin(losses))]
         before, now = now[key], {**now, key: chosen}
-        said = "stays" if chosen == before else f"moves from {before} to {chosen}"
-        sentence = f"The {SPACE.get(key, {}).get('name', key.rpartition('.')[2])} {said}."
-        told.append({"key": key, "values": list(values), "numbers": numbers, "chosen": chosen, "sentence": sentence})
-    return rows, told
+        change = "stays" if chosen == before else f"moves from {before} to {chosen}"
+        sentence = f"The {SPACE.get(key, {}).get('name', key.rpartition('.')[2])} {change}."
+        decisions.append(
+            {"key": key, "values": list(values), "numbers": numbers, "chosen": chosen, "sentence": sentence}
+        )
+    return rows, decisions
 
 
-def answers(rows: Sequence[Mapping[str, Any]], images: int, groups: int) -> dict[str, Any]:
-    """validation.npz: the loss of each image by each finished trial."""
+def validation_arrays(rows: Sequence[Mapping[str, Any]], images: int, groups: int) -> dict[str, Any]:
+    """Return the content of validation.npz: the loss of each image for each finished trial."""
     rng = np.random.default_rng(8)
     done = [row for row in rows if row["state"] == "finished"]
     hard = rng.gamma(0.5, 2.0, groups)[np.arange(images) % groups]
@@ -165,8 +167,8 @@ def answers(rows: Sequence[Mapping[str, Any]], images: int, groups: int) -> dict
     }
 
 
-def told_of(row: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, Any] | None:
-    """The best, or the default, as study.json has it."""
+def trial_summary(row: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, Any] | None:
+    """Return the best trial, or the default, as in study.json."""
     if row is None or row["state"] != "finished":
         return None
     value = row["validation_accuracy"]
@@ -197,10 +199,10 @@ def write_fake_study(
         lines.writerow(("number", "epoch", "lr", "train_loss", "validation_loss", "validation_accuracy"))
         for row in rows:
             lines.writerows((row["number"], epoch, 1e-3, *rest) for epoch, *rest in row["curve"])
-    np.savez(folder / "validation.npz", **answers(rows, 412, 96))
+    np.savez(folder / "validation.npz", **validation_arrays(rows, 412, 96))
     done = [row for row in rows if row["state"] == "finished"]
-    best = told_of(min(done, key=lambda row: row["validation_loss"], default=None), list(keys))
-    default = told_of(next((row for row in rows if row["role"] == "default"), None), list(keys))
+    best = trial_summary(min(done, key=lambda row: row["validation_loss"], default=None), list(keys))
+    default = trial_summary(next((row for row in rows if row["role"] == "default"), None), list(keys))
     counts = {name: sum(row["state"] == name for row in rows) for name in ("finished", "pruned", "failed", "running")}
     content: dict[str, Any] = {
         "kind": kind, "state": state, "name": folder.name, "network": "efficientnet-lite0", "depth": "head",
@@ -215,7 +217,7 @@ def write_fake_study(
 
 
 def write_search(folder: Path, trials: int = 50, keys: Sequence[str] = tuple(SPACE), **more: Any) -> Path:
-    """A finished search, with all that is said about its best."""
+    """Write a finished search with comparison, selection bias and importance."""
     space = {key: SPACE[key] for key in keys}
     rows = search_rows(space, trials)
     weights = [0.61, 0.17, 0.08, 0.07, 0.04, 0.03]
@@ -240,7 +242,7 @@ def write_search(folder: Path, trials: int = 50, keys: Sequence[str] = tuple(SPA
         "accuracy": {"value": value + 0.012, "low": None, "high": None, "images": 412, "groups": 96},
         "corrected": corrected, "chosen": [{"number": best["number"], "share": 0.41}, {"number": 2, "share": 0.22}],
         "sentence": f"validation says {value + 0.012:.3f} for trial {best['number']}, the best of {trials}; "
-        f"{value:.3f} is to be expected on new images: about 0.012 is the luck of choosing",
+        f"expected on new images {value:.3f}, with a selection bias of about 0.012",
     }  # fmt: skip
     return write_fake_study(
         folder, rows, space, **{"importance": importance, "compared": compared, "luck": luck} | more
@@ -248,7 +250,7 @@ def write_search(folder: Path, trials: int = 50, keys: Sequence[str] = tuple(SPA
 
 
 def write_sweep(folder: Path, rates: int = 16, batches: Sequence[int] = (8, 32, 128), **more: Any) -> Path:
-    """A sweep of the learning rate by powers of ten, and of the batch size."""
+    """Write a sweep of learning rate and batch size."""
     values: dict[str, list[Any]] = {"training.lr": [float(f"{x:.6g}") for x in np.geomspace(1e-5, 1, rates)]}
     keys = {"training.lr": SPACE["training.lr"] | {"low": 1e-5, "high": 1.0, "choices": values["training.lr"]}}
     if batches:
@@ -258,7 +260,7 @@ def write_sweep(folder: Path, rates: int = 16, batches: Sequence[int] = (8, 32, 
 
 
 def write_steps(folder: Path, **more: Any) -> Path:
-    """One hyperparameter after another, as the course does."""
+    """Write a study of one setting at a time, as in the course."""
     steps: dict[str, Sequence[Any]] = {
         "training.lr": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
         "training.batch_size": (8, 32, 128),
@@ -266,22 +268,22 @@ def write_steps(folder: Path, **more: Any) -> Path:
         "model.hidden": ("64", "128,128", "256,128,64"),
         "training.optimizer": ("adam", "sgd"),
     }
-    rows, told = step_rows(steps)
+    rows, decisions = step_rows(steps)
     keys = {
         key: {
             "low": None,
             "high": None,
             **SPACE.get(key, {"name": "", "kind": "choice", "log": False}),
-            "choices": list(each),
+            "choices": list(values),
         }
-        for key, each in steps.items()
+        for key, values in steps.items()
     }
     keys["model.hidden"]["name"], keys["model.activation"]["name"] = "hidden layers", "activation"
-    return write_fake_study(folder, rows, keys, kind="one-at-a-time", steps=told, **more)
+    return write_fake_study(folder, rows, keys, kind="one-at-a-time", steps=decisions, **more)
 
 
 def write_running(folder: Path) -> Path:
-    """A search in its first seconds: the default is done, two trials run."""
+    """Write a search in its first seconds: the default has finished, two trials are running."""
     rows = search_rows(SPACE, 3)
     rows[1:] = [
         stop(run_trial(row["number"], {key: row[key] for key in SPACE}, np.random.default_rng(1)), 4, "running")
@@ -293,7 +295,7 @@ def write_running(folder: Path) -> Path:
 
 
 def write_failed(folder: Path) -> Path:
-    """A sweep in which every trial diverged."""
+    """Write a sweep in which every trial diverged."""
     values = {"training.lr": [3.0, 10.0, 30.0, 100.0], "training.batch_size": [8, 32]}
     keys = {
         "training.lr": SPACE["training.lr"] | {"low": 3.0, "high": 100.0},

@@ -1,4 +1,4 @@
-"""A page as tests read it."""
+"""Helpers for tests of HTML pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ VOID = {"meta", "img", "br", "wbr"}
 
 
 class Page(HTMLParser):
-    """Collects what a page is made of, and insists that every tag is closed in order."""
+    """Collects tags and text of a page, and checks that tags are closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Page(HTMLParser):
 
 
 def need_offline(html: str) -> None:
-    """Nothing in the page asks anything of another computer."""
+    """Check that the page has no reference to another file or host."""
     for tag, attributes in Page(html).tags:
         for name in ("src", "href", "xlink:href", "srcset", "action", "poster"):
             value = attributes.get(name) or ""

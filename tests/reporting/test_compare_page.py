@@ -17,10 +17,10 @@ LABELS, GROUPS = np.arange(240) % 3, np.arange(240) // 4
 
 
 def answers(wrong: float, seed: int) -> np.ndarray:
-    """(240, 3): probabilities that name about the share ``wrong`` of the images falsely."""
+    """Return probabilities, (240, 3), that misclassify a fraction of about ``wrong``."""
     rng = np.random.default_rng(seed)
-    said = (LABELS + (rng.random(240) < wrong)) % 3
-    return 0.3 * rng.dirichlet(np.ones(3), 240) + 0.7 * np.eye(3)[said]
+    predicted = (LABELS + (rng.random(240) < wrong)) % 3
+    return 0.3 * rng.dirichlet(np.ones(3), 240) + 0.7 * np.eye(3)[predicted]
 
 
 def write(folder: Path, models: dict[str, np.ndarray], **more: object) -> Path:
@@ -39,60 +39,59 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("home") / "c", models, shared=shared, notes=["two splits"])
 
 
-def test_the_page_says_first_what_the_comparison_says_and_is_one_file(three: Path) -> None:
+def test_the_page_begins_with_the_sentences_of_the_comparison(three: Path) -> None:
     html = write_comparison(three).read_text("utf-8")
     need_offline(html)
-    page, told = Page(html), json.loads((three / "comparison.json").read_text("utf-8"))["result"]["comparisons"]
-    for pair in told:
+    page, pairs = Page(html), json.loads((three / "comparison.json").read_text("utf-8"))["result"]["comparisons"]
+    for pair in pairs:
         assert pair["sentence"] in page.text
-    assert page.text.index(told[0]["sentence"]) < page.text.rindex("Differences")
+    assert page.text.index(pairs[0]["sentence"]) < page.text.rindex("Differences")
     assert HOSTILE not in html and HOSTILE in page.text
     assert "two splits" in page.text and "12 images of first; 1 image of worse" in page.text
-    assert "ada" not in page.text  # where somebody keeps things is nobody's business
+    assert "ada" not in page.text  # part of an absolute path
 
 
-def test_the_table_has_both_intervals_and_both_p_values(three: Path) -> None:
+def test_the_table_has_pairwise_and_simultaneous_intervals_and_p_values(three: Path) -> None:
     html = write_comparison(three).read_text("utf-8")
     text = Page(html).text
     pairs = json.loads((three / "comparison.json").read_text("utf-8"))["result"]["comparisons"]
-    pair = next(each for each in pairs if each["better"])
+    pair = next(pair for pair in pairs if pair["better"])
     for low, high in (("low", "high"), ("low_all", "high_all")):
-        said = f"[{pair[low]:+.3f}, {pair[high]:+.3f}]".replace("-", "−")
-        assert said in text
+        assert f"[{pair[low]:+.3f}, {pair[high]:+.3f}]".replace("-", "−") in text
     shown = [f"{pair[key]:.3f}" if pair[key] >= 0.001 else "&lt; 0.001" for key in ("p", "p_adjusted")]
     assert f'<td class="n">{shown[0]}</td><td class="n">{shown[1]}</td>' in html and "p (Holm)" in text
 
 
-def test_one_pair_needs_no_word_on_several(tmp_path: Path) -> None:
+def test_a_single_pair_has_no_simultaneous_interval(tmp_path: Path) -> None:
     text = Page(
         write_comparison(write(tmp_path / "c", {"a": answers(0.3, 1), "b": answers(0.1, 2)})).read_text("utf-8")
     ).text
-    assert "Holm" not in text and "all pairs" not in text
+    assert "Holm" not in text and "imultaneous" not in text
 
 
-def test_a_comparison_that_could_not_be_made_gives_its_reason_and_no_number(tmp_path: Path) -> None:
+def test_a_comparison_without_a_result_shows_the_reason_and_no_number(tmp_path: Path) -> None:
     folder = write(tmp_path / "c", {"a": answers(0.3, 1), "b": answers(0.1, 2)})
     content = json.loads((folder / "comparison.json").read_text("utf-8"))
     nothing = dict.fromkeys(("difference", "low", "high", "low_all", "high_all", "p", "p_adjusted", "better", "needed"))
     content["result"]["comparisons"][0] |= {**nothing, "reason": "2 leaves are too few", "test": ""}
     (folder / "comparison.json").write_text(json.dumps(content), encoding="utf-8")
     text = Page(write_comparison(folder).read_text("utf-8")).text
-    assert "2 leaves are too few" in text and "not known" in text and "None" not in text
+    assert "2 leaves are too few" in text and "not available" in text and "None" not in text
 
 
-def test_an_empty_or_missing_comparison_is_answered_plainly(tmp_path: Path) -> None:
+def test_an_empty_comparison_is_a_page_and_a_missing_one_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no comparison\.json"):
         write_comparison(tmp_path)
     (tmp_path / "comparison.json").write_text("{}", encoding="utf-8")
-    assert "nothing to compare" in Page(write_comparison(tmp_path).read_text("utf-8")).text
+    assert "contains no comparison" in Page(write_comparison(tmp_path).read_text("utf-8")).text
 
 
-def test_the_figure_shows_the_line_of_no_difference_and_the_side_that_is_better() -> None:
+def test_the_figure_shows_the_line_of_no_difference_and_the_better_side() -> None:
     rows = [DifferenceRow("a", "b", 0.004, 0.003, 0.005, 0.002, 0.006, "b"), DifferenceRow("a", "c", *[None] * 5)]
     for lower, right in ((False, "second is better"), (True, "first is better")):
         ax = comparison_figure(rows, smallest=0.02, lower=lower).axes[0]
         low, high = ax.get_xlim()
-        assert low < -0.02 and high > 0.02  # never so near that a thousandth looks like a cliff
+        assert low < -0.02 and high > 0.02  # a small difference is not magnified
         assert any(line.get_xdata()[0] == line.get_xdata()[-1] == 0 for line in ax.lines)
         words = {text.get_text(): text.get_position()[0] for text in ax.texts}
-        assert words[f"{right} →"] > 0 and "not known" in words
+        assert words[f"{right} →"] > 0 and "not available" in words

@@ -1,4 +1,4 @@
-"""What the page says of a training beyond the head: curves by epoch, methods by depth, the halves of validation."""
+"""Reports of training beyond the head: curves by epoch, methods by depth, and the halves of the validation set."""
 
 import re
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from coverslip.reporting.flow import flow_section
-from coverslip.reporting.leakage_answers import tell_preprocessing
+from coverslip.reporting.leakage_answers import preprocessing_answer
 from coverslip.reporting.methods import methods_paragraphs, network_sentence
 from coverslip.reporting.run_files import read_run
 from coverslip.reporting.run_page import write_report
 from coverslip.reporting.sections import training_section
-from coverslip.reporting.training_words import training_sentence
+from coverslip.reporting.training_sentences import training_sentence
 
 from .fake_run import NAMES, deepen, write_fake_run
 from .page import Page, need_offline
@@ -25,120 +25,123 @@ def run(tmp_path: Path) -> Path:
 
 
 def change(run: Path, old: str, new: str) -> None:
-    """One line of experiment.toml."""
+    """Replace text in experiment.toml."""
     settings = (run / "experiment.toml").read_text("utf-8")
     assert old in settings
     (run / "experiment.toml").write_text(settings.replace(old, new), encoding="utf-8")
 
 
-def said(run: Path) -> str:
+def methods_of(run: Path) -> str:
     return training_sentence(read_run(run))
 
 
-def words(svg: str) -> str:
+def text_of(svg: str) -> str:
     return " ".join(re.findall(r">([^<>]+)</text>", svg))
 
 
-def test_a_training_by_epochs_is_shown_by_epoch_with_the_best_one_named(run: Path) -> None:
+def test_training_curves_by_epoch_mark_the_best_epoch(run: Path) -> None:
     section = training_section(read_run(deepen(run, validation_roles=HALVES)))
-    assert {"loss", "accuracy", "learning rate", "best epoch, 9"} <= set(
+    assert {"loss", "accuracy", "learning rate", "best epoch (9)"} <= set(
         re.findall(r">([^<>]+)</text>", section["svg"])
     )
-    assert "12 epochs, which took 75 s in all" in section["says"]
+    assert "12 epochs (75 s in total)" in section["caption"]
     assert (
-        "The weights of epoch 9, with the lowest loss on the choosing half of validation, are the model."
-        in section["says"]
+        "The weights of epoch 9, with the lowest loss on the selection half of the validation set, were used."
+        in section["caption"]
     )
     page = Path(write_report(run)).read_text("utf-8")
     need_offline(page)
-    assert "Loss and accuracy of 12 epochs" in Page(page).text
+    assert "Loss and accuracy over 12 epochs" in Page(page).text
 
 
-def test_a_head_is_shown_step_by_step_as_before(run: Path) -> None:
+def test_training_curves_of_a_head_are_by_step(run: Path) -> None:
     section = training_section(read_run(run))
-    assert "best epoch" not in section["svg"] and "What was measured at each step" in section["says"]
-    assert "What was measured at each step" in Page(write_report(run).read_text("utf-8")).text
+    assert "best epoch" not in section["svg"] and section["caption"] == "Metrics at each step."
+    assert "Metrics at each step." in Page(write_report(run).read_text("utf-8")).text
 
 
-def test_the_methods_say_what_was_frozen_how_the_rest_was_trained_and_what_stopped_it(run: Path) -> None:
-    text = said(deepen(run, validation_roles=HALVES))
-    assert "stages before 'blocks4' were frozen; the rest was trained on the training images for 12 epochs" in text
-    assert "AdamW: a learning rate that rose to 0.002 over 25 % of the steps" in text and "weight decay 0.01" in text
-    assert "cross-entropy with label smoothing of 0.1" in text and "batches of 32 images" in text
-    assert "4 fixed views of a training image, itself and 3 changed at random once (mirrored, rotated" in text
-    assert "What the frozen stages gave was mixed by CutMix with alpha 0.3." in text
-    assert "cut to" not in text and "JPEG" not in text  # what is off is not spoken of
-    assert "Batch norm had been folded into the convolutions" in text
-    assert "2 images of 1 group chose the epoch and the temperature, 3 images of 2 groups calibrated" in text
-    assert "Of 30 epochs 12 were run: the loss on the choosing half of validation had not become lower for 3" in text
-    assert "temperature of 1.234, fitted to the choosing half of validation" in text and "linear" not in text
+def test_the_methods_describe_frozen_layers_optimization_and_early_stopping(run: Path) -> None:
+    text = methods_of(deepen(run, validation_roles=HALVES))
+    assert "before stage 'blocks4' were frozen" in text and "on the training images for 12 epochs with AdamW" in text
+    assert "(maximum 0.002, reached after 25 % of the steps)" in text and "weight decay 0.01" in text
+    assert "cross-entropy with label smoothing of 0.1" in text and "a batch size of 32" in text
+    assert "one of 4 fixed views: itself or 3 randomly augmented versions (horizontal flips and rotations" in text
+    assert "combined by CutMix (alpha 0.3)" in text
+    assert "crops" not in text and "JPEG" not in text  # augmentations that are off are not mentioned
+    assert "Batch normalization was folded" in text
+    assert "2 images from 1 group were used to select" in text and "3 images from 2 groups to calibrate" in text
+    assert "stopped early, after 12 of 30 epochs" in text and "had not improved for 3 epochs" in text
+    assert "temperature of 1.234, fitted to the selection half of the validation set" in text
+    assert "regression" not in text
 
 
-def test_each_depth_says_how_much_of_the_network_was_trained_and_from_where(run: Path) -> None:
-    started = "The network was efficientnet-lite0, started from pretrained weights (ImageNet)."
-    for depth, what in (("all", "The whole network was trained"), ("blocks2", "stages before 'blocks2' were frozen")):
+def test_the_methods_name_the_trained_layers_and_the_initial_weights_for_each_depth(run: Path) -> None:
+    started = "The network efficientnet-lite0 (pretrained weights: ImageNet) was fine-tuned."
+    for depth, what in (("all", "All layers of the network"), ("blocks2", "before stage 'blocks2' were frozen")):
         deepen(run, depth)
-        assert what in said(run) and started in "\n".join(methods_paragraphs(read_run(run)))
-    assert "itself and 3 changed at random" in said(run)
+        assert what in methods_of(run) and started in "\n".join(methods_paragraphs(read_run(run)))
+    assert "itself or 3 randomly augmented" in methods_of(run)
     deepen(run, "all")
-    assert "changed at random in each epoch (mirrored, rotated by up to 15 degrees, CutMix with alpha 0.3)" in said(run)
-    deepen(run, "classifier", strength=0.01)
-    assert "A linear softmax classifier" in said(run) and "which were not changed" in network_sentence(read_run(run))
+    assert "in each epoch: horizontal flips, rotations by up to 15° and CutMix (alpha 0.3)." in methods_of(run)
+    deepen(run, "classifier", l2=0.01)
+    assert "A softmax classifier" in methods_of(run) and "a frozen efficientnet-lite0" in network_sentence(
+        read_run(run)
+    )
     deepen(run, "all", from_scratch=True, network="cnn")
-    assert "folded" not in said(run)
+    assert "folded" not in methods_of(run)
     text = "\n".join(methods_paragraphs(read_run(run)))
-    assert "The network was cnn, trained from random weights." in text and "pretrained" not in text
+    assert "The network cnn was trained from randomly initialized weights." in text and "pretrained" not in text
 
 
-def test_what_was_not_done_is_not_claimed(run: Path) -> None:
+def test_the_methods_do_not_mention_what_was_not_done(run: Path) -> None:
     deepen(run, epochs=30, best=30)
-    assert "Of 30 epochs" not in said(run) and "the lowest loss on the validation images" in said(run)
+    assert "stopped early" not in methods_of(run) and "the lowest loss on the validation set" in methods_of(run)
     change(run, "keep_best = true", "keep_best = false")
-    assert "The weights after epoch 30, the last, are the model." in said(run)
+    assert "The weights of the last epoch (30) were used." in methods_of(run)
     assert "best epoch" not in training_section(read_run(run))["svg"]
     change(run, "flip = true\nrotate = 15.0", "flip = false\nrotate = 0.0")
-    assert "itself and 3 mirrored and turned ones" in said(run)
+    assert "itself or 3 flipped and rotated versions" in methods_of(run)
     change(run, "views = 4", "views = 1")
     change(run, "cutmix = 0.3", "cutmix = 0.0")
     assert (
-        "view" not in said(run)
-        and "mixed" not in said(run)
-        and "augmented" not in training_section(read_run(run))["says"]
+        "view" not in methods_of(run)
+        and "CutMix" not in methods_of(run)
+        and "augmented" not in training_section(read_run(run))["caption"]
     )
     change(run, 'optimizer = "adamw"', 'optimizer = "sgd"\nmomentum = 0.9\nnesterov = true')
     change(run, 'schedule = "one-cycle"\nwarmup = 0.25', 'schedule = "constant"\nwarmup = 0.0')
-    assert "with SGD (Nesterov momentum 0.9): a constant learning rate of 0.002" in said(run)
+    assert "with SGD (Nesterov momentum 0.9), using a constant learning rate of 0.002" in methods_of(run)
 
 
-def test_a_refit_chose_nothing_by_validation(run: Path) -> None:
-    change(run, "[training]\nseed = 1", "[training]\nseed = 1\nrefit = true")
+def test_a_refit_selects_nothing_on_the_validation_set(run: Path) -> None:
+    change(run, "[split]\nseed = 1", "[split]\nseed = 1\nrefit = true")
     deepen(run, epochs=12, best=12, validation_roles={})
-    assert "trained on the training and validation images" in said(run)
-    assert "The weights after epoch 12, the last, are the model." in said(run) and "temperature" not in said(run)
-    assert "fits the model too" in words(flow_section(read_run(run))["svg"])
+    assert "on the training and validation images" in methods_of(run)
+    assert "The weights of the last epoch (12) were used." in methods_of(run) and "temperature" not in methods_of(run)
+    assert "also fits the model" in text_of(flow_section(read_run(run))["svg"])
 
 
-def test_the_flow_shows_the_half_that_chooses_and_the_half_that_calibrates(run: Path) -> None:
-    assert "is only watched" in words(flow_section(read_run(run))["svg"])
+def test_the_flow_shows_the_selection_half_and_the_calibration_half(run: Path) -> None:
+    assert "monitored only" in text_of(flow_section(read_run(run))["svg"])
     deepen(run)
-    assert "chooses epoch and temperature" in words(flow_section(read_run(run))["svg"])
+    assert "selects epoch and temperature" in text_of(flow_section(read_run(run))["svg"])
     deepen(run, validation_roles=HALVES)
-    assert "to choose: 2 in 1 group to calibrate: 3 in 2 groups" in words(flow_section(read_run(run))["svg"])
+    assert "selection: 2 in 1 group calibration: 3 in 2 groups" in text_of(flow_section(read_run(run))["svg"])
     deepen(run, validation_roles={**HALVES, "calibrate": {"images": 0, "groups": 0}})
-    assert "chooses epoch and temperature" in words(flow_section(read_run(run))["svg"])
+    assert "selects epoch and temperature" in text_of(flow_section(read_run(run))["svg"])
 
 
-def test_the_checklist_does_not_speak_of_a_head_where_more_was_trained(run: Path) -> None:
-    text = tell_preprocessing(read_run(deepen(run, validation_roles=HALVES, input={"size": [224, 224]})))
-    assert "the choosing half of validation chose the epoch and the temperature" in text and "head" not in text
+def test_the_checklist_does_not_mention_a_head_if_more_was_trained(run: Path) -> None:
+    text = preprocessing_answer(read_run(deepen(run, validation_roles=HALVES, input={"size": [224, 224]})))
+    assert "selected on the selection half of the validation set" in text and "classifier" not in text
 
 
-def test_half_written_files_leave_out_what_they_do_not_say(run: Path) -> None:
+def test_incomplete_files_lead_to_omissions(run: Path) -> None:
     deepen(run, validation_roles=HALVES)
     (run / "model" / "model.json").unlink()
-    text = said(run)
-    assert "The network's first stages were frozen" in text and "None" not in text
+    text = methods_of(run)
+    assert "The first layers of the network were frozen" in text and "None" not in text
     assert "svg" in training_section(read_run(run))
     settings = (run / "experiment.toml").read_text("utf-8")
     (run / "experiment.toml").write_text(settings.partition("[training]")[0], encoding="utf-8")
-    assert said(run) == "[How the network was trained.]"
+    assert methods_of(run) == "[How the model was trained.]"

@@ -1,4 +1,4 @@
-"""A real browser at the page: the system's Chromium by Playwright, and what a person does with it."""
+"""The page in a real browser: the system's Chromium, controlled with Playwright."""
 
 import io
 from contextlib import contextmanager
@@ -13,43 +13,43 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
 DESKTOP, PHONE = {"width": 1180, "height": 900}, {"width": 390, "height": 844}
-PATIENCE = 30_000  # milliseconds: a busy machine is slow
+TIMEOUT = 30_000  # milliseconds, enough for a busy machine
 
 
 def chromium():
-    """One browser for many tests: starting it takes a second or two."""
+    """Open one browser for many tests: starting it takes a second or two."""
     return open_chromium(*FLAGS)
 
 
 @contextmanager
 def tab(browser, *, phone=False, **options):
-    """A page of its own; at the end nothing may have gone wrong in it, and no other computer been asked."""
+    """Open a page; at the end, assert that it had no errors and contacted no other server."""
     context = browser.new_context(
         viewport=PHONE if phone else DESKTOP, has_touch=phone, is_mobile=phone, reduced_motion="reduce", **options
     )
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(TIMEOUT)
     page = context.new_page()
-    wrong, asked = [], []
-    # Now, not with the key that opens one: the order to intercept and the key go to the browser by different ways,
-    # and a chooser that comes first is never heard of.
+    errors, requests = [], []
+    # Registered now, not before the key press that opens a chooser: the two messages reach the browser on different
+    # ways, and a chooser that opens first is not reported.
     page.on("filechooser", lambda _: None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda told: wrong.append(told.text) if "Security Policy" in told.text else None)
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if "Security Policy" in line.text else None)
+    page.on("request", lambda request: requests.append(request.url))
     yield page
-    elsewhere = [url for url in asked if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+    other_servers = [url for url in requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
     context.close()
-    assert not wrong
-    assert not elsewhere
+    assert not errors
+    assert not other_servers
 
 
 def leaf(name="leaf.jpg", size=(64, 48)):
-    """A file as the page is given it: green, with a brown spot."""
+    """Return a file for the page: a green image with a brown spot."""
     pixels = np.full((size[1], size[0], 3), (70, 120, 60), np.uint8)
     pixels[10:20, 30:44] = (120, 70, 30)
-    kept = io.BytesIO()
-    Image.fromarray(pixels).save(kept, "PNG" if name.endswith(".png") else "JPEG")
-    return {"name": name, "mimeType": "image/jpeg", "buffer": kept.getvalue()}
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG" if name.endswith(".png") else "JPEG")
+    return {"name": name, "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
 
 
 def text(name="notes.txt"):
@@ -57,7 +57,7 @@ def text(name="notes.txt"):
 
 
 def drop(page, files):
-    """Let files fall on the page, as from a file manager."""
+    """Drop files on the page, as from a file manager."""
     page.dispatch_event("#intake", "drop", {"dataTransfer": transfer(page, files)})
 
 
@@ -70,19 +70,19 @@ def paste(page, files):
 def transfer(page, files):
     return page.evaluate_handle(
         """files => {
-          const carried = new DataTransfer();
+          const transfer = new DataTransfer();
           for (const { name, mimeType, bytes } of files) {
-            carried.items.add(new File([new Uint8Array(bytes)], name, { type: mimeType }));
+            transfer.items.add(new File([new Uint8Array(bytes)], name, { type: mimeType }));
           }
-          return carried;
+          return transfer;
         }""",
         [{**file, "buffer": None, "bytes": list(file["buffer"])} for file in files],
     )
 
 
 def done(page):
-    """Wait until nothing is under way."""
-    page.wait_for_selector("body.ready.asked:not(.busy)")
+    """Wait until all requests are finished."""
+    page.wait_for_selector("body.ready.has-images:not(.busy)")
 
 
 CONTRAST = """() => {

@@ -1,7 +1,7 @@
-"""A small server that answers as `coverslip serve` does, without a network: what it says follows from a file's name.
+"""A small server with the API of `coverslip serve` but without a model: its answers depend on the file name.
 
-A name with ``strange`` is unlike anything, one with ``split`` may be two classes,
-``same`` was trained on; what is no image is an error.
+A file with ``unlike`` in its name is unfamiliar, one with ``split`` has two classes in its set, and one with ``same``
+was used for training. A file that is not an image gets an error.
 """
 
 import base64
@@ -19,7 +19,7 @@ import numpy as np
 import coverslip
 
 STATIC, LOOK = (Path(coverslip.__file__).parent / folder for folder in ("serving/static", "look"))
-KINDS = {
+MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"
 }  # fmt: skip
 POLICY = (
@@ -52,7 +52,7 @@ MODEL = {
     "date": "2026-11-23T10:20:00",
     "warnings": ["under 20 groups in the test set, so rough intervals: bean_rust, grape_healthy"],
 }
-TWO = {
+TWO_CLASSES = {
     **MODEL,
     "name": "oral-histology",
     "classes": ["Normal", "OSCC"],
@@ -64,31 +64,31 @@ TWO = {
         "measured_on": "test",
     },
 }
-TRUST = (
-    "With weights in random order the maps keep a structural similarity of 0.29 at most (under 0.5 is wanted): "
-    "they depend on what was learned."
+RELIABILITY = (
+    "With randomized weights, the maps keep a structural similarity of at most 0.29 (limit 0.5): they depend on the "
+    "trained weights."
 )
 
 
 @dataclass
 class Fake:
-    """The server, while the block lasts: ``with Fake() as fake: page.goto(fake.address)``.
+    """The server, as a context manager: ``with Fake() as fake: page.goto(fake.address)``.
 
     Attributes:
-        model: what GET /v1/model says.
-        token: what every question has to carry, if any.
-        script: what the next questions to POST /v1/predict get in place of an answer, one after another:
-            (status, headers), or None to end the connection without a word.
-        free: so many questions are answered at once; the next ones wait until ``released`` is set.
-        asked: names in each question to POST /v1/predict that was answered, and whether maps were wanted.
+        model: response of GET /v1/model.
+        token: token that every request must send, if any.
+        script: responses to the next POST /v1/predict requests instead of answers: (status, headers), or None to
+            close the connection.
+        unblocked: number of requests that are answered at once; further ones wait until ``released`` is set.
+        requests: file names of each answered POST /v1/predict request, and whether maps were requested.
     """
 
     model: dict = field(default_factory=lambda: MODEL)
     token: str = ""
     script: list = field(default_factory=list)
-    free: int = 10**6
+    unblocked: int = 10**6
     released: threading.Event = field(default_factory=threading.Event)
-    asked: list = field(default_factory=list)
+    requests: list = field(default_factory=list)
     thumbnail: str | None = None
     port: int = 0
 
@@ -99,10 +99,10 @@ class Fake:
     def __enter__(self) -> "Fake":
         fake = self
 
-        class Door(Handler):
+        class BoundHandler(Handler):
             owner = fake
 
-        self.server = Quiet(("127.0.0.1", self.port), Door)
+        self.server = Quiet(("127.0.0.1", self.port), BoundHandler)
         self.server.daemon_threads = True
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
@@ -114,40 +114,40 @@ class Fake:
 
     def answer(self, name: str, content: bytes, explain: bool) -> dict:
         if not content.startswith(MAGIC):
-            nothing = dict.fromkeys(
+            empty = dict.fromkeys(
                 ("label", "confidence", "probabilities", "set", "familiar", "unfamiliarity", "map", "width", "height")
             )
-            return nothing | {
+            return empty | {
                 "file": name,
                 "nearest": [],
                 "notes": [],
-                "error": "not an image: its content is text, whatever it is called",
+                "error": "the file is text, not an image",
             }
         classes = self.model["classes"]
-        favorite = sum(name.encode()) % len(classes)
+        predicted = sum(name.encode()) % len(classes)
         mass = np.full(len(classes), 0.02 / len(classes))
-        mass[favorite] += 0.88 if "split" not in name else 0.52
-        mass[(favorite + 1) % len(classes)] += 0.10 if "split" not in name else 0.46
+        mass[predicted] += 0.88 if "split" not in name else 0.52
+        mass[(predicted + 1) % len(classes)] += 0.10 if "split" not in name else 0.46
         order = np.argsort(-mass)
-        named = [classes[each] for each in order[: 2 if "split" in name else 1]]
-        strange = "strange" in name
+        members = [classes[number] for number in order[: 2 if "split" in name else 1]]
+        unlike = "unlike" in name
         return {
             "file": name,
-            "label": classes[favorite],
-            "confidence": float(mass[favorite]),
+            "label": classes[predicted],
+            "confidence": float(mass[predicted]),
             "probabilities": dict(zip(classes, mass.tolist(), strict=True)),
-            "set": named,
-            "familiar": not strange,
-            "unfamiliarity": 2.7 if strange else 0.61,
+            "set": members,
+            "familiar": not unlike,
+            "unfamiliarity": 2.7 if unlike else 0.61,
             "nearest": [
                 {
-                    "label": classes[favorite],
-                    "distance": place + (0.0 if "same" in name else 3.1),
+                    "label": classes[predicted],
+                    "distance": rank + (0.0 if "same" in name else 3.1),
                     "thumbnail": self.thumbnail,
                 }
-                for place in range(3)
+                for rank in range(3)
             ],
-            "map": blob(classes[favorite]) if explain else None,
+            "map": heat_map(classes[predicted]) if explain else None,
             "width": 256,
             "height": 256,
             "notes": [],
@@ -155,74 +155,74 @@ class Fake:
         }
 
 
-def blob(name: str) -> dict:
-    """A map of one warm spot, right of the middle."""
+def heat_map(name: str) -> dict:
+    """Return a map with one maximum, right of the center."""
     y, x = np.mgrid[:7, :7]
     heat = np.exp(-((y - 3) ** 2 + (x - 4) ** 2) / 3.0)
     values = np.rint(255 * heat / heat.max()).astype(np.uint8)
     return {
         "values": base64.b64encode(values.tobytes()).decode(), "height": 7, "width": 7, "class": name,
-        "method": "grad-cam", "layer": "top", "trust": TRUST,
+        "method": "grad-cam", "layer": "top", "trust": RELIABILITY,
     }  # fmt: skip
 
 
 class Quiet(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """A browser may go away before it has its answer."""
+        """Ignore errors: a browser may disconnect before it receives the answer."""
 
 
 class Handler(BaseHTTPRequestHandler):
     owner: Fake
 
     def log_message(self, *_: object) -> None:
-        """Nothing is printed."""
+        """Print nothing."""
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         if path == "/health":
             self.reply(200, {"status": "ok"})
         elif path == "/v1/model":
-            self.reply(*((200, self.owner.model) if self.allowed() else REFUSED))
+            self.reply(*((200, self.owner.model) if self.allowed() else UNAUTHORIZED))
         else:
             name = "index.html" if path == "/" else path.removeprefix("/static/")
             file = LOOK / name if (LOOK / name).is_file() else STATIC / name
-            self.give(200, KINDS[file.suffix], file.read_bytes()) if file.is_file() else self.reply(404, {})
+            self.send(200, MEDIA_TYPES[file.suffix], file.read_bytes()) if file.is_file() else self.reply(404, {})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         fake = self.owner
         if not self.allowed():
-            return self.reply(*REFUSED)
+            return self.reply(*UNAUTHORIZED)
         if fake.script:
             planned = fake.script.pop(0)
             if planned is None:
                 self.close_connection = True
                 return self.connection.close()
             status, headers = planned
-            return self.reply(status, said(f"planned {status}", "ask again"), headers)
-        if len(fake.asked) >= fake.free:
+            return self.reply(status, error_body(f"planned {status}", "try again"), headers)
+        if len(fake.requests) >= fake.unblocked:
             fake.released.wait(30)
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
         parts: Sequence = BytesParser().parsebytes(head + body).get_payload()
         files = [(part.get_filename(), part.get_payload(decode=True)) for part in parts]
         explain = parse_qs(urlsplit(self.path).query).get("explain") == ["true"]
-        fake.asked.append(([name for name, _ in files], explain))
+        fake.requests.append(([name for name, _ in files], explain))
         answers = [fake.answer(name, content, explain) for name, content in files]
         if len(answers) == 1 and answers[0]["error"]:
-            return self.reply(415, said(answers[0]["error"], "Send a JPEG, PNG, TIFF, BMP or WebP."))
-        limit = fake.model["threshold"] and {key: fake.model["threshold"][key] for key in ("class_name", "value")}
-        return self.reply(200, {"model": fake.model["name"], "threshold": limit, "images": answers})
+            return self.reply(415, error_body(answers[0]["error"], "Send a JPEG, PNG, TIFF, BMP or WebP."))
+        threshold = fake.model["threshold"] and {key: fake.model["threshold"][key] for key in ("class_name", "value")}
+        return self.reply(200, {"model": fake.model["name"], "threshold": threshold, "images": answers})
 
     def allowed(self) -> bool:
         return not self.owner.token or self.headers["Authorization"] == f"Bearer {self.owner.token}"
 
     def reply(self, status: int, content: dict, headers: dict | None = None) -> None:
-        self.give(status, "application/json", json.dumps(content).encode(), headers)
+        self.send(status, "application/json", json.dumps(content).encode(), headers)
 
-    def give(self, status: int, kind: str, content: bytes, headers: dict | None = None) -> None:
+    def send(self, status: int, media_type: str, content: bytes, headers: dict | None = None) -> None:
         self.send_response(status)
         standard = {
-            "Content-Type": kind, "Content-Length": str(len(content)), "Content-Security-Policy": POLICY,
+            "Content-Type": media_type, "Content-Length": str(len(content)), "Content-Security-Policy": POLICY,
             "X-Content-Type-Options": "nosniff",
         }  # fmt: skip
         for name, value in {**standard, **(headers or {})}.items():
@@ -231,8 +231,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def said(problem: str, fix: str) -> dict:
+def error_body(problem: str, fix: str) -> dict:
     return {"error": {"problem": problem, "fix": fix}}
 
 
-REFUSED = (401, said("this server wants its token", "send Authorization: Bearer TOKEN"))
+UNAUTHORIZED = (401, error_body("this server requires a token", "send Authorization: Bearer TOKEN"))

@@ -1,4 +1,4 @@
-"""The main journey at the page of a real server: a trained run, one leaf, many, noise, a text file."""
+"""The main use of the page with a real server: one leaf, several leaves, noise and a text file."""
 
 import io
 import threading
@@ -15,30 +15,30 @@ uvicorn = pytest.importorskip("uvicorn", reason="the extra [serve] is not instal
 
 @pytest.fixture(scope="module")
 def address(small_run):
-    """A server of the small run in a thread of its own, on any free port, as ``coverslip serve`` starts it."""
+    """Start a server of the small run in a thread, on any free port, as ``coverslip serve`` does."""
     from coverslip.serving.addresses import listen
     from coverslip.serving.app import create_app
-    from coverslip.serving.server import Wishes, open_service
+    from coverslip.serving.server import ServeConfig, open_service
 
-    place = listen("127.0.0.1", 0)
-    app = create_app(open_service(small_run, Wishes()))
+    listener = listen("127.0.0.1", 0)
+    app = create_app(open_service(small_run, ServeConfig()))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    yield f"http://127.0.0.1:{place.getsockname()[1]}/"
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
     server.should_exit = True
     thread.join(30)
-    place.close()
+    listener.close()
 
 
 @pytest.fixture(scope="module")
 def leaf_files(leaves):
-    """Images that are in the table, as the page is given them."""
+    """Return the images of the table as files for the page."""
     paths = [leaves.parent / path for path in pl.read_csv(leaves)["path"].to_list()]
     return [{"name": path.name, "mimeType": "image/jpeg", "buffer": path.read_bytes()} for path in paths]
 
 
-def test_one_leaf_then_many_at_the_page_of_a_real_server(address, small_run, leaf_files):
+def test_one_leaf_and_then_several_on_the_page_of_a_real_server(address, small_run, leaf_files):
     accuracy = small_run.read_json(small_run.test_file)["scores"]["accuracy"]["value"]
     classes = small_run.read_json(small_run.model_file)["classes"]
     noise = io.BytesIO()
@@ -48,11 +48,13 @@ def test_one_leaf_then_many_at_the_page_of_a_real_server(address, small_run, lea
         page.wait_for_selector("body.ready")
         assert page.inner_text("#lead strong") == f"{accuracy:.3f}"
         drop(page, leaf_files[:1])
-        page.wait_for_selector("#strength")
+        page.wait_for_selector("#opacity")
         assert any(page.inner_text("#answer h2").startswith(name) for name in classes)
-        shares = [float(each.replace("<", "").replace(">", "")) for each in page.locator(".bars .n").all_inner_texts()]
+        shares = [
+            float(value.replace("<", "").replace(">", "")) for value in page.locator(".bars .n").all_inner_texts()
+        ]
         assert len(shares) == len(classes) and sum(shares) == pytest.approx(1, abs=0.01)
-        assert "was not tested" in page.inner_text(".trust")  # this run's maps were not
+        assert "not tested" in page.inner_text(".reliability")  # the maps of this run were not tested
 
         page.set_input_files(
             "#choose",
@@ -62,8 +64,8 @@ def test_one_leaf_then_many_at_the_page_of_a_real_server(address, small_run, lea
         assert page.locator("tr.answered").count() == 13
         assert "text, not an image" in page.inner_text("tr.failed")
         page.locator(".open", has_text="noise.png").click()
-        page.wait_for_selector("#answer:has-text('noise.png') #strength")
-        assert "120 × 80 pixels" in page.inner_text("#answer .from")
+        page.wait_for_selector("#answer:has-text('noise.png') #opacity")
+        assert "120 × 80 pixels" in page.inner_text("#answer .source")
         page.set_input_files("#choose", [text("alone.txt")])
         page.wait_for_selector(".note.stop")
         assert "text, not an image" in page.inner_text("#answer")

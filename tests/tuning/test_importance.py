@@ -1,4 +1,4 @@
-"""Which settings mattered: shares that can be worked out by hand, and tables that a search really writes."""
+"""Importance of settings: shares that can be calculated by hand, and tables as a search writes them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SPACE = {
 
 
 def table(number=80, seed=0, loss=None, **columns):
-    """Trials drawn at random from `SPACE`; the loss is a valley over the logarithm of the rate, and noise."""
-    chance = np.random.default_rng(seed)
+    """Random trials from `SPACE`; the loss is a parabola over the logarithm of the learning rate, plus noise."""
+    rng = np.random.default_rng(seed)
     trials = {
-        "training.lr": 10 ** chance.uniform(-5, 0, number),
-        "training.dropout": chance.uniform(0, 0.5, number),
-        "training.batch_size": chance.choice([8, 32, 128], number),
-        "training.optimizer": chance.choice(["sgd", "adam", "adamw"], number),
+        "training.lr": 10 ** rng.uniform(-5, 0, number),
+        "training.dropout": rng.uniform(0, 0.5, number),
+        "training.batch_size": rng.choice([8, 32, 128], number),
+        "training.optimizer": rng.choice(["sgd", "adam", "adamw"], number),
     }
     if loss is None:
         loss = 0.3 + 0.1 * (np.log10(trials["training.lr"]) + 2.5) ** 2
-    trials |= {"state": ["finished"] * number, "validation_loss": loss + 0.02 * chance.normal(size=number)}
+    trials |= {"state": ["finished"] * number, "validation_loss": loss + 0.02 * rng.normal(size=number)}
     return pl.DataFrame(trials | columns)
 
 
@@ -42,11 +42,11 @@ def of_key(rows, key):
 def test_a_tree_is_averaged_over_the_other_axes_exactly():
     corners = np.array([[0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75, 0.75]])
     tree = DecisionTreeRegressor(random_state=0).fit(corners, [1.0, 2.0, 3.0, 8.0]).tree_  # cut in halves
-    found = tree_effects(tree, 2, cells=4)
-    assert found == pytest.approx(np.array([[1.5, 1.5, 5.5, 5.5], [2.0, 2.0, 5.0, 5.0]]))
+    effects = tree_effects(tree, 2, cells=4)
+    assert effects == pytest.approx(np.array([[1.5, 1.5, 5.5, 5.5], [2.0, 2.0, 5.0, 5.0]]))
 
 
-def test_the_setting_that_matters_comes_first_and_the_others_may_be_nothing():
+def test_the_important_setting_comes_first_and_the_others_include_zero():
     rows = importance(table(), SPACE)
     assert rows[0]["key"] == "training.lr"
     assert rows[0]["low"] > 0.6
@@ -54,9 +54,9 @@ def test_the_setting_that_matters_comes_first_and_the_others_may_be_nothing():
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in rows)
 
 
-def test_shares_are_near_those_of_a_known_sum():
-    chance = np.random.default_rng(1)
-    first, second, third = chance.random((3, 200))
+def test_shares_are_close_to_those_of_a_known_sum():
+    rng = np.random.default_rng(1)
+    first, second, third = rng.random((3, 200))
     loss = 2 * first + second + 2  # variances 4 : 1
     known = pl.DataFrame({"state": "finished", "validation_loss": loss, "a": first, "b": second, "c": third})
     rows = importance(known, ["a", "b", "c"])
@@ -65,7 +65,7 @@ def test_shares_are_near_those_of_a_known_sum():
     assert of_key(rows, "c")["value"] < 0.02
 
 
-def test_a_choice_that_matters_is_seen_whatever_it_is_called():
+def test_an_important_choice_is_detected_whatever_its_name():
     bonus = {"sgd": 0.9, "adam": 0.3, "adamw": 0.35}
     frame = table()
     frame = frame.with_columns(validation_loss=pl.col("training.optimizer").replace_strict(bonus))
@@ -75,26 +75,26 @@ def test_a_choice_that_matters_is_seen_whatever_it_is_called():
         assert rows[0]["low"] > 0.7
 
 
-def test_settings_that_act_only_together_have_no_share_of_their_own():
-    chance = np.random.default_rng(2)
-    first, second = chance.random((2, 150))
+def test_settings_that_only_interact_have_no_share_of_their_own():
+    rng = np.random.default_rng(2)
+    first, second = rng.random((2, 150))
     loss = 1 + (2 * first - 1) * (2 * second - 1)
     rows = importance(pl.DataFrame({"state": "finished", "validation_loss": loss, "a": first, "b": second}), ["a", "b"])
     assert all(row["value"] < 0.1 for row in rows)
 
 
 def test_fewer_trials_make_wider_intervals():
-    chance = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     widths = []
     for number in (15, 150):
         frame = table(number, seed=4)
-        frame = frame.with_columns(validation_loss=frame["training.dropout"] + 0.3 * chance.random(number))
+        frame = frame.with_columns(validation_loss=frame["training.dropout"] + 0.3 * rng.random(number))
         row = of_key(importance(frame, SPACE), "training.dropout")
         widths.append(row["high"] - row["low"])
     assert widths[0] > 1.5 * widths[1]
 
 
-def test_one_diverged_trial_does_not_decide():
+def test_one_diverged_trial_does_not_dominate():
     frame = table(40)
     wild = frame.with_columns(
         validation_loss=pl.when(pl.int_range(pl.len()) == 7).then(1e6).otherwise(pl.col("validation_loss"))
@@ -104,13 +104,13 @@ def test_one_diverged_trial_does_not_decide():
     assert first["value"] > 0.5
 
 
-def test_failed_and_running_trials_do_not_count_and_pruned_ones_do():
+def test_failed_and_running_trials_are_ignored_and_pruned_ones_are_used():
     frame = table(40)
-    told = importance(frame, SPACE)
+    expected = importance(frame, SPACE)
     lost = table(40, seed=9, loss=np.full(40, np.nan), state=["failed"] * 20 + ["running"] * 20)
-    assert importance(pl.concat([frame, lost], how="diagonal"), SPACE) == told
+    assert importance(pl.concat([frame, lost], how="diagonal"), SPACE) == expected
     pruned = frame.with_columns(state=pl.lit("pruned"))
-    assert importance(pruned, SPACE) == told
+    assert importance(pruned, SPACE) == expected
 
 
 def test_a_key_of_one_value_has_no_share_and_no_interval():
@@ -121,7 +121,7 @@ def test_a_key_of_one_value_has_no_share_and_no_interval():
     assert only == [row]
 
 
-def test_columns_of_a_csv_with_holes_are_read(tmp_path):
+def test_columns_of_a_csv_with_missing_values_are_read(tmp_path):
     frame = table(30).with_columns(
         pl.when(pl.int_range(pl.len()) % 5 == 0)
         .then(None)
@@ -139,21 +139,21 @@ def test_columns_of_a_csv_with_holes_are_read(tmp_path):
     assert importance(texts, SPACE)[0]["key"] == "training.lr"
 
 
-def test_nothing_is_said_of_few_trials_or_of_equal_losses():
+def test_few_trials_or_equal_losses_have_no_importance():
     assert importance(table(7), SPACE) == []
     assert importance(table(0), SPACE) == []
     assert importance(table(20).with_columns(validation_loss=pl.lit(0.5)), SPACE) == []
 
 
-def test_a_key_without_a_column_is_answered_with_the_nearest():
+def test_a_key_without_a_column_is_an_error_with_a_suggestion():
     with pytest.raises(UserError, match=r"did you mean 'training\.dropout'"):
         importance(table(), ["training.dropuot"])
 
 
-def test_two_hundred_trials_take_no_second():
-    chance = np.random.default_rng(5)
-    columns = {f"k{number}": chance.random(200) for number in range(8)}
-    frame = pl.DataFrame({"state": "finished", "validation_loss": chance.random(200), **columns})
+def test_two_hundred_trials_take_less_than_a_second():
+    rng = np.random.default_rng(5)
+    columns = {f"k{number}": rng.random(200) for number in range(8)}
+    frame = pl.DataFrame({"state": "finished", "validation_loss": rng.random(200), **columns})
     importance(frame.head(20), list(columns))
     start = time.process_time()
     importance(frame, list(columns))

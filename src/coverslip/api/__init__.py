@@ -1,6 +1,7 @@
-"""The functions users call; the command line calls the same ones.
+"""The public functions; the command line calls the same ones.
 
-A long job takes ``progress``: the default says nothing, `coverslip.core.progress.TerminalProgress` draws bars.
+Functions that can take long have an argument ``progress``: silent by default;
+`coverslip.core.progress.TerminalProgress` draws progress bars.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The config of a run, from a call, a command or a file."""
+"""The config of a run, from a call, from a command or from a file."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def configure(
     Args:
         source: a folder, a table, an ``.npz`` file, or the ``experiment.toml`` of a run to repeat.
         settings: assignments such as ``"model.views=3"``; they override everything else.
-        augment: name of an augmentation preset, see `coverslip.data.augment.PRESETS`. Single strengths are settings,
-            such as ``"augment.rotate=20"``.
+        augment: name of an augmentation preset, see `coverslip.data.augment.PRESETS`. Single augmentations are
+            settings, such as ``"augment.rotate=20"``.
         options: settings as ``section_key``, such as ``split_seed=1``; None keeps the default.
 
     Raises:
@@ -39,13 +39,13 @@ def configure(
     path = expand(source)
     mapping: dict[str, Any] = {"data": {"source": str(path)}}
     if path.suffix.lower() == ".toml":
-        mapping = to_mapping(read_config(path))  # refuses unknown keys before anything else is added
+        mapping = to_mapping(read_config(path))  # refuses unknown keys before anything is added
     given = [(_setting(key), value) for key, value in options.items() if value is not None]
     if augment is not None:
         mapping["augment"] = to_mapping(augmentation(augment))
     for (section, key), value in given:
         mapping.setdefault(section, {})[key] = value
-    return from_mapping(RunConfig, override(mapping, [_current(each) for each in settings]), "experiment")
+    return from_mapping(RunConfig, override(mapping, [_current(text) for text in settings]), "experiment")
 
 
 def plan(source: str | Path, **options: Any) -> RunConfig:
@@ -73,27 +73,27 @@ def _setting(name: str) -> tuple[str, str]:
     new = current_setting(section, key)
     if new is not None and new != (section, key):
         warn_renamed(f"the setting {name}", "_".join(new))
-    if new is not None and new[0] in {each.name for each in fields(RunConfig)}:
+    if new is not None and new[0] in {field.name for field in fields(RunConfig)}:
         return new
-    known = [f"{each.name}_{name}" for each in fields(RunConfig) if name in _keys(each.name)]
+    known = [f"{field.name}_{name}" for field in fields(RunConfig) if name in _keys(field.name)]
     fix = f"use {' or '.join(known)}" if known else "a setting is named section_key, such as training_epochs"
     raise UserError(f"unknown setting {name!r}", fix)
 
 
 def _keys(section: str) -> set[str]:
-    made = getattr(RunConfig(data=DataConfig(source="")), section)
-    return {each.name for each in fields(made)} if is_dataclass(made) else set()
+    settings = getattr(RunConfig(data=DataConfig(source="")), section)
+    return {field.name for field in fields(settings)} if is_dataclass(settings) else set()
 
 
 def unfinished(folder: str | Path) -> RunConfig:
     """Return the config of an interrupted run, for `train` with ``resume=True``.
 
     Raises:
-        UserError: the run is finished, or the folder holds no run.
+        UserError: the run is finished, or the folder contains no run.
     """
     run = Run(folder)
     if not run.experiment_file.is_file():
-        raise UserError(f"{str(folder)!r} holds no experiment.toml, so there is no run to resume", "start a new run")
+        raise UserError(f"{str(folder)!r} contains no experiment.toml, so there is no run to resume", "start a new run")
     if run.test_file.is_file():
         fix = f"see {str(run.report_file)!r}"
         if not run.report_file.is_file():

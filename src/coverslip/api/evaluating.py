@@ -1,4 +1,4 @@
-"""What is done with trained models: load, evaluate, compare, report."""
+"""Load, evaluate and compare trained models, and write their reports."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from coverslip.api.training import tidy
+from coverslip.api.training import discard_on_error
 from coverslip.core.errors import UserError
 from coverslip.core.paths import expand
 from coverslip.core.progress import SILENT, EventLog, Progress
 from coverslip.core.registry import nearest
-from coverslip.core.runs import Run, claim_run_folder
+from coverslip.core.runs import Run, reserve_run_folder
 from coverslip.core.storage import write_text
 from coverslip.core.tables import write_csv
 from coverslip.data.cache import with_status
-from coverslip.data.groups import fill_in_times
+from coverslip.data.groups import fill_in_time_groups
 from coverslip.data.scan import scan
 from coverslip.data.summary import file_notes, relative_root, summarize
 from coverslip.data.table import ImageTable
 from coverslip.inference.model_files import load_predictor
 from coverslip.inference.predictor import Predictor
-from coverslip.models.own import add_own
+from coverslip.models.user_network import register_user_network
 from coverslip.pipeline.compare import compare_runs
 from coverslip.pipeline.config import DataConfig, ModelConfig, RunConfig, write_config
 from coverslip.pipeline.evaluate import score_test
@@ -34,18 +34,18 @@ from coverslip.reporting.run_page import write_report
 
 
 def load(folder: str | Path, *, network: object | None = None) -> Predictor:
-    """The trained model of a run, or an ONNX model from elsewhere.
+    """Load the trained model of a run, or an ONNX model from another program.
 
     Args:
-        folder: the run; or an ONNX file, or a folder with one: what such a file does not say of itself stands in a
-            ``model.json`` beside it, and one to fill in is written where there is none.
-        network: where the run was trained with a network of your own, that network again (with any weights).
+        folder: a run folder, an ONNX file, or a folder with one. Classes and preparation of an ONNX file are read from
+            a ``model.json`` next to it; if there is none, a template is written.
+        network: the network, with any weights, if the run was trained with a network of your own.
 
     Raises:
-        UserError: there is none, or its files do not belong together.
+        UserError: there is no model, or its files do not belong together.
     """
     if network is not None:
-        add_own(network)
+        register_user_network(network)
     return load_predictor(Run.open(folder))
 
 
@@ -57,76 +57,79 @@ def evaluate(
     group: str = "",
     progress: Progress = SILENT,
 ) -> Run:
-    """Score a trained model on new labelled images: test.json, predictions.csv and a page.
+    """Evaluate a trained model on new labeled images; write ``test.json``, ``predictions.csv`` and a report.
 
     Args:
-        folder: the run, or an ONNX file (see `load`).
-        source: a folder of class folders, a table or an ``.npz`` file; its classes must be among the model's.
-        out: where to write; must not exist; by default ``runs/evaluate-NAME-DATE-N``.
-        group: as for `scan`.
-        progress: told what happens.
+        folder: a run folder, or an ONNX file (see `load`).
+        source: folder of class folders, table or ``.npz`` file; its classes must be among the model's.
+        out: folder to write; must not exist; by default ``runs/evaluate-NAME-DATE-N``.
+        group: what keeps images together, as for `coverslip.scan`.
+        progress: receives stages and notes.
+
+    Returns:
+        The folder that was written.
 
     Raises:
-        UserError: a class that the model does not know, or no readable image.
+        UserError: a class is not among the model's, or no image can be read.
     """
     model = load(folder)
     table = scan(source, group, classes=1)
     for name in table.classes:
         if name not in model.task.classes:
-            fix = f"{nearest(name, model.task.classes)} rename its folder or label, or leave it out"
-            raise UserError(f"the model knows no class {name!r}", fix)
+            fix = f"{nearest(name, model.task.classes)} (rename the folder or label, or leave it out)"
+            raise UserError(f"the model has no class {name!r}", fix)
     table = replace(table, classes=model.task.classes)
-    there = Run.create(out or claim_run_folder(f"evaluate-{table.name}"))
-    with tidy(there):
-        _evaluate(model, table, there, str(source), group, progress)
-        write_report(there.folder)
-    return there
+    output = Run.create(out or reserve_run_folder(f"evaluate-{table.name}"))
+    with discard_on_error(output):
+        _evaluate(model, table, output, str(source), group, progress)
+        write_report(output.folder)
+    return output
 
 
-def evaluate_any(what: Any, *arguments: Any, **options: Any) -> Any:
-    """Score a run on new labelled images, or a network on arrays; the public ``coverslip.evaluate``.
+def evaluate_any(model: Any, *arguments: Any, **options: Any) -> Any:
+    """Evaluate a run on new labeled images, or a network on arrays; the public ``coverslip.evaluate``.
 
     ``evaluate(run, source)`` is `evaluate`; ``evaluate(network, x, y)`` is
     `coverslip.training.arrays.evaluate_arrays`.
     """
-    if isinstance(what, str | Path):
-        return evaluate(what, *arguments, **options)
+    if isinstance(model, str | Path):
+        return evaluate(model, *arguments, **options)
     from coverslip.training.arrays import evaluate_arrays
 
-    return evaluate_arrays(what, *arguments, **options)
+    return evaluate_arrays(model, *arguments, **options)
 
 
-def _evaluate(model: Predictor, table: ImageTable, there: Run, source: str, group: str, progress: Progress) -> None:
-    log = EventLog(there.events_file, progress)
+def _evaluate(model: Predictor, table: ImageTable, output: Run, source: str, group: str, progress: Progress) -> None:
+    log = EventLog(output.events_file, progress)
     predictions, facts = model.predict(table, log)
     table = with_status(table, facts).with_columns(split=["test"] * len(table))
-    table = fill_in_times(table, facts, group)
+    table = fill_in_time_groups(table, facts, group)
     rows = table.rows()
     if not rows:
-        raise UserError(f"none of the {len(table)} images can be read", f"the first: {facts['status'][0]}")
+        raise UserError(
+            f"none of the {len(table)} images can be read (the first: {facts['status'][0]})", "check the files"
+        )
     for note in [*model.notes, *file_notes(table, facts, model.spec.fit)]:
         log.note(f"note: {note}")
     config = RunConfig(data=DataConfig(source=source, group=group), model=ModelConfig(network=model.design.network))
-    write_config(config, there.experiment_file)
-    write_csv(table.frame, there.table_file)
+    write_config(config, output.experiment_file)
+    write_csv(table.frame, output.table_file)
     predictions = predictions.with_columns(table.frame["group"])
-    write_csv(predictions, there.predictions_file, decimals=6)
-    root = relative_root(table.root, there.folder.absolute())
-    there.write_json(there.audit_file, summarize(table, facts, [], model.spec.size, model.spec.fit, root))
-    there.write_json(there.environment_file, environment(log, model.extractor, None))
+    write_csv(predictions, output.predictions_file, decimals=6)
+    root = relative_root(table.root, output.folder.absolute())
+    output.write_json(output.audit_file, summarize(table, facts, [], model.spec.size, model.spec.fit, root))
+    output.write_json(output.environment_file, environment(log, model.extractor, None))
     evidence = score_test(model, table, rows, predictions[rows])
-    known = sum(facts["row_hash"][row] in model.seen for row in rows)
-    if known:
-        warning = (
-            f"{known:,} of these {len(rows):,} images are among those the model was trained on: the scores flatter it"
-        )
+    trained = sum(facts["row_hash"][row] in model.known_hashes for row in rows)
+    if trained:
+        warning = f"the model was trained on {trained:,} of these {len(rows):,} images, so the scores are optimistic"
         evidence["warnings"].insert(0, warning)
     evidence["warnings"] += model.notes
-    if model.notes and model.task.temperature == 1:  # nobody looked for one
+    if model.notes and model.task.temperature == 1:  # an ONNX model without calibration
         evidence["calibration"]["temperature"] = None
     evidence["model"] = model.key
-    evidence["seen"] = known if model.seen else None  # a model from elsewhere does not say what it was trained on
-    there.write_json(there.test_file, evidence)
+    evidence["seen"] = trained if model.known_hashes else None  # the training images of an ONNX model are unknown
+    output.write_json(output.test_file, evidence)
 
 
 def compare(
@@ -137,52 +140,53 @@ def compare(
     smallest: float = 0.02,
     shared: bool = False,
 ) -> dict[str, Any]:
-    """Compare runs on the same test images, paired and over groups.
+    """Compare runs on the same test images, with paired tests over groups.
 
     Args:
-        runs: two or more folders of runs.
-        out: a folder for ``comparison.json`` and ``comparison.html``; must not exist.
-        score: by which they are compared.
-        smallest: the smallest difference worth seeing: where nothing can be told, how many groups would show it.
-        shared: where the runs did not test the same images, use those that all tested.
+        runs: two or more run folders.
+        out: folder for ``comparison.json`` and ``comparison.html``; must not exist.
+        score: name of the score to compare.
+        smallest: smallest difference of interest, between 0 and 1; if no difference is significant, the number of
+            groups that would detect it is reported.
+        shared: compare on the images that all runs tested, if their test sets differ.
 
     Returns:
-        What ``comparison.json`` holds; ``result["comparisons"]`` has a sentence for every pair.
+        The content of ``comparison.json``; ``result["comparisons"]`` has a sentence for every pair.
 
     Raises:
-        UserError: the runs did not test the same images, know other classes, or are not finished.
+        UserError: the runs have different test images or classes, or are not finished.
     """
-    there = None if out is None else Run.create(out)
-    if there is None:
+    output = None if out is None else Run.create(out)
+    if output is None:
         return compare_runs(runs, score=score, smallest=smallest, shared=shared)
-    with tidy(there):
-        found = compare_runs(runs, score=score, smallest=smallest, shared=shared)
-        there.write_json(there.comparison_file, found)
-        write_comparison(there.folder)
-    return found
+    with discard_on_error(output):
+        content = compare_runs(runs, score=score, smallest=smallest, shared=shared)
+        output.write_json(output.comparison_file, content)
+        write_comparison(output.folder)
+    return content
 
 
 def report(folder: str | Path, answers: str | Path | None = None) -> Path:
-    """Write a run's page anew and return its path.
+    """Write the report of a run again, and return its path.
 
     Args:
-        folder: the run.
-        answers: a TOML file with what only a person knows; it is kept with the run. If there is no such file, one to
-            fill in is written there instead.
+        folder: the run folder.
+        answers: TOML file with your answers to the reporting checklist, stored with the run. If the file does not
+            exist, a template is written.
 
     Raises:
-        UserError: no run there, or an answer to a question that nobody asks.
+        UserError: the run does not exist, or the file answers an unknown question.
     """
-    there = Run(folder)
-    if not there.folder.is_dir():
-        raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
+    run = Run(folder)
+    if not run.folder.is_dir():
+        raise UserError(f"there is no run {str(folder)!r}", "give a folder written by 'coverslip train'")
     if answers is not None:
-        given = expand(answers)
-        if not given.exists():
-            write_text(given, template(read_run(there.folder)))
+        file = expand(answers)
+        if not file.exists():
+            write_text(file, template(read_run(run.folder)))
             raise UserError(
-                f"there was no {str(answers)!r}; one to fill in was written", "fill it in, then run this again"
+                f"{str(answers)!r} did not exist; a template was written", "fill it in, then run the command again"
             )
-        read_answers(given)
-        write_text(there.answers_file, given.read_text(encoding="utf-8"))
-    return write_report(there.folder)
+        read_answers(file)
+        write_text(run.answers_file, file.read_text(encoding="utf-8"))
+    return write_report(run.folder)

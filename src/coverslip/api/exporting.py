@@ -1,4 +1,4 @@
-"""A trained model as a file for programs other than this one."""
+"""Export a trained model for use in other programs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from coverslip.core.errors import UserError
 from coverslip.core.progress import SILENT, Progress
-from coverslip.core.runs import ForeignRun, Run, next_free
-from coverslip.data.sources.loose import images_of
-from coverslip.data.table import PARTS
-from coverslip.explaining.subjects import run_table
-from coverslip.exporting.export import Material, choose, export_model
-from coverslip.exporting.images import MOST, Images, evenly, images_of_rows, rows_there
+from coverslip.core.runs import OnnxRun, Run, next_free
+from coverslip.data.sources.unlabeled import scan_unlabeled
+from coverslip.data.table import SPLITS
+from coverslip.explaining.image_set import run_table
+from coverslip.exporting.export import ExportImages, choose_format, export_model
+from coverslip.exporting.images import MAX_IMAGES, ImageList, available_rows, evenly_spaced, images_of_rows
 from coverslip.inference.model_files import load_predictor
 from coverslip.inference.predictor import Predictor
-from coverslip.models.own import add_own
+from coverslip.models.user_network import register_user_network
 from coverslip.reporting.methods import score_text
 from coverslip.reporting.run_card import run_card
 from coverslip.reporting.run_files import read_run
@@ -35,112 +35,114 @@ def export(
     network: object | None = None,
     progress: Progress = SILENT,
 ) -> Path:
-    """Write a trained model as one file that holds the whole instrument, and check that it gives the same answers.
+    """Export a trained model to a single file, and verify that its predictions are the same.
 
-    Decoded pixels go in, uint8 or uint16, (N, height, width, channels) of any size; out come calibrated probabilities,
-    the label, the set of classes, whether the image is familiar, and for networks that end with an average over a
-    grid the class activation map. Preparation is inside. Beside the file lie ``model.json``, ``README.md`` with what
-    the check found, and ``use_model.py``.
+    Inputs are decoded images of any size, uint8 or uint16, shape (N, height, width, channels); preparation is part of
+    the file. Outputs are calibrated probabilities, predicted class, prediction set, familiarity, and, for networks
+    that end with global average pooling, the class activation map. The folder also gets ``model.json``, ``README.md``
+    with the result of the verification, and ``use_model.py``.
 
     Args:
-        folder: the run.
+        folder: the run folder.
         out: folder to write; must not exist; by default a new one in ``RUN/export``.
-        format: ``onnx``; ``torch`` (TorchScript); ``openvino``.
-        quantize: ``int8`` for 8-bit integers in the network, smaller and less exact; what that costs is measured on
-            validation images, since the test set is opened only once.
-        images: to check with, in place of the run's own; files and folders. Of class folders the labels are known.
-        network: where the run was trained with a network of your own, that network again.
-        progress: told what happens, and what the check found.
+        format: ``onnx``, ``torch`` (TorchScript) or ``openvino``.
+        quantize: ``int8`` quantizes the network to 8 bits; the loss of accuracy is measured on the validation set,
+            since the test set is used only once.
+        images: files and folders for the verification, instead of the run's images. Names of class folders are used as
+            labels.
+        network: the network, if the run was trained with a network of your own.
+        progress: receives stages, and the result of the verification as notes.
 
     Returns:
-        The folder.
+        The folder that was written.
 
     Raises:
-        UserError: no such run, format or image; a part of the run is missing; an extra is missing; ``out`` exists;
-            the file's answers differ from the model's, beyond 1e-4 for the network, one grey level after the resize,
-            0.01 in probability from decoded pixels, or 0.5 % of the labels. Then nothing is kept.
+        UserError: run, format or image does not exist; files of the run or an optional package are missing; ``out``
+            exists; or the outputs of the file differ from the model's by more than 1e-4 for the network, one grey
+            level after the resize, 0.01 in probability from decoded images, or 0.5 % of the predicted classes. Then
+            nothing is kept.
     """
-    choose(format, quantize)
+    choose_format(format, quantize)
     run = Run.open(folder)
-    if isinstance(run, ForeignRun):
-        raise UserError(f"{str(run.weights_file)!r} is an ONNX file already", "use it as it is")
+    if isinstance(run, OnnxRun):
+        raise UserError(f"{str(run.weights_file)!r} is already an ONNX file", "use this file")
     _need_finished(run)
     if network is not None:
-        add_own(network)
+        register_user_network(network)
     predictor = load_predictor(run)
-    there = next_free(run.folder / FOLDER / "-".join(filter(None, (format, quantize)))) if out is None else Path(out)
-    given = [images] if isinstance(images, str | Path) else list(images)
-    material = _given(predictor, given) if given else _own(predictor, run)
+    output = next_free(run.folder / FOLDER / "-".join(filter(None, (format, quantize)))) if out is None else Path(out)
+    given_paths = [images] if isinstance(images, str | Path) else list(images)
+    export_images = _given_images(predictor, given_paths) if given_paths else _run_images(predictor, run)
     sentences = export_model(
         predictor,
-        there,
-        material,
+        output,
+        export_images,
         format=format,
         quantize=quantize,
         name=run.folder.resolve().name,
-        run=about_run(run),
+        run=run_facts(run),
         progress=progress,
     )
     for sentence in sentences:
         progress.note(sentence)
-    return there
+    return output
 
 
-def about_run(run: Run) -> dict[str, Any]:
-    """What an exported file says of its run: its card, what it was trained on, and its scores with their intervals."""
+def run_facts(run: Run) -> dict[str, Any]:
+    """Return what an exported model states about its run: its card, training data, and scores with intervals."""
     if not run.test_file.is_file():
-        return {"Tested": "not known: the run's test result is not beside the model"}
+        return {"Tested": "unknown: the run has no test result"}
     files = read_run(run.folder)
-    found: dict[str, Any] = dict(run_card(files))
+    facts: dict[str, Any] = dict(run_card(files))
     scores = files.test.get("scores") or {}
     tested = scores.get("accuracy")
     if isinstance(tested, dict) and tested.get("value") is not None:
         groups = f" of {tested['groups']:,} groups" if files.grouped and tested.get("groups") else ""
-        found["Accuracy"] = f"{score_text(tested)} on {tested['images']:,} test images{groups}"
-    return {**found, "scores": scores, "grouped": files.grouped}
+        facts["Accuracy"] = f"{score_text(tested)} on {tested['images']:,} test images{groups}"
+    return {**facts, "scores": scores, "grouped": files.grouped}
 
 
 def _need_finished(run: Run) -> None:
     if run.experiment_file.is_file() and not run.test_file.is_file():
         raise UserError(
-            f"{str(run.folder)!r} is not finished: its model was never tested",
-            f"finish it: coverslip train --resume {shlex.quote(str(run.folder))}",
+            f"the run {str(run.folder)!r} is not finished: its model was not tested",
+            f"finish the run: coverslip train --resume {shlex.quote(str(run.folder))}",
         )
 
 
-def _own(predictor: Predictor, run: Run) -> Material:
-    """The run's own images, as far as they are still there: of its test set first, filled up from the others."""
+def _run_images(predictor: Predictor, run: Run) -> ExportImages:
+    """Return the images of the run that still exist: of the test set first, then of the other splits."""
     try:
         table = run_table(run)
     except UserError:
-        return Material()
-    parts = {part: rows_there(table, part) for part in PARTS}
+        return ExportImages()
+    available = {split: available_rows(table, split) for split in SPLITS}
     rows: list[int] = []
-    words = []
-    for part in ("test", "validation", "train"):
-        some = evenly(parts[part], MOST - len(rows))
-        rows += some
-        words += [f"{len(some):,} of its {part} part"] if some else []
+    counts = []
+    for split, name in (("test", "test"), ("validation", "validation"), ("train", "training")):
+        chosen = evenly_spaced(available[split], MAX_IMAGES - len(rows))
+        rows += chosen
+        counts += [f"{len(chosen):,} of the {name} set"] if chosen else []
 
-    def some_of(rows: list[int], about: str) -> Images:
-        return images_of_rows(table, rows, predictor.task.classes, about)
+    def images_of(rows: list[int], description: str) -> ImageList:
+        return images_of_rows(table, rows, predictor.task.classes, description)
 
-    return Material(
-        check=some_of(rows, f"the run's own, {', '.join(words)}"),
-        ranges=some_of(parts["train"], "the run's training set"),
-        cost=some_of(parts["validation"], "the run's validation set"),
+    return ExportImages(
+        check=images_of(rows, f"from the run: {', '.join(counts)}"),
+        ranges=images_of(available["train"], "the run's training set"),
+        cost=images_of(available["validation"], "the run's validation set"),
     )
 
 
-def _given(predictor: Predictor, paths: list[str | Path]) -> Material:
-    """Images that the user names; a folder of a class's name labels those in it. Every other one serves ranges."""
-    table = images_of(paths)
+def _given_images(predictor: Predictor, paths: list[str | Path]) -> ExportImages:
+    """Return the given images; folders named like a class are labels. Every second image sets the ranges."""
+    table = scan_unlabeled(paths)
     names = [(table.root / path).parent.name for path in table.paths]
     table = table.with_columns(label=[name if name in predictor.task.classes else None for name in names])
 
-    def some_of(rows: range, about: str = "given") -> Images:
-        return images_of_rows(table, rows, predictor.task.classes, about)
+    def images_of(rows: range, description: str = "given") -> ImageList:
+        return images_of_rows(table, rows, predictor.task.classes, description)
 
-    whole = range(len(table))
-    other = f"every second one of the {len(whole):,} given: the others set the ranges of values"
-    return Material(check=some_of(whole), ranges=some_of(whole[::2]), cost=some_of(whole[1::2], other))
+    rows = range(len(table))
+    other = f"every second one of the {len(rows):,} given images; the others set the ranges"
+    return ExportImages(check=images_of(rows), ranges=images_of(rows[::2]), cost=images_of(rows[1::2], other))

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import polars as pl
 
 from coverslip._version import __version__
 from coverslip.api.evaluating import load
+from coverslip.api.given_images import ImagesInMemory, given_images
 from coverslip.core.errors import StoppedError, UserError
+from coverslip.core.forks import unforked
 from coverslip.core.paths import expand
 from coverslip.core.progress import SILENT, Progress
 from coverslip.core.runs import Run
@@ -24,28 +26,27 @@ from coverslip.core.storage import digest, digest_of_files
 from coverslip.core.tables import csv_text, read_csv
 from coverslip.data.files import is_image
 from coverslip.data.image import Pixels
-from coverslip.data.sources.loose import KINDS, NO_IMAGE, LooseImages, find_images, left_out_words
 from coverslip.data.sources.source import Files
+from coverslip.data.sources.unlabeled import FORMATS, NOT_AN_IMAGE, ImageFiles, find_images, ignored_text
 from coverslip.evidence.threshold import DEFAULT
 from coverslip.inference import predictor
-from coverslip.inference.growing import GrowingFile, growing, refuse_existing
 from coverslip.inference.predictor import Predictor
+from coverslip.inference.resumable import ResumableFile, open_resumable, refuse_existing
 
 DECIMALS = 6
-HEAD = b"path,label,group,predicted,confidence,"  # how every table of predictions begins
+HEADER = b"path,label,group,predicted,confidence,"  # the first bytes of every table of predictions
 
 
 @dataclass(frozen=True, slots=True)
-class Predicted:
-    """What a call of `predict_to` came to.
+class PredictionSummary:
+    """Summary of the predictions of `predict_to`.
 
     Attributes:
-        images: rows that were written.
-        classes: how many were named as each.
-        unread: how many could not be read.
-        unfamiliar: how many are unlike the training images.
-        rule: from which probability on an image is named as the class that is looked for, in words; empty where the
-            most probable class is named.
+        images: number of rows.
+        classes: predicted class -> number of images.
+        unread: number of files that could not be read.
+        unfamiliar: number of images unlike the training images.
+        rule: the decision threshold in words; empty if the most probable class is predicted.
     """
 
     images: int
@@ -55,212 +56,235 @@ class Predicted:
     rule: str = ""
 
 
-def predict(folder: str | Path, paths: Sequence[str | Path], *, progress: Progress = SILENT) -> pl.DataFrame:
-    """Classify images with a trained model; nothing is trained.
+@unforked
+def predict(folder: str | Path, paths: Any, *, progress: Progress = SILENT) -> pl.DataFrame:
+    """Predict the classes of images with a trained model.
 
     Args:
-        folder: the run.
-        paths: files and folders. A file that is no image by its name gets a row that says so, beside images.
-        progress: told of the stage.
+        folder: a run folder, or an ONNX file.
+        paths: files and folders: one, a list or a generator. A given file that is not an image by its name gets a row
+            with an error. Or images in memory: arrays of shape (height, width, channels), uint8 or floats from 0 to 1,
+            or images of Pillow, one or several; their paths are ``image 1``, ``image 2``, ...
+        progress: receives one event per image.
 
     Returns:
-        A row an image: path (as given, or below the folder given), label (null), group (null), predicted, confidence,
-        one column ``p:CLASS`` a class, set, familiar, nearest, and error, which says why a file could not be read.
+        A row per image: path (as given, or relative to the given folder), label (null), group (null), predicted,
+        confidence, one column ``p:CLASS`` per class, set, familiar, nearest, and error, the reason why a file could
+        not be read.
+
+    Raises:
+        UserError: a path does not exist, there is no image, or ``paths`` contains something else.
     """
     return pl.concat(list(predict_in_parts(folder, paths, progress=progress)))
 
 
-def predict_in_parts(
-    folder: str | Path, paths: Sequence[str | Path], *, progress: Progress = SILENT
-) -> Iterator[pl.DataFrame]:
-    """The same rows in the same order, some hundred at a time, as they are ready: for more than fits into memory.
+@unforked
+def predict_in_parts(folder: str | Path, paths: Any, *, progress: Progress = SILENT) -> Iterator[pl.DataFrame]:
+    """Yield the rows of `predict` in the same order in parts of some hundred, for more images than fit into memory.
 
     >>> for rows in predict_in_parts("runs/leaves-1", ["images"]):            # doctest: +SKIP
     ...     print(rows.filter(~pl.col("familiar"))["path"].to_list())
     """
-    found = find_images(paths, others=True)
-    _say_left_out(found, progress)
-    return (rows for rows, _ in _rows(load(folder), found, _Stamping(found.root), progress))
+    given = given_images(paths)
+    if isinstance(given, ImagesInMemory):
+        model = load(folder)
+        given.prepare(model.spec.channels)
+        return _rows_in_memory(model, given, progress)
+    images = find_images(given, include_others=True)
+    _log_ignored(images, progress)
+    return (rows for rows, _ in _rows(load(folder), images, StampedFiles(images.root), progress))
 
 
+@unforked
 def predict_to(
     folder: str | Path,
-    paths: Sequence[str | Path],
+    paths: Any,
     out: str | Path | IO[str],
     *,
     resume: bool = False,
     progress: Progress = SILENT,
-) -> Predicted:
-    """Write the same rows as CSV, as they are ready, with flat memory.
+) -> PredictionSummary:
+    """Write the rows of `predict` as CSV while they are computed, with constant memory.
 
     Args:
-        folder: the run.
-        paths: files and folders.
-        out: a file, which must not exist; it grows as ``OUT.partial`` and gets its name when it is whole. Or an open
-            text file, such as standard output.
-        resume: go on with a file that an earlier call left unfinished. Rows are kept as long as they are those of the
-            same images, unchanged; from the first that is not, all are computed again.
-        progress: told of the stage.
+        folder: a run folder, or an ONNX file.
+        paths: files and folders, as for `predict`, but no images in memory.
+        out: path of the file, which must not exist; it is written as ``OUT.partial`` and renamed when complete. Or an
+            open text file, such as standard output.
+        resume: resume a file that an earlier call left incomplete. Its rows are kept up to the first image that has
+            changed; from there on all are computed again.
+        progress: receives one event per image.
 
     Raises:
-        UserError: as `growing`, `find_images` and `load`.
-        StoppedError: Ctrl+C, with the way to go on.
+        UserError: as `open_resumable`, `find_images` and `load`.
+        StoppedError: Ctrl+C; its fix is the way to resume.
     """
     out = expand(out) if isinstance(out, str | Path) else out
     if isinstance(out, Path) and not resume:
         refuse_existing(out)
-    found = find_images(paths, others=True)
+    given = given_images(paths)
+    if isinstance(given, ImagesInMemory):
+        raise UserError("images in memory were given, not paths", "use predict, and write_csv of its table")
+    images = find_images(given, include_others=True)
     if isinstance(out, Path) and resume:
-        _refuse_finished(out, found.shown)
+        _refuse_finished(out, images.display)
         refuse_existing(out)
     model = load(folder)
-    _say_left_out(found, progress)
+    _log_ignored(images, progress)
     for note in model.notes:
         progress.note(f"note: {note}")
-    source, counts, unfamiliar = _Stamping(found.root), Counter[str | None](), 0
+    source, counts, unfamiliar = StampedFiles(images.root), Counter[str | None](), 0
     if not isinstance(out, Path):
-        with _going_on(counts.total, len(found.paths), "with --out FILE, --resume goes on where it was stopped"):
-            for rows, _ in _rows(model, found, source, progress):
+        with _resumable(counts.total, len(images.paths), "use --out FILE, which --resume can complete"):
+            for rows, _ in _rows(model, images, source, progress):
                 out.write(_csv(rows, header=not counts.total()))
                 out.flush()
                 counts.update(rows["predicted"].to_list())
                 unfamiliar += _unfamiliar(rows)
-        return _predicted(model, counts, unfamiliar)
+        return _summary(model, counts, unfamiliar)
     run = Run.open(folder)
     key = digest(digest_of_files(run.model_file, run.weights_file), model.extractor.weights)
     made_by = {"model": key, "version of coverslip": __version__}
-    with growing(out, made_by, resume=resume) as file:
+    with open_resumable(out, made_by, resume=resume) as file:
         if resume:
-            _go_on(file, found, source, progress)
-        with _going_on(lambda: file.rows, len(found.paths), "run the same command with --resume to go on"):
-            for rows, made_of in _rows(model, found, source, progress, skip=file.rows):
-                named = dict(Counter(str(name or "") for name in rows["predicted"]))  # no class has an empty name
-                told = {"named": named, "unfamiliar": _unfamiliar(rows)}
-                file.add(_csv(rows, header=file.rows == 0), rows.height, made_of, told)
+            _restore(file, images, source, progress)
+        with _resumable(lambda: file.rows, len(images.paths), "run the same command with --resume"):
+            for rows, made_of in _rows(model, images, source, progress, skip=file.rows):
+                predicted = dict(Counter(str(name or "") for name in rows["predicted"]))  # no class has an empty name
+                counted = {"named": predicted, "unfamiliar": _unfamiliar(rows)}
+                file.add(_csv(rows, header=file.rows == 0), rows.height, made_of, counted)
         file.finish()
         for note in file.notes:
             counts.update({name or None: count for name, count in note["named"].items()})
             unfamiliar += note["unfamiliar"]
-    return _predicted(model, counts, unfamiliar)
+    return _summary(model, counts, unfamiliar)
 
 
 @contextmanager
-def _going_on(done: Callable[[], int], total: int, how: str) -> Iterator[None]:
-    """Ctrl+C says how far it came and how to go on."""
+def _resumable(done: Callable[[], int], total: int, how: str) -> Iterator[None]:
+    """On Ctrl+C, raise an error with the number of finished images and the way to resume."""
     try:
         yield
     except KeyboardInterrupt:
         fix = how if done() else "run the same command again"
-        raise StoppedError(f"interrupted; {done():,} of {total:,} images are done", fix) from None
+        raise StoppedError(f"interrupted after {done():,} of {total:,} images", fix) from None
 
 
 def _refuse_finished(out: Path, shown: Sequence[str]) -> None:
-    """A table of these very images has nothing left to go on with; which model it is of, it does not say.
+    """Refuse to resume a file of predictions that is complete, or that was not left by an interrupted call.
 
     Raises:
-        UserError: it is there; or a table of other images is, or a part of one that nothing is known of.
+        UserError: the file contains all of these images, or other ones.
     """
-    if not out.is_file() or GrowingFile(out).partial.exists():
+    if not out.is_file() or ResumableFile(out).partial.exists():
         return
-    there = _paths_in(out)
-    if there is None:
+    existing = _paths_in(out)
+    if existing is None:
         return
-    if there == list(shown):
+    if existing == list(shown):
         raise UserError(
-            f"{str(out)!r} is there and finished: nothing is left to go on with",
-            "use it as it is; to predict again, choose another --out, or remove it first",
+            f"{str(out)!r} is complete: there is nothing to resume",
+            "use the file; to predict again, give another --out or delete it first",
         )
-    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(there, shown, strict=False)))
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(existing, shown, strict=False)))
     raise UserError(
-        f"{str(out)!r} is there and holds something else: of its {len(there):,} rows the first {same:,} are of these "
-        f"{len(shown):,} images, and it was not left by a 'predict --out' that was interrupted",
-        "choose another --out, or remove it first",
+        f"{str(out)!r} is not an interrupted 'predict --out' of these images: {same:,} of its {len(existing):,} rows "
+        f"match the first of these {len(shown):,} images",
+        "give another --out, or delete the file first",
     )
 
 
 def _paths_in(out: Path) -> list[str] | None:
-    """The images in a whole table of predictions, in order; None where it is something else."""
+    """Return the paths in a complete table of predictions, in order; None if the file is something else."""
     try:
         with out.open("rb") as file:
-            if file.read(len(HEAD)) != HEAD:
+            if file.read(len(HEADER)) != HEADER:
                 return None
         paths: list[str] = read_csv(out, columns=["path"], text=True)["path"].to_list()
         with out.open("rb") as file:
             file.seek(-1, os.SEEK_END)
-            return paths if file.read() == b"\n" else paths[:-1]  # the last row is cut short
+            return paths if file.read() == b"\n" else paths[:-1]  # the last row is incomplete
     except (OSError, pl.exceptions.PolarsError):
         return None
 
 
-def _say_left_out(found: LooseImages, progress: Progress) -> None:
-    words = left_out_words(found.left_out)
-    if words:
-        progress.note(f"note: {words}")
+def _log_ignored(images: ImageFiles, progress: Progress) -> None:
+    text = ignored_text(images.ignored)
+    if text:
+        progress.note(f"note: {text}")
 
 
-def _predicted(model: Predictor, counts: Counter[str | None], unfamiliar: int) -> Predicted:
+def _summary(model: Predictor, counts: Counter[str | None], unfamiliar: int) -> PredictionSummary:
     classes = {name: count for name, count in counts.most_common() if name is not None}
     threshold, rule = model.threshold, ""
     if threshold is not None and threshold.chosen != DEFAULT:
-        rule = f"{threshold.class_name} is said from a probability of {threshold.value:.3g} up"
-    return Predicted(counts.total(), classes, counts[None], unfamiliar, rule)
+        rule = f"decision threshold for {threshold.class_name!r}: {threshold.value:.3g}"
+    return PredictionSummary(counts.total(), classes, counts[None], unfamiliar, rule)
 
 
 def _unfamiliar(rows: pl.DataFrame) -> int:
-    return int((~rows["familiar"]).sum() or 0)  # it is null where nobody knows
+    return int((~rows["familiar"]).sum() or 0)  # null without a familiarity check
 
 
-def _rows(
-    model: Predictor, found: LooseImages, source: _Stamping, progress: Progress, skip: int = 0
-) -> Iterator[tuple[pl.DataFrame, str]]:
-    """Rows as users see them, and what they were made of."""
-    first = skip
-    for answers in model.stream(source, found.paths, progress, skip=skip):
-        after = first + len(answers.facts)
-        stamps = [source.stamps.pop(path) for path in found.paths[first:after]]
-        yield model.told(answers, found.shown[first:after]), digest(found.shown[first:after], stamps)
+def _rows_in_memory(model: Predictor, images: ImagesInMemory, progress: Progress) -> Iterator[pl.DataFrame]:
+    first = 0
+    for batch in model.stream(images, images.paths, progress):
+        after = first + len(batch.facts)
+        yield model.to_frame(batch, images.paths[first:after])
         first = after
 
 
-def _go_on(file: GrowingFile, found: LooseImages, source: Files, progress: Progress) -> None:
-    """Keep what an earlier process wrote of these very images, and say so."""
-    total = len(found.paths)
+def _rows(
+    model: Predictor, images: ImageFiles, source: StampedFiles, progress: Progress, skip: int = 0
+) -> Iterator[tuple[pl.DataFrame, str]]:
+    """Yield the rows of each chunk of images with a digest of the images and their time stamps."""
+    first = skip
+    for batch in model.stream(source, images.paths, progress, skip=skip):
+        after = first + len(batch.facts)
+        file_stamps = [source.file_stamps.pop(path) for path in images.paths[first:after]]
+        yield model.to_frame(batch, images.display[first:after]), digest(images.display[first:after], file_stamps)
+        first = after
+
+
+def _restore(file: ResumableFile, images: ImageFiles, source: Files, progress: Progress) -> None:
+    """Restore the rows of an interrupted call as far as its images are unchanged, and log their number."""
+    total = len(images.paths)
     if not file.partial.stat().st_size:
         return
 
     def made_of(first: int, rows: int) -> str:
-        if rows < predictor.PART and first + rows < total:
-            return ""  # it was the last and is not any more; parts begin at the same images, however it came about
-        some = found.paths[first : first + rows]
-        return digest(found.shown[first : first + rows], [source.stamp(path) for path in some])
+        if rows < predictor.CHUNK and first + rows < total:
+            return ""  # an incomplete last chunk that is now followed by more images: chunk borders must stay the same
+        paths = images.paths[first : first + rows]
+        return digest(images.display[first : first + rows], [source.stamp(path) for path in paths])
 
-    there = file.keep(made_of)
-    if file.rows < there:
-        name = found.shown[file.rows] if file.rows < total else "the end"
+    before = file.restore(made_of)
+    if file.rows < before:
+        name = images.display[file.rows] if file.rows < total else "the end"
         progress.note(
-            f"note: the images or the file have changed since (from about {name!r} on), so {there - file.rows:,} of "
-            f"{there:,} rows are made again"
+            f"note: images or the file have changed (from about {name!r} on): {before - file.rows:,} of {before:,} "
+            "rows are computed again"
         )
-    progress.note(f"going on after {file.rows:,} of {total:,} images")
+    progress.note(f"resuming after {file.rows:,} of {total:,} images")
 
 
 def _csv(rows: pl.DataFrame, *, header: bool) -> str:
     return csv_text(rows, decimals=DECIMALS, header=header)
 
 
-class _Stamping(Files):
-    """Files that note size and time of each *before* it is read, so that a later change cannot go unseen.
+class StampedFiles(Files):
+    """Files whose size and modification time are recorded *before* they are read, so that later changes are detected.
 
-    What is no image by its name is not opened.
+    Files that are not images by their name are not opened.
     """
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.stamps: dict[str, tuple[int, int]] = {}
+        self.file_stamps: dict[str, tuple[int, int]] = {}
 
     def read(self, path: str) -> bytes | Pixels:  # type: ignore[override]
         """See `Source.read`."""
-        self.stamps[path] = self.stamp(path)
+        self.file_stamps[path] = self.stamp(path)
         if not is_image(path.rpartition("/")[2]):
-            raise OSError(errno.EINVAL, f"{NO_IMAGE}; only {KINDS} files are read")
+            raise OSError(errno.EINVAL, f"{NOT_AN_IMAGE}; only {FORMATS} files are read")
         return super().read(path)

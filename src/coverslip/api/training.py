@@ -1,4 +1,4 @@
-"""From images to a tested model: audit, train, and the test of learning rates."""
+"""Audit images, train and evaluate a model, and run the learning-rate range test."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from coverslip.auditing.repair import write_corrected
 from coverslip.core.errors import UserError
 from coverslip.core.paths import expand
 from coverslip.core.progress import SILENT, Progress
-from coverslip.core.runs import Run, claim_run_folder, next_free
-from coverslip.core.storage import explain_full_disk, is_full_disk, writing
+from coverslip.core.renamed import warn_renamed
+from coverslip.core.runs import Run, next_free, reserve_run_folder
+from coverslip.core.storage import atomic_write, explain_full_disk, is_full_disk
 from coverslip.data.scan import scan
 from coverslip.data.sources.source import Files
 from coverslip.data.summary import relative_root
-from coverslip.figures.rates import rates_figure
-from coverslip.models.own import add_own
+from coverslip.figures.lr_range import lr_range_figure
+from coverslip.models.user_network import register_user_network
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.prepare import audit_source, write_audit
 from coverslip.pipeline.resolve import resolve_config, uses_exact_head
@@ -33,37 +34,41 @@ def audit(
     out: str | Path | None = None,
     *,
     verify: bool = False,
-    price: bool = True,
+    probes: bool = True,
     progress: Progress = SILENT,
     **options: Any,
 ) -> Audit:
-    """What is wrong with these images, before anything is learned from them. Nothing is changed.
+    """Check images for problems before training: duplicates, leakage, label conflicts, shortcuts. Modifies nothing.
 
-    The images are decoded as `train` would decode them, which then finds them decoded. A model is not trained, and
-    the part that `train` would test on is not looked at by shortcut probes and the price of a leak.
+    The decoded images are cached, and `train` uses them. The shortcut tests and the leakage estimate use the train
+    and validation set only, not the test set of `train`.
 
     Args:
-        source: what `configure` takes, or a plan.
-        out: a folder for ``audit.json``, ``audit.html`` and tables to go on with; must not exist.
-        verify: read every file again instead of trusting that size and time tell whether it changed.
-        price: look for shortcuts, and put a price on a leak: takes up to a minute for 3,000 images.
-        progress: told what happens.
-        options: config, as for `configure`.
+        source: see `configure`, or a config.
+        out: folder for ``audit.json``, ``audit.html`` and corrected tables; must not exist.
+        verify: read every file again instead of trusting size and modification time.
+        probes: test for shortcuts and estimate how much leakage inflates the score; takes up to a minute for 3,000
+            images.
+        progress: receives stages and notes.
+        options: settings, as for `configure`.
 
     Returns:
-        The audit; ``audit.findings`` are the findings, the gravest first.
+        The audit; ``audit.findings`` lists the findings, the most severe first.
     """
+    if "price" in options:
+        warn_renamed("the argument price", "probes")
+        probes = options.pop("price")
     config = source if isinstance(source, RunConfig) else configure(source, **options)
-    there = None if out is None else Run.create(out)
-    if there is None:
-        return audit_source(config, verify, price, progress)[0]
-    with tidy(there):
-        found, proposed = audit_source(config, verify, price, progress)
-        write_audit(config, found, there)
+    folder = None if out is None else Run.create(out)
+    if folder is None:
+        return audit_source(config, verify, probes, progress)[0]
+    with discard_on_error(folder):
+        result, proposed = audit_source(config, verify, probes, progress)
+        write_audit(config, result, folder)
         if proposed is not None and isinstance(proposed.source, Files):
-            write_corrected(proposed, there.proposed_file, relative_root(proposed.root, there.folder.absolute()))
-        write_audit_page(there.folder)
-    return found
+            write_corrected(proposed, folder.proposed_file, relative_root(proposed.root, folder.folder.absolute()))
+        write_audit_page(folder.folder)
+    return result
 
 
 def train(
@@ -76,29 +81,29 @@ def train(
     progress: Progress = SILENT,
     **options: Any,
 ) -> Run:
-    """Train, test and report: folder of images in, run folder out.
+    """Train a model, evaluate it on the test set and write a report.
 
     Args:
-        source: what `configure` takes, or a plan.
-        out: the run's folder, which must not exist; by default ``runs/NAME-DATE-N``.
-        network: one of your own, instead of a name: a `torch.nn.Module`, or a Keras model on PyTorch, that takes
-            (N, C, H, W) on the scale 0 to 1 and gives scores (N, K). A copy of all of it is trained; ``input_size=64``
-            says what images it takes. Its run is loaded by ``load(run, network=...)``.
-        verify: read every file again instead of trusting that size and time tell whether it changed.
-        resume: ``out`` holds an unfinished run of the same plan; go on with it.
-        progress: told what happens.
-        options: config, as for `configure`.
+        source: see `configure`, or a config.
+        out: run folder, which must not exist; by default ``runs/NAME-DATE-N``.
+        network: a network of your own: a `torch.nn.Module`, or a Keras model on PyTorch, that takes images
+            (N, C, H, W) with values in 0..1 and returns logits (N, K). A copy is trained, with all layers; set the
+            size of its images with ``input_size=64``. Load the run with ``load(run, network=...)``.
+        verify: read every file again instead of trusting size and modification time.
+        resume: resume the unfinished run in ``out``, which must have the same config.
+        progress: receives stages and notes.
+        options: settings, as for `configure`.
 
     Returns:
-        The run; ``run.test_file`` holds every score with its interval, ``run.report_file`` the page.
+        The run; ``run.test_file`` contains every score with its interval, ``run.report_file`` is the report.
     """
     if network is not None:
-        options["model_network"] = add_own(network)
+        options["model_network"] = register_user_network(network)
     config = source if isinstance(source, RunConfig) else configure(source, **options)
     if out is None:
-        out = claim_run_folder(scan(config.data.source, config.data.group).name)
+        out = reserve_run_folder(scan(config.data.source, config.data.group).name)
     folder = Run(out) if resume else Run.create(out)
-    with tidy(folder, resume):
+    with discard_on_error(folder, resume):
         run(config, folder, verify=verify, progress=progress)
         write_report(folder.folder)
     return folder
@@ -107,47 +112,51 @@ def train(
 def find_lr(
     source: str | Path | RunConfig, out: str | Path | None = None, *, progress: Progress = SILENT, **options: Any
 ) -> tuple[float, Path]:
-    """Test learning rates from tiny to huge, a hundred steps in all; nothing is kept but the figure.
+    """Run the learning-rate range test: a hundred steps with increasing learning rate; only a figure is written.
 
     Args:
-        source: what `configure` takes, or a plan; its depth must be deeper than a head.
-        out: the figure, PNG or SVG; must not exist; by default ``rates.png``.
-        progress: told what happens.
-        options: config, as for `configure`.
+        source: see `configure`, or a config; its depth must be deeper than ``head``.
+        out: path of the figure, PNG or SVG; must not exist; by default ``rates.png``.
+        progress: receives stages and notes.
+        options: settings, as for `configure`.
 
     Returns:
-        The rate at which the loss falls fastest, and where the figure is.
+        The learning rate with the steepest decrease of the loss, and the path of the figure.
 
     Raises:
-        UserError: the figure is there already, or a head is to be trained, which has no learning rate.
+        UserError: the figure exists, or the config has no learning rate.
     """
     config = resolve_config(source if isinstance(source, RunConfig) else configure(source, **options))
     path = expand(out or "rates.png")
     if path.exists():
-        raise UserError(f"{str(path)!r} exists already", f"give another --out, such as {next_free(path).name!r}")
+        raise UserError(f"{str(path)!r} exists", f"give another --out, such as {next_free(path).name!r}")
     if config.model.depth == "auto" or uses_exact_head(config):
         raise UserError(
             f"depth {config.model.depth!r} has no learning rate to test", "add --depth tail, all or a stage"
         )
     test = lr_range_test(config, progress)
     rows = test.frame
-    figure = rates_figure(rows["lr"].to_list(), rows["loss"].to_list(), rows["smooth"].to_list(), test.suggestion)
-    with writing(path) as temporary:
+    figure = lr_range_figure(rows["lr"].to_list(), rows["loss"].to_list(), rows["smooth"].to_list(), test.suggestion)
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:] or "png", dpi=150)
     return test.suggestion, path
 
 
 @contextmanager
-def tidy(there: Run, resume: bool = False) -> Iterator[None]:
-    """After a mistake that the user can mend, the mended command finds the folder free.
+def discard_on_error(folder: Run, resume: bool = False) -> Iterator[None]:
+    """Delete a new run folder after a user error, so that the corrected command can use it.
 
-    A trained model is kept, and so is what a training had learned when the disk became full.
+    A trained model is kept, and so are the checkpoints if the disk became full.
+
+    Args:
+        folder: the run folder.
+        resume: whether the run was resumed; then nothing is deleted.
     """
     try:
-        with explain_full_disk(there.folder):
+        with explain_full_disk(folder.folder):
             yield
     except UserError as error:
-        full = error.__cause__ is not None and is_full_disk(error.__cause__) and there.checkpoints_folder.is_dir()
-        if not resume and not there.model_file.is_file() and not full:
-            there.discard()
+        full = error.__cause__ is not None and is_full_disk(error.__cause__) and folder.checkpoints_folder.is_dir()
+        if not resume and not folder.model_file.is_file() and not full:
+            folder.discard()
         raise

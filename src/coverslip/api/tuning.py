@@ -1,4 +1,4 @@
-"""Many trainings, compared: begin a study, or go on with it."""
+"""Hyperparameter studies: start a study, or resume one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from coverslip.api.configs import configure
 from coverslip.core.errors import UserError, optional
 from coverslip.core.paths import expand
 from coverslip.core.progress import SILENT, Progress
-from coverslip.core.runs import Study, claim_run_folder
+from coverslip.core.runs import Study, reserve_run_folder
 from coverslip.data.scan import scan
 from coverslip.pipeline.config import RunConfig
 
@@ -34,38 +34,38 @@ def tune(
     progress: Progress = SILENT,
     **options: Any,
 ) -> Tuned:
-    """Train many times with other settings; the test set is never looked at.
+    """Search for better hyperparameters on the train and validation set; the test set is not used.
 
     Args:
-        source: what `configure` takes, or a plan: the default trial, which all others are compared with.
-        out: the study's folder, which must not exist; by default ``runs/tune-NAME-DATE-N``.
-        sweep: every value of a setting, as ``lr=1e-5..1:log:16`` or ``batch_size=8,32,128``; several make a grid.
-        one_at_a_time: from the rules of thumb, change one setting after another.
-        space: what a search may vary, such as ``{"lr": "1e-4..0.1:log", "batch_size": [16, 32]}``, or a TOML file;
-            by default what suits the network and the depth.
-        trials: of a search.
-        minutes: after which no new trials begin.
-        nested: folds of a nested search, which tells what searching is worth on images that had no say; 0: none.
-        repeats: trainings of the best trial's settings with other seeds, which tell how much of its score was its
-            seed; 0: none.
-        together: trials of a search that advance side by side.
-        shared: several processes may work on the study.
-        progress: told what happens.
+        source: see `configure`, or a config: the default trial, with which all others are compared.
+        out: study folder, which must not exist; by default ``runs/tune-NAME-DATE-N``.
+        sweep: all values of a setting, as ``lr=1e-5..1:log:16`` or ``batch_size=8,32,128``; several form a grid.
+        one_at_a_time: tune one setting after another, starting from rules of thumb.
+        space: search space, such as ``{"lr": "1e-4..0.1:log", "batch_size": [16, 32]}``, or a TOML file; by default
+            that of the network and the depth.
+        trials: number of trials of a search.
+        minutes: time limit, after which no new trials start; None for no limit.
+        nested: outer folds of a nested cross-validation, which estimates the gain of the search on images that it did
+            not use; 0: none.
+        repeats: repetitions of the best trial with other seeds, which estimate the effect of the seed; 0: none.
+        together: trials of a search that advance in step.
+        shared: whether several processes may work on the study.
+        progress: receives stages and notes.
         options: settings of the default trial, as for `configure`.
 
     Returns:
-        The study; ``study.best_experiment`` is what `train` takes, ``study.page_file`` the page.
+        The study; ``study.best_experiment`` is the config for `train`, ``study.page_file`` the page.
 
     Raises:
-        UserError: a setting that does not exist, an empty range, settings that all fail ...
-        KeyboardInterrupt: Ctrl+C; `resume_study` goes on.
+        UserError: a setting does not exist, a range is empty, or all trials failed.
+        KeyboardInterrupt: Ctrl+C; resume with `resume_study`.
     """
     optional("optuna", "tune")
     from coverslip.tuning.space import read_space, space_from
-    from coverslip.tuning.study import Wish, run_study
+    from coverslip.tuning.study import StudyConfig, run_study
 
     config = source if isinstance(source, RunConfig) else configure(source, **options)
-    wish = Wish(
+    study_config = StudyConfig(
         sweeps=tuple(sweep),
         one_at_a_time=one_at_a_time,
         trials=trials,
@@ -73,20 +73,20 @@ def tune(
         repeats=repeats,
         together=together,
     )
-    varied = None
+    search_space = None
     if space is not None:
-        varied = space_from(space) if isinstance(space, Mapping) else read_space(expand(space))
+        search_space = space_from(space) if isinstance(space, Mapping) else read_space(expand(space))
     study = Study.create(out or study_folder(config))
     try:
-        return run_study(config, study, wish, varied, minutes=minutes, shared=shared, progress=progress)
+        return run_study(config, study, study_config, search_space, minutes=minutes, shared=shared, progress=progress)
     except UserError:
         study.discard()
         raise
 
 
 def study_folder(config: RunConfig) -> Path:
-    """Where a study of these settings goes, where nobody says: ``runs/tune-NAME-DATE-N``, made at once."""
-    return claim_run_folder(f"tune-{scan(config.data.source, config.data.group).name}")
+    """Create and return the default folder of a study, ``runs/tune-NAME-DATE-N``."""
+    return reserve_run_folder(f"tune-{scan(config.data.source, config.data.group).name}")
 
 
 def resume_study(
@@ -97,23 +97,24 @@ def resume_study(
     shared: bool = False,
     progress: Progress = SILENT,
 ) -> Tuned:
-    """Go on with a study that was interrupted, or give a search more trials; arguments as for `tune`.
+    """Resume an interrupted study, or add trials to a search; arguments as for `tune`.
 
     Raises:
-        UserError: there is no study, or its images or settings are others by now.
+        UserError: there is no study, or its images or settings have changed.
     """
     optional("optuna", "tune")
     from coverslip.tuning.results import Tuned
-    from coverslip.tuning.study import Wish, run_study
+    from coverslip.tuning.study import StudyConfig, run_study
 
     study = Study.open(folder)
-    asked = Tuned(folder).summary["asked"]
-    wish = Wish(
-        sweeps=tuple(asked["sweeps"]),
-        one_at_a_time=asked["one_at_a_time"],
-        trials=trials or asked["trials"],
-        nested=asked["nested"],
-        repeats=asked.get("repeats", 0),
-        together=asked["together"],
+    stored = Tuned(folder).summary["asked"]
+    study_config = StudyConfig(
+        sweeps=tuple(stored["sweeps"]),
+        one_at_a_time=stored["one_at_a_time"],
+        trials=trials or stored["trials"],
+        nested=stored["nested"],
+        repeats=stored.get("repeats", 0),
+        together=stored["together"],
     )
-    return run_study(configure(study.experiment_file), study, wish, minutes=minutes, shared=shared, progress=progress)
+    config = configure(study.experiment_file)
+    return run_study(config, study, study_config, minutes=minutes, shared=shared, progress=progress)

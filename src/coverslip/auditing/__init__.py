@@ -1,1 +1,1 @@
-"""Is this data fit to learn from: judges what `coverslip.data` found, before any training."""
+"""Audit of image data before training: files, labels, duplicates, groups, splits and shortcuts."""

@@ -1,4 +1,4 @@
-"""The audit: everything that is judged of a table of images before anything is learned from it."""
+"""The audit: checks of a table of images before training."""
 
 from __future__ import annotations
 
@@ -11,88 +11,95 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coverslip.auditing.copies import judge_leaks, judge_twins
-from coverslip.auditing.files import judge_files
-from coverslip.auditing.findings import FIXED, SEVERITIES, Finding, decided, ordered
-from coverslip.auditing.grouping import judge_groups, judge_labels
-from coverslip.auditing.parts import judge_parts
-from coverslip.auditing.price import Price
-from coverslip.auditing.repair import drop_found, fix_table
+from coverslip.auditing.duplicate_findings import duplicate_findings, leakage_findings
+from coverslip.auditing.duplicates import Duplicates, find_duplicates
+from coverslip.auditing.file_findings import file_findings
+from coverslip.auditing.findings import FIXED, SEVERITIES, Finding, apply_decision, sort_findings
+from coverslip.auditing.group_findings import group_findings, label_findings
+from coverslip.auditing.leakage import LeakageEstimate
+from coverslip.auditing.repair import drop_images, fix_table
 from coverslip.auditing.shortcuts import Probe
-from coverslip.auditing.twins import Twins, find_twins
+from coverslip.auditing.split_findings import split_findings
 from coverslip.core.commands import options_text
 from coverslip.core.errors import BlockedError
 from coverslip.core.progress import SILENT, Progress
 from coverslip.data.groups import join_sets
 from coverslip.data.image import Pixels
 from coverslip.data.proposals import Proposal, propose_groups
-from coverslip.data.split import straddling
-from coverslip.data.table import READ, ImageTable
+from coverslip.data.split import groups_across_splits
+from coverslip.data.table import STATUS_OK, ImageTable
 
-BINS = 20
+BINS = 20  # of histograms
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found in a table of images, and the table as it is after what was decided.
+    """Findings about a table of images, and the table after the user's decisions.
 
     Attributes:
-        table: images that were dropped say so in their status; copies share a group.
+        table: the images; the status of an excluded image states the reason; copies share a group.
         facts: columns of `coverslip.data.decoding.FACTS`, in the order of the table.
-        twins: copies.
-        proposals: what could be taken for groups; empty where groups were given.
-        findings: the gravest first.
-        probes: of shortcuts; None where they were not run.
-        price: of a leak; None where it was not asked for.
-        split_given: whether the split came with the images.
+        duplicates: exact copies and near-duplicates.
+        proposals: possible groups, the best first; empty if the user specified groups.
+        findings: the findings, from most to least severe.
+        probes: results of the shortcut probes; None if they were not run.
+        leakage: estimated inflation of the score by leakage; None if it was not requested.
+        split_given: whether the user provided the split.
     """
 
     table: ImageTable
     facts: pl.DataFrame
-    twins: Twins
+    duplicates: Duplicates
     proposals: Sequence[Proposal]
     findings: Sequence[Finding]
     probes: Sequence[Probe] | None = None
-    price: Price | None = None
+    leakage: LeakageEstimate | None = None
     split_given: bool = False
 
     @property
     def blocking(self) -> list[Finding]:
-        """Findings that stop training."""
-        return [each for each in self.findings if each.blocks]
+        """Findings that block training."""
+        return [finding for finding in self.findings if finding.blocks]
 
-    def supposed_groups(self) -> tuple[list[str], str]:
-        """The group of every row, and what they come from: as given, or else the best proposal; "" where none is."""
+    def likely_groups(self) -> tuple[list[str], str]:
+        """Return the given groups, or otherwise the best proposed ones.
+
+        Returns:
+            Group of every row, and the origin of the groups; "" if there are neither given nor proposed groups.
+        """
         table, by = self.table, self.table.grouped_by or ""
         if not by and self.proposals:
             best = self.proposals[0]
-            table, by = join_sets(table.with_columns(group=best.groups), self.twins.sets), best.use
+            table, by = join_sets(table.with_columns(group=best.groups), self.duplicates.sets), best.option
         return table.groups(list(range(len(table)))), by
 
     def counts(self) -> dict[str, int]:
-        """How many findings of each severity; those decided on are not counted."""
-        return {name: sum(each.severity == name and not each.decision for each in self.findings) for name in SEVERITIES}
+        """Return the number of findings of each severity, without those the user decided on."""
+        return {
+            name: sum(finding.severity == name and not finding.decision for finding in self.findings)
+            for name in SEVERITIES
+        }
 
-    def adding(self, *findings: Finding) -> Audit:
-        """With more findings."""
-        return replace(self, findings=ordered([*self.findings, *findings]))
+    def with_findings(self, *findings: Finding) -> Audit:
+        """Return a copy with additional findings."""
+        return replace(self, findings=sort_findings([*self.findings, *findings]))
 
     def to_json(self) -> dict[str, Any]:
-        """What ``audit.json`` holds beside the facts of the files; every image is named."""
+        """Return the part of ``audit.json`` that depends on findings, with the paths of all images concerned."""
         table = self.table
         groups = None if table.grouped_by is None else _group_sizes(table)
         return {
             "classes": dict(table.frame["label"].value_counts(sort=True).sort("label").iter_rows()),
-            "findings": [each.to_json(table.paths) for each in self.findings],
+            "findings": [finding.to_json(table.paths) for finding in self.findings],
             "distributions": _distributions(self.facts),
             "groups": {
                 "by": table.grouped_by,
                 "count": None if groups is None else sum(groups.values()),
                 "sizes": groups,
-                "proposals": [each.to_json(table.paths) for each in self.proposals],
+                "proposals": [proposal.to_json(table.paths) for proposal in self.proposals],
             },
-            "shortcuts": None if self.probes is None else [each.to_json() for each in self.probes],
-            "price": None if self.price is None else self.price.to_json(),
+            "shortcuts": None if self.probes is None else [probe.to_json() for probe in self.probes],
+            "price": None if self.leakage is None else self.leakage.to_json(),
         }
 
 
@@ -107,117 +114,122 @@ def audit_table(
     fix: bool = False,
     progress: Progress = SILENT,
 ) -> Audit:
-    """Judge files, labels, copies, groups and a given split, and do what was decided about them.
+    """Check files, labels, duplicates, groups and a given split, and apply the user's decisions.
 
     Args:
-        table: with status; its split as it was given, or empty.
-        facts: of the same rows.
-        pixels: (N, H, W, C), of the same rows.
-        fit: how they were fitted into H x W.
-        accept: names of findings that somebody decided to go on with.
-        drop: names of findings whose images are left out.
-        fix: mend what `coverslip.auditing.repair.FIXED` names.
-        progress: told of the stage.
+        table: the images with their status; the split is the given one, or empty.
+        facts: columns of `coverslip.data.decoding.FACTS`, in the order of the table.
+        pixels: cached images, shape (N, H, W, C), in the order of the table.
+        fit: how the images were fitted into H x W: ``pad``, ``squash`` or ``crop``.
+        accept: names of findings to accept.
+        drop: names of findings whose images are excluded.
+        fix: fix the findings named in `coverslip.auditing.findings.FIXED`.
+        progress: receives the stages.
     """
-    twins = find_twins(facts, pixels, fit=fit, progress=progress)
-    given = table.frame["split"].null_count() < len(table)
+    duplicates = find_duplicates(facts, pixels, fit=fit, progress=progress)
+    split_given = table.frame["split"].null_count() < len(table)
     proposals = propose_groups(table, facts) if table.grouped_by is None else []
     findings = [
-        *judge_files(facts),
-        *judge_labels(table),
-        *judge_twins(table, twins),
-        *judge_groups(table, proposals),
-        *(judge_leaks(table, twins, straddling(table)) if given else []),
+        *file_findings(facts),
+        *label_findings(table),
+        *duplicate_findings(table, duplicates),
+        *group_findings(table, proposals),
+        *(leakage_findings(table, duplicates, groups_across_splits(table)) if split_given else []),
     ]
-    findings = decided(findings, drop, "dropped")
-    table = drop_found(table, [each for each in findings if each.decision == "dropped"])
+    findings = apply_decision(findings, drop, "dropped")
+    table = drop_images(table, [finding for finding in findings if finding.decision == "dropped"])
     if fix:
-        findings = decided(findings, FIXED, "fixed")
-        table = fix_table(table, twins)
-    findings = decided(findings, accept, "accepted")
-    if not given:  # a given split stays as it is: what leaks has been told, and accepted
-        table = join_sets(table, twins.sets)
-    return Audit(table, facts, twins, proposals, ordered(findings), split_given=given)
+        findings = apply_decision(findings, FIXED, "fixed")
+        table = fix_table(table, duplicates)
+    findings = apply_decision(findings, accept, "accepted")
+    if not split_given:  # a given split is not changed: its leaks are reported, and were accepted
+        table = join_sets(table, duplicates.sets)
+    return Audit(table, facts, duplicates, proposals, sort_findings(findings), split_given=split_given)
 
 
-def judge_split(audit: Audit, table: ImageTable, accept: Collection[str] = ()) -> Audit:
-    """The audit of a table that has been split, with what is to be said of the parts."""
-    parts = decided(judge_parts(table, audit.facts), accept, "accepted")
-    return replace(audit, table=table).adding(*parts)
+def with_split_findings(audit: Audit, table: ImageTable, accept: Collection[str] = ()) -> Audit:
+    """Return the audit of the split table, with findings about the train, validation and test sets."""
+    findings = apply_decision(split_findings(table, audit.facts), accept, "accepted")
+    return replace(audit, table=table).with_findings(*findings)
 
 
-def with_probes(audit: Audit, probes: Sequence[Probe], price: Price | None, accept: Collection[str] = ()) -> Audit:
-    """The audit with shortcut probes and the price of a leak, as findings too."""
-    found = [
+def with_probe_findings(
+    audit: Audit, probes: Sequence[Probe], leakage: LeakageEstimate | None, accept: Collection[str] = ()
+) -> Audit:
+    """Return the audit with the results of the shortcut probes and of the leakage estimate, and findings about them."""
+    findings = [
         Finding(
             name=f"shortcut-{probe.name}",
             severity="warns" if probe.verdict == "warns" else "notes",
-            title=f"the label can be told without the subject, by {probe.title[:1].lower()}{probe.title[1:]}",
-            meaning=probe.says,
-            remedy="Put images of each class side by side and look for what else differs between the classes. "
-            "If you change the images, audit them again.",
+            title=f"the label can be predicted without the subject, from {probe.title[:1].lower()}{probe.title[1:]}",
+            meaning=probe.summary,
+            remedy="Compare images of each class side by side and look for other differences between the classes. "
+            "If you change the images, repeat the audit.",
         )
         for probe in probes
         if probe.verdict != "silent"
     ]
-    if price is not None and price.difference is not None:
-        found.append(
+    if leakage is not None and leakage.difference is not None:
+        findings.append(
             Finding(
                 name="leak-price",
                 severity="notes",
-                title=f"a split by image would flatter the score by about {price.difference:.3f}"
-                if price.told
-                else "no leak can be told: a split by image and one by groups score alike",
-                meaning=price.says[:1].upper() + price.says[1:] + ".",
-                remedy="Name the groups with --group all the same: then nobody has to ask."
+                title=f"a split by image would inflate the score by an estimated {leakage.difference:.3f}"
+                if leakage.detected
+                else "the leakage estimate is inconclusive"
+                f" (difference {leakage.difference:.3f}, range {leakage.low:.3f} to {leakage.high:.3f})",
+                meaning=leakage.summary[:1].upper() + leakage.summary[1:] + ".",
+                remedy="Specify the groups with --group, so that the split keeps them intact."
                 if _only_proposed(audit)
-                else "Nothing: groups are kept whole.",
+                else "No action is needed: the split keeps groups intact.",
             )
         )
-    return replace(audit, probes=probes, price=price).adding(*decided(found, accept, "accepted"))
+    return replace(audit, probes=probes, leakage=leakage).with_findings(*apply_decision(findings, accept, "accepted"))
 
 
 def _only_proposed(audit: Audit) -> bool:
-    """Whether the groups are only proposed, so that the split does not keep them whole."""
+    """Return whether the groups are only proposed, so that the split does not keep them intact."""
     return audit.table.grouped_by is None
 
 
-def need_unblocked(audit: Audit, source: str, given: Mapping[str, object]) -> None:
-    """Go on only where nothing blocks.
+def raise_if_blocked(audit: Audit, source: str, options: Mapping[str, object]) -> None:
+    """Raise an error if a finding blocks training.
 
     Args:
-        audit: of the images.
-        source: the images, as the user named them.
-        given: options that a command about them has to repeat, such as their group.
+        audit: audit of the images.
+        source: folder or table of the images, as the user wrote it.
+        options: options that the next command must repeat, such as ``group``.
 
     Raises:
-        BlockedError: a finding blocks training and nothing was decided about it.
+        BlockedError: a finding blocks training, and the user has not decided on it.
     """
     blocking = audit.blocking
     if not blocking:
         return
-    names = [each.name for each in blocking]
-    said = "; ".join(each.title for each in blocking)
+    names = [finding.name for finding in blocking]
+    titles = "; ".join(finding.title for finding in blocking)
     ways = ["--fix"] if set(names) <= set(FIXED) else []
     ways += [f"--drop {name}" for name in names[:1] if name not in ("one-image", "one-group")]
     ways += [f"--accept {names[0]}"]
-    look = f"look: coverslip audit {shlex.quote(source)}{options_text(given)} --out audit"
-    raise BlockedError(f"the data is not fit to learn from: {said}", f"{look}; then go on by {' or '.join(ways)}")
+    inspect = f"inspect them with: coverslip audit {shlex.quote(source)}{options_text(options)} --out audit"
+    raise BlockedError(
+        f"the audit found problems that block training: {titles}", f"{inspect}; continue with {' or '.join(ways)}"
+    )
 
 
 def _group_sizes(table: ImageTable) -> dict[str, int]:
-    """Images a group -> groups."""
+    """Return the number of groups of each size (images per group)."""
     sizes = Counter(Counter(table.groups(table.rows())).values())
     return {str(size): sizes[size] for size in sorted(sizes)}
 
 
 def _distributions(facts: pl.DataFrame) -> Mapping[str, Any]:
-    """Histograms of what varies from image to image."""
-    read = facts.filter(pl.col("status") == READ)
-    found: dict[str, Any] = {}
+    """Return histograms of the properties that vary between images."""
+    read = facts.filter(pl.col("status") == STATUS_OK)
+    histograms: dict[str, Any] = {}
     for name in ("brightness", "sharpness", "width", "height", "bytes"):
         values = read[name].drop_nulls().cast(pl.Float64).to_numpy()
         if len(values) and values.min() < values.max():
             counts, edges = np.histogram(values, BINS)
-            found[name] = {"edges": edges.tolist(), "counts": counts.tolist()}
-    return found
+            histograms[name] = {"edges": edges.tolist(), "counts": counts.tolist()}
+    return histograms

@@ -1,4 +1,4 @@
-"""What an audit has to say: a name, how grave it is, the images concerned, what it means, and what to do."""
+"""Findings of an audit: a name, a severity, the images concerned, what it means and what to do."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 Severity = Literal["blocks", "warns", "notes"]
 SEVERITIES: tuple[Severity, ...] = ("blocks", "warns", "notes")
-"""From the gravest: training stops; the result would mislead; worth knowing."""
+"""From most to least severe: errors that block training, warnings of misleading results, notes."""
 
 Decision = Literal["", "accepted", "dropped", "fixed"]
-"""What somebody decided about a finding; nothing yet, as a rule."""
+"""The user's decision on a finding; empty as long as there is none."""
 
 NAMES = (
     # files
@@ -19,35 +19,35 @@ NAMES = (
     "odd-color", "odd-format", "odd-size", "mixed-sizes", "turned", "several-pages",
     # labels
     "similar-labels", "few-images",
-    # twins
+    # duplicates
     "label-conflict", "one-image", "exact-copies", "near-copies", "look-alikes",
     # groups
     "one-group", "ungrouped", "no-groups", "group-labels",
     # the split
     "group-leak", "copy-leak", "no-split", "missing-class", "thin-class", "parts-differ",
-    # shortcuts, one a probe, and the price of a leak
+    # shortcuts, one per probe, and the estimated effect of leakage
     "shortcut-border", "shortcut-border-color", "shortcut-dimensions", "shortcut-encoder", "shortcut-exif",
     "shortcut-name", "shortcut-file-size", "leak-price",
 )  # fmt: skip
-"""Every finding there is: what ``--accept`` and ``--drop`` take."""
+"""Names of all findings, as ``--accept`` and ``--drop`` take them."""
 
 FIXED = ("label-conflict", "exact-copies", "group-leak", "copy-leak")
-"""What ``--fix`` mends."""
+"""Names of the findings that ``--fix`` resolves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that was found.
+    """One finding of an audit.
 
     Attributes:
-        name: one of `NAMES`; an audit has at most one of each.
-        severity: see `SEVERITIES`.
-        title: a few words for a headline, with the number of images where that says something.
-        meaning: what it does to a result, in one plain sentence.
+        name: one of `NAMES`; an audit has at most one finding of each name.
+        severity: one of `SEVERITIES`.
+        title: short headline in lower case, with the number of images where that is informative.
+        meaning: the effect on results, in one plain sentence.
         remedy: what to do, in one sentence.
-        rows: sets of table rows that belong together: twins, groups, or one image each.
-        numbers: what figures and machines need; plain values that JSON can hold.
-        decision: what was decided; an accepted finding stays in the report for ever.
+        rows: sets of row indices of the table: rows that belong together (duplicates, a group), or single rows.
+        numbers: values for figures and for programs; must be serializable as JSON.
+        decision: the user's decision; an accepted finding stays in the report permanently.
     """
 
     name: str
@@ -61,16 +61,20 @@ class Finding:
 
     @property
     def blocks(self) -> bool:
-        """Whether training has to stop."""
+        """Whether this finding blocks training."""
         return self.severity == "blocks" and not self.decision
 
     @property
     def images(self) -> int:
-        """How many images are concerned."""
+        """Number of images concerned."""
         return len({row for members in self.rows for row in members})
 
     def to_json(self, paths: Sequence[str]) -> dict[str, Any]:
-        """What ``audit.json`` holds; every image is named."""
+        """Return the entry of ``audit.json``, with the paths of all images concerned.
+
+        Args:
+            paths: image path of every row of the table.
+        """
         return {
             "name": self.name,
             "severity": self.severity,
@@ -85,29 +89,32 @@ class Finding:
         }
 
 
-def ordered(findings: Sequence[Finding]) -> list[Finding]:
-    """The gravest first, otherwise in the order given."""
-    return sorted(findings, key=lambda each: SEVERITIES.index(each.severity))
+def sort_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings from most to least severe; the order within a severity is kept."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def decided(findings: Sequence[Finding], names: Collection[str], decision: Decision) -> list[Finding]:
-    """The same findings, with a decision on those that are named and have none."""
-    return [replace(each, decision=each.decision or decision) if each.name in names else each for each in findings]
+def apply_decision(findings: Sequence[Finding], names: Collection[str], decision: Decision) -> list[Finding]:
+    """Return the findings with a decision set on the named ones; earlier decisions are kept."""
+    return [
+        replace(finding, decision=finding.decision or decision) if finding.name in names else finding
+        for finding in findings
+    ]
 
 
-def singly(rows: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """Rows that do not belong together, each a set of its own.
+def single_rows(rows: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Return independent rows as sets of one row each.
 
-    >>> singly([3, 5])
+    >>> single_rows([3, 5])
     ((3,), (5,))
     """
     return tuple((row,) for row in rows)
 
 
-def together(sets: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
-    """Sets of rows that belong together.
+def row_sets(sets: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    """Return sets of rows that belong together as tuples.
 
-    >>> together([[1, 4], [2, 3]])
+    >>> row_sets([[1, 4], [2, 3]])
     ((1, 4), (2, 3))
     """
     return tuple(tuple(members) for members in sets)

@@ -1,139 +1,159 @@
-"""The probes for shortcuts: what each is given, what it found, and the words in which it is told."""
+"""Shortcut probes: what each receives, its result, and the texts that describe it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Verdict = Literal["warns", "notes", "silent"]
+VERDICT_TEXT: dict[Verdict, str] = {"warns": "shortcut", "notes": "note", "silent": "no evidence of a shortcut"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """What one probe found.
+    """Result of one shortcut probe.
 
     Attributes:
         name: ``border``, ``border-color``, ``file-size``, ``dimensions``, ``encoder``, ``exif`` or ``name``.
         title: a few words for a table.
-        sees: one sentence: what the probe is given.
-        says: what that means, in plain words.
-        verdict: ``warns`` where the lower bound exceeds chance by 0.10 and it is no harmless thing, else ``silent``.
-        chance: balanced accuracy of guessing, 1 / classes; None where not even that makes sense.
-        value: balanced accuracy on images of groups that the probe was not fitted on, 0 to 1; None where it was
-            not run.
-        low, high: its interval over groups, 95 %; None where there is none.
+        description: what the probe receives, in one sentence.
+        summary: what the result means, in plain words.
+        verdict: ``warns`` if the lower confidence limit exceeds chance by 0.10; ``notes`` if it does for a harmless
+            reason; otherwise ``silent``.
+        chance: balanced accuracy of guessing, 1 / K; None if the probe was not run.
+        value: balanced accuracy on groups that the probe was not fitted on, 0 to 1; None if the probe was not run.
+        low, high: 95% confidence interval over groups; None if there is none.
         reason: why there is no value or no interval.
     """
 
     name: str
     title: str
-    sees: str
-    says: str
-    verdict: Literal["warns", "notes", "silent"] = "silent"
+    description: str
+    summary: str
+    verdict: Verdict = "silent"
     chance: float | None = None
     value: float | None = None
     low: float | None = None
     high: float | None = None
     reason: str = ""
 
+    @property
+    def verdict_text(self) -> str:
+        """The verdict in words: ``shortcut``, ``note``, ``no evidence of a shortcut`` or ``not run``."""
+        return "not run" if self.value is None else VERDICT_TEXT[self.verdict]
+
     def to_json(self) -> dict[str, Any]:
-        """What ``audit.json`` holds."""
-        keys = ("name", "title", "sees", "value", "low", "high", "chance", "verdict", "says")
-        entry = {key: getattr(self, key) for key in keys}
+        """Return the entry of ``audit.json``."""
+        entry = {
+            "name": self.name,
+            "title": self.title,
+            "sees": self.description,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "chance": self.chance,
+            "verdict": self.verdict,
+            "says": self.summary,
+        }
         return {**entry, "reason": self.reason} if self.reason else entry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProbeKind:
-    """The words of one probe.
+    """Texts of one kind of probe.
 
     Attributes:
-        name, title, sees: see `Probe`.
-        subject: starts the sentence that holds the score; a plural.
-        advice: what it means and what to do, where the probe fires.
-        nothing: why it is not run where all images are alike.
-        harmless: why it is a note at most, and then said in place of the advice.
+        name, title, description: see `Probe`.
+        subject: beginning of the sentence that reports the score; a plural noun.
+        advice: what a score above chance means, and what to do.
+        constant: why the probe is not run if its features are the same for all images.
+        harmless: reason why a score above chance is only a note; replaces the advice.
     """
 
     name: str
     title: str
-    sees: str
+    description: str
     subject: str
     advice: str
-    nothing: str
+    constant: str
     harmless: str = ""
 
 
-IN_THE_MIDDLE = (
-    "The same colors tell the classes in the middle of the images too: either the subject fills the image, as in "
-    "histology, and the border is the subject, which is no shortcut; or stain or light differ between the classes, so "
-    "look whether all were prepared and photographed alike."
+SAME_IN_CENTER = (
+    "The same colors also predict the class from the center of the image. If the subject fills the image, as in "
+    "histology, the border is part of the subject and this is not a shortcut. Otherwise, stain or illumination differs "
+    "between the classes: check that all images were prepared and photographed in the same way."
 )
-COUNTED = (
-    "The numbers start anew in each class, so they tell how many images it has and not when they were taken: no "
+NUMBERED_PER_CLASS = (
+    "The numbers restart in each class, so they reflect the size of the class and not the time of acquisition: not a "
     "shortcut."
 )
 BACKGROUND = (
-    "A network can score by the background: crop to the subject, or photograph every class on the same backgrounds. "
-    "Only where the subject fills the image, as in histology, the border is the subject and this is no shortcut."
+    "A network can reach its score by using the background: crop to the subject, or photograph every class against the "
+    "same backgrounds. Only if the subject fills the image, as in histology, is the border part of the subject and not "
+    "a shortcut."
 )
 KINDS = (
     ProbeKind(
         name="border",
         title="eight border pixels",
-        sees="The colors of eight pixels: the four corners of the image and the middles of its four edges.",
+        description="The colors of eight pixels: the four corners of the image and the midpoints of its four edges.",
         subject="Eight border pixels",
         advice=BACKGROUND,
-        nothing="the border pixels of all images are the same",
+        constant="the border pixels of all images are identical",
     ),
     ProbeKind(
         name="border-color",
-        title="color of the border",
-        sees="The mean color of a thin frame along the border.",
-        subject="The colors of the border",
+        title="border color",
+        description="The mean color of a thin frame along the border.",
+        subject="Border colors",
         advice=BACKGROUND,
-        nothing="the border of all images has the same color",
+        constant="the border of all images has the same color",
     ),
     ProbeKind(
         name="file-size",
         title="file size",
-        sees="The bytes of the file, and its bytes a pixel.",
+        description="The size of the file in bytes, and in bytes per pixel.",
         subject="File sizes",
         advice="",
-        nothing="all files have the same size",
-        harmless="A network never sees them, and texture alone changes them: sharp or spotted images take more.",
+        constant="all files have the same size",
+        harmless="A network never sees file sizes, and texture alone changes them: sharp or spotted images need more "
+        "bytes.",
     ),
     ProbeKind(
         name="dimensions",
         title="width, height and mode",
-        sees="The width, height and aspect ratio of the image, and its mode (grey or color, bits).",
+        description="The width, height and aspect ratio of the image, and its mode (grey or color, bit depth).",
         subject="Width, height and mode",
-        advice="After resizing they show as blur or distortion: crop or export all classes in the same way.",
-        nothing="all images have the same width, height and mode",
+        advice="After resizing, these differences appear as blur or distortion: crop or export all classes in the same "
+        "way.",
+        constant="all images have the same width, height and mode",
     ),
     ProbeKind(
         name="encoder",
         title="file type and encoder",
-        sees="The file's format, its extension, and the settings it was compressed with.",
+        description="The format of the file, its extension, and its compression settings.",
         subject="File type and encoder",
-        advice="A network never sees them, but it sees the traces of compression that they leave: export all classes "
-        "from the originals with the same settings.",
-        nothing="all files are of one type and were written with the same settings",
+        advice="A network does not see these properties, but it sees the compression artifacts that they leave: export "
+        "all classes from the originals with the same settings.",
+        constant="all files have the same type and were written with the same settings",
     ),
     ProbeKind(
         name="exif",
         title="camera and time (EXIF)",
-        sees="The camera, the order and hour in which images were taken, and whether the camera was turned.",
+        description="The camera, the order and hour of acquisition, and whether the camera was rotated.",
         subject="Camera and time",
-        advice="A network never sees them, but light, lens and background of a session show in the pixels: photograph "
-        "every class in every session, or keep sessions whole in the split.",
-        nothing="no image has EXIF that differs from the others'",
+        advice="A network does not see EXIF data, but it sees the light, lens and background of a session: photograph "
+        "every class in every session, or keep sessions intact in the split.",
+        constant="EXIF data are missing, or the same in all images",
     ),
     ProbeKind(
         name="name",
         title="numbers in the file name",
-        sees="The numbers in the file name, without letters and folder, since those spell the class.",
-        subject="The numbers in the file names",
-        advice="A network never sees a name, but numbers follow the order in which images were taken: the classes "
-        "come from different sessions, whose light and background show in the pixels.",
-        nothing="the file names hold no numbers that differ within a class",
+        description="The numbers in the file name; letters and folders are excluded because they spell the class.",
+        subject="Numbers in the file names",
+        advice="A network does not see file names, but numbers follow the order of acquisition: the classes come from "
+        "different sessions, whose light and background are visible in the images.",
+        constant="the file names contain no numbers that vary within a class",
     ),
 )

@@ -1,4 +1,4 @@
-"""What is done about findings: images left out, groups brought together. The images are never touched."""
+"""Corrections of the image table: excluded images, groups moved to one set. Image files are never changed."""
 
 from __future__ import annotations
 
@@ -7,68 +7,70 @@ from pathlib import Path
 
 import polars as pl
 
-from coverslip.auditing.copies import conflicts
+from coverslip.auditing.duplicate_findings import label_conflicts
+from coverslip.auditing.duplicates import Duplicates
 from coverslip.auditing.findings import Finding
-from coverslip.auditing.twins import Twins
 from coverslip.core.errors import UserError
-from coverslip.core.storage import writing
+from coverslip.core.storage import atomic_write
 from coverslip.core.tables import write_csv
 from coverslip.data.groups import join_sets
 from coverslip.data.sources.source import Files
-from coverslip.data.split import move_to_one_part, straddling
-from coverslip.data.table import READ, ImageTable
+from coverslip.data.split import groups_across_splits, move_to_one_split
+from coverslip.data.table import STATUS_OK, ImageTable
 
 
-def drop_found(table: ImageTable, findings: Sequence[Finding]) -> ImageTable:
-    """Leave out the images of these findings; the reason stands in their status."""
-    reasons = {row: f"dropped: {each.name}" for each in findings for members in each.rows for row in members}
-    return _leave_out(table, reasons)
+def drop_images(table: ImageTable, findings: Sequence[Finding]) -> ImageTable:
+    """Exclude the images of these findings; their status states the reason."""
+    reasons = {row: f"dropped: {finding.name}" for finding in findings for members in finding.rows for row in members}
+    return _exclude(table, reasons)
 
 
-def fix_table(table: ImageTable, twins: Twins) -> ImageTable:
-    """Mend what can be mended without looking at the images.
+def fix_table(table: ImageTable, duplicates: Duplicates) -> ImageTable:
+    """Fix the findings that can be fixed without looking at the images (see `coverslip.auditing.findings.FIXED`).
 
-    Of exact copies under one label the first by path is kept; of one image under several labels none, until a person
-    decides; groups (with their copies) that lie in several parts of a given split move to the part that has most of
-    them.
+    Of exact copies under one label, the first by path is kept. Copies under several labels are all excluded until
+    their labels are corrected. Groups (and their copies) in several sets of a given split are moved to the set that
+    contains most of their images.
     """
     paths = table.paths
-    mixed = conflicts(table, twins)
-    reasons = {row: "dropped: filed under several classes" for rows in mixed for row in rows}
-    for same in twins.exact:
+    conflicting = label_conflicts(table, duplicates)
+    reasons = {row: "dropped: filed under several classes" for rows in conflicting for row in rows}
+    for same in duplicates.exact:
         kept = min(same, key=lambda row: paths[row])
         reasons |= {row: f"dropped: copy of {paths[kept]}" for row in same if row != kept and row not in reasons}
-    table = _leave_out(table, reasons)
-    joined = join_sets(table, twins.sets)
-    return move_to_one_part(joined, straddling(joined))
+    table = _exclude(table, reasons)
+    joined = join_sets(table, duplicates.sets)
+    return move_to_one_split(joined, groups_across_splits(joined))
 
 
 def write_corrected(table: ImageTable, path: Path, root: str) -> None:
-    """Write the images that are left as a table that can be trained on.
+    """Write the images that were not excluded as a table that ``coverslip train`` accepts.
 
     Args:
-        table: after `drop_found` or `fix_table`; its split is written as it stands.
-        path: of the CSV file.
-        root: the folder of the images, as seen from the folder of ``path``.
+        table: result of `drop_images` or `fix_table`; its split is written unchanged.
+        path: CSV file to write.
+        root: folder of the images, relative to the folder of ``path``.
 
     Raises:
-        UserError: the images are arrays of one file, which a table of paths cannot name.
+        UserError: the images are arrays in one file, so they have no paths.
     """
     if not isinstance(table.source, Files):
         raise UserError(
-            "a corrected table names image files, and these are arrays of one file",
-            "leave the rows out of the arrays yourself; audit.json names them",
+            "a corrected table lists image files, but these images are arrays in one file",
+            "remove the rows listed in audit.json from the arrays",
         )
-    kept = table.frame.filter(pl.col("status") == READ).drop("status")
-    paths = kept["path"] if root == "." else pl.Series([_below(root, each) for each in kept["path"]], dtype=pl.String)
-    with writing(path) as part:
+    kept = table.frame.filter(pl.col("status") == STATUS_OK).drop("status")
+    paths = kept["path"] if root == "." else pl.Series([_join(root, image) for image in kept["path"]], dtype=pl.String)
+    with atomic_write(path) as part:
         write_csv(kept.with_columns(paths.alias("path")), part)
 
 
-def _below(root: str, path: str) -> str:
+def _join(root: str, path: str) -> str:
     return path if Path(path).is_absolute() else f"{root}/{path}"
 
 
-def _leave_out(table: ImageTable, reasons: Mapping[int, str]) -> ImageTable:
+def _exclude(table: ImageTable, reasons: Mapping[int, str]) -> ImageTable:
     status = table.frame["status"].to_list()
-    return table.with_columns(status=[reasons.get(row, was) if was == READ else was for row, was in enumerate(status)])
+    return table.with_columns(
+        status=[reasons.get(row, old) if old == STATUS_OK else old for row, old in enumerate(status)]
+    )

@@ -1,7 +1,8 @@
-"""Shortcuts: can the label be told without looking at the subject?
+"""Tests for shortcuts: can the label be predicted without the subject?
 
-A network takes the easiest way to the label. Where background, file type or camera differ between the classes, it can
-score without having seen a leaf. Each probe is a small model that is shown one such thing and nothing else.
+A network uses whatever predicts the label most easily. If background, file type or camera differ between the classes,
+it can score well without using the subject. Each probe is a small model that receives one such property and nothing
+else.
 """
 
 from __future__ import annotations
@@ -14,34 +15,34 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from coverslip.auditing.clues import (
-    BorderClues,
-    Clues,
-    counted_by_class,
+from coverslip.auditing.probe_features import (
+    BorderFeatures,
+    ProbeFeatures,
     dimensions,
     encoders,
     exif,
     file_sizes,
     name_numbers,
+    numbered_per_class,
     varying,
 )
-from coverslip.auditing.probes import COUNTED, IN_THE_MIDDLE, KINDS, Probe, ProbeKind
+from coverslip.auditing.probes import KINDS, NUMBERED_PER_CLASS, SAME_IN_CENTER, Probe, ProbeKind
 from coverslip.core.devices import cores
 from coverslip.core.progress import SILENT, Progress
 from coverslip.data.image import Pixels
-from coverslip.data.split import assign_parts
+from coverslip.data.split import assign_splits
 from coverslip.data.table import ImageTable
 from coverslip.evidence.classification import classification_evidence
-from coverslip.evidence.intervals import FEWEST_GROUPS, Score, format_interval
+from coverslip.evidence.intervals import MIN_GROUPS, Score, format_interval
 
 __all__ = ["Probe", "probe_shortcuts"]
 
 MARGIN = 0.10  # a warning needs a lower bound this far above chance
 FOLDS = 5
-TREES = 100  # 200 gave the same scores within their intervals
-ALONE = 500  # images under which starting threads takes longer than growing trees
-MOST = 6000  # images that are probed; more would take minutes and hardly narrow the interval
-ALIKE = 1 / 3  # share of the border's advantage over chance that the middle must reach to be called alike
+TREES = 100  # 200 trees gave the same scores within their intervals
+SINGLE_THREAD = 500  # images; below, starting threads takes longer than fitting the trees
+MAX_IMAGES = 6000  # more images would take minutes and hardly narrow the interval
+SAME_COLORS = 1 / 3  # fraction of the border's gain over chance that the center must reach to count as the same
 
 IntArray = npt.NDArray[np.int64]
 
@@ -57,158 +58,179 @@ def probe_shortcuts(
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> list[Probe]:
-    """Try to tell the classes by border, file size, dimensions, encoder, EXIF and file name, each alone.
+    """Predict the classes from border, file size, dimensions, encoder, EXIF data and file name, each alone.
 
-    Each probe is a forest of extremely randomized trees, classes weighted equally. It is fitted five times, each time
-    without a fifth of the groups, and scored on those. A probe that has nothing to look at is not run. A class of
-    fewer than two groups cannot be learned and tested, and is left out.
+    Each probe is a forest of extremely randomized trees with equal class weights, evaluated by five-fold
+    cross-validation over groups. A probe without varying features is not run. Classes with fewer than two groups cannot
+    be both learned and tested, and are excluded.
 
     Args:
         table: the images.
-        facts: what decoding noted of each file, a row a table row.
-        pixels: (N, H, W, C), the resized images of all table rows.
-        fit: how they were resized.
-        rows: readable images that may be looked at: train and validation, never test.
-        groups: of every table row; None takes the table's own. Of more than 6,000 images a stratified sample of
-            whole groups is probed.
-        seed: of folds and trees.
-        progress: told of the stage.
+        facts: one row per image, columns of `coverslip.data.decoding.FACTS`.
+        pixels: resized images, shape (N, H, W, C), in the order of the table.
+        fit: how the images were fitted into H x W: ``pad``, ``squash`` or ``crop``.
+        rows: readable images to use: train and validation, never test.
+        groups: group of every row of the table; None uses the groups of the table. With more than 6,000 images, a
+            stratified sample of whole groups is used.
+        seed: seed of folds and trees.
+        progress: receives one stage.
 
     Returns:
-        One probe of each kind, always in the same order.
+        One result per kind of probe, always in the same order.
 
     Reference: Geurts, Ernst & Wehenkel, Extremely randomized trees, Machine Learning 63(1), 2006.
     """
-    named = [groups[row] for row in rows] if groups is not None else table.groups(rows)
-    jury, reason = _Jury.of(np.array(table.labels(rows), np.int64), named, seed)
-    if jury is None:
+    group_names = [groups[row] for row in rows] if groups is not None else table.groups(rows)
+    data, reason = _ProbeData.of(np.array(table.labels(rows), np.int64), group_names, seed)
+    if data is None:
         return [_not_run(kind, reason) for kind in KINDS]
-    some = [rows[place] for place in jury.places]
-    shown = facts[some]
-    paths = table.frame["path"].gather(some).to_list()
+    probed = [rows[place] for place in data.places]
+    probed_facts = facts[probed]
+    paths = table.frame["path"].gather(probed).to_list()
     probes = []
-    with progress.stage("probing for shortcuts", len(KINDS), "probes") as stage:
-        border = BorderClues(pixels, some, facts, fit)
-        clues: dict[str, Callable[[], Clues]] = {
+    with progress.stage("checking for shortcuts", len(KINDS), "probes") as stage:
+        border = BorderFeatures(pixels, probed, facts, fit)
+        features_of: dict[str, Callable[[], ProbeFeatures]] = {
             "border": lambda: border.eight,
             "border-color": lambda: border.frame,
-            "file-size": lambda: file_sizes(shown),
-            "dimensions": lambda: dimensions(shown),
-            "encoder": lambda: encoders(shown, paths),
-            "exif": lambda: exif(shown),
-            "name": lambda: name_numbers(paths, jury.labels),
+            "file-size": lambda: file_sizes(probed_facts),
+            "dimensions": lambda: dimensions(probed_facts),
+            "encoder": lambda: encoders(probed_facts, paths),
+            "exif": lambda: exif(probed_facts),
+            "name": lambda: name_numbers(paths, data.labels),
         }
 
         @cache
-        def inside() -> bool:  # asked only where the border fires: it takes a second
-            return _same_in_the_middle(jury, border)
+        def same_in_center() -> bool:  # takes a second, so it is computed only if a border probe fires
+            return _same_in_center(data, border)
 
-        def harmless(kind: ProbeKind) -> str:
-            if kind.name.startswith("border") and inside():
-                return IN_THE_MIDDLE
-            if kind.name == "name" and counted_by_class(paths, jury.labels):
-                return COUNTED
+        def harmless_reason(kind: ProbeKind) -> str:
+            if kind.name.startswith("border") and same_in_center():
+                return SAME_IN_CENTER
+            if kind.name == "name" and numbered_per_class(paths, data.labels):
+                return NUMBERED_PER_CLASS
             return kind.harmless
 
         for kind in KINDS:
-            given = varying(clues[kind.name]())
-            probes.append(_judge(kind, jury, given, harmless) if given.shape[1] else _not_run(kind, kind.nothing))
+            features = varying(features_of[kind.name]())
+            has_features = features.shape[1]
+            probes.append(
+                _run(kind, data, features, harmless_reason) if has_features else _not_run(kind, kind.constant)
+            )
             stage.advance()
     return probes
 
 
 @dataclass(frozen=True)
-class _Jury:
-    """The images that probes are fitted and scored on."""
+class _ProbeData:
+    """The images on which probes are fitted and scored.
 
-    places: IntArray  # (n,) which of the rows
-    labels: IntArray  # (n,) 0 to K - 1, none left out
-    groups: IntArray  # (n,)
-    fold: IntArray  # (n,)
+    Attributes:
+        places: positions in the list of rows, shape (n,).
+        labels: integer class ids without gaps, shape (n,), values in 0..K-1.
+        groups: integer group ids, shape (n,).
+        fold: test fold of each image, shape (n,).
+        seed: seed of the trees.
+        remark: sentence about images or classes that were excluded, with a leading space; "" if there are none.
+    """
+
+    places: IntArray
+    labels: IntArray
+    groups: IntArray
+    fold: IntArray
     seed: int
-    aside: str  # what was left out
+    remark: str
 
     @classmethod
-    def of(cls, labels: IntArray, groups: Sequence[str], seed: int) -> tuple[_Jury | None, str]:
-        """Without thin classes, at most `MOST` images; or None and the reason why nothing can be probed."""
+    def of(cls, labels: IntArray, groups: Sequence[str], seed: int) -> tuple[_ProbeData | None, str]:
+        """Select at most `MAX_IMAGES` images of classes with two groups or more; or return None and the reason."""
         codes = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
-        places, aside = np.arange(len(labels)), ""
-        if len(places) > MOST:
-            places = places[assign_parts(labels, groups, (MOST, len(places) - MOST), seed) == 0]
-            aside = f" {len(places):,} of {len(labels):,} images were probed."
+        places, remark = np.arange(len(labels)), ""
+        if len(places) > MAX_IMAGES:
+            places = places[assign_splits(labels, groups, (MAX_IMAGES, len(places) - MAX_IMAGES), seed) == 0]
+            remark = f" {len(places):,} of {len(labels):,} images were used."
         present = np.unique(labels)
-        thick = [label for label in present if len(np.unique(codes[places][labels[places] == label])) >= 2]
-        places = places[np.isin(labels[places], thick)]
-        if len(thick) < len(present):
-            aside += f" Left out for want of a second group: {len(present) - len(thick)} of {len(present)} classes."
-        number = len(np.unique(codes[places]))
-        if len(thick) < 2:
-            return (
-                None,
-                f"it takes two classes of two groups each; there {'is' if len(thick) == 1 else 'are'} {len(thick)}",
+        large_enough = [label for label in present if len(np.unique(codes[places][labels[places] == label])) >= 2]
+        places = places[np.isin(labels[places], large_enough)]
+        if len(large_enough) < len(present):
+            remark += (
+                f" Excluded, with fewer than two groups: {len(present) - len(large_enough)} of {len(present)} classes."
             )
-        if number < FEWEST_GROUPS:
-            return None, f"{number} groups are too few for an interval ({FEWEST_GROUPS} are needed)"
-        own = np.unique(labels[places], return_inverse=True)[1]
-        fold = assign_parts(own, [str(code) for code in codes[places]], np.ones(FOLDS), seed)
-        return cls(places, own, codes[places], fold, seed, aside), ""
+        number = len(np.unique(codes[places]))
+        if len(large_enough) < 2:
+            return None, f"at least two classes with two groups each are needed (found {len(large_enough)})"
+        if number < MIN_GROUPS:
+            return None, f"{number} groups are too few for a confidence interval (at least {MIN_GROUPS} are needed)"
+        class_ids = np.unique(labels[places], return_inverse=True)[1]
+        fold = assign_splits(class_ids, [str(code) for code in codes[places]], np.ones(FOLDS), seed)
+        return cls(places, class_ids, codes[places], fold, seed, remark), ""
 
     @property
     def classes(self) -> int:
+        """Number of classes K."""
         return int(self.labels.max()) + 1
 
-    def predict(self, clues: Clues, *others: Clues) -> list[IntArray]:
-        """Classes (n,) that a model of the other folds reads from these clues, and from others of the same kind."""
+    def predict(self, features: ProbeFeatures, *others: ProbeFeatures) -> list[IntArray]:
+        """Predict classes (n,) by cross-validation from features, and from other features with the same columns."""
         from sklearn.ensemble import ExtraTreesClassifier
 
-        shown = (clues, *others)
-        said = [np.zeros(len(clues), np.int64) for _ in shown]
+        inputs = (features, *others)
+        predicted = [np.zeros(len(features), np.int64) for _ in inputs]
         for number in np.unique(self.fold):
-            held = self.fold == number
+            test = self.fold == number
             forest = ExtraTreesClassifier(
                 TREES,
                 class_weight="balanced",
                 min_samples_leaf=2,
                 random_state=self.seed,
-                n_jobs=cores() if len(clues) > ALONE else 1,
+                n_jobs=cores() if len(features) > SINGLE_THREAD else 1,
             )
-            forest.fit(clues[~held], self.labels[~held])
-            forest.set_params(n_jobs=1)  # threads would add up the votes in any order, and ties fall either way
-            for answer, each in zip(said, shown, strict=True):
-                answer[held] = forest.predict(each[held])
-        return said
+            forest.fit(features[~test], self.labels[~test])
+            forest.set_params(n_jobs=1)  # threads sum the votes in varying order, which makes ties random
+            for result, values in zip(predicted, inputs, strict=True):
+                result[test] = forest.predict(values[test])
+        return predicted
 
     def score(self, predicted: IntArray) -> Score:
-        """Balanced accuracy with its interval over groups."""
-        sure = np.eye(self.classes)[predicted]
+        """Return the balanced accuracy of predicted classes (n,), with its confidence interval over groups."""
+        one_hot = np.eye(self.classes)[predicted]
         names = [str(number) for number in range(self.classes)]
-        alone = len(np.unique(self.groups)) == len(self.groups)
-        evidence = classification_evidence(self.labels, sure, None if alone else self.groups, names, seed=self.seed)
+        independent = len(np.unique(self.groups)) == len(self.groups)
+        evidence = classification_evidence(
+            self.labels, one_hot, None if independent else self.groups, names, seed=self.seed
+        )
         score: Score = evidence["scores"]["balanced_accuracy"]
         return score
 
 
-def _judge(kind: ProbeKind, jury: _Jury, clues: Clues, harmless_of: Callable[[ProbeKind], str]) -> Probe:
-    score = jury.score(jury.predict(clues)[0])
-    chance = 1 / jury.classes
+def _run(
+    kind: ProbeKind, data: _ProbeData, features: ProbeFeatures, harmless_reason: Callable[[ProbeKind], str]
+) -> Probe:
+    score = data.score(data.predict(features)[0])
+    chance = 1 / data.classes
     value, low, high = score["value"], score["low"], score["high"]
-    # Where every resample is right there is no interval over groups of several classes; there is no doubt either.
+    # If everything is correct there is no interval over groups of several classes, but no doubt either.
     bound = low if low is not None else value if value == 1 else None
     fires = bound is not None and bound > chance + MARGIN
-    harmless = harmless_of(kind) if fires else ""
-    says = f"{kind.subject} alone tell {jury.classes} classes with a balanced accuracy of {format_interval(score, 2)}"
-    says += f"; chance is {chance:.2f}"
+    harmless = harmless_reason(kind) if fires else ""
+    accuracy = format_interval(score, 2)
+    summary = f"{kind.subject} alone predict {data.classes} classes with a balanced accuracy of {accuracy}"
+    summary += f"; chance is {chance:.2f}"
     if fires:
-        says += f". {harmless or kind.advice}"
-    elif value is not None and value < chance / 2:  # each of a few values occurs as often in every class
-        says += ": no shortcut (below chance, since what is held out of a class remains in the others)."
+        summary += f". {harmless or kind.advice}"
+    elif (
+        value is not None and value < chance / 2
+    ):  # happens if each of a few values occurs equally often in every class
+        summary += (
+            ": no evidence of a shortcut (below chance, because values held out of one class remain in the others)."
+        )
     else:
-        says += ": no shortcut."
+        summary += ": no evidence of a shortcut."
     return Probe(
         name=kind.name,
         title=kind.title,
-        sees=kind.sees,
-        says=says + jury.aside,
+        description=kind.description,
+        summary=summary + data.remark,
         verdict=("notes" if harmless else "warns") if fires else "silent",
         chance=chance,
         value=value,
@@ -219,18 +241,19 @@ def _judge(kind: ProbeKind, jury: _Jury, clues: Clues, harmless_of: Callable[[Pr
 
 
 def _not_run(kind: ProbeKind, reason: str) -> Probe:
-    return Probe(name=kind.name, title=kind.title, sees=kind.sees, says=f"Not probed: {reason}.", reason=reason)
+    summary = f"Not run: {reason}."
+    return Probe(name=kind.name, title=kind.title, description=kind.description, summary=summary, reason=reason)
 
 
-def _same_in_the_middle(jury: _Jury, border: BorderClues) -> bool:
-    """Whether a model of the border's color reads the class from the middle of the images as well.
+def _same_in_center(data: _ProbeData, border: BorderFeatures) -> bool:
+    """Return whether a model fitted to border colors also predicts the class from the center of the images.
 
-    On a background it cannot, since a leaf has other colors than paper; in histology, where the subject fills the
+    With a background it cannot, since a leaf differs in color from paper; in histology, where the subject fills the
     image, it can.
     """
-    frame, middle = (
-        np.mean([(said == jury.labels)[jury.labels == label].mean() for label in range(jury.classes)])
-        for said in jury.predict(border.frame, border.middle)
+    frame, center = (
+        np.mean([(predicted == data.labels)[data.labels == label].mean() for label in range(data.classes)])
+        for predicted in data.predict(border.frame, border.center)
     )
-    chance = 1 / jury.classes
-    return bool(frame > chance and middle - chance > ALIKE * (frame - chance))
+    chance = 1 / data.classes
+    return bool(frame > chance and center - chance > SAME_COLORS * (frame - chance))

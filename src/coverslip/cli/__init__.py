@@ -1,1 +1,1 @@
-"""The command line: one file a command, each a thin door to the functions of the package."""
+"""The command line: one module per command, each a thin layer over `coverslip.api`."""

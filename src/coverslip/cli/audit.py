@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coverslip.cli.options import Accept, Drop, Fix, Group, Settings, Site, Verify
+from coverslip.cli.options import EVALUATION, OUTPUT, Accept, Drop, Fix, Group, Settings, Site, Verify
 from coverslip.cli.terminal import quoted
 
 if TYPE_CHECKING:
@@ -16,23 +16,34 @@ if TYPE_CHECKING:
     from coverslip.pipeline.config import RunConfig
 
 BLOCKED = 1
+WORDS = {"blocks": ("error", "errors"), "warns": ("warning", "warnings"), "notes": ("note", "notes")}  # of severities
+COLORS = {"blocks": "bold red", "warns": "yellow", "notes": "dim"}
 
 
 def audit(
-    source: Annotated[Path, typer.Argument(help="Folder of class folders, table (CSV, Parquet) or .npz.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for audit.html, audit.json and corrected tables; must not exist.")
-    ] = None,
+    source: Annotated[Path, typer.Argument(help="Folder of class folders, table (CSV, Parquet) or .npz file.")],
     group: Group = None,
     site: Site = None,
+    fix: Fix = False,
     accept: Accept = None,
     drop: Drop = None,
-    fix: Fix = False,
-    quick: Annotated[bool, typer.Option("--quick", help="No shortcut probes and no price of a leak.")] = False,
     verify: Verify = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Skip the shortcut tests and the leakage estimate.", rich_help_panel=EVALUATION),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for audit.html, audit.json and corrected tables; must not exist.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
     settings: Settings = None,
 ) -> None:
-    """What is wrong with these images, before any training: copies, groups, splits, shortcuts. Changes nothing."""
+    """Check the images before training: duplicates, leakage, shortcuts.
+
+    Example: coverslip audit leaves/ --out audit
+    """
     from coverslip import api
     from coverslip.core.progress import TerminalProgress
     from coverslip.core.runs import Run
@@ -47,68 +58,68 @@ def audit(
         audit_drop=drop or None,
         audit_fix=fix or None,
     )
-    found = api.audit(config, out, verify=verify, price=not quick, progress=progress)
-    _print(found)
-    there = None if out is None else Run(out)
-    if there is not None:
-        typer.echo(f"page: {there.audit_page_file}")
-    typer.echo(f"next: {_following(found, source, config, there)}")
-    if found.blocking:
+    result = api.audit(config, out, verify=verify, probes=not quick, progress=progress)
+    _print(result)
+    folder = None if out is None else Run(out)
+    if folder is not None:
+        typer.echo(f"page: {folder.audit_page_file}")
+    typer.echo(f"next: {_next_command(result, source, config, folder)}")
+    if result.blocking:
         raise typer.Exit(BLOCKED)
 
 
-def _print(found: Audit) -> None:
+def _print(result: Audit) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console(highlight=False)
-    table = found.table
-    counts = found.counts()
-    said = ", ".join(f"{counts[name]} {name}" for name in counts)
-    console.print(f"{len(table):,} images of {len(table.classes)} classes: {said}", soft_wrap=True)
-    colors = {"blocks": "bold red", "warns": "yellow", "notes": "dim"}
-    for finding in found.findings:
-        word = f"{finding.decision} ({finding.severity})" if finding.decision else finding.severity
-        console.print(f"[{colors[finding.severity]}]{word:<6}[/]", end=" ")
+    table = result.table
+    counts = ", ".join(f"{count} {WORDS[name][count != 1]}" for name, count in result.counts().items())
+    console.print(f"{len(table):,} images of {len(table.classes)} classes: {counts}", soft_wrap=True)
+    for finding in result.findings:
+        word = WORDS[finding.severity][0]
+        word = f"{finding.decision} ({word})" if finding.decision else word
+        console.print(f"[{COLORS[finding.severity]}]{word:<7}[/]", end=" ")
         console.print(f"{finding.name}: {finding.title}", markup=False, soft_wrap=True)
         if finding.severity != "notes":
-            console.print(f"       {finding.meaning} {finding.remedy}", markup=False, soft_wrap=True)
-    if found.probes is not None:
-        rows = Table(title="can the label be told without the subject?", title_justify="left", box=None, pad_edge=False)
-        for title in ("from", "balanced accuracy [95% interval]", "chance", "verdict"):
-            rows.add_column(title)
-        for probe in found.probes:
+            console.print(f"        {finding.meaning} {finding.remedy}", markup=False, soft_wrap=True)
+    if result.probes is not None:
+        title = "shortcuts: can the label be predicted without the subject?"
+        rows = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for heading in ("predicted from", "balanced accuracy [95% interval]", "chance", "verdict"):
+            rows.add_column(heading)
+        for probe in result.probes:
             value = "not run" if probe.value is None else f"{probe.value:.3f}"
             if probe.low is not None and probe.high is not None:
                 value += f" [{probe.low:.3f}, {probe.high:.3f}]"
             chance = "" if probe.chance is None else f"{probe.chance:.3f}"
-            rows.add_row(probe.title, value, chance, probe.verdict)
+            rows.add_row(probe.title, value, chance, probe.verdict_text)
         console.print(rows)
-    if found.price is not None:
-        console.print(f"price of a leak: {found.price.says}", markup=False, soft_wrap=True)
+    if result.leakage is not None:
+        console.print(f"leakage: {result.leakage.summary}", markup=False, soft_wrap=True)
 
 
-def _named(source: Path, config: RunConfig, fix: bool) -> str:
-    """The images with their groups, their sites and what was decided, as the next command has to name them."""
+def _source_text(source: Path, config: RunConfig, fix: bool) -> str:
+    """Return the source with its groups, sites and decisions, as the arguments of the next command."""
     from coverslip.core.commands import options_text
 
-    decided = {"accept": config.audit.accept, "drop": config.audit.drop, "fix": fix}
+    decisions = {"accept": config.audit.accept, "drop": config.audit.drop, "fix": fix}
     given = {} if source.suffix.lower() == ".toml" else config.data.options
-    return quoted(source) + options_text(given | decided)
+    return quoted(source) + options_text(given | decisions)
 
 
-def _following(found: Audit, source: Path, config: RunConfig, there: Run | None) -> str:
+def _next_command(result: Audit, source: Path, config: RunConfig, folder: Run | None) -> str:
     from coverslip.core.commands import options_text
 
-    named = _named(source, config, config.audit.fix)
-    if there is None:
-        return f"coverslip audit {named} --out audit, to look at the images concerned"
-    accepted = options_text({"accept": config.audit.accept})  # what was dropped or fixed is not in the new tables
-    if there.corrected_file.is_file():
-        return f"coverslip train {quoted(there.corrected_file)}{accepted}"
-    if found.blocking:
-        return f"coverslip train {_named(source, config, True)} (or --drop NAME, --accept NAME)"
-    if found.table.grouped_by is None and there.proposed_file.is_file():
-        table = f"{quoted(there.proposed_file)}{accepted}"
-        return f"coverslip train {table} (the table has the proposed groups, if they are right)"
-    return f"coverslip train {named}"
+    arguments = _source_text(source, config, config.audit.fix)
+    if folder is None:
+        return f"coverslip audit {arguments} --out audit (writes a page with the affected images)"
+    accepted = options_text({"accept": config.audit.accept})  # dropped and fixed images are not in the new tables
+    if folder.corrected_file.is_file():
+        return f"coverslip train {quoted(folder.corrected_file)}{accepted}"
+    if result.blocking:
+        return f"coverslip train {_source_text(source, config, True)} (or --drop FINDING, --accept FINDING)"
+    if result.table.grouped_by is None and folder.proposed_file.is_file():
+        table = f"{quoted(folder.proposed_file)}{accepted}"
+        return f"coverslip train {table} (this table has the proposed groups; check them first)"
+    return f"coverslip train {arguments}"

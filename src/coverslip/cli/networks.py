@@ -12,10 +12,13 @@ CLASSES = 10
 def networks(
     all_: Annotated[
         str | None,
-        typer.Option("--all", metavar="PATTERN", help="Names of the timm library that match, such as 'vit'."),
+        typer.Option("--all", metavar="PATTERN", help="List matching networks of the timm library."),
     ] = None,
 ) -> None:
-    """List the networks: parameters, input size, licence, whether weights are on disk, what each is good for."""
+    """List the networks with parameters, input size, license and use.
+
+    Example: coverslip networks --all vit
+    """
     if all_ is not None:
         _list_timm(all_)
         return
@@ -23,30 +26,36 @@ def networks(
     from rich.console import Console
     from rich.table import Table
 
-    from coverslip.models.catalog import network_entry, network_names, parameters
+    from coverslip.models.catalog import count_parameters, network_entry, network_names
     from coverslip.models.design import DEFAULT_NETWORK, Design
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("network", "params", "pixels", "weights", "licence"):
+    for heading in ("network", "params", "pixels", "weights", "license"):
         right = heading in ("params", "pixels")
         table.add_column(heading, no_wrap=True, justify="right" if right else "left")
     table.add_column("good for", overflow="fold")
     for name in network_names():
         entry = network_entry(name)
-        count = _count_text(parameters(Design(network=name, size=entry.size), CLASSES))
-        here = "on disk" if entry.has_weights() else "to fetch"
+        count = _count_text(count_parameters(Design(network=name, size=entry.size), CLASSES))
+        weights = "on disk" if entry.has_weights() else "download"
         style = "bold" if name == DEFAULT_NETWORK else ""
         table.add_row(
-            name, count, str(entry.size[0]), here if entry.load else "none", entry.licence, entry.suits, style=style
+            name,
+            count,
+            str(entry.size[0]),
+            weights if entry.load else "none",
+            entry.licence,
+            entry.suited_for,
+            style=style,
         )
     Console().print(table)
-    typer.echo(f"params: parameters that are learned, for color images of this size and {CLASSES} classes")
-    typer.echo("pixels: side of the images it was made for; others work too (--set input.size=128)")
-    typer.echo("any network of the timm library works too: coverslip networks --all PATTERN")
+    typer.echo(f"params: trainable parameters with color images of this size and {CLASSES} classes")
+    typer.echo("pixels: default input size; other sizes are possible (--set input.size=128)")
+    typer.echo("all networks of the timm library can be used: coverslip networks --all PATTERN")
 
 
 def _count_text(count: int) -> str:
-    """A number of parameters as people say it.
+    """Return a number of parameters in thousands or millions.
 
     >>> _count_text(122_890), _count_text(4_652_008)
     ('123 k', '4.7 M')
@@ -60,5 +69,6 @@ def _list_timm(pattern: str) -> None:
 
     names = timm_names(pattern)
     if not names:
-        raise UserError(f"timm has no network like {pattern!r}", "try a shorter pattern, such as 'resnet' or 'vit*16'")
+        fix = "use a shorter pattern, such as 'resnet' or 'vit*16'"
+        raise UserError(f"no network of timm matches {pattern!r}", fix)
     typer.echo("\n".join(names))

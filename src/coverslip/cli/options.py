@@ -37,6 +37,11 @@ Fix = Annotated[bool, setting("audit.fix", DATA, "--fix")]
 Verify = Annotated[
     bool, typer.Option("--verify", help="Read every file again instead of trusting the cache.", rich_help_panel=DATA)
 ]
+PRESETS_HELP = "Augmentation: none, flips, light, strong or tissue (not depth head)."
+Augment = Annotated[str | None, typer.Option(help=PRESETS_HELP, rich_help_panel=TRAINING)]
+FromScratch = Annotated[
+    bool, typer.Option("--from-scratch", help="Random initial weights; trains all layers.", rich_help_panel=MODEL)
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any other setting, such as model.views=3 (docs/settings.md).", rich_help_panel=OUTPUT),
@@ -49,36 +54,40 @@ def with_expanded_paths(command: Command) -> Command:
     """Return the command with every argument and option that is a path parsed by `coverslip.core.paths.expand`."""
     hints = get_type_hints(command, include_extras=True)
     for hint in hints.values():
-        for about in getattr(hint, "__metadata__", ()):
-            if isinstance(about, ArgumentInfo | OptionInfo) and _is_path(get_args(hint)[0]):
-                about.parser = _path
-    command.__annotations__ = hints  # as text they would be read again, without the parser
+        for parameter in getattr(hint, "__metadata__", ()):
+            if isinstance(parameter, ArgumentInfo | OptionInfo) and _is_path(get_args(hint)[0]):
+                parameter.parser = _path
+    command.__annotations__ = hints  # Typer would evaluate annotations given as text again, without the parser
     return command
 
 
 def _is_path(kind: Any) -> bool:
-    """Whether a type is a path, perhaps none, or several of them."""
-    return kind is Path or any(_is_path(each) for each in get_args(kind))
+    """Return whether a type is a path, an optional path or a list of paths."""
+    return kind is Path or any(_is_path(argument) for argument in get_args(kind))
 
 
 def _path(text: str) -> Path:
     return expand(text)
 
 
-_path.__name__ = "path"  # what the help shows in the place of a value
+_path.__name__ = "path"  # shown in the help as the type of the value
 
 
-def refuse_beside_resume(context: typer.Context, *allowed: str) -> None:
-    """What goes on keeps the settings that it began with: anything else that was given is a mistake, so it is named.
+def refuse_with_resume(context: typer.Context, *allowed: str) -> None:
+    """Refuse options that ``--resume`` would ignore, since a resumed run keeps its settings.
+
+    Args:
+        context: the command's context.
+        allowed: names of parameters that may be combined with ``--resume``.
 
     Raises:
-        UserError: an option or a source beside ``--resume`` and what is ``allowed``, by the names of parameters.
+        UserError: another option or a source was given.
     """
     for parameter in context.command.params:
         name, source = str(parameter.name), context.get_parameter_source(str(parameter.name))
         if source is not None and source.name == "COMMANDLINE" and name not in ("resume", *allowed):
             given = parameter.opts[0] if parameter.opts[0].startswith("-") else repr(str(context.params[name]))
             raise UserError(
-                f"--resume goes on with the settings that were begun with, and {given} is another",
-                f"leave {given} out, or begin anew without --resume",
+                f"{given} cannot be combined with --resume, which keeps the original settings",
+                f"omit {given}, or start again without --resume",
             )

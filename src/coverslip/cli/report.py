@@ -7,15 +7,24 @@ from typing import Annotated
 
 import typer
 
+from coverslip.cli.options import OUTPUT
+
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
     answers: Annotated[
         Path | None,
-        typer.Option("--set", help="TOML file with what only a person knows; written to be filled in if not there."),
+        typer.Option(
+            "--set",
+            help="TOML file with your answers to the checklist; a template is written if it does not exist.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
 ) -> None:
-    """Write a run's page anew, with the answers of a person to what no program can know."""
+    """Write a run's report again, with your answers to the checklist.
+
+    Example: coverslip report runs/leaves --set answers.toml
+    """
     from coverslip import api
 
     typer.echo(f"report: {api.report(run, answers)}")

@@ -7,42 +7,71 @@ from typing import Annotated
 
 import typer
 
+from coverslip.cli.options import DATA, EVALUATION, OUTPUT
 from coverslip.core.errors import optional
+
+NETWORK, LIMITS = "Network", "Limits"  # panels of --help
 
 
 def serve(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, or an ONNX file.")],
+    run: Annotated[Path, typer.Argument(help="Run folder, or an ONNX file.")],
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Any but the loopback needs a token, which is made and shown.")
+        str,
+        typer.Option(
+            help="Address to listen on; any but the loopback needs a token, which is generated.",
+            rich_help_panel=NETWORK,
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port; 0: any free port.", rich_help_panel=NETWORK)
+    ] = 8000,
     token: Annotated[
-        str, typer.Option(envvar="COVERSLIP_TOKEN", help="A token of your own, 16 characters or more.")
+        str,
+        typer.Option(
+            envvar="COVERSLIP_TOKEN", help="Access token to use, 16 characters or more.", rich_help_panel=NETWORK
+        ),
     ] = "",
     with_examples: Annotated[
         Path | None,
         typer.Option(
-            help="Folder or table of the training images, to show the nearest, where they are not in the model."
+            help="Training images (folder or table), to show the most similar ones. Default: those in the model.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     tested: Annotated[
-        Path | None, typer.Option(help="What 'coverslip evaluate' wrote of this model, to be told on the page.")
+        Path | None,
+        typer.Option(
+            help="Folder written by 'coverslip evaluate', whose scores the page shows.", rich_help_panel=EVALUATION
+        ),
     ] = None,
-    keep: Annotated[Path | None, typer.Option(help="Folder in which images and answers are kept.")] = None,
-    maps: Annotated[bool, typer.Option(help="Draw maps of where the network looks, on request.")] = True,
-    images: Annotated[int, typer.Option(min=1, max=10_000, help="Most images of one request.")] = 64,
-    megabytes: Annotated[int, typer.Option(min=1, max=1000, help="Most megabytes of one request.")] = 64,
-    megapixels: Annotated[int, typer.Option(min=1, max=100, help="Most million pixels of one image.")] = 50,
-    queue: Annotated[int, typer.Option(min=1, max=10_000, help="Most images that wait at once.")] = 256,
-    seconds: Annotated[float, typer.Option(min=0.05, max=3600, help="Longest time of one request.")] = 30.0,
-    log: Annotated[bool, typer.Option(help="One line a request, without anything that was in it.")] = False,
+    maps: Annotated[bool, typer.Option(help="Offer heat maps of predictions.", rich_help_panel=EVALUATION)] = True,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder to store images and predictions in.", rich_help_panel=OUTPUT)
+    ] = None,
+    log: Annotated[
+        bool, typer.Option(help="Print one line per request, without its content.", rich_help_panel=OUTPUT)
+    ] = False,
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Images per request.", rich_help_panel=LIMITS)] = 64,
+    megabytes: Annotated[
+        int, typer.Option(min=1, max=1000, help="Megabytes per request.", rich_help_panel=LIMITS)
+    ] = 64,
+    megapixels: Annotated[
+        int, typer.Option(min=1, max=100, help="Million pixels per image.", rich_help_panel=LIMITS)
+    ] = 50,
+    queue: Annotated[int, typer.Option(min=1, max=10_000, help="Images in the queue.", rich_help_panel=LIMITS)] = 256,
+    seconds: Annotated[
+        float, typer.Option(min=0.05, max=3600, help="Seconds per request.", rich_help_panel=LIMITS)
+    ] = 30.0,
 ) -> None:
-    """Answer images on a web page and over HTTP, until Ctrl+C. Never trains; keeps nothing unless asked."""
+    """Serve a model as a web page and an HTTP API, until Ctrl+C.
+
+    Example: coverslip serve runs/leaves --port 8000
+    """
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         optional(module, "serve")
     from coverslip.core.progress import TerminalProgress
     from coverslip.serving.limits import Limits
-    from coverslip.serving.server import Wishes, serve
+    from coverslip.serving.server import ServeConfig, serve
 
     size = megabytes * 10**6
     limits = Limits(
@@ -55,7 +84,7 @@ def serve(
     )
     serve(
         run,
-        Wishes(
+        ServeConfig(
             host=host,
             port=port,
             token=token,

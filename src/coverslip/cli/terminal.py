@@ -1,4 +1,4 @@
-"""What commands print: results to standard output, everything else to standard error."""
+"""Output of commands: results to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-SHOWN_CLASSES = 20
 
-
-def say_error(problem: str, fix: str, word: str = "error") -> None:
-    """Two lines to standard error: what is wrong, and how to mend it."""
+def print_error(problem: str, fix: str, word: str = "error") -> None:
+    """Print problem and fix, two lines, to standard error."""
     color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     start, end = ("\033[1;31m", "\033[0m") if color else ("", "")
     print(f"{start}{word}:{end} {problem}\n  fix: {fix}", file=sys.stderr)  # noqa: T201
@@ -27,18 +25,25 @@ def show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning in one line, without the place in the code; stands in for `warnings.showwarning`."""
+    """Print a warning in one line, without its location in the code; replaces `warnings.showwarning`."""
     if issubclass(category, FutureWarning | UserWarning):
         print(f"warning: {message}", file=sys.stderr)  # noqa: T201
 
 
 def quoted(path: Path | str) -> str:
-    """A path as it can be pasted into a shell."""
+    """Return a path quoted for the shell."""
     return shlex.quote(str(path))
 
 
-def print_result(evidence: dict[str, Any], report: Path, following: str, warnings: Sequence[str] = ()) -> None:
-    """The result with its intervals, where the page is, and the next command to try."""
+def print_result(evidence: dict[str, Any], report: Path, next_step: str, warnings: Sequence[str] = ()) -> None:
+    """Print the scores with their intervals, the path of the report, and the suggested next step.
+
+    Args:
+        evidence: content of ``test.json``.
+        report: path of the report.
+        next_step: a command or a short sentence.
+        warnings: further warnings to print.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -46,17 +51,19 @@ def print_result(evidence: dict[str, Any], report: Path, following: str, warning
 
     console = Console(highlight=False)
     groups = f" of {evidence['groups']:,} groups" if evidence["grouped"] else ""
-    table = Table(title=f"test: {evidence['images']:,} images{groups}", title_justify="left", box=None, pad_edge=False)
+    title = f"test set: {evidence['images']:,} images{groups}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("score")
-    table.add_column(f"value [{evidence['level']:.0%} interval]")
+    table.add_column(f"value [{evidence['level']:.0%} confidence interval]")
     for name, value in evidence["scores"].items():
         table.add_row(name.replace("_", " "), format_interval(value))
     console.print(table)
     threshold = evidence.get("threshold")
     if threshold is not None:
-        said = f"named {threshold['class_name']!r} from a probability of {threshold['value']:.3g} on"
-        console.print(f"{said}: sensitivity is of its images, specificity of the others", markup=False, soft_wrap=True)
+        name, value = threshold["class_name"], threshold["value"]
+        text = f"decision threshold for {name!r}: {value:.3g}; sensitivity and specificity refer to {name!r}"
+        console.print(text, markup=False, soft_wrap=True)
     for warning in [*evidence["warnings"], *warnings]:
         console.print(f"note: {warning}", markup=False, soft_wrap=True)
     console.print(f"report: {report}", markup=False, soft_wrap=True)
-    console.print(f"next:   {following}", markup=False, soft_wrap=True)
+    console.print(f"next:   {next_step}", markup=False, soft_wrap=True)

@@ -16,13 +16,15 @@ from coverslip.cli.options import (
     OUTPUT,
     TRAINING,
     Accept,
+    Augment,
     Drop,
     Fix,
+    FromScratch,
     Group,
     Settings,
     Site,
     Verify,
-    refuse_beside_resume,
+    refuse_with_resume,
     setting,
 )
 from coverslip.cli.terminal import print_result, quoted
@@ -30,8 +32,6 @@ from coverslip.core.errors import StoppedError, UserError
 
 if TYPE_CHECKING:
     from coverslip.pipeline.config import RunConfig
-
-PRESETS_HELP = "Augmentation: none, flips, light, strong or tissue (not depth head)."
 
 
 def train(
@@ -49,15 +49,12 @@ def train(
     verify: Verify = False,
     model: Annotated[str | None, setting("model.network", MODEL)] = None,
     depth: Annotated[str | None, setting("model.depth", MODEL)] = None,
-    from_scratch: Annotated[
-        bool,
-        typer.Option("--from-scratch", help="Random initial weights; trains all layers.", rich_help_panel=MODEL),
-    ] = False,
+    from_scratch: FromScratch = False,
     with_examples: Annotated[bool, setting("model.examples", MODEL, "--with-examples")] = False,
     minutes: Annotated[float | None, setting("model.minutes", TRAINING)] = None,
     epochs: Annotated[int | None, setting("training.epochs", TRAINING, note="(Not depth head.)")] = None,
     lr: Annotated[float | None, setting("training.lr", TRAINING, note="(Not depth head.)")] = None,
-    augment: Annotated[str | None, typer.Option(help=PRESETS_HELP, rich_help_panel=TRAINING)] = None,
+    augment: Augment = None,
     views: Annotated[int | None, setting("model.views", TRAINING)] = None,
     refit: Annotated[bool, setting("split.refit", TRAINING, "--refit")] = False,
     seed: Annotated[int | None, setting("training.seed", TRAINING)] = None,
@@ -92,11 +89,11 @@ def train(
 
     progress = TerminalProgress()
     if resume is not None:
-        refuse_beside_resume(context, "verify")
-        with _kept(resume):
+        refuse_with_resume(context, "verify")
+        with _resumable(resume):
             run = api.train(api.unfinished(resume), resume, resume=True, verify=verify, progress=progress)
     elif source is None:
-        raise UserError("no images given", "coverslip train FOLDER, or try 'coverslip demo' first")
+        raise UserError("no images were given", "coverslip train FOLDER, or try 'coverslip demo' first")
     else:
         config = api.configure(
             source,
@@ -124,65 +121,70 @@ def train(
             repeats_learning_curve=learning_curve or None,
             model_examples=with_examples or None,
         )
-        _refuse_idle(config, {"--epochs": epochs, "--lr": lr, "--augment": augment})
+        _refuse_unused(config, {"--epochs": epochs, "--lr": lr, "--augment": augment})
         if dry_run:
             _print_dry_run(estimate(config, progress=progress))
             return
         if find_lr:
             _print_lr(*api.find_lr(config, out, progress=progress))
             return
-        with _kept(out):
+        with _resumable(out):
             run = api.train(config, out, verify=verify, progress=progress)
-    following = f"coverslip predict {quoted(run.folder)} IMAGES --out predictions.csv"
-    about = run.read_json(run.model_file)
-    if about.get("depth") == "head" and source is not None:
+    next_step = f"coverslip predict {quoted(run.folder)} IMAGES --out predictions.csv"
+    warning = str(run.read_json(run.ledger_file)["warning"])
+    print_result(run.read_json(run.test_file), run.report_file, next_step, [warning] if warning else [])
+    if run.read_json(run.model_file).get("depth") == "head" and source is not None:
         from coverslip.core.commands import options_text
 
         given = {"group": group, "site": site, "split-seed": split_seed, "accept": accept, "drop": drop, "fix": fix}
-        again = quoted(source) + options_text(given)  # the same images, split the same way
-        typer.echo(f"deeper   coverslip train {again} --depth tail: some minutes, often several points")
-    warning = str(run.read_json(run.ledger_file)["warning"])
-    print_result(run.read_json(run.test_file), run.report_file, following, [warning] if warning else [])
+        same_data = quoted(source) + options_text(given)  # the same images, split the same way
+        typer.echo(f"fine-tune for higher accuracy: coverslip train {same_data} --depth tail")
 
 
-def _refuse_idle(config: RunConfig, given: dict[str, object]) -> None:
-    """A head that is fitted to its end has no epochs: whoever asks for some means another depth."""
+def _refuse_unused(config: RunConfig, given: dict[str, object]) -> None:
+    """Refuse options that have no effect on a head fitted by the exact solver.
+
+    Raises:
+        UserError: such an option was given.
+    """
     from coverslip.pipeline.resolve import resolve_config, uses_exact_head
 
-    idle = [name for name, value in given.items() if value is not None]
-    if idle and (known := resolve_config(config)).model.depth != "auto" and uses_exact_head(known):
+    unused = [name for name, value in given.items() if value is not None]
+    if unused and (resolved := resolve_config(config)).model.depth != "auto" and uses_exact_head(resolved):
         raise UserError(
-            f"{' and '.join(idle)} would change nothing: a head on frozen features is fitted to its end, in one step",
-            f"leave {'it' if len(idle) == 1 else 'them'} out, or add --depth tail (or all)",
+            f"{' and '.join(unused)} {'has' if len(unused) == 1 else 'have'} no effect: a head on frozen features is "
+            "fitted to convergence",
+            f"omit {'it' if len(unused) == 1 else 'them'}, or add --depth tail (or all)",
         )
 
 
 @contextmanager
-def _kept(folder: Path | None) -> Iterator[None]:
-    """Ctrl+C says how to go on with this run, where its folder was named."""
+def _resumable(folder: Path | None) -> Iterator[None]:
+    """On Ctrl+C, print the command that resumes the run, if its folder was given."""
     try:
         yield
     except KeyboardInterrupt:
         if folder is None or not folder.is_dir():
             raise
-        fix = f"go on with it: coverslip train --resume {quoted(folder)}"
-        raise StoppedError("interrupted; what was computed so far is kept", fix) from None
+        fix = f"resume with: coverslip train --resume {quoted(folder)}"
+        raise StoppedError("interrupted; the results so far are stored", fix) from None
 
 
 def _print_lr(suggestion: float, figure: Path) -> None:
-    typer.echo(f"suggested {suggestion:.2g}: there the loss falls fastest")
-    typer.echo(f"figure    {figure}")
-    typer.echo(f"next      the same command with --lr {suggestion:.2g} instead of --find-lr")
+    typer.echo(f"learning rate: {suggestion:.2g} (steepest decrease of the loss)")
+    typer.echo(f"figure: {figure}")
+    typer.echo(f"next: the same command with --lr {suggestion:.2g} instead of --find-lr")
 
 
-def _print_dry_run(found: dict[str, Any]) -> None:
+def _print_dry_run(estimate: dict[str, Any]) -> None:
     from coverslip.core.storage import size_text
 
-    splits = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
-    typer.echo(f"would read   {found['images']:,} images of {found['classes']} classes")
-    typer.echo(f"would split  {splits}{'' if found['audited'] else ' (before the audit)'}")
-    typer.echo(f"disk         {size_text(found['disk_bytes'])} in the cache; {size_text(found['free_bytes'])} are free")
-    for stage, seconds in found["seconds"].items():
-        took = "nothing to do: cached" if not seconds else f"about {seconds:.0f} s on this machine"
-        typer.echo(f"time         {stage}: {took}")
-    typer.echo("nothing was trained or written to a run folder")
+    splits = ", ".join(f"{split} {count:,}" for split, count in estimate["splits"].items())
+    free = size_text(estimate["free_bytes"])
+    typer.echo(f"images: {estimate['images']:,} of {estimate['classes']} classes")
+    typer.echo(f"split: {splits}{'' if estimate['audited'] else ' (before the audit)'}")
+    typer.echo(f"disk: {size_text(estimate['disk_bytes'])} in the cache; {free} are free")
+    for stage, seconds in estimate["seconds"].items():
+        text = "cached" if not seconds else f"about {seconds:.0f} s on this machine"
+        typer.echo(f"{stage}: {text}")
+    typer.echo("dry run: nothing was trained, and no run folder was written")

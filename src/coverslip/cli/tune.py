@@ -9,67 +9,107 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coverslip.cli.options import Accept, Drop, Fix, Group, Settings, refuse_beside_resume
+from coverslip.cli.options import (
+    DATA,
+    EVALUATION,
+    MODEL,
+    OUTPUT,
+    TRAINING,
+    Accept,
+    Augment,
+    Drop,
+    Fix,
+    FromScratch,
+    Group,
+    Settings,
+    refuse_with_resume,
+    setting,
+)
 from coverslip.cli.terminal import quoted
 from coverslip.core.errors import StoppedError, UserError
 
 if TYPE_CHECKING:
     from coverslip.tuning.results import Tuned
 
+SEARCH = "Search"  # panel of --help
+
 
 def tune(
     context: typer.Context,
     source: Annotated[
-        Path | None, typer.Argument(help="Folder of class folders, table (CSV, Parquet), .npz, or an experiment.toml.")
+        Path | None,
+        typer.Argument(help="Folder of class folders, table (CSV, Parquet), .npz file, or experiment.toml."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the study; must not exist. Default: runs/tune-NAME-DATE-N.")
+    trials: Annotated[
+        int | None, typer.Option(help="Number of trials of a search. Default: 50.", rich_help_panel=SEARCH)
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Start no new trials after this time, in minutes.", rich_help_panel=SEARCH)
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="TOML file with the search space. Default: by depth.", rich_help_panel=SEARCH)
     ] = None,
     sweep: Annotated[
         list[str] | None,
-        typer.Option(help="Try all of these, as lr=1e-5..1:log:16 or batch_size=8,32,128; several make a grid."),
+        typer.Option(
+            help="Try all values: lr=1e-5..1:log:16 or batch_size=8,32,128; repeat for a grid.",
+            rich_help_panel=SEARCH,
+        ),
     ] = None,
     one_at_a_time: Annotated[
-        bool, typer.Option("--one-at-a-time", help="From the rules of thumb, change one setting after another.")
+        bool,
+        typer.Option(
+            "--one-at-a-time",
+            help="Tune one setting after another, starting from rules of thumb.",
+            rich_help_panel=SEARCH,
+        ),
     ] = False,
-    space: Annotated[Path | None, typer.Option(help="TOML file of the settings to search, with their ranges.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Trainings of a search. Default: 50.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="No new trials after so many minutes.")] = None,
-    nested: Annotated[
-        int | None, typer.Option(help="Also search within so many folds: what choosing is worth on other images.")
-    ] = None,
-    repeats: Annotated[
-        int | None, typer.Option(help="Train the best so often again with other seeds: how much of it was its seed.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Network by name. Default: efficientnet-lite0.")] = None,
-    depth: Annotated[str | None, typer.Option(help="How much of it is trained: head, tail, all, a stage.")] = None,
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from chance; trains all.")] = False,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images, of each trial at most.")] = None,
-    augment: Annotated[str | None, typer.Option(help="How images vary: none, flips, light, strong, tissue.")] = None,
     group: Group = None,
     accept: Accept = None,
     drop: Drop = None,
     fix: Fix = False,
-    seed: Annotated[int | None, typer.Option(help="Seed of training and of the search. Default: 0.")] = None,
-    split_seed: Annotated[int | None, typer.Option(help="Seed of the split. Default: 0.")] = None,
+    split_seed: Annotated[int | None, setting("split.seed", DATA)] = None,
+    model: Annotated[str | None, setting("model.network", MODEL)] = None,
+    depth: Annotated[str | None, setting("model.depth", MODEL)] = None,
+    from_scratch: FromScratch = False,
+    epochs: Annotated[int | None, setting("training.epochs", TRAINING)] = None,
+    augment: Augment = None,
+    seed: Annotated[int | None, setting("training.seed", TRAINING)] = None,
+    nested: Annotated[
+        int | None,
+        typer.Option(help="Nested cross-validation of the search with N outer folds.", rich_help_panel=EVALUATION),
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Repeat the best trial with N other seeds.", rich_help_panel=EVALUATION)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Study folder; must not exist. Default: runs/tune-NAME-DATE-N.", rich_help_panel=OUTPUT),
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Resume an interrupted study.", rich_help_panel=OUTPUT)] = None,
     shared: Annotated[
-        bool, typer.Option("--shared", help="Several processes or machines work on one study (its file is a journal).")
+        bool,
+        typer.Option(
+            "--shared", help="Allow several processes or machines to work on the study.", rich_help_panel=OUTPUT
+        ),
     ] = False,
-    resume: Annotated[Path | None, typer.Option(help="Go on with a study that was interrupted.")] = None,
     settings: Settings = None,
 ) -> None:
-    """Train many times with other settings, see what matters, and how much of the best score is luck."""
+    """Search for better hyperparameters and correct for selection bias.
+
+    Example: coverslip tune leaves/ --trials 30 --out runs/study
+    """
     from coverslip import api
     from coverslip.core.progress import TerminalProgress
 
     progress = TerminalProgress()
     if resume is not None:
-        refuse_beside_resume(context, "trials", "minutes", "shared")
-        with _kept(resume):
+        refuse_with_resume(context, "trials", "minutes", "shared")
+        with _resumable(resume):
             _print(api.resume_study(resume, trials=trials, minutes=minutes, shared=shared, progress=progress))
         return
     if source is None:
-        raise UserError("no images were named", "coverslip tune FOLDER")
+        raise UserError("no images were given", "coverslip tune FOLDER")
     config = api.configure(
         source,
         augment=augment,
@@ -86,7 +126,7 @@ def tune(
         training_epochs=epochs,
     )
     folder = out or api.study_folder(config)
-    with _kept(folder):
+    with _resumable(folder):
         study = api.tune(
             config,
             folder,
@@ -104,18 +144,18 @@ def tune(
 
 
 @contextmanager
-def _kept(folder: Path) -> Iterator[None]:
-    """Ctrl+C says how to go on with this study."""
+def _resumable(folder: Path) -> Iterator[None]:
+    """On Ctrl+C, print the command that resumes the study."""
     try:
         yield
     except KeyboardInterrupt:
-        fix = f"go on with it: coverslip tune --resume {quoted(folder)}"
-        raise StoppedError("interrupted; what was trained so far is kept", fix) from None
+        fix = f"resume with: coverslip tune --resume {quoted(folder)}"
+        raise StoppedError("interrupted; the results so far are stored", fix) from None
 
 
 def _print(study: Tuned) -> None:
     for line in study.sentences:
         typer.echo(line)
     typer.echo(f"page: {quoted(study.page_file)}")
-    if study.following:
-        typer.echo(f"next: {study.following}")
+    if study.next_command:
+        typer.echo(f"next: {study.next_command}")

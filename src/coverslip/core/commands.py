@@ -1,4 +1,4 @@
-"""Commands that a message or a page proposes, so that they can be pasted."""
+"""Options of commands as text, so that messages and pages can propose commands to paste."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import shlex
 from collections.abc import Mapping
 
 
-def options_text(given: Mapping[str, object]) -> str:
-    """Options as they are typed behind a path; what was not given (None, empty, False) is left out.
+def options_text(options: Mapping[str, object]) -> str:
+    """Return options as they are typed after the arguments of a command; unset ones are omitted.
 
     Args:
-        given: name -> a value, several of them in a list or tuple, or True for an option without a value.
+        options: name -> a value, a list or tuple of values, or True for a flag. None, False and "" mean unset.
 
-    >>> options_text({"group": "(.+)_shot", "site": "", "split-seed": 0, "accept": ["twins", "dark"], "fix": True})
-    " --group '(.+)_shot' --split-seed 0 --accept twins --accept dark --fix"
+    >>> options_text({"group": "(.+)_shot", "site": "", "split-seed": 0, "accept": ["no-groups", "dark"], "fix": True})
+    " --group '(.+)_shot' --split-seed 0 --accept no-groups --accept dark --fix"
     """
     words = []
-    for name, value in given.items():
-        several = value if isinstance(value, list | tuple) else [value]
-        for each in several:
-            if each is True:
+    for name, content in options.items():
+        for value in content if isinstance(content, list | tuple) else [content]:
+            if value is True:
                 words.append(f" --{name}")
-            elif each is not None and each is not False and each != "":
-                words.append(f" --{name} {shlex.quote(str(each))}")
+            elif value is not None and value is not False and value != "":
+                words.append(f" --{name} {shlex.quote(str(value))}")
     return "".join(words)

@@ -1,4 +1,4 @@
-"""What this machine computes with: cores, device, precision, and the allocator."""
+"""Properties of this machine: cores, device, precision, and the memory allocator."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def cores() -> int:
-    """Processor cores this process may use (fewer than the machine has, in a job or a container)."""
+    """Return the number of processor cores this process may use (in a job or a container fewer than exist)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def pick_device() -> torch.device:
-    """The fastest device that is there: CUDA, else Apple's GPU, else the CPU."""
+    """Return the fastest available device: CUDA, then Apple's GPU, then the CPU."""
     import torch
 
     if torch.cuda.is_available():
@@ -39,11 +39,12 @@ def pick_device() -> torch.device:
 
 
 @cache
-def keep_big_blocks() -> bool:
-    """Tell glibc to keep big blocks instead of giving each back to the system at once.
+def tune_allocator() -> bool:
+    """Configure glibc to keep freed large blocks for reuse, and return whether that was possible.
 
-    Training frees and asks for the same large blocks every step; without this each costs thousands of page faults (a
-    small CNN trains about 1.4 times faster with it). Linux with glibc only; elsewhere it does nothing and says False.
+    Training frees and allocates the same large blocks in every step. By default glibc returns each of them to the
+    system at once, which costs thousands of page faults (a small CNN trains about 1.4 times faster with this). Linux
+    with glibc only; elsewhere nothing is done and False is returned.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
@@ -58,12 +59,12 @@ class _SignalStack(ctypes.Structure):
 
 
 @contextmanager
-def same_signal_stack() -> Iterator[None]:
-    """Undo what the block does to the stack that signals are handled on.
+def preserve_signal_stack() -> Iterator[None]:
+    """Restore the alternate signal stack of this thread when the block ends.
 
-    OpenVINO gives the thread that opens a network a stack of its own for signals, and when the network is closed gives
-    back what was there before. Of two networks that are closed in the order in which they were opened the second gives
-    back the first one's, which is gone by then: the next Ctrl+C is a crash. Linux only; elsewhere nothing is done.
+    OpenVINO sets a signal stack of its own when it opens a network, and restores the previous one when it closes the
+    network. If two networks are closed in the order in which they were opened, the second restores the first one's
+    stack, which is already freed: the next Ctrl+C crashes. Linux only; elsewhere nothing is done.
     """
     if sys.platform != "linux":
         yield
@@ -77,7 +78,11 @@ def same_signal_stack() -> Iterator[None]:
 
 
 def machine() -> dict[str, object]:
-    """What a reader of a result needs to know of the machine: system, processor, cores, memory, Python."""
+    """Return the facts about this machine that a result should be reported with.
+
+    Returns:
+        ``system``, ``processor``, ``cores``, ``memory_gib`` (None if unknown) and ``python``.
+    """
     return {
         "system": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
@@ -88,21 +93,21 @@ def machine() -> dict[str, object]:
 
 
 def native_bfloat16() -> bool | None:
-    """Whether the processor multiplies bfloat16 itself, so that PyTorch need not widen it; None where nobody can tell.
+    """Return whether the processor has bfloat16 instructions, so that PyTorch need not emulate them; None if unknown.
 
-    Linux lists it among the processor's flags (x86) or features (ARM).
+    Linux lists them among the processor's flags (x86) or features (ARM).
     """
     flags = _cpuinfo("flags") or _cpuinfo("Features")
     return None if not flags else not BFLOAT16_FLAGS.isdisjoint(flags.split())
 
 
 def _processor() -> str:
-    # not Linux: the platform module's answer is the best there is
+    # Outside Linux only the platform module knows it.
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def _cpuinfo(name: str) -> str:
-    """What Linux says under this name of the first core; empty where it says nothing."""
+    """Return the value of this field of /proc/cpuinfo for the first core; "" if there is none."""
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
             return next((line.partition(":")[2].strip() for line in file if line.startswith(name)), "")

@@ -1,4 +1,4 @@
-"""The one error that is a user's to mend, and the one way to ask for an optional package."""
+"""Errors that a user can fix, and the import of optional packages."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from types import ModuleType
 
 
 class UserError(Exception):
-    """A mistake the user can mend. Shell, notebook and web page show the same two lines.
+    """An error that the user can fix. Shell, notebook and web page show the same two lines.
 
     Args:
         problem: what is wrong and what was found, in one line.
-        fix: how to mend it, in one line.
+        fix: what to do about it, in one line, as an imperative.
 
-    >>> print(UserError("no image in 'leaves'", "name a folder that holds one folder a class"))
+    >>> print(UserError("no image in 'leaves'", "give a folder that contains one folder per class"))
     no image in 'leaves'
-      fix: name a folder that holds one folder a class
+      fix: give a folder that contains one folder per class
     """
 
     def __init__(self, problem: str, fix: str) -> None:
@@ -23,27 +23,31 @@ class UserError(Exception):
         self.problem, self.fix = problem, fix
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in a notebook in place of a traceback."""
+        """Return the lines that IPython shows in a notebook instead of a traceback."""
         return [f"error: {self}"]
 
 
 class BlockedError(UserError):
-    """A finding of the audit stops the work until somebody decides; the program ends with 1, not 2."""
+    """An audit finding that blocks the run until the user accepts or fixes it; exit code 1, not 2."""
 
 
 class StoppedError(UserError):
-    """Ctrl+C, where the way to go on is to be said; the program ends with 130."""
+    """An interruption (Ctrl+C) whose message explains how to resume; exit code 130."""
 
 
 def optional(module: str, extra: str) -> ModuleType:
-    """Import a package that only one extra needs.
+    """Import a package that is needed by one extra only.
+
+    Args:
+        module: dotted name of the module.
+        extra: name of the extra of the distribution ``coverslip`` that installs it.
 
     Raises:
-        UserError: it is not installed. A package that is there but broken raises its own error.
+        UserError: the package is not installed. A package that is installed but broken raises its own error.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
-        raise UserError(f"this needs the package {module!r}", f"pip install 'coverslip[{extra}]'") from error
+        raise UserError(f"the package {module!r} is not installed", f"pip install 'coverslip[{extra}]'") from error

@@ -1,7 +1,7 @@
-"""What a long job says while it runs: stages with time left, and notes.
+"""Progress reporting: stages with remaining time, and notes.
 
-Every function that can take longer than two seconds has an argument ``progress``. The base class says nothing, so
-that a library call is silent; the command line passes a `TerminalProgress`; a run adds its `events.jsonl`.
+Every function that can take longer than two seconds has an argument ``progress``. The base class prints nothing, so
+that library calls are silent; the command line passes a `TerminalProgress`; a run adds its ``events.jsonl``.
 """
 
 from __future__ import annotations
@@ -15,22 +15,28 @@ from typing import IO, Any
 
 
 class Stage:
-    """One stage under way; ``advance`` is called as units are done."""
+    """A running stage; call `advance` as units are completed."""
 
     def advance(self, units: int = 1) -> None:
-        """Count ``units`` more as done."""
+        """Count ``units`` more as completed."""
 
 
 class Progress:
-    """Says nothing. Subclasses override `stage` and `note`."""
+    """A silent reporter, and the base class of the others, which override `stage` and `note`."""
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str = "images") -> Iterator[Stage]:
-        """A stage of ``total`` units, for example ``with progress.stage("reading", 600) as stage:``."""
+        """Report a stage of ``total`` units, for example ``with progress.stage("reading", 600) as stage:``.
+
+        Args:
+            name: what is done, such as ``reading images``.
+            total: number of units.
+            unit: what the units are, in the plural.
+        """
         yield Stage()
 
     def note(self, text: str) -> None:
-        """One line for the user (Rich markup is not interpreted)."""
+        """Report one line of text to the user (Rich markup is not interpreted)."""
 
 
 SILENT = Progress()
@@ -45,7 +51,7 @@ class _BarStage(Stage):
 
 
 class _LineStage(Stage):
-    """Plain lines where output is not a terminal: at most one every ``every`` seconds, and one at the end."""
+    """Plain lines for output that is not a terminal: at most one per ``every`` seconds, and one at the end."""
 
     def __init__(self, out: IO[str], name: str, total: int, unit: str, every: float = 10.0) -> None:
         self.out, self.name, self.total, self.unit, self.every = out, name, total, unit, every
@@ -57,9 +63,9 @@ class _LineStage(Stage):
         now = time.monotonic()
         if now - self.last >= self.every and 0 < self.done < self.total:
             left = (now - self.start) / self.done * (self.total - self.done)
-            # the first step tells nothing of the others
-            said = f", about {left:.0f} s left" if self.done > units else ""
-            print(f"{self.name}: {self.done:,} of {self.total:,}{said}", file=self.out, flush=True)
+            # The duration of the first step says little about the others, since it includes the warm-up.
+            remaining = f", about {left:.0f} s left" if self.done > units else ""
+            print(f"{self.name}: {self.done:,} of {self.total:,}{remaining}", file=self.out, flush=True)
             self.last = now
 
     def close(self) -> None:
@@ -68,7 +74,7 @@ class _LineStage(Stage):
 
 
 class TerminalProgress(Progress):
-    """Rich bars with time left on a terminal; plain lines elsewhere. Always to standard error."""
+    """Progress bars with remaining time on a terminal, plain lines elsewhere; always on standard error."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -104,7 +110,7 @@ class TerminalProgress(Progress):
 
 
 class _LoggedStage(Stage):
-    """Writes at most two events a second; the stage's end is always written."""
+    """A stage that writes at most two events per second; `EventLog.stage` writes its end."""
 
     def __init__(self, log: EventLog, name: str, total: int, inner: Stage) -> None:
         self.log, self.name, self.total, self.inner = log, name, total, inner
@@ -119,14 +125,20 @@ class _LoggedStage(Stage):
 
 
 class EventLog(Progress):
-    """Passes everything on to ``inner`` and appends it to a file of one JSON object a line."""
+    """A reporter that appends every event to a file, one JSON object per line, and forwards it to ``inner``.
+
+    Attributes:
+        path: the file, created by the first event.
+        inner: the reporter that shows the events.
+        seconds: duration of every finished stage, by name.
+    """
 
     def __init__(self, path: Path, inner: Progress) -> None:
         self.path, self.inner = path, inner
-        self.seconds: dict[str, float] = {}  # of every stage that has ended, by its name
+        self.seconds: dict[str, float] = {}
 
     def write(self, event: str, **values: object) -> None:
-        """Append one event with the time since 1970 in seconds."""
+        """Append one event with its time in seconds since 1970."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **values}, ensure_ascii=False)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")

@@ -1,4 +1,4 @@
-"""Named parts: a part is added by one decorator, and a typo is answered with the nearest name."""
+"""Registries of named components; a misspelt name gets the nearest existing name as an answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A hint for a name that does not exist.
+    """Return a hint for a name that does not exist: the closest existing name, or the list of all names.
 
     >>> nearest("heathy", ["healthy", "rust"])
     "did you mean 'healthy'?"
@@ -20,38 +20,46 @@ def nearest(name: str, names: Iterable[str]) -> str:
     "choose from 'healthy', 'rust'"
     """
     known = sorted(names)
-    near = difflib.get_close_matches(name, known, n=5)
-    if near:  # of names that are equally near the first: lite0, not lite2
-        best = min(near, key=lambda each: (-difflib.SequenceMatcher(None, each, name).ratio(), each))
+    matches = difflib.get_close_matches(name, known, n=5)
+    if matches:  # of equally close names take the first in alphabetical order: lite0, not lite2
+        best = min(matches, key=lambda match: (-difflib.SequenceMatcher(None, match, name).ratio(), match))
         return f"did you mean {best!r}?"
-    return "choose from " + ", ".join(repr(each) for each in known)
+    return "choose from " + ", ".join(repr(candidate) for candidate in known)
 
 
 class Registry(Generic[T]):
-    """Name -> part of one kind, in the order in which the parts were registered."""
+    """A mapping from names to components of one kind, in the order of registration.
+
+    Args:
+        kind: what the components are, in the singular, such as ``network``; used in error messages.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._parts: dict[str, T] = {}
+        self._components: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that adds a part under ``name``; the same name twice is our own mistake."""
+        """Return a decorator that adds a component under ``name``.
 
-        def add(part: T) -> T:
-            if name in self._parts:
+        Raises:
+            ValueError: the name is registered already, which is a programming error.
+        """
+
+        def add(component: T) -> T:
+            if name in self._components:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
-            self._parts[name] = part
-            return part
+            self._components[name] = component
+            return component
 
         return add
 
     def __getitem__(self, name: str) -> T:
-        if name not in self._parts:
-            raise UserError(f"no {self.kind} is called {name!r}", nearest(name, self._parts))
-        return self._parts[name]
+        if name not in self._components:
+            raise UserError(f"unknown {self.kind} {name!r}", nearest(name, self._components))
+        return self._components[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._parts)
+        return iter(self._components)
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self._components)

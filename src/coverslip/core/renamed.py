@@ -1,6 +1,6 @@
-"""Names of version 0.1 that were renamed: settings, options of commands, keys of files. Old ones are still accepted.
+"""Names of version 0.1 that were renamed: settings, command options, keys of files. Old names are still accepted.
 
-Each use of an old name gives one warning that says the new name. Files that version 0.1 wrote are read silently.
+Each use of an old name gives one warning with the new name. Files written by version 0.1 are read without a warning.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECTIONS = {"recipe": "training"}  # keys that are not listed above keep their n
 
 
 def current_setting(section: str, key: str) -> tuple[str, str] | None:
-    """Return the current (section, key) of a setting; None where it has no meaning any more.
+    """Return the current (section, key) of a setting; None if it is no longer used.
 
     >>> current_setting("recipe", "rate"), current_setting("recipe", "epochs"), current_setting("model", "views")
     (('training', 'lr'), ('training', 'epochs'), ('model', 'views'))
@@ -56,7 +56,7 @@ def upgrade_settings(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sections of an ``experiment.toml`` of version 0.1 under their current names.
 
     Args:
-        mapping: section -> key -> value, as read from TOML. Values that are not sections stay.
+        mapping: section -> key -> value, as read from TOML. Values that are not sections are kept as they are.
 
     >>> upgrade_settings({"recipe": {"rate": 0.01}, "training": {"seed": 1, "refit": True}})
     {'training': {'lr': 0.01, 'seed': 1}, 'split': {'refit': True}}
@@ -103,7 +103,41 @@ def current_arguments(arguments: list[str]) -> list[str]:
 
 # keys of JSON files, as paths with * for any key or position: old path -> new last part
 KEYS: dict[str, dict[str, str]] = {
-    "model.json": {"strength": "l2", "trained_on.pictures": "images", "validation_roles.*.pictures": "images"},
+    "model.json": {
+        "strength": "l2",
+        "trained_on.pictures": "images",
+        "validation_roles.*.pictures": "images",
+        "trust.calibrated_on.pictures": "images",
+    },
+    "test.json": {"*.calibrated_on.pictures": "images"},  # of sets, familiarity and threshold
+    "audit.json": {
+        "pictures": "images",
+        "twins": "duplicates",
+        "twins.pictures": "images",
+        "findings.*.pictures": "images",
+        "groups.proposals.*.pictures": "images",
+    },
+    "repeats.json": {
+        "*.strength": "l2",
+        "folds.pictures": "images",
+        "seeds.held.pictures": "images",
+        "seeds.trained.pictures": "images",
+        "seeds.of_pictures": "of_images",
+    },
+    "learning_curve.json": {"pictures": "images", "strength": "l2"},
+    "explain.json": {
+        "pictures": "images",
+        "trust.pictures": "images",
+        "pictures.*.trust.pictures": "images",
+        "review.pictures": "images",
+        "review.trust.pictures": "images",
+        "review.examples.*.items.*.picture": "image",
+        "review.confident_mistakes.*.picture": "image",
+        "review.looked_away.*.picture": "image",
+        "review.clusters.*.pictures": "images",
+        "review.clusters.*.items.*.picture": "image",
+    },
+    "study.json": {"pictures": "images"},
 }
 
 
@@ -112,24 +146,60 @@ def upgrade_json(name: str, content: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         name: the file's name, such as ``test.json``.
-        content: what it holds; not changed. Current keys stay as they are.
+        content: the parsed content, which is not modified. Current keys are kept as they are.
 
     >>> upgrade_json("model.json", {"trained_on": {"pictures": 3}, "classes": ["pictures"]})
     {'trained_on': {'images': 3}, 'classes': ['pictures']}
     """
     rules = KEYS.get(name, {})
-    return _renamed(content, [(path.split("."), new) for path, new in rules.items()]) if rules else content
+    if rules:
+        content = _renamed(content, [(path.split("."), new) for path, new in rules.items()])
+    if name == "learning_curve.json" and content.get("unit") == "pictures":
+        return {**content, "unit": "images"}
+    return _upgrade_study(content) if name == "study.json" else content
+
+
+def current_study_key(key: str) -> str:
+    """Return the current name of a setting, or of a column, in the files of a study.
+
+    >>> current_study_key("recipe.rate"), current_study_key("recipe.seed"), current_study_key("rate")
+    ('training.lr', 'training.seed', 'lr')
+    """
+    return {"recipe.seed": "training.seed", "rate": "lr"}.get(key) or current_key(key)
+
+
+def with_study_keys(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping with the settings of a study as keys under their current names."""
+    return {current_study_key(key): value for key, value in mapping.items()}
+
+
+def _upgrade_study(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of ``study.json`` with the current names of settings."""
+    content = dict(content)
+    if isinstance(content.get("keys"), dict):
+        content["keys"] = with_study_keys(content["keys"])
+    for name in ("best", "default"):
+        trial = content.get(name)
+        if isinstance(trial, dict) and isinstance(trial.get("values"), dict):
+            content[name] = {**trial, "values": with_study_keys(trial["values"])}
+    for name in ("importance", "steps"):
+        if isinstance(content.get(name), list):
+            content[name] = [
+                {**row, "key": current_study_key(row["key"])} if isinstance(row, dict) and "key" in row else row
+                for row in content[name]
+            ]
+    return content
 
 
 def _renamed(content: Any, rules: list[tuple[list[str], str]]) -> Any:
     if isinstance(content, list):
         inner = [(path[1:], new) for path, new in rules if path[0] == "*" and len(path) > 1]
-        return [_renamed(each, inner) for each in content] if inner else content
+        return [_renamed(item, inner) for item in content] if inner else content
     if not isinstance(content, dict) or not rules:
         return content
     result = {}
     for key, value in content.items():
-        here = next((new for path, new in rules if path == [key]), key)
+        new_key = next((new for path, new in rules if path == [key]), key)
         inner = [(path[1:], new) for path, new in rules if len(path) > 1 and path[0] in (key, "*")]
-        result[here] = _renamed(value, inner)
+        result[new_key] = _renamed(value, inner)
     return result

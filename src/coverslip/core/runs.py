@@ -1,4 +1,4 @@
-"""The folder of one run. This is the only file that knows the names in it."""
+"""The files in the folders of runs, studies and explanations. No other module contains these file names."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Any
 
 from coverslip.core.errors import UserError
 from coverslip.core.paths import expand
+from coverslip.core.renamed import upgrade_json
 from coverslip.core.storage import ensure_folder, write_text
 
 
 class Run:
-    """One run's folder; what each file holds is in ARCHITECTURE.md.
+    """The folder of one run; ARCHITECTURE.md describes the content of each file.
 
-    ``Run(folder)`` names a folder without touching it; `create` makes a new one, `open` insists that one is there.
+    ``Run(folder)`` refers to a folder without accessing it; `create` makes a new folder, `open` requires a trained
+    model in it.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -52,53 +54,53 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path | str) -> Run:
-        """A new, empty run folder.
+        """Create a new, empty run folder.
 
         Raises:
-            UserError: something is there already; a run is never overwritten.
+            UserError: the folder is not empty; a run is never overwritten.
         """
         run = cls(folder)
-        if is_taken(run.folder):
-            state = "holds a finished run" if run.test_file.exists() else "exists and is not empty"
+        if is_occupied(run.folder):
+            state = "contains a finished run" if run.test_file.exists() else "exists and is not empty"
             fix = f"choose another --out, such as {next_free(run.folder).name!r}"
             if run.experiment_file.exists() and not run.test_file.exists():
-                state, fix = "holds an unfinished run", f"go on with it: coverslip train --resume {_quoted(run.folder)}"
+                state, fix = "contains an unfinished run", f"resume it: coverslip train --resume {_quoted(run.folder)}"
             raise UserError(f"{str(folder)!r} {state}", fix)
         ensure_folder(run.folder)
         return run
 
     @classmethod
     def open(cls, folder: Path | str) -> Run:
-        """A run that has a trained model; a `ForeignRun` where that is an ONNX file.
+        """Open a run with a trained model; return an `OnnxRun` for an ONNX file or a folder with one.
 
         Raises:
-            UserError: there is no such folder, or no model in it.
+            UserError: the folder does not exist, or contains no model.
         """
         run = cls(folder)
-        foreign = find_foreign(run.folder)
-        if foreign is not None:
-            return foreign
+        onnx_run = find_onnx(run.folder)
+        if onnx_run is not None:
+            return onnx_run
         if not run.folder.is_dir():
-            raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
+            raise UserError(f"there is no run {str(folder)!r}", "give a folder written by 'coverslip train'")
         if not run.model_file.is_file() or not run.weights_file.is_file():
-            raise UserError(f"{str(folder)!r} holds no trained model", run._way_to_a_model())
+            raise UserError(f"{str(folder)!r} contains no trained model", run._how_to_get_a_model())
         return run
 
-    def _way_to_a_model(self) -> str:
-        """What to do where this folder holds none."""
+    def _how_to_get_a_model(self) -> str:
+        """Return the fix for a folder without a model."""
         if not self.experiment_file.exists():
-            return "name a folder that 'coverslip train' wrote"
+            return "give a folder written by 'coverslip train'"
         if not self.test_file.exists():
-            return f"finish it: coverslip train --resume {_quoted(self.folder)}"
+            return f"finish the run: coverslip train --resume {_quoted(self.folder)}"
         if self.history_file.exists():
             again = f"coverslip train {_quoted(self.experiment_file)}"
-            return f"it had one: restore {str(self.model_folder)!r}, or train again: {again}"
-        return "it holds what 'coverslip evaluate' found; name the run (or ONNX file) that was evaluated"
+            return f"restore {str(self.model_folder)!r}, or train again: {again}"
+        return "this folder contains results of 'coverslip evaluate'; give the run (or ONNX file) that was evaluated"
 
     def discard(self) -> None:
-        """Remove what an unfinished run wrote before its model, so that the mended command finds the folder free.
+        """Delete the files of an unfinished run without a model, so that the corrected command can use the folder.
 
-        Files that are not a run's stay, and the folder with them.
+        Other files in the folder are kept, and then the folder too.
         """
         shutil.rmtree(self.checkpoints_folder, ignore_errors=True)
         for path in vars(self).values():
@@ -109,45 +111,50 @@ class Run:
                 folder.rmdir()
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
-        """Write one of the run's JSON files, whole or not at all; NaN is refused, since it is not JSON."""
+        """Write one of the run's JSON files atomically.
+
+        Raises:
+            ValueError: the content contains NaN or infinity, which are not JSON.
+        """
         write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     def read_json(self, path: Path) -> dict[str, Any]:
         """Read one of the run's JSON files.
 
         Raises:
-            UserError: it is not there, or is not JSON.
+            UserError: the file does not exist, or is not JSON.
         """
-        return read_object(path, self.folder, "train again, or name another run", "train again, or restore the file")
+        return read_object(path, self.folder, "train again, or give another run", "train again, or restore the file")
 
     def __repr__(self) -> str:
-        """What a notebook shows: where it is, and how good."""
-        accuracy = ((self.known(self.test_file).get("scores") or {}).get("accuracy") or {}).get("value")
+        """Return the folder and, if the run was tested, its accuracy."""
+        accuracy = ((self.json_or_empty(self.test_file).get("scores") or {}).get("accuracy") or {}).get("value")
         return f"Run({str(self.folder)!r}{'' if accuracy is None else f', accuracy {accuracy:.3f}'})"
 
-    def known(self, path: Path) -> dict[str, Any]:
-        """Like `read_json`; empty where the file is not there or is not JSON."""
+    def json_or_empty(self, path: Path) -> dict[str, Any]:
+        """Read a JSON file like `read_json`; return an empty dict if it does not exist or is not JSON."""
         try:
             return self.read_json(path)
         except UserError:
             return {}
 
 
-class ForeignRun(Run):
-    """An ONNX model from elsewhere, with a ``model.json`` beside it, and what is written about it in its folder.
+class OnnxRun(Run):
+    """An ONNX model from another program, with its description in a ``model.json`` next to it.
 
-    Several models in one folder have a ``NAME.json`` each.
+    If a folder contains several models, each has its own description, ``NAME.json``. Results for the model are written
+    into its folder.
     """
 
     def __init__(self, file: Path) -> None:
         super().__init__(file.parent)
-        own, common = file.with_suffix(".json"), file.with_name("model.json")
-        alone = len(list(file.parent.glob("*.onnx"))) == 1
+        specific, shared = file.with_suffix(".json"), file.with_name("model.json")
+        only_model = len(list(file.parent.glob("*.onnx"))) == 1
         self.model_folder, self.weights_file = file.parent, file
-        self.model_file = own if own.is_file() or not alone else common
+        self.model_file = specific if specific.is_file() or not only_model else shared
 
 
-FOREIGN = {
+CONVERSION_HINTS = {
     ".keras": "in Keras: model.export('model.onnx', format='onnx')",
     ".h5": "in Keras: model.export('model.onnx', format='onnx')",
     ".pb": "python -m tf2onnx.convert --saved-model FOLDER --output model.onnx",
@@ -157,36 +164,41 @@ FOREIGN = {
     ".pkl": "for scikit-learn: skl2onnx.to_onnx(model, x[:1].astype('float32'))",
     ".joblib": "for scikit-learn: skl2onnx.to_onnx(model, x[:1].astype('float32'))",
 }
-"""Other files of models, and how each becomes ONNX: some could run code when they are opened, so none is."""
+"""Extension of other model files -> how to convert them to ONNX. They are not opened: some can execute code."""
 
 
-def find_foreign(path: Path) -> ForeignRun | None:
-    """The ONNX file that a path names, or the one in a folder that is no run; None where there is none.
+def find_onnx(path: Path) -> OnnxRun | None:
+    """Return the run of an ONNX file, or of the one in a folder that is not a run; None if there is no ONNX file.
+
+    Args:
+        path: an ONNX file, a folder with one, or a run folder.
 
     Raises:
-        UserError: no such file, several in the folder, or a model of another kind.
+        UserError: the file does not exist, the folder contains several, or the model has another format.
     """
     if path.suffix.lower() == ".onnx" and not path.is_dir():
         if not path.is_file():
-            raise UserError(f"there is no file {str(path)!r}", "name an ONNX file, or a folder with one")
-        return ForeignRun(path)
-    if path.suffix.lower() in FOREIGN and path.is_file():
-        raise UserError(f"{str(path)!r} is not ONNX", f"make it ONNX, then name that: {FOREIGN[path.suffix.lower()]}")
+            raise UserError(f"the file {str(path)!r} does not exist", "give an ONNX file, or a folder with one")
+        return OnnxRun(path)
+    if path.suffix.lower() in CONVERSION_HINTS and path.is_file():
+        hint = CONVERSION_HINTS[path.suffix.lower()]
+        raise UserError(f"{str(path)!r} is not an ONNX file", f"convert it and give the ONNX file: {hint}")
     if not path.is_dir() or (path / "experiment.toml").exists() or (path / "model").exists():
         return None
     files = sorted(path.glob("*.onnx"))
     if len(files) > 1 and path / "model.onnx" not in files:
-        names = ", ".join(repr(each.name) for each in files[:5])
-        raise UserError(f"{str(path)!r} holds {len(files)} ONNX files ({names})", "name one of them")
+        names = ", ".join(repr(file.name) for file in files[:5])
+        raise UserError(f"{str(path)!r} contains {len(files)} ONNX files ({names})", "give one of them")
     if not files and (path / "saved_model.pb").is_file():
-        raise UserError(f"{str(path)!r} is not ONNX", f"make it ONNX, then name that: {FOREIGN['.pb']}")
-    return ForeignRun(path / "model.onnx" if len(files) > 1 else files[0]) if files else None
+        hint = CONVERSION_HINTS[".pb"]
+        raise UserError(f"{str(path)!r} is not an ONNX model", f"convert it and give the ONNX file: {hint}")
+    return OnnxRun(path / "model.onnx" if len(files) > 1 else files[0]) if files else None
 
 
-class Explained:
-    """One folder that `explain` wrote: figures and arrays, their numbers, and a page.
+class ExplanationFolder:
+    """A folder written by `explain`: figures, arrays, their numbers as JSON, and a page.
 
-    ``Explained(folder)`` names a folder without touching it; `create` insists that nothing is there yet.
+    ``ExplanationFolder(folder)`` refers to a folder without accessing it; `create` requires that it is empty.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -197,36 +209,36 @@ class Explained:
         self.images_folder = self.folder / "images"
 
     @classmethod
-    def create(cls, folder: Path | str) -> Explained:
-        """A folder to write to, not made yet, so that a mistake leaves nothing behind.
+    def create(cls, folder: Path | str) -> ExplanationFolder:
+        """Return a folder to write to; it is not created yet, so that an error leaves nothing behind.
 
         Raises:
-            UserError: something is there already.
+            UserError: the folder is not empty.
         """
-        explained = cls(folder)
-        need_free(explained.folder)
-        return explained
+        explanation_folder = cls(folder)
+        require_unused(explanation_folder.folder)
+        return explanation_folder
 
     def figure_file(self, name: str) -> Path:
-        """Where a figure lies."""
+        """Return the path of the figure ``NAME.png``."""
         return self.folder / f"{name}.png"
 
     def arrays_file(self, name: str) -> Path:
-        """Where its arrays lie."""
+        """Return the path of the arrays ``NAME.npz`` that belong to the figure of that name."""
         return self.folder / f"{name}.npz"
 
 
 def read_object(path: Path, folder: Path, missing: str, broken: str) -> dict[str, Any]:
-    """The object that a JSON file holds.
+    """Return the object in a JSON file.
 
     Args:
-        path: of the file.
-        folder: that it is a part of, as the user named it.
-        missing: how to mend that there is none.
-        broken: how to mend one that cannot be read.
+        path: path of the file.
+        folder: the run or study folder it belongs to, named in the error message.
+        missing: the fix if the file does not exist.
+        broken: the fix if the file cannot be read.
 
     Raises:
-        UserError: it is not there, or is not JSON.
+        UserError: the file does not exist, is not JSON, or does not contain an object.
     """
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -235,14 +247,15 @@ def read_object(path: Path, folder: Path, missing: str, broken: str) -> dict[str
     except (ValueError, RecursionError) as error:
         raise UserError(f"{str(path)!r} is not JSON: {error}", broken) from error
     if not isinstance(content, dict):
-        raise UserError(f"{str(path)!r} holds no JSON object", broken)
-    return content
+        raise UserError(f"{str(path)!r} contains no JSON object", broken)
+    return upgrade_json(path.name, content)
 
 
 class Study:
-    """One study's folder, of many trainings that are compared; what each file holds is in ARCHITECTURE.md.
+    """The folder of a hyperparameter study; ARCHITECTURE.md describes the content of each file.
 
-    ``Study(folder)`` names a folder without touching it; `create` makes a new one, `open` insists that one is there.
+    ``Study(folder)`` refers to a folder without accessing it; `create` makes a new folder, `open` requires a study in
+    it.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -262,24 +275,24 @@ class Study:
 
     @classmethod
     def create(cls, folder: Path | str) -> Study:
-        """A new, empty study folder.
+        """Create a new, empty study folder.
 
         Raises:
-            UserError: something is there already; a study is never overwritten.
+            UserError: the folder is not empty; a study is never overwritten.
         """
         study = cls(folder)
-        if is_taken(study.folder):
+        if is_occupied(study.folder):
             state, fix = "exists and is not empty", f"choose another --out, such as {next_free(study.folder).name!r}"
             if study.experiment_file.exists():
-                state, fix = "holds a study", f"go on with it: coverslip tune --resume {_quoted(study.folder)}"
+                state, fix = "contains a study", f"resume it: coverslip tune --resume {_quoted(study.folder)}"
             raise UserError(f"{str(folder)!r} {state}", fix)
         ensure_folder(study.folder)
         return study
 
     def discard(self) -> None:
-        """Remove a study in which nothing was finished, so that the mended command finds the folder free.
+        """Delete the files of a study without a finished trial, so that the corrected command can use the folder.
 
-        Files that are not a study's stay, and the folder with them.
+        Other files in the folder are kept, and then the folder too.
         """
         if self.validation_file.exists():
             return
@@ -292,34 +305,34 @@ class Study:
 
     @classmethod
     def open(cls, folder: Path | str) -> Study:
-        """A study that was begun.
+        """Open a study that was started.
 
         Raises:
-            UserError: there is no such folder, or no study in it.
+            UserError: the folder does not exist, or contains no study.
         """
         study = cls(folder)
         if not study.experiment_file.is_file():
-            raise UserError(f"there is no study in {str(folder)!r}", "name a folder that 'coverslip tune' wrote")
+            raise UserError(f"there is no study in {str(folder)!r}", "give a folder written by 'coverslip tune'")
         return study
 
     def read_summary(self) -> dict[str, Any]:
-        """What ``study.json`` holds.
+        """Return the content of ``study.json``.
 
         Raises:
-            UserError: it is not there, or is not JSON.
+            UserError: the file does not exist, or is not JSON.
         """
-        again = "name a folder that 'coverslip tune' wrote"
-        return read_object(self.summary_file, self.folder, again, "tune again")
+        missing = "give a folder written by 'coverslip tune'"
+        return read_object(self.summary_file, self.folder, missing, "tune again")
 
 
 def new_run_folder(name: str, home: Path = Path("runs")) -> Path:
-    """``runs/NAME-DATE-N``, with the first N that is free."""
+    """Return the path ``runs/NAME-DATE-N`` with the first unused N."""
     safe = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "run"
     return next_free(home / f"{safe}-{datetime.date.today().isoformat()}-1")
 
 
-def claim_run_folder(name: str, home: Path = Path("runs")) -> Path:
-    """`new_run_folder`, made at once, so that a process that starts at the same moment takes the next."""
+def reserve_run_folder(name: str, home: Path = Path("runs")) -> Path:
+    """Create the folder of `new_run_folder` at once, so that a process started at the same moment gets another."""
     ensure_folder(home)
     while True:
         folder = new_run_folder(name, home)
@@ -330,34 +343,36 @@ def claim_run_folder(name: str, home: Path = Path("runs")) -> Path:
         return folder
 
 
-def is_taken(folder: Path) -> bool:
-    """Whether something is there that a new folder would overwrite."""
+def is_occupied(folder: Path) -> bool:
+    """Return whether this path is a file or a folder that is not empty."""
     return folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
 
 
-def need_free(folder: Path) -> None:
-    """Insist that nothing would be overwritten.
+def require_unused(folder: Path) -> None:
+    """Check that writing to this folder overwrites nothing.
 
     Raises:
-        UserError: something is there; a name that is free is given.
+        UserError: the path is a file or a folder that is not empty; the fix proposes an unused name.
     """
-    if is_taken(folder):
+    if is_occupied(folder):
         fix = f"choose another --out, such as {next_free(folder).name!r}"
         raise UserError(f"{str(folder)!r} exists and is not empty", fix)
 
 
 def next_free(folder: Path) -> Path:
-    """The folder itself if nothing is there, else the same name with the next number; a file keeps its ending.
+    """Return the path itself if it does not exist, otherwise its name with the next unused number.
+
+    The extension of an existing file is kept.
 
     >>> next_free(Path("surely-not-there-3")).name
     'surely-not-there-3'
     """
-    name, ending = (folder.stem, folder.suffix) if folder.is_file() else (folder.name, "")
+    name, extension = (folder.stem, folder.suffix) if folder.is_file() else (folder.name, "")
     match = re.fullmatch(r"(.*)-(\d+)", name)
     stem, number = (match[1], int(match[2])) if match else (name, 1)
     while folder.exists():
         number += 1
-        folder = folder.with_name(f"{stem}-{number}{ending}")
+        folder = folder.with_name(f"{stem}-{number}{extension}")
     return folder
 
 

@@ -1,7 +1,7 @@
-"""Chance is an argument: every random choice names its seed and what it is for.
+"""Random generators that are named by a seed and a purpose.
 
-There are two seeds: the seed of the split (which images are tested) and the seed of training (how it is learnt from
-the rest). Changing one leaves the other's choices as they were.
+There are two seeds: one for the split (which images are in the test set) and one for training (initialization, order,
+augmentation). Changing one does not change what is drawn from the other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ import numpy as np
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
-    """A generator for one purpose; the same numbers on every machine and platform.
+    """Return a generator for one purpose; it draws the same numbers on every platform.
+
+    Args:
+        seed: the seed that the user sets, 0 or more.
+        purpose: what the numbers are used for; another purpose gives an independent stream.
 
     >>> bool(generator(0, "split").integers(1000) == generator(0, "split").integers(1000))
     True

@@ -1,9 +1,9 @@
-"""Files that are written whole or not at all, and the folder of things computed once.
+"""Atomic writing of files, and the cache folder of results that are computed once.
 
-The cache folder holds kinds of entries, each a folder of its own: ``pixels`` (decoded images), ``index`` (what a
-folder looked like when its pixels were cached), ``features`` (outputs of frozen networks), ``weights`` (pretrained
-ones, adapted to the channels) and ``engines`` (networks converted for this machine). An entry is built under a
-temporary name and renamed, so that a killed process leaves nothing that is believed.
+The cache folder has a subfolder for each kind of entry: ``pixels`` (decoded images), ``index`` (state of a folder when
+its pixels were cached), ``features`` (outputs of frozen networks), ``weights`` (pretrained weights, adapted to the
+channels), ``engines`` (networks converted for this machine) and ``precision`` (whether bfloat16 is faster here). An
+entry is built under a temporary name and then renamed, so that a killed process never leaves a half-written entry.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ from coverslip.core.errors import UserError
 from coverslip.core.paths import expand
 
 KINDS = ("pixels", "features", "engines", "weights", "index", "precision")
-SPARE_BYTES = 256 * 2**20  # never fill a disk to the last byte
+SPARE_BYTES = 256 * 2**20  # always left free on a disk
 DEFAULT_LIMIT = 20 * 2**30
 FULL_DISK = ("No space left on device", "Disk quota exceeded", "not enough space on the disk")
 STALE_SECONDS = 24 * 3600  # an unfinished entry older than this belonged to a killed process
 
 
 def digest(*parts: object) -> str:
-    """32 hexadecimal characters (xxh3, 128 bit) that name these parts; not a cryptographic hash.
+    """Return a hash of these parts: 32 hexadecimal characters (xxh3, 128 bit); not a cryptographic hash.
+
+    Args:
+        parts: bytes, or values with a stable ``repr``.
 
     >>> digest("a", 1) == digest("a", 1), digest("a", 1) == digest("a", 2)
     (True, False)
@@ -40,13 +43,13 @@ def digest(*parts: object) -> str:
     hasher = xxhash.xxh3_128()
     for part in parts:
         data = part if isinstance(part, bytes) else repr(part).encode()
-        hasher.update(len(data).to_bytes(8, "little"))  # else ("ab", "c") and ("a", "bc") are one
+        hasher.update(len(data).to_bytes(8, "little"))  # otherwise ("ab", "c") and ("a", "bc") would be equal
         hasher.update(data)
     return hasher.hexdigest()
 
 
 def digest_of_files(*paths: Path) -> str:
-    """Like `digest`, of the content of files, which may be larger than the memory."""
+    """Return a hash like `digest` of the content of files, which may be larger than the memory."""
     hasher = xxhash.xxh3_128()
     for path in paths:
         with path.open("rb") as file:
@@ -57,7 +60,7 @@ def digest_of_files(*paths: Path) -> str:
 
 
 def size_text(size: float) -> str:
-    """Bytes as people read them.
+    """Return a number of bytes as text with a unit.
 
     >>> size_text(450_200_000)
     '450 MB'
@@ -70,7 +73,7 @@ def size_text(size: float) -> str:
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for Coverslip; the environment variable ``COVERSLIP_CACHE`` overrides it."""
+    """Return the user's cache folder for Coverslip; the environment variable ``COVERSLIP_CACHE`` overrides it."""
     override = os.environ.get("COVERSLIP_CACHE")
     if override:
         return expand(override).absolute()
@@ -80,7 +83,11 @@ def cache_folder() -> Path:
 
 
 def cache_limit() -> int:
-    """Bytes the cache may hold, 20 GiB unless ``COVERSLIP_CACHE_LIMIT`` (a number of gigabytes) says otherwise."""
+    """Return the maximum size of the cache in bytes: ``COVERSLIP_CACHE_LIMIT`` (in gigabytes), 20 GiB by default.
+
+    Raises:
+        UserError: the variable is not a number of 0 or more.
+    """
     text = os.environ.get("COVERSLIP_CACHE_LIMIT", "")
     if not text:
         return DEFAULT_LIMIT
@@ -89,46 +96,53 @@ def cache_limit() -> int:
     except ValueError:
         limit = -1.0
     if limit < 0:
-        raise UserError(f"COVERSLIP_CACHE_LIMIT={text!r} is not a size", "give a number of gigabytes, such as 20")
+        raise UserError(f"COVERSLIP_CACHE_LIMIT={text!r} is not a size", "set it to a number of gigabytes, such as 20")
     return int(limit * 10**9)
 
 
 def ensure_folder(folder: Path) -> Path:
-    """Make a folder that may exist already.
+    """Create a folder unless it exists, and return it.
 
     Raises:
-        UserError: it cannot be made (a file is in the way, no permission).
+        UserError: the folder cannot be created (a file has that name, no permission).
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the folder {str(folder)!r}: {error.strerror}", "choose another folder") from error
+        raise UserError(
+            f"cannot create the folder {str(folder)!r}: {error.strerror}", "choose another folder"
+        ) from error
     return folder
 
 
 def free_bytes(folder: Path) -> int:
-    """Free bytes on the disk that holds ``folder`` (or will: the nearest existing parent is asked)."""
+    """Return the free bytes on the disk of ``folder``; if it does not exist yet, of its nearest existing parent."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
 
-def need_disk(folder: Path, size: int, what: str) -> None:
-    """Refuse early what cannot fit.
+def require_disk_space(folder: Path, size: int, what: str) -> None:
+    """Check, before anything is written, that there is enough disk space.
+
+    Args:
+        folder: the destination; it need not exist.
+        size: bytes to be written.
+        what: what is written, in the plural, such as ``120 decoded images``; begins the error message.
 
     Raises:
-        UserError: ``size`` bytes and a small reserve are not free where ``folder`` is.
+        UserError: less than ``size`` bytes and a small reserve are free on that disk.
     """
     free = free_bytes(folder)
     if size + SPARE_BYTES > free:
         raise UserError(
-            f"{what} need {size_text(size)}, but only {size_text(free)} are free where {str(folder)!r} is",
-            "free some space ('coverslip cache --clear' empties the cache), or set COVERSLIP_CACHE to another disk",
+            f"{what} need {size_text(size)}, but only {size_text(free)} are free on the disk of {str(folder)!r}",
+            "free disk space ('coverslip cache --clear' empties the cache), or set COVERSLIP_CACHE to another disk",
         )
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether this is the system's 'no space left'; polars, safetensors and OpenVINO pass it on as text only."""
+    """Return whether an error means a full disk; polars, safetensors and OpenVINO report it in the text only."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return any(text in str(error) for text in FULL_DISK)
@@ -136,23 +150,23 @@ def is_full_disk(error: BaseException) -> bool:
 
 @contextmanager
 def explain_full_disk(folder: Path) -> Iterator[None]:
-    """Turn the system's 'no space left' into an error that says where, and how to mend it."""
+    """Turn a full disk inside the block into a `UserError` that names the disk and the fix."""
     try:
         yield
     except Exception as error:
-        # OpenVINO says no more than that a write failed.
-        unsaid = "iostream error" in str(error) and free_bytes(folder) < SPARE_BYTES
-        if isinstance(error, UserError) or not (unsaid or is_full_disk(error)):
+        # OpenVINO reports only that a write failed, so the free space decides.
+        probably_full = "iostream error" in str(error) and free_bytes(folder) < SPARE_BYTES
+        if isinstance(error, UserError) or not (probably_full or is_full_disk(error)):
             raise
         raise UserError(
-            f"the disk that holds {str(folder)!r} became full",
-            "free some space ('coverslip cache --clear' empties the cache) and run the same command again",
+            f"the disk of {str(folder)!r} became full",
+            "free disk space ('coverslip cache --clear' empties the cache) and run the same command again",
         ) from error
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` that takes its place when the block ends without an error."""
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder, which replaces ``path`` if the block ends without an error."""
     ensure_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -164,17 +178,22 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file whole or not at all."""
-    with writing(path) as temporary:
+    """Write a UTF-8 file atomically."""
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 @contextmanager
 def locked(kind: str, key: str, busy: UserError | None = None) -> Iterator[None]:
-    """One process at a time for this entry; another waits. The lock goes with its process, however that ends.
+    """Hold the lock of one cache entry; the system releases it when the process ends, even if it is killed.
+
+    Args:
+        kind: kind of the entry.
+        key: name of the entry.
+        busy: raised if another process holds the lock; None waits for it.
 
     Raises:
-        UserError: ``busy``, where it is given and another process is there.
+        UserError: ``busy``, if it is given and another process holds the lock.
     """
     lock = FileLock(ensure_folder(cache_folder() / "locks") / f"{kind}-{key}.lock")
     try:
@@ -190,42 +209,42 @@ def locked(kind: str, key: str, busy: UserError | None = None) -> Iterator[None]
 
 
 @dataclass(slots=True)
-class Draft:
-    """An entry under construction: write into ``folder``, and set ``key`` before the block ends."""
+class CacheDraft:
+    """A cache entry under construction: write into ``folder``, and set ``key`` before the block ends."""
 
     folder: Path
     key: str = ""
 
 
 @contextmanager
-def building(kind: str) -> Iterator[Draft]:
-    """A new folder that becomes the entry ``kind/key`` when the block ends without an error.
+def create_entry(kind: str) -> Iterator[CacheDraft]:
+    """Yield a new folder that becomes the entry ``kind/key`` if the block ends without an error.
 
-    Close every map and handle inside it first: Windows does not rename a folder with open files. If another process
-    was faster, its entry stays and ours is dropped: they are equal.
+    Close every memory map and file inside it first: Windows does not rename a folder with open files. If another
+    process finished the same entry first, that one is kept; the two are equal.
     """
-    home = ensure_folder(cache_folder() / kind)
-    draft = Draft(home / f".tmp-{uuid.uuid4().hex}")
+    parent = ensure_folder(cache_folder() / kind)
+    draft = CacheDraft(parent / f".tmp-{uuid.uuid4().hex}")
     draft.folder.mkdir()
     try:
-        with explain_full_disk(home):
+        with explain_full_disk(parent):
             yield draft
             try:
-                draft.folder.replace(home / draft.key)
+                draft.folder.replace(parent / draft.key)
             except OSError:
-                if not (home / draft.key).is_dir():
+                if not (parent / draft.key).is_dir():
                     raise
     finally:
         shutil.rmtree(draft.folder, ignore_errors=True)
 
 
-def drop_entry(kind: str, key: str) -> None:
-    """Remove an entry that turned out to be broken, so that it is built anew."""
+def delete_entry(kind: str, key: str) -> None:
+    """Delete a damaged entry, so that it is built again."""
     _remove(cache_folder() / kind / key)
 
 
 def entry_folder(kind: str, key: str) -> Path | None:
-    """The folder of a finished entry, marked as used now; None where there is none."""
+    """Return the folder of a finished entry and mark it as used; None if there is no such entry."""
     folder = cache_folder() / kind / key
     if not folder.is_dir():
         return None
@@ -234,7 +253,7 @@ def entry_folder(kind: str, key: str) -> Path | None:
 
 
 def mark_used(folder: Path) -> None:
-    """Note that an entry was used now; `evict` removes what was used longest ago."""
+    """Set the last use of an entry to now; `evict` deletes the least recently used entries."""
     try:
         os.utime(folder)
     except OSError:
@@ -243,7 +262,7 @@ def mark_used(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """One finished entry of the cache: its kind, name, size in bytes, and its last use (seconds since 1970)."""
+    """A finished entry of the cache: kind, key, folder, size in bytes, and last use (seconds since 1970)."""
 
     kind: str
     key: str
@@ -253,29 +272,33 @@ class CacheEntry:
 
 
 def cache_entries() -> list[CacheEntry]:
-    """Every finished entry, most recently used first."""
-    found = []
+    """Return every finished entry, the most recently used first."""
+    entries = []
     for kind in KINDS:
-        home = cache_folder() / kind
-        for path in sorted(home.iterdir()) if home.is_dir() else []:
+        parent = cache_folder() / kind
+        for path in sorted(parent.iterdir()) if parent.is_dir() else []:
             if path.name.startswith("."):
                 continue
-            found.append(CacheEntry(kind, path.name, path, _size(path), path.stat().st_mtime))
-    return sorted(found, key=lambda entry: -entry.used)
+            entries.append(CacheEntry(kind, path.name, path, _size(path), path.stat().st_mtime))
+    return sorted(entries, key=lambda entry: -entry.used)
 
 
 def clear_cache(kinds: tuple[str, ...] = KINDS) -> int:
-    """Remove every entry of these kinds, and what killed processes left; returns the bytes that became free."""
+    """Delete every entry of these kinds, including unfinished ones of killed processes; return the bytes freed."""
     freed = 0
     for kind in kinds:
-        home = cache_folder() / kind
-        freed += _size(home) if home.is_dir() else 0
-        shutil.rmtree(home, ignore_errors=True)
+        parent = cache_folder() / kind
+        freed += _size(parent) if parent.is_dir() else 0
+        shutil.rmtree(parent, ignore_errors=True)
     return freed
 
 
 def evict(keep: frozenset[Path] = frozenset()) -> list[CacheEntry]:
-    """Remove the entries used longest ago until the cache is within its limit; never those in ``keep``."""
+    """Delete the least recently used entries until the cache is within its limit, and return them.
+
+    Args:
+        keep: folders of entries that are never deleted.
+    """
     _remove_stale()
     entries = cache_entries()
     total, limit, removed = sum(entry.bytes for entry in entries), cache_limit(), []
@@ -291,8 +314,8 @@ def evict(keep: frozenset[Path] = frozenset()) -> list[CacheEntry]:
 
 def _remove_stale() -> None:
     for kind in KINDS:
-        home = cache_folder() / kind
-        for path in home.glob(".tmp-*") if home.is_dir() else []:
+        parent = cache_folder() / kind
+        for path in parent.glob(".tmp-*") if parent.is_dir() else []:
             if time.time() - path.stat().st_mtime > STALE_SECONDS:
                 _remove(path)
 
@@ -307,4 +330,4 @@ def _remove(path: Path) -> None:
 def _size(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
-    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -1,7 +1,7 @@
-"""Tables in files. No other module calls the readers and writers of polars: they take a path for a pattern.
+"""Readers and writers of table files. No other module calls those of polars, which treat a path as a pattern.
 
 Given text, polars replaces ``~`` by the home folder and reads ``[``, ``*`` and ``?`` as wildcards. It is therefore
-given files that are open already, and a path leads to the file of exactly that name or to none.
+given open files here, so that a path refers to the file with exactly that name.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ def read_csv(path: Path, *, columns: Sequence[str] | None = None, text: bool = F
     """Read a CSV file.
 
     Args:
-        path: of the file.
-        columns: names of those that are read; all of them without it.
-        text: keep every column as text; else types are inferred from all rows.
+        path: path of the file.
+        columns: names of the columns to read; None reads all.
+        text: keep every column as text; otherwise types are inferred from all rows.
 
     Raises:
         OSError: the file cannot be read.
-        polars.exceptions.PolarsError: it is not a table, or lacks a column.
+        polars.exceptions.PolarsError: the file is not a table, or a column is missing.
     """
     with path.open("rb") as file:
         return pl.read_csv(file, columns=columns, infer_schema=not text, infer_schema_length=None)
@@ -33,30 +33,30 @@ def read_parquet(path: Path) -> pl.DataFrame:
 
     Raises:
         OSError: the file cannot be read.
-        polars.exceptions.PolarsError: it is not Parquet.
+        polars.exceptions.PolarsError: the file is not Parquet.
     """
     with path.open("rb") as file:
         return pl.read_parquet(file)
 
 
 def write_csv(frame: pl.DataFrame, path: Path, *, decimals: int | None = None) -> None:
-    """Write a CSV file; one that exists is replaced.
+    """Write a CSV file; an existing file is replaced.
 
     Args:
         frame: the table.
-        path: of the file.
-        decimals: of floating-point numbers; without it as many as a number needs.
+        path: path of the file.
+        decimals: digits after the decimal point of floating-point numbers; None writes as many as needed.
     """
     with path.open("wb") as file:
         frame.write_csv(file, float_precision=decimals)
 
 
 def csv_text(frame: pl.DataFrame, *, decimals: int | None = None, header: bool = True) -> str:
-    """Return what `write_csv` writes as text, with or without the line of names."""
+    """Return the text that `write_csv` writes, with or without the header line."""
     return frame.write_csv(float_precision=decimals, include_header=header)
 
 
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    """Write a Parquet file; one that exists is replaced."""
+    """Write a Parquet file; an existing file is replaced."""
     with path.open("wb") as file:
         frame.write_parquet(file)

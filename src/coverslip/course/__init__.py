@@ -1,6 +1,6 @@
-"""The course: lessons as notebooks, checks that look at what a learner did, and images to learn on.
+"""The course: lessons as notebooks, checks of the learners' answers, and images to learn from.
 
-In a notebook::
+Import them in a notebook with::
 
     from coverslip.course import check, explorables, images
 """

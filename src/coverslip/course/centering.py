@@ -1,4 +1,4 @@
-"""A first layer without weights: the average image is taken away."""
+"""A first layer without weights that subtracts the mean image."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from coverslip.core.errors import UserError
 
 
 class Center(nn.Module):
-    """Take the average of some images away from each image, so that its numbers lie around zero.
+    """Subtract the mean of the training images, so that the inputs are centered at zero.
 
-    The average is remembered with the network and never trained: it has no parameters.
+    The mean image is stored with the network and never trained: the layer has no parameters.
 
     Args:
-        x: uint8 (N, H, W, C), the images to learn from; never those to test on.
+        x: training images, uint8 (N, H, W, C); never the test images.
 
     Raises:
-        UserError: anything but 8-bit images.
+        UserError: `x` is not a non-empty array of 8-bit images.
 
     >>> center = Center(np.full((3, 2, 2, 3), 51, np.uint8))
     >>> center(torch.full((1, 3, 2, 2), 0.5)).flatten()[:2].tolist(), len(list(center.parameters()))
@@ -34,8 +34,8 @@ class Center(nn.Module):
         pixels = np.asarray(x)
         if pixels.ndim != 4 or pixels.dtype != np.uint8 or len(pixels) == 0:
             raise UserError(
-                f"an average of {pixels.dtype} numbers of shape {pixels.shape} is not that of images",
-                "give the images to learn from: Center(train.x)",
+                f"x is an array of {pixels.dtype} with shape {pixels.shape}, not 8-bit images",
+                "give the training images: Center(train.x)",
             )
         average = pixels.mean(axis=0, dtype=np.float64) / 255
         self.register_buffer("average", torch.tensor(average.transpose(2, 0, 1), dtype=torch.float32))
@@ -45,6 +45,6 @@ class Center(nn.Module):
         return images - self.average
 
     def extra_repr(self) -> str:
-        """The shape, in the order of the arrays of a notebook."""
+        """Return the shape of the mean image, in the axis order of the notebooks' arrays."""
         channels, height, width = self.average.shape
         return f"average of {height} x {width} x {channels}"

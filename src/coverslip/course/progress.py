@@ -1,4 +1,4 @@
-"""What a learner has solved, in a file beside the notebooks that survives whatever happens to it."""
+"""A learner's progress, kept in a file next to the notebooks."""
 
 from __future__ import annotations
 
@@ -16,26 +16,31 @@ FILE = ".coverslip-course.json"
 
 @dataclass
 class CourseProgress:
-    """How often each task was tried since it was last solved, and which are solved: once solved they stay so."""
+    """Progress in the tasks of the course.
+
+    Attributes:
+        tries: task number -> tries since the task was last solved.
+        solved: numbers of the solved tasks; a solved task stays solved.
+    """
 
     tries: dict[str, int] = field(default_factory=dict)
     solved: list[str] = field(default_factory=list)
 
 
 def read_progress(folder: Path) -> CourseProgress:
-    """What the file says; nothing tried and nothing solved where there is none, or where it is broken."""
+    """Read the progress of a folder; a missing or damaged file counts as no progress."""
     try:
-        told: Any = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        tries = {str(task): int(count) for task, count in told["tries"].items()}
-        return CourseProgress(tries, [str(task) for task in told["solved"]])
+        stored: Any = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        tries = {str(task): int(count) for task, count in stored["tries"].items()}
+        return CourseProgress(tries, [str(task) for task in stored["solved"]])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return CourseProgress()
 
 
 def note_try(folder: Path, task: str, passed: bool) -> int:
-    """Count one try of a task; returns which one it is since the task was last solved, from 1.
+    """Record one try of a task and return the number of tries since the task was last solved, counted from 1.
 
-    Two notebooks may do so at once. In a folder that cannot be written to nothing is kept, and learning goes on.
+    Two notebooks may record at the same time. In a read-only folder nothing is stored, and the check still works.
     """
     with suppress(OSError, UserError), locked("course", digest(str(folder.absolute()))):
         return _note(folder, task, passed)
@@ -45,10 +50,10 @@ def note_try(folder: Path, task: str, passed: bool) -> int:
 def _note(folder: Path, task: str, passed: bool) -> int:
     progress = read_progress(folder)
     count = progress.tries.get(task, 0) + 1
-    progress.tries[task] = 0 if passed else count  # who solved it and tries on begins with the first hint again
+    progress.tries[task] = 0 if passed else count  # later tries of a solved task start with the first hint again
     if passed and task not in progress.solved:
         progress.solved.append(task)
-    told = {"tries": progress.tries, "solved": progress.solved}
+    stored = {"tries": progress.tries, "solved": progress.solved}
     with suppress(OSError, UserError):
-        write_text(folder / FILE, json.dumps(told, indent=1) + "\n")
+        write_text(folder / FILE, json.dumps(stored, indent=1) + "\n")
     return count

@@ -1,7 +1,8 @@
-"""A lesson gone through in a real kernel: every empty task, every wrong answer, every solution, with a stopwatch.
+"""Run of a lesson in a real kernel: every unsolved task, every wrong answer and every solution, with running times.
 
-All in one kernel, in the order of the file, so that nothing is trained twice: before the solution of a task come the
-cell as learners get it, which must fail with the first hint, and the wrong answers, which must fail with their word.
+All cells run in one kernel in the order of the file, so that no network is trained twice. Before the solution of a task
+come the cell as learners get it, which must fail with the first hint, and the wrong answers, which must fail with the
+message that their ``says`` demands.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from coverslip.course.notebooks import learner_cells, write_lesson
 from coverslip.course.result import CHECK_TYPE
 from coverslip.course.tasks import FOLDER, load_task
 
-CELL_SECONDS = 60.0  # no cell may take longer on two cores
-GIVE_UP_SECONDS = 240.0
-SHARP = "import matplotlib; matplotlib.rcParams['savefig.dpi'] = 192"  # figures go on slides too
+CELL_SECONDS = 60.0  # the limit for one cell, on two cores
+TIMEOUT_SECONDS = 240.0  # a cell that takes longer is stopped
+HIGH_RESOLUTION = "import matplotlib; matplotlib.rcParams['savefig.dpi'] = 192"  # the figures are used on slides, too
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class Step:
     """One cell that was run.
 
     Attributes:
-        cell: of the lesson.
-        seconds: it took.
-        outputs: of the notebook format.
-        problem: why the lesson does not stand; empty where all is well.
+        cell: the cell of the lesson.
+        seconds: running time.
+        outputs: outputs in the notebook format.
+        problem: what is wrong with the lesson at this cell, or "".
     """
 
     cell: Cell
@@ -47,7 +48,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A lesson that was gone through."""
+    """Record of a lesson that was run from start to end."""
 
     lesson: Lesson
     steps: tuple[Step, ...]
@@ -55,20 +56,20 @@ class Rehearsal:
 
     @property
     def problems(self) -> list[str]:
-        """All that has to be mended, each with its place in the file."""
+        """All problems, each with its file and line."""
         return [
             f"{self.lesson.path.name}, line {step.cell.line}: {step.problem}" for step in self.steps if step.problem
         ]
 
 
 def rehearse(lesson: Lesson, *, limit: float = CELL_SECONDS, unsolved: bool = False) -> Rehearsal:
-    """Go through a lesson; it ends early where a cell raises, since what follows would only repeat it.
+    """Run all cells of a lesson and check their results; stop at the first cell that raises an exception.
 
     Args:
-        lesson: to go through, from its file: nothing that was made of it before is used.
-        limit: seconds a cell may take.
-        unsolved: go through it as somebody who runs all cells and solves no task; cells that raise are noted, and it
-            goes on.
+        lesson: the lesson to run; its notebooks and checks are generated anew in a temporary folder.
+        limit: seconds one cell may take.
+        unsolved: run the notebook like a learner who runs all cells and solves no task; exceptions are recorded, and
+            the run continues.
     """
     start, steps = time.monotonic(), []
     with TemporaryDirectory() as scratch:
@@ -77,10 +78,10 @@ def rehearse(lesson: Lesson, *, limit: float = CELL_SECONDS, unsolved: bool = Fa
         hints = {task: (load_task(task, course).hints or ("",))[0] for task in lesson.tasks}
         with _kernel(Path(scratch), course) as run:
             for cell in in_order(lesson, unsolved):
-                before = time.monotonic()
+                cell_start = time.monotonic()
                 outputs = run(cell.source)
-                seconds = time.monotonic() - before
-                problem = verdict(cell, outputs, hints) or slow(seconds, limit)
+                seconds = time.monotonic() - cell_start
+                problem = problem_of(cell, outputs, hints) or too_slow(seconds, limit)
                 steps.append(Step(cell, seconds, outputs, problem))
                 if error_in(outputs) and not unsolved:
                     break
@@ -88,87 +89,93 @@ def rehearse(lesson: Lesson, *, limit: float = CELL_SECONDS, unsolved: bool = Fa
 
 
 def in_order(lesson: Lesson, unsolved: bool = False) -> list[Cell]:
-    """Code cells as they are run: of each task the empty cells, the wrong answers, then the solution."""
+    """Return the code cells in running order: for each task the unsolved cells, the wrong answers, the solution."""
     if unsolved:
         return [cell for cell in learner_cells(lesson) if cell.code]
     order: list[Cell] = []
-    told: set[str] = set()
+    seen_tasks: set[str] = set()
     for cell in lesson.cells:
         if not cell.code or cell.role in (*HIDDEN, "task"):
             continue
-        if cell.role == "solution" and cell.task not in told:
-            told.add(cell.task)
-            order += [each for each in lesson.of("task", cell.task) if each.code]
+        if cell.role == "solution" and cell.task not in seen_tasks:
+            seen_tasks.add(cell.task)
+            order += [task_cell for task_cell in lesson.of("task", cell.task) if task_cell.code]
             order += lesson.of("wrong", cell.task)
         order.append(cell)
     return order
 
 
-def verdict(cell: Cell, outputs: list[dict[str, Any]], hints: dict[str, str]) -> str:
-    """What is wrong with how a cell went; empty where it went as it should."""
+def problem_of(cell: Cell, outputs: list[dict[str, Any]], hints: dict[str, str]) -> str:
+    """Return what is wrong with the outputs of a cell, or "".
+
+    Args:
+        cell: the cell that was run.
+        outputs: its outputs in the notebook format.
+        hints: task number -> first hint of the task.
+    """
     error = error_in(outputs)
     if error:
         return f"the cell raises\n{error}"
     if cell.role not in ("task", "wrong", "solution"):
         return ""
-    checks = [told for told in checks_in(outputs) if told["task"] == cell.task]
-    if not checks:  # a task may have several cells: the check is in one of them
+    results = [result for result in checks_in(outputs) if result["task"] == cell.task]
+    if not results:  # a task may have several cells: the check is in one of them
         return "" if "check(" not in cell.source else f"task {cell.task} was not checked"
-    return _wish(cell, hints[cell.task], checks[-1])
+    return _check_problem(cell, hints[cell.task], results[-1])
 
 
-def _wish(cell: Cell, hint: str, told: dict[str, Any]) -> str:
-    """What a check should have said of this cell; empty where it did."""
-    words = f"{told['message']} {told['hint']}".strip()
-    if told["passed"] != (cell.role == "solution"):
-        does = {"task": "passes unsolved", "wrong": "passes with a wrong answer"}
-        return f"task {cell.task} {does.get(cell.role) or f'does not pass with its solution: {words}'}"
-    if cell.role == "task" and hint not in words:
-        return f"task {cell.task}, unsolved, does not give its first hint, but: {words}"
-    if cell.role == "wrong" and cell.says.lower() not in words.lower():
-        return f"a wrong answer to task {cell.task} does not say {cell.says!r}, but: {words}"
+def _check_problem(cell: Cell, hint: str, result: dict[str, Any]) -> str:
+    """Return how the result of a check differs from what its cell requires, or ""."""
+    text = f"{result['message']} {result['hint']}".strip()
+    if result["passed"] != (cell.role == "solution"):
+        problems = {"task": "passes unsolved", "wrong": "passes with a wrong answer"}
+        return f"task {cell.task} {problems.get(cell.role) or f'does not pass with its solution: {text}'}"
+    if cell.role == "task" and hint not in text:
+        return f"the unsolved task {cell.task} does not show its first hint; it shows: {text}"
+    if cell.role == "wrong" and cell.says.lower() not in text.lower():
+        return f"the message for a wrong answer to task {cell.task} does not contain {cell.says!r}: {text}"
     return ""
 
 
-def slow(seconds: float, limit: float) -> str:
-    """A word where a cell took longer than learners should wait."""
-    return "" if seconds <= limit else f"the cell takes {seconds:.0f} s, and {limit:.0f} s are the limit"
+def too_slow(seconds: float, limit: float) -> str:
+    """Return a problem if a cell took longer than the limit, else ""."""
+    return "" if seconds <= limit else f"the cell takes {seconds:.0f} s; the limit is {limit:.0f} s"
 
 
 def error_in(outputs: list[dict[str, Any]]) -> str:
-    """The exception of a cell with the line it came from; empty where there was none."""
+    """Return the exception of a cell with the end of its traceback, or ""."""
     for output in outputs:
         if output["output_type"] == "error":
             trace = "\n".join(output["traceback"][-3:])
-            return f"{output['ename']}: {output['evalue']}\n{_plain(trace)}"
+            return f"{output['ename']}: {output['evalue']}\n{_without_colors(trace)}"
     return ""
 
 
 def checks_in(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What checks said in a cell's outputs."""
+    """Return the results of the checks in a cell's outputs."""
     return [output["data"][CHECK_TYPE] for output in outputs if CHECK_TYPE in output.get("data", {})]
 
 
 def text_of(outputs: list[dict[str, Any]]) -> str:
-    """What a cell printed and showed, as plain text."""
+    """Return the printed and displayed output of a cell as plain text."""
     return "".join(
         "".join(output.get("text", output.get("data", {}).get("text/plain", ""))).rstrip() + "\n" for output in outputs
     ).strip()
 
 
 def images_of(outputs: list[dict[str, Any]]) -> list[bytes]:
-    """The figures of a cell, as PNG."""
-    found = [output.get("data", {}).get("image/png") for output in outputs]
-    return [base64.b64decode(data) for data in found if data]
+    """Return the figures of a cell as PNG data."""
+    figures = [output.get("data", {}).get("image/png") for output in outputs]
+    return [base64.b64decode(data) for data in figures if data]
 
 
 @contextmanager
 def _kernel(folder: Path, course: Path) -> Iterator[Any]:
-    """A kernel that runs in ``folder``: a function of source that gives the outputs."""
+    """Start a kernel in ``folder`` and yield a function that runs source code and returns the outputs."""
     nbclient, nbformat = optional("nbclient", "dev"), optional("nbformat", "dev")
     notebook = nbformat.v4.new_notebook()
     client = nbclient.NotebookClient(
-        notebook, timeout=GIVE_UP_SECONDS, kernel_name="python3", allow_errors=True, resources={}
+        notebook, timeout=TIMEOUT_SECONDS, kernel_name="python3", allow_errors=True, resources={}
     )
     environment = {**os.environ, FOLDER: str(course)}
     with client.setup_kernel(cwd=str(folder), env=environment):
@@ -179,13 +186,14 @@ def _kernel(folder: Path, course: Path) -> Iterator[Any]:
             try:
                 client.execute_cell(cell, len(notebook.cells) - 1)
             except nbclient.exceptions.CellTimeoutError:
-                told = f"the cell was stopped after {GIVE_UP_SECONDS:.0f} s"
-                return [{"output_type": "error", "ename": "Timeout", "evalue": told, "traceback": []}]
+                reason = f"the cell was stopped after {TIMEOUT_SECONDS:.0f} s"
+                return [{"output_type": "error", "ename": "Timeout", "evalue": reason, "traceback": []}]
             return list(cell.outputs)
 
-        run(SHARP)
+        run(HIGH_RESOLUTION)
         yield run
 
 
-def _plain(text: str) -> str:
+def _without_colors(text: str) -> str:
+    """Remove the terminal's color codes."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -1,4 +1,4 @@
-"""A deck of slides, made of the lessons' key sentences and of the figures that their notebooks drew."""
+"""Slides from the lessons' key sentences and the figures that their notebooks draw."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Slide:
     """One slide.
 
     Attributes:
-        lesson: its number and title.
-        text: markdown: bold, emphasis, code, and a list are known.
-        figure: PNG, or empty.
-        title: whether it opens a lesson.
+        lesson: number and title of the lesson.
+        text: markdown; bold, emphasis, code and lists are supported.
+        figure: PNG data, or empty.
+        title: True for the first slide of a lesson.
     """
 
     lesson: str
@@ -29,43 +29,43 @@ class Slide:
     title: bool = False
 
 
-def slides_of(done: Rehearsal) -> list[Slide]:
-    """The slides of one lesson: its title, then a slide a key sentence, with the figure of the cell right behind it."""
-    name = f"{done.lesson.number}. {done.lesson.title}"
-    found = [Slide(name, done.lesson.title, title=True)]
-    shown = {step.cell.line: images_of(step.outputs) for step in done.steps}
-    for cell, following in _pairs(done.lesson.cells):
+def slides_of(rehearsal: Rehearsal) -> list[Slide]:
+    """Return the slides of one lesson: its title, then one per key sentence with the figure of the cell after it."""
+    name = f"{rehearsal.lesson.number}. {rehearsal.lesson.title}"
+    slides = [Slide(name, rehearsal.lesson.title, title=True)]
+    figures_by_line = {step.cell.line: images_of(step.outputs) for step in rehearsal.steps}
+    for cell, next_cell in _pairs(rehearsal.lesson.cells):
         if cell.role == "slide":
-            figures = shown.get(following.line, []) if following is not None and following.code else []
-            found.append(Slide(name, cell.source, figures[0] if figures else b""))
-    return found
+            figures = figures_by_line.get(next_cell.line, []) if next_cell is not None and next_cell.code else []
+            slides.append(Slide(name, cell.source, figures[0] if figures else b""))
+    return slides
 
 
 def deck(rehearsals: Sequence[Rehearsal]) -> str:
-    """The whole deck as one HTML file without a link to anything: arrow keys, Home, End; printed, a page a slide."""
+    """Return all slides as one self-contained HTML page: arrow keys, Home and End; in print, one page per slide."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     loader = ChoiceLoader([PackageLoader("coverslip.course", "templates"), PackageLoader("coverslip", "look")])
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    slides = [slide for done in rehearsals for slide in slides_of(done)]
-    shown = [
+    slides = [slide for rehearsal in rehearsals for slide in slides_of(rehearsal)]
+    fields = [
         {
             "lesson": slide.lesson,
             "title": slide.title,
-            "words": Markup(words(slide.text)),
+            "text": Markup(markdown_to_html(slide.text)),
             "figure": base64.b64encode(slide.figure).decode(),
             "label": re.sub(r"[*`>#]", "", slide.text).strip(),
         }
         for slide in slides
     ]
-    return environment.get_template("slides.html.j2").render(slides=shown)
+    return environment.get_template("slides.html.j2").render(slides=fields)
 
 
-def words(text: str) -> str:
-    """The little markdown of a key sentence as HTML.
+def markdown_to_html(text: str) -> str:
+    """Return the markdown of a key sentence as HTML.
 
-    >>> words("A **network** is a `function`.")
+    >>> markdown_to_html("A **network** is a `function`.")
     '<p>A <strong>network</strong> is a <code>function</code>.</p>'
     """
     blocks = []
@@ -87,5 +87,6 @@ def _inline(text: str) -> str:
 
 
 def _pairs(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell | None]]:
-    shown = [cell for cell in cells if cell.role not in HIDDEN]
-    return zip(shown, [*shown[1:], None], strict=True)
+    """Yield each cell of the notebook with the one after it."""
+    visible = [cell for cell in cells if cell.role not in HIDDEN]
+    return zip(visible, [*visible[1:], None], strict=True)

@@ -1,4 +1,4 @@
-"""A loss that can be drawn: the smallest network, with two weights, on real images, and walks down its surface."""
+"""Loss surface of a network with two weights on real images, and gradient descent on it."""
 
 from __future__ import annotations
 
@@ -18,216 +18,216 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
-REACH, ASIDE = 3.0, 40.0  # of the map; degrees that a walk begins beside the steepest way
-GRID = 90  # points a side that are computed for the contours
-LOST = 1e3  # a weight this large has left the surface for good
+MIN_REACH = 3.0  # the map shows both weights from -reach to reach, and at least this far
+START_ANGLE = 40.0  # degrees between the start of a walk and the steepest direction, so that the walk has to turn
+GRID = 90  # points per side of the map
+DIVERGED = 1e3  # a walk with a weight this large never returns
 
 
-def two_numbers(x: npt.NDArray[np.uint8]) -> Floats:
-    """Each image as two numbers that go together: how red its middle is, and how red all of it is.
+def two_features(x: npt.NDArray[np.uint8]) -> Floats:
+    """Return two correlated features per image: mean redness of its middle, and mean redness of the whole image.
 
     Args:
-        x: uint8 (N, H, W, 3).
+        x: images, uint8 (N, H, W, 3).
 
     Returns:
-        (N, 2), each column with mean 0 and standard deviation 1.
+        Features, shape (N, 2), each column standardized to mean 0 and standard deviation 1.
 
     Raises:
-        UserError: other arrays, or fewer than two images.
+        UserError: `x` is not an array of at least two color images.
     """
     if x.ndim != 4 or x.shape[-1] != 3 or len(x) < 2:
-        raise UserError(f"these are numbers of shape {x.shape}", "give color images: (N, height, width, 3)")
-    high, wide = x.shape[1] // 4, x.shape[2] // 4
+        raise UserError(f"x has the shape {x.shape}", "give two or more color images: (N, height, width, 3)")
+    top, left = x.shape[1] // 4, x.shape[2] // 4
     red = x[..., 0].astype(np.float64)
-    inner = red[:, high : x.shape[1] - high, wide : x.shape[2] - wide]
-    both = np.stack([inner.mean(axis=(1, 2)), red.mean(axis=(1, 2))], axis=1)
-    return np.asarray((both - both.mean(axis=0)) / np.maximum(both.std(axis=0), 1e-9))
+    middle = red[:, top : x.shape[1] - top, left : x.shape[2] - left]
+    features = np.stack([middle.mean(axis=(1, 2)), red.mean(axis=(1, 2))], axis=1)
+    return np.asarray((features - features.mean(axis=0)) / np.maximum(features.std(axis=0), 1e-9))
 
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """One way down.
+    """Record of one gradient descent on a `Surface`.
 
     Attributes:
-        points: (S + 1, 2), the weights before the first step and after each.
-        losses: (S + 1,), of all images there.
-        rate: learning rate.
-        batch_size: images a step; 0 is all.
+        points: weights before the first step and after each step, shape (S + 1, 2).
+        losses: loss of all images at these weights, shape (S + 1,).
+        lr: learning rate.
+        batch_size: images per step; 0 means all images.
     """
 
     points: Floats = field(repr=False)
     losses: Floats = field(repr=False)
-    rate: float
+    lr: float
     batch_size: int = 0
 
     @property
     def steps(self) -> int:
-        """How many were taken."""
+        """Number of steps taken."""
         return len(self.points) - 1
 
     def __repr__(self) -> str:
-        who = "all images a step" if self.batch_size == 0 else f"{self.batch_size} a step"
-        return (
-            f"Walk: {self.steps} steps at rate {self.rate:g}, {who}: loss {self.losses[0]:.3f} to {self.losses[-1]:.3f}"
-        )
+        batch = "all images per step" if self.batch_size == 0 else f"batch size {self.batch_size}"
+        first, last = self.losses[0], self.losses[-1]
+        return f"Walk: {self.steps} steps, learning rate {self.lr:g}, {batch}: loss {first:.3f} to {last:.3f}"
 
 
 class Surface:
-    """The loss of the smallest network, one unit with the score w0 a + w1 b, over its two weights.
+    """Loss surface of the smallest network: one unit with two weights and the output w0 a + w1 b.
 
-    The score should be 1 for one class and -1 for the other; the loss is the mean square of how far it is from that. A
-    square, unlike a cross-entropy, bends alike everywhere, so that a rate is too large in every place or in none.
+    The target output is 1 for one class and -1 for the other; the loss is the mean squared error. Unlike a
+    cross-entropy, it has the same curvature everywhere, so that a learning rate is too large at every point or at none.
 
     Args:
-        numbers: (N, 2), two numbers an image, such as `two_numbers` gives.
-        y: (N,) of 0 and 1.
+        features: two features per image, shape (N, 2), such as `two_features` returns.
+        y: class ids, shape (N,), 0 or 1.
 
     Raises:
-        UserError: shapes that do not fit, other labels than 0 and 1, or one class only.
+        UserError: the shapes do not match, or the labels are not exactly 0 and 1.
 
     >>> bowl = Surface(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([1, 0]))
-    >>> bowl.loss((0.0, 0.0)), bowl.gradient((0.0, 0.0)).tolist(), bowl.limit
+    >>> bowl.loss((0.0, 0.0)), bowl.gradient((0.0, 0.0)).tolist(), bowl.lr_limit
     (1.0, [-2.0, 0.0], 1.0)
     """
 
-    def __init__(self, numbers: Any, y: Any) -> None:
-        self.numbers, self.y = np.asarray(numbers, np.float64), np.asarray(y, np.float64)
-        if self.numbers.ndim != 2 or self.numbers.shape[1] != 2 or self.y.shape != (len(self.numbers),):
+    def __init__(self, features: Any, y: Any) -> None:
+        self.features, self.y = np.asarray(features, np.float64), np.asarray(y, np.float64)
+        if self.features.ndim != 2 or self.features.shape[1] != 2 or self.y.shape != (len(self.features),):
             raise UserError(
-                f"numbers of shape {self.numbers.shape} and labels of shape {self.y.shape} make no surface",
-                "give two numbers and one label an image",
+                f"features of shape {self.features.shape} and labels of shape {self.y.shape} do not match",
+                "give two features and one label per image",
             )
         if set(self.y.tolist()) != {0.0, 1.0}:
-            raise UserError("a surface over two weights needs images of two classes", "keep rows with y 0 or 1")
-        self.wanted = 2 * self.y - 1
+            raise UserError(
+                "a surface over two weights needs images of two classes", "keep the rows whose label is 0 or 1"
+            )
+        self.targets = 2 * self.y - 1
 
     def loss(self, weights: Any, rows: npt.NDArray[np.int64] | None = None) -> float:
-        """Mean square at one place, of all images or of some rows."""
+        """Return the mean squared error at the given weights, of all images or of some rows."""
         return float(self._losses(np.asarray(weights, np.float64)[None], rows)[0])
 
     def gradient(self, weights: Any, rows: npt.NDArray[np.int64] | None = None) -> Floats:
-        """(2,): the direction in which the loss of these images grows fastest, and how fast."""
-        numbers, wanted = (self.numbers, self.wanted) if rows is None else (self.numbers[rows], self.wanted[rows])
-        off = numbers @ np.asarray(weights, np.float64) - wanted
-        return np.asarray(2 * off @ numbers / len(numbers))
+        """Return the gradient of the loss at the given weights, shape (2,), of all images or of some rows."""
+        features, targets = (self.features, self.targets) if rows is None else (self.features[rows], self.targets[rows])
+        errors = features @ np.asarray(weights, np.float64) - targets
+        return np.asarray(2 * errors @ features / len(features))
 
     def walk(
         self,
-        rate: float,
+        lr: float,
         *,
         steps: int = 40,
         batch_size: int = 0,
         start: Any = None,
         seed: int = 0,
     ) -> Walk:
-        """Gradient descent: from the start, so many steps against the gradient of so many images each.
-
-        It ends early where the weights leave all bounds.
+        """Run gradient descent and return the walk; it stops early if the weights diverge.
 
         Args:
-            rate: learning rate, above 0.
-            steps: 1 or more.
-            batch_size: images that each gradient is computed from; 0 is all (batch gradient descent), 1 is
-                stochastic gradient descent. Each image comes once before any comes again.
-            start: the first weights, two numbers; without them `start`.
-            seed: of the order of the images.
+            lr: learning rate, above 0.
+            steps: number of steps, 1 or more.
+            batch_size: images per step; 0 means all images (batch gradient descent), 1 is stochastic gradient descent.
+                Every image is used once before any is used again.
+            start: initial weights, two numbers; by default the property `start`.
+            seed: seed of the order of the images.
 
         Raises:
-            UserError: a number out of its range.
+            UserError: a value is out of range.
         """
-        if not 0 < rate < np.inf or steps < 1 or batch_size < 0:
-            raise UserError(f"rate={rate}, steps={steps}, batch_size={batch_size} make no walk", "try rate=0.2")
-        chance, queue = generator(seed, "walk"), np.zeros(0, np.int64)
+        if not 0 < lr < np.inf or steps < 1 or batch_size < 0:
+            raise UserError(f"lr={lr}, steps={steps}, batch_size={batch_size} is not possible", "try lr=0.2")
+        rng, queue = generator(seed, "walk"), np.zeros(0, np.int64)
         points = [self.start if start is None else np.asarray(start, np.float64)]
         for _ in range(steps):
             rows = None
             if 0 < batch_size < len(self.y):
                 while len(queue) < batch_size:
-                    queue = np.concatenate([queue, chance.permutation(len(self.y))])
+                    queue = np.concatenate([queue, rng.permutation(len(self.y))])
                 rows, queue = queue[:batch_size], queue[batch_size:]
-            points.append(points[-1] - rate * self.gradient(points[-1], rows))
-            if np.abs(points[-1]).max() > LOST:
+            points.append(points[-1] - lr * self.gradient(points[-1], rows))
+            if np.abs(points[-1]).max() > DIVERGED:
                 break
-        way = np.stack(points)
-        return Walk(way, self._losses(way, None), rate, batch_size)
+        path = np.stack(points)
+        return Walk(path, self._losses(path, None), lr, batch_size)
 
     @property
     def bottom(self) -> Floats:
-        """(2,): where the loss is smallest, by least squares."""
-        return np.asarray(np.linalg.lstsq(self.numbers, self.wanted, rcond=None)[0])
+        """Weights of the smallest loss, shape (2,), by least squares."""
+        return np.asarray(np.linalg.lstsq(self.features, self.targets, rcond=None)[0])
 
     @property
-    def limit(self) -> float:
-        """The learning rate above which a walk with all images never settles: 2 over the sharpest bend."""
-        bend = 2 * self.numbers.T @ self.numbers / len(self.numbers)
-        return float(2 / max(np.linalg.eigvalsh(bend).max(), 1e-9))
+    def lr_limit(self) -> float:
+        """Learning rate above which gradient descent with all images diverges: 2 over the largest curvature."""
+        hessian = 2 * self.features.T @ self.features / len(self.features)
+        return float(2 / max(np.linalg.eigvalsh(hessian).max(), 1e-9))
 
     @property
     def reach(self) -> float:
-        """How far the map goes in both weights, so that the bottom is on it."""
-        return max(REACH, 1.4 * float(np.abs(self.bottom).max()))
+        """Half the width of the map, large enough that the bottom is on it."""
+        return max(MIN_REACH, 1.4 * float(np.abs(self.bottom).max()))
 
     @property
     def start(self) -> Floats:
-        """(2,): where a walk begins: high up, and a little beside the steepest way, so that it has to turn."""
+        """Default initial weights, shape (2,): a high point, next to the steepest direction."""
         angles = np.radians(np.arange(0, 360, 5))
         ring = 0.85 * self.reach * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        return np.asarray(ring[(int(self._losses(ring, None).argmax()) + round(ASIDE / 5)) % len(ring)])
+        return np.asarray(ring[(int(self._losses(ring, None).argmax()) + round(START_ANGLE / 5)) % len(ring)])
 
     def plot(self, walks: Mapping[str, Walk] | Walk | None = None) -> Figure:
-        """The surface from above, a panel a walk, and the loss by step.
+        """Draw the surface as a contour map, one panel per walk, with the loss by step below.
 
         Args:
-            walks: name -> walk, or one; none shows the surface alone. Steps beyond the map are not seen.
+            walks: name -> walk, or one walk; None draws the surface alone. Steps outside the map are not visible.
 
         Returns:
-            A figure; dark is low, a line joins places of equal loss, a diamond marks the lowest place.
+            A figure; dark is low, lines join points of equal loss, and a diamond marks the lowest point.
         """
-        shown = {} if walks is None else {"": walks} if isinstance(walks, Walk) else dict(walks)
-        panels = max(len(shown), 1)
+        named = {} if walks is None else {"": walks} if isinstance(walks, Walk) else dict(walks)
+        panels = max(len(named), 1)
         with style():
-            figure = new_figure(figsize=(2.75 * panels + 0.5, 4.3 if shown else 3.2), layout="constrained")
-            grid = figure.add_gridspec(2 if shown else 1, panels, height_ratios=[2.6, 1] if shown else None)
-            below: Axes | None = None
-            for place, (name, walk) in enumerate(shown.items() if shown else [("", None)]):
-                ax = figure.add_subplot(grid[0, place])
+            figure = new_figure(figsize=(2.75 * panels + 0.5, 4.3 if named else 3.2), layout="constrained")
+            grid = figure.add_gridspec(2 if named else 1, panels, height_ratios=[2.6, 1] if named else None)
+            loss_ax: Axes | None = None
+            for panel, (name, walk) in enumerate(named.items() if named else [("", None)]):
+                ax = figure.add_subplot(grid[0, panel])
                 self._draw_map(ax)
                 ax.set_title(name, pad=5)
-                ax.set_ylabel("second weight" if place == 0 else "")
+                ax.set_ylabel("second weight" if panel == 0 else "")
                 if walk is None:
                     continue
-                _draw_way(ax, walk)
-                below = figure.add_subplot(grid[1, place], sharey=below)
-                _draw_losses(below, walk, place)
+                _draw_path(ax, walk)
+                loss_ax = figure.add_subplot(grid[1, panel], sharey=loss_ax)
+                _draw_losses(loss_ax, walk, panel)
             return figure
 
     def _draw_map(self, ax: Axes) -> None:
         reach = self.reach
-        along = np.linspace(-reach, reach, GRID)
-        places = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)
-        heights = self._losses(places, None).reshape(GRID, GRID)
-        least, most = float(heights.min()), float(heights.max())
-        levels = least + (most - least) * np.linspace(0, 1, 13) ** 2
-        ax.contourf(along, along, heights, levels=levels, cmap="cividis")
-        ax.contour(along, along, heights, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
+        axis = np.linspace(-reach, reach, GRID)
+        points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+        losses = self._losses(points, None).reshape(GRID, GRID)
+        lowest, highest = float(losses.min()), float(losses.max())
+        levels = lowest + (highest - lowest) * np.linspace(0, 1, 13) ** 2  # denser near the bottom
+        ax.contourf(axis, axis, losses, levels=levels, cmap="cividis")
+        ax.contour(axis, axis, losses, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
         ax.plot(*self.bottom, "D", color=CARD, markeredgecolor=INK, markersize=6, zorder=5)
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="first weight", aspect="equal")
 
-    def _losses(self, places: Floats, rows: npt.NDArray[np.int64] | None) -> Floats:
-        numbers, wanted = (self.numbers, self.wanted) if rows is None else (self.numbers[rows], self.wanted[rows])
-        return np.asarray(((places @ numbers.T - wanted) ** 2).mean(axis=1))
+    def _losses(self, points: Floats, rows: npt.NDArray[np.int64] | None) -> Floats:
+        features, targets = (self.features, self.targets) if rows is None else (self.features[rows], self.targets[rows])
+        return np.asarray(((points @ features.T - targets) ** 2).mean(axis=1))
 
 
-def _draw_way(ax: Axes, walk: Walk) -> None:
+def _draw_path(ax: Axes, walk: Walk) -> None:
     ax.plot(*walk.points.T, color=INK, linewidth=2.6, zorder=3)
     ax.plot(*walk.points.T, color="#ffffff", linewidth=1.2, marker=MARKERS[0], markersize=2.6, zorder=4)
     ax.plot(*walk.points[0], "s", color=OKABE_ITO[4], markeredgecolor=INK, markersize=7, zorder=6)
 
 
-def _draw_losses(ax: Axes, walk: Walk, place: int) -> None:
+def _draw_losses(ax: Axes, walk: Walk, panel: int) -> None:
     ax.plot(range(len(walk.losses)), walk.losses, color=ACCENT, linestyle=DASHES[0])
     ax.set(xlabel="step", ylim=(0, 1.4 * float(walk.losses[0])))
-    if place == 0:
+    if panel == 0:
         ax.set_ylabel("loss")
     else:
         ax.tick_params(labelleft=False)

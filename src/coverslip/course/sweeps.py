@@ -1,4 +1,4 @@
-"""One setting, many values: train a network with each and see which scores differ, with their intervals."""
+"""Sweeps: train a network with several values of one setting and compare the scores with confidence intervals."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from coverslip.course.sweep_training import train_all
 from coverslip.evidence import Score, classification_evidence, format_interval
 from coverslip.evidence.compare import compare
 from coverslip.tasks.classification import Classification
-from coverslip.training.array_data import Part, read_groups, read_images, read_labels
+from coverslip.training.array_data import Subset, read_groups, read_images, read_labels
 from coverslip.training.arrays import hold_out
 from coverslip.training.config import TrainingConfig
-from coverslip.training.held_out import number_groups
-from coverslip.training.scoring import score_network
+from coverslip.training.forward import compute_logits
+from coverslip.training.held_out import group_codes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
-SETTINGS = {each.name for each in dataclasses.fields(TrainingConfig)} - {"keep_best", "monitor"}
+SETTINGS = {setting.name for setting in dataclasses.fields(TrainingConfig)} - {"keep_best", "monitor"}
 DEFAULTS: dict[str, Any] = {"optimizer": "adam", "schedule": "constant", "weight_decay": 0.0, "epochs": 20, "lr": 1e-3}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """What one value came to, with the weights of its last epoch.
+    """Result of one value of a sweep, with the network after its last epoch.
 
     Attributes:
-        value: of the setting.
-        frame: a row an epoch: epoch, train_loss, train_accuracy, validation_loss, validation_accuracy.
-        network: trained.
-        train: accuracy on the images it learned from, with its interval; None where training broke.
-        held_out: likewise on those that were held out.
-        loss: log loss on those.
-        probabilities: float (M, K), of those; empty where training broke.
-        broken: "", or why.
+        value: value of the setting.
+        frame: one row per epoch: epoch, train_loss, train_accuracy, validation_loss, validation_accuracy.
+        network: the trained network.
+        train: accuracy on the training images with its confidence interval; None if training diverged.
+        held_out: accuracy on the held-out images; None if training diverged.
+        loss: log loss on the held-out images; None if training diverged.
+        probabilities: predicted probabilities of the held-out images, float (M, K); empty if training diverged.
+        diverged: why training diverged, or "".
     """
 
     value: Any
@@ -58,20 +58,20 @@ class Trained:
     held_out: Score | None
     loss: Score | None
     probabilities: Floats = field(repr=False)
-    broken: str = ""
+    diverged: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A network trained with each value of one setting, all else equal; every one was scored on the same images.
+    """Networks trained with several values of one setting, all else equal, and evaluated on the same images.
 
     Attributes:
-        name: of the setting.
-        trained: one a value, in the order given.
-        classes: how many.
-        labels: int (M,), of the images that were held out.
-        groups: what each of those is of; None where nobody said.
-        seconds: all together.
+        name: name of the setting.
+        trained: one result per value, in the given order.
+        classes: number of classes K.
+        labels: integer class ids of the held-out images, shape (M,).
+        groups: integer group ids of the held-out images, shape (M,); None if no groups were given.
+        seconds: total running time.
     """
 
     name: str
@@ -83,81 +83,89 @@ class Sweep:
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """Of the setting, in the order given."""
-        return tuple(each.value for each in self.trained)
+        """Values of the setting, in the given order."""
+        return tuple(result.value for result in self.trained)
 
     def __getitem__(self, value: Any) -> Trained:
-        """What one value came to.
+        """Return the result of one value.
 
         Raises:
-            UserError: it was not tried.
+            UserError: the sweep does not contain this value.
         """
-        for each in self.trained:
-            if each.value == value:
-                return each
-        raise UserError(f"{self.name}={value!r} was not tried", f"those that were: {self.values}")
+        for result in self.trained:
+            if result.value == value:
+                return result
+        raise UserError(f"{self.name}={value!r} is not in this sweep", f"choose from {self.values}")
 
     @property
     def best(self) -> Any:
-        """The value with the highest accuracy on the images held out; of equals the one with the lower loss."""
-        there = [each for each in self.trained if each.held_out is not None]
-        if not there:
-            raise UserError("every training broke", "try lower learning rates")
-        return max(there, key=lambda each: (each.held_out["value"], -score_value(each.loss))).value  # type: ignore[index]
+        """Value with the highest accuracy on the held-out images; ties are broken by the lower loss."""
+        finished = [result for result in self.trained if result.held_out is not None]
+        if not finished:
+            raise UserError("training diverged with every value", "try lower learning rates")
+        by_accuracy = max(finished, key=lambda result: (score_value(result.held_out), -score_value(result.loss)))
+        return by_accuracy.value
 
     def plot(self) -> Figure:
-        """Accuracy by value, on images that were learned from and on those held out, with intervals."""
-        points = [SweepPoint(each.value, each.train, each.held_out) for each in self.trained]
+        """Draw the accuracy by value on the training and the held-out images, with confidence intervals."""
+        points = [SweepPoint(result.value, result.train, result.held_out) for result in self.trained]
         return draw_scores(self.name, points, self.guess)
 
     def curves(self) -> Figure:
-        """The loss by epoch, a panel a value."""
-        return draw_curves(self.name, {each.value: each.frame for each in self.trained}, math.log(self.classes))
+        """Draw the loss by epoch, one panel per value."""
+        return draw_curves(self.name, {result.value: result.frame for result in self.trained}, math.log(self.classes))
 
     def compare(self, reference: Any) -> list[str]:
-        """Whether any value is better or worse than one of them, on the same images: a sentence each.
+        """Compare every value with a reference value on the same images, and return one sentence per comparison.
 
-        Differences are paired, over groups, and their intervals hold for all at once
+        Differences are paired, over groups, and their confidence intervals are simultaneous
         (see `coverslip.evidence.compare.compare`).
         """
-        return [str(each["sentence"]) for each in self._compared(reference)]
+        return [str(comparison["sentence"]) for comparison in self._comparisons(reference)]
 
     def wins(self, reference: Any) -> bool:
-        """Whether this value is clearly better than every other one that did not break; see `compare`."""
-        found = self._compared(reference)
-        return bool(found) and all(each["better"] == self._name(reference) for each in found)
+        """Return whether a value is significantly better than every other value that did not diverge; see `compare`."""
+        comparisons = self._comparisons(reference)
+        return bool(comparisons) and all(item["better"] == self._name(reference) for item in comparisons)
 
-    def _compared(self, reference: Any) -> list[dict[str, Any]]:
-        there = {self._name(each.value): each.probabilities for each in self.trained if not each.broken}
-        if self._name(reference) not in there:
-            raise UserError(f"{self.name}={reference!r} was not tried, or broke", f"those to compare: {list(there)}")
-        if len(there) < 2:
+    def _comparisons(self, reference: Any) -> list[dict[str, Any]]:
+        candidates = {self._name(result.value): result.probabilities for result in self.trained if not result.diverged}
+        if self._name(reference) not in candidates:
+            raise UserError(
+                f"{self.name}={reference!r} is not in this sweep, or its training diverged",
+                f"choose from {list(candidates)}",
+            )
+        if len(candidates) < 2:
             return []
         classes = [str(number) for number in range(self.classes)]
-        found = compare(self.labels, there, self.groups, classes, reference=self._name(reference))
-        return list(found["comparisons"])
+        compared = compare(self.labels, candidates, self.groups, classes, reference=self._name(reference))
+        return list(compared["comparisons"])
 
     def _name(self, value: Any) -> str:
         return f"{self.name} {show(value)}"
 
     @property
     def guess(self) -> float:
-        """The accuracy of always naming the most frequent class of the images held out."""
+        """Accuracy of always predicting the most frequent class of the held-out images."""
         return float(np.bincount(self.labels).max() / len(self.labels))
 
     def __repr__(self) -> str:
-        rows = [(self.name, "learned from", "held out", "loss")]
-        for each in self.trained:
-            if each.train is None or each.held_out is None or each.loss is None:
-                rows.append((show(each.value), f"broke: {each.broken}", "", ""))
+        rows = [(self.name, "training", "held out", "loss")]
+        for result in self.trained:
+            if result.train is None or result.held_out is None or result.loss is None:
+                rows.append((show(result.value), f"diverged: {result.diverged}", "", ""))
                 continue
-            told = f"{score_value(each.train):.3f}", format_interval(each.held_out), f"{score_value(each.loss):.3f}"
-            rows.append((show(each.value), *told))
-        widths = [max(len(row[place]) for row in rows if row[2]) for place in range(4)]
-        lines = ["  ".join(cell.rjust(wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
-        unit = f"{len(self.labels):,} images"
-        unit += f" of {len(np.unique(self.groups)):,} groups" if self.groups is not None else ""
-        return "\n".join([*lines, f"(accuracy; held out: {unit}; guessing: {self.guess:.3f}; {self.seconds:.0f} s)"])
+            scores = (
+                f"{score_value(result.train):.3f}",
+                format_interval(result.held_out),
+                f"{score_value(result.loss):.3f}",
+            )
+            rows.append((show(result.value), *scores))
+        widths = [max(len(row[column]) for row in rows if row[2]) for column in range(4)]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        size = f"{len(self.labels):,} images"
+        size += f" of {len(np.unique(self.groups)):,} groups" if self.groups is not None else ""
+        return "\n".join([*lines, f"(accuracy; held out: {size}; guessing: {self.guess:.3f}; {self.seconds:.0f} s)"])
 
 
 def sweep(
@@ -172,108 +180,110 @@ def sweep(
 ) -> Sweep:
     """Train a network with each of several values of one setting.
 
-    Every network begins with the same random weights where its shape is the same, learns from the same images in the
-    same order, and is scored on the same images held out. Networks of one shape are trained in one pass
+    Networks of the same shape start with the same random weights. All networks see the same training images in the same
+    order and are evaluated on the same held-out images. Networks of one shape are trained in one pass
     (`coverslip.training.lanes`).
 
     Args:
-        make: builds a new network; called with the value where what varies is no setting of training
-            (``units=[4, 16]``), else with nothing.
+        make: function that builds a new network; called with the value if the setting is not one of training
+            (``units=[4, 16]``), otherwise without arguments.
         x: images, as for `coverslip.fit`.
-        y: class numbers (N,).
-        groups: what each image is of; whole groups are held out.
-        validation_split: share that is held out, above 0 and below 1.
-        seed: of weights, split and order.
-        settings: those of `coverslip.fit`, such as ``epochs=20``, ``batch_size=32``, ``lr=1e-3``, or what ``make``
-            takes. Exactly one is a list of values.
+        y: integer class ids, shape (N,).
+        groups: group of each image, length N; whole groups are held out.
+        validation_split: fraction of the images held out, above 0 and below 1.
+        seed: seed of weights, split and order.
+        settings: training settings as for `coverslip.fit`, such as ``epochs=20``, ``batch_size=32`` or ``lr=1e-3``, or
+            an argument of ``make``. Exactly one of them is a list of values.
 
     Raises:
-        UserError: no list or two, an unknown setting, arrays that do not fit.
+        UserError: not exactly one setting is a list, a setting is unknown, or the arrays do not match.
 
     >>> from torch import nn
-    >>> chance = np.random.default_rng(0)
-    >>> x, y = chance.integers(0, 256, (40, 8, 8, 3), np.uint8), np.arange(40) % 2
-    >>> tried = sweep(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), x, y, lr=[1e-3, 1e-2], epochs=2)
-    >>> tried.values, tried[0.01].frame.height
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.integers(0, 256, (40, 8, 8, 3), np.uint8), np.arange(40) % 2
+    >>> by_lr = sweep(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), x, y, lr=[1e-3, 1e-2], epochs=2)
+    >>> by_lr.values, by_lr[0.01].frame.height
     ((0.001, 0.01), 2)
     """
-    began = time.monotonic()
-    name, values = _varied(settings)
+    start = time.monotonic()
+    name, values = _varied_setting(settings)
     fixed = DEFAULTS | {key: value for key, value in settings.items() if key != name}
     inputs, _ = read_images(x)
-    truth, names = read_labels(y, len(inputs), None)
+    labels, names = read_labels(y, len(inputs), None)
     units = read_groups(groups, len(inputs))
     if not 0 < validation_split < 1:
-        raise UserError(f"validation_split={validation_split} is not between 0 and 1", "0.25 is a good share")
-    parts = hold_out(truth, units, validation_split, seed)
-    learn, held = (np.flatnonzero(parts == part) for part in (0, 1))
-    codes = None if units is None else number_groups(units)
-    networks, recipes = [], []
+        raise UserError(f"validation_split={validation_split} is not between 0 and 1", "0.25 is usual")
+    splits = hold_out(labels, units, validation_split, seed)
+    train_rows, held_rows = np.flatnonzero(splits == 0), np.flatnonzero(splits == 1)
+    codes = None if units is None else group_codes(units)
+    networks, configs = [], []
     for value in values:
         torch.manual_seed(seed)
         networks.append(make() if name in SETTINGS else make(value))
-        recipes.append(_recipe({**fixed, name: value} if name in SETTINGS else fixed, seed))
-    frames, broken = train_all(
-        networks, recipes, Part(inputs, learn), truth[learn], len(names), (Part(inputs, held), truth[held])
-    )
+        configs.append(_training_config({**fixed, name: value} if name in SETTINGS else fixed, seed))
+    held_out = Subset(inputs, held_rows), labels[held_rows]
+    frames, reasons = train_all(networks, configs, Subset(inputs, train_rows), labels[train_rows], len(names), held_out)
     trained = []
-    for value, network, frame, why in zip(values, networks, frames, broken, strict=True):
-        own: dict[str, Score] = {}
-        other, probabilities = own, np.zeros((0, len(names)))
-        if not why:
-            own, _ = _scored(network, inputs, learn, truth, codes, names)
-            other, probabilities = _scored(network, inputs, held, truth, codes, names)
+    for value, network, frame, reason in zip(values, networks, frames, reasons, strict=True):
+        train_scores: dict[str, Score] = {}
+        held_scores, probabilities = train_scores, np.zeros((0, len(names)))
+        if not reason:
+            train_scores, _ = _evaluate(network, inputs, train_rows, labels, codes, names)
+            held_scores, probabilities = _evaluate(network, inputs, held_rows, labels, codes, names)
         trained.append(
             Trained(
                 value=value,
                 frame=frame,
                 network=network,
-                train=own.get("accuracy"),
-                held_out=other.get("accuracy"),
-                loss=other.get("log_loss"),
+                train=train_scores.get("accuracy"),
+                held_out=held_scores.get("accuracy"),
+                loss=held_scores.get("log_loss"),
                 probabilities=probabilities,
-                broken=why,
+                diverged=reason,
             )
         )
     return Sweep(
         name=name.replace("_", " "),
         trained=tuple(trained),
         classes=len(names),
-        labels=truth[held],
-        groups=None if codes is None else codes[held],
-        seconds=time.monotonic() - began,
+        labels=labels[held_rows],
+        groups=None if codes is None else codes[held_rows],
+        seconds=time.monotonic() - start,
     )
 
 
-def _varied(settings: Mapping[str, Any]) -> tuple[str, list[Any]]:
+def _varied_setting(settings: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Return the name and the values of the one setting that is a list."""
     lists = {key: value for key, value in settings.items() if isinstance(value, list | tuple | range | np.ndarray)}
     if len(lists) != 1:
-        what = "no setting is a list" if not lists else f"{' and '.join(lists)} are lists"
-        raise UserError(f"{what}, so it is not clear what is to vary", "give one list, such as lr=[1e-4, 1e-3, 1e-2]")
-    ((name, values),) = lists.items()
-    found = [each.item() if isinstance(each, np.generic) else each for each in values]
-    if not found or len(set(found)) < len(found):
-        raise UserError(f"{name}={found} has no values, or one twice", "give different ones")
-    return name, found
+        problem = "no setting is a list" if not lists else f"{' and '.join(lists)} are lists"
+        raise UserError(
+            f"{problem}; exactly one setting must be a list", "give one list, such as lr=[1e-4, 1e-3, 1e-2]"
+        )
+    ((name, items),) = lists.items()
+    values = [item.item() if isinstance(item, np.generic) else item for item in items]
+    if not values or len(set(values)) < len(values):
+        raise UserError(f"{name}={values} is empty or contains a value twice", "give one or more different values")
+    return name, values
 
 
-def _recipe(given: Mapping[str, Any], seed: int) -> TrainingConfig:
-    for key in given:
+def _training_config(settings: Mapping[str, Any], seed: int) -> TrainingConfig:
+    for key in settings:
         if key not in SETTINGS:
-            raise UserError(f"a sweep knows no setting {key!r}", nearest(key, SETTINGS))
-    told = dict(given)
-    return TrainingConfig(**{**told, "keep_best": False, "seed": seed})
+            raise UserError(f"unknown setting {key!r} of a sweep", nearest(key, SETTINGS))
+    return TrainingConfig(**{**settings, "keep_best": False, "seed": seed})
 
 
-def _scored(
+def _evaluate(
     network: nn.Module,
     inputs: Any,
     rows: npt.NDArray[np.int64],
-    truth: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
     codes: npt.NDArray[np.int64] | None,
     names: Sequence[str],
 ) -> tuple[dict[str, Score], Floats]:
-    probabilities = Classification(tuple(names)).probabilities(score_network(network, inputs, rows))
-    own = None if codes is None else codes[rows]
-    found = classification_evidence(truth[rows], probabilities, own, names, resamples=200)
-    return found["scores"], probabilities
+    """Return the scores of a network on some rows, and its predicted probabilities there."""
+    probabilities = Classification(tuple(names)).probabilities(compute_logits(network, inputs, rows))
+    groups = None if codes is None else codes[rows]
+    evidence = classification_evidence(labels[rows], probabilities, groups, names, resamples=200)
+    return evidence["scores"], probabilities

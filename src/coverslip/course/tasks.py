@@ -1,4 +1,4 @@
-"""The checks of the lessons: where they lie, and what each holds."""
+"""The tasks of the lessons and the modules that grade them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from coverslip.core.errors import UserError
 from coverslip.core.paths import expand
 from coverslip.core.registry import nearest
 
-FOLDER = "COVERSLIP_COURSE"  # an environment variable: another folder of lessons, for who writes them
-CHECKS = "checks"  # below that folder
+FOLDER = "COVERSLIP_COURSE"  # environment variable: another folder of lessons, for authors
+CHECKS = "checks"  # folder of the modules that grade tasks, inside the course folder
 
 
 @dataclass(frozen=True)
@@ -23,28 +23,29 @@ class Task:
     """One task of a lesson.
 
     Attributes:
-        number: lesson and place, such as "1.2".
-        judge: takes the learner's answers; returns a sentence on what is not right yet, or `Passed`, or None.
-        hints: from the gentlest to the one that nearly gives it away.
+        number: number of the lesson and of the task in it, such as "1.2".
+        grade: function of the learner's answers; returns a message on what is not right yet, or `Passed`, or None if
+            the answer is correct.
+        hints: hints, from the gentlest to the strongest.
     """
 
     number: str
-    judge: Callable[..., Any]
+    grade: Callable[..., Any]
     hints: tuple[str, ...]
 
     @property
-    def wanted(self) -> str:
-        """What is asked for, in one line."""
-        return (self.judge.__doc__ or "").strip().partition("\n")[0]
+    def goal(self) -> str:
+        """Goal of the task in one line."""
+        return (self.grade.__doc__ or "").strip().partition("\n")[0]
 
 
 def course_folder() -> Path:
-    """Where the notebooks and checks of the course lie."""
+    """Return the folder of the course's notebooks and checks."""
     return expand(os.environ.get(FOLDER) or Path(__file__).with_name("lessons"))
 
 
 def task_file(number: str) -> str:
-    """The name of the module that checks a task.
+    """Return the file name of the module that grades a task.
 
     >>> task_file("1.2")
     'task_1_2.py'
@@ -53,20 +54,20 @@ def task_file(number: str) -> str:
 
 
 def task_numbers() -> list[str]:
-    """The numbers of all tasks, in order."""
-    names = [re.fullmatch(r"task_(\d+)_(\d+)\.py", path.name) for path in (course_folder() / CHECKS).glob("*.py")]
-    return [f"{lesson}.{place}" for lesson, place in sorted((int(name[1]), int(name[2])) for name in names if name)]
+    """Return the numbers of all tasks, in order."""
+    matches = [re.fullmatch(r"task_(\d+)_(\d+)\.py", path.name) for path in (course_folder() / CHECKS).glob("*.py")]
+    return [f"{lesson}.{task}" for lesson, task in sorted((int(found[1]), int(found[2])) for found in matches if found)]
 
 
 def load_task(number: str, folder: Path | None = None) -> Task:
-    """The check of a task.
+    """Load a task with its hints.
 
     Args:
-        number: of the task, such as "1.2".
-        folder: of the lessons; `course_folder` without.
+        number: number of the task, such as "1.2".
+        folder: folder of the lessons; by default `course_folder`.
 
     Raises:
-        UserError: there is no such task.
+        UserError: there is no task with this number.
     """
     path = (folder or course_folder()) / CHECKS / task_file(number)
     if not re.fullmatch(r"\d+\.\d+", number) or not path.is_file():
@@ -75,4 +76,4 @@ def load_task(number: str, folder: Path | None = None) -> Task:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return Task(number, module.judge, tuple(module.HINTS))
+    return Task(number, module.grade, tuple(module.HINTS))

@@ -1,4 +1,4 @@
-"""The day from 9:15 to 17:00, laid out around its breaks."""
+"""Timetable of the course day from 9:15 to 17:00, with breaks."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from coverslip.core.errors import UserError
 
 START, END = 9 * 60 + 15, 17 * 60  # minutes since midnight
 BREAKS = ((10 * 60 + 45, 15, "Coffee"), (12 * 60 + 30, 60, "Lunch"), (15 * 60, 15, "Coffee"))
-NEAR = 20  # so many minutes a break moves, rather than cut a lesson in two
-LAST = "Questions, and what everyone does tomorrow with their own images"
+TOLERANCE = 20  # minutes by which a break may move, so that it does not interrupt a lesson
+LAST = "Questions, and next steps with your own images"
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One line of the timetable; minutes since midnight."""
+    """One line of the timetable; start and end in minutes since midnight."""
 
     start: int
     end: int
-    what: str
+    title: str
 
     @property
     def clock(self) -> str:
-        """``9:15-10:00``, with an en dash."""
+        """The time as text, such as ``9:15-10:00`` with an en dash."""
         return f"{_clock(self.start)}–{_clock(self.end)}"
 
 
 def timetable(lessons: Sequence[tuple[str, int]]) -> list[Slot]:
-    """Lessons in order with their minutes -> the day with its breaks.
+    """Return the timetable of the day for lessons in order.
 
-    A break comes between two lessons where their border is at most `NEAR` minutes from its time; else the lesson goes
-    on after it. What is left of the day is for questions.
+    A break is placed between two lessons if one ends within `TOLERANCE` minutes of the planned break; otherwise it
+    interrupts a lesson, which continues afterwards. The remaining time is for questions.
+
+    Args:
+        lessons: (title, minutes) of each lesson.
 
     Raises:
         UserError: the lessons do not fit into the day.
@@ -41,21 +44,24 @@ def timetable(lessons: Sequence[tuple[str, int]]) -> list[Slot]:
     """
     left = END - START - sum(minutes for _, minutes, _ in BREAKS) - sum(minutes for _, minutes in lessons)
     if left < 0:
-        raise UserError(f"the lessons take {-left} minutes too long for the day", "shorten some in their front matter")
+        raise UserError(
+            f"the lessons take {-left} minutes too long for the day",
+            "reduce 'minutes' in the front matter of some lessons",
+        )
     slots: list[Slot] = []
     now, breaks = START, list(BREAKS)
     for title, minutes in [*lessons, (LAST, left)]:
-        rest, name = minutes, title
-        while rest:
-            if breaks and now >= breaks[0][0] - NEAR:
-                _, pause, what = breaks.pop(0)
-                slots.append(Slot(now, now + pause, what))
-                now += pause
-            until = now + rest
-            if breaks and until > breaks[0][0] + NEAR:
-                until = breaks[0][0]
-            slots.append(Slot(now, until, name))
-            rest, now, name = rest - (until - now), until, f"{title} (continued)"
+        remaining, label = minutes, title
+        while remaining:
+            if breaks and now >= breaks[0][0] - TOLERANCE:
+                _, duration, name = breaks.pop(0)
+                slots.append(Slot(now, now + duration, name))
+                now += duration
+            end = now + remaining
+            if breaks and end > breaks[0][0] + TOLERANCE:
+                end = breaks[0][0]
+            slots.append(Slot(now, end, label))
+            remaining, now, label = remaining - (end - now), end, f"{title} (continued)"
     return slots
 
 

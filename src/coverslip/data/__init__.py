@@ -1,1 +1,1 @@
-"""Images in: found, decoded once, kept in groups, split."""
+"""Images: sources, decoding, cache, groups, splits and augmentation."""

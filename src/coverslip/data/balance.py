@@ -1,8 +1,8 @@
-"""Deal groups to parts so that every part has its share of every class: a greedy start, then local moves and swaps.
+"""Assignment of groups to splits such that every split gets its fraction of every class.
 
-Which groups go where is a knapsack problem without a fast exact answer. Dealing from the largest group to the smallest
-is nearly right where groups are many; where they are few, moving one group or swapping two mends what it left. No
-solver is needed, and the same input gives the same parts on any machine.
+This is a knapsack problem without a fast exact solution. A greedy assignment from the largest group to the smallest is
+nearly optimal if there are many groups. If there are few, local moves and swaps improve it. No solver is needed, and
+the same input gives the same splits on every machine.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-SIZE_WEIGHT = 0.01  # that parts have the wanted size decides between divisions that are equal in their classes
-FIRST_MISSING, MISSING = 100.0, 10.0  # a class missing in the first part, in another: worse than any imbalance
-SMALL, RESTARTS = 100, 300  # so few groups are divided several times over: that many starts, shared by the groups
-SHORTLIST = 32  # groups of each part that are tried in a swap
-WORK = 1_000_000  # kinds of groups times parts times steps: a bound on time where groups are many and all different
+SIZE_WEIGHT = 0.01  # weight of the sizes of the splits: decides between assignments whose classes are equally balanced
+FIRST_MISSING, MISSING = 100.0, 10.0  # cost of a class missing in the first or another split: above any imbalance
+SMALL, RESTARTS = 100, 300  # up to SMALL groups the search is restarted, RESTARTS times divided by the number of groups
+SHORTLIST = 32  # groups of each split that are tried in a swap
+WORK = 1_000_000  # profiles times splits times steps: bounds the time for many groups that all differ
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is wanted of the parts.
+class SplitTarget:
+    """The target of the assignment and its cost function.
 
     Attributes:
-        share: (P,) of each part, positive, adding up to 1.
-        totals: (C,) images of each column: classes, then whatever else is to be balanced.
-        weights: (C,) how much a column counts, 1 for a class.
-        classes: how many of the columns, from the first, must be in every part wherever that is possible.
-        target: (P, C) images wanted.
+        share: target fraction of each split, shape (S,), positive, sum 1.
+        totals: number of images in each column, shape (C,): classes, then whatever else is balanced.
+        weights: weight of each column in the cost, shape (C,), 1 for a class.
+        classes: number of leading columns that must occur in every split if that is possible.
+        target: target number of images, shape (S, C).
     """
 
     share: Floats
@@ -40,165 +40,192 @@ class Wish:
     classes: int
     target: Floats = field(init=False)
     _scale: Floats = field(init=False, repr=False)
-    _price: Floats = field(init=False, repr=False)
+    _missing_cost: Floats = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        there = self.totals > 0
-        price = np.full(len(self.share), MISSING)
-        price[0] = FIRST_MISSING
-        scale = self.weights * there / np.maximum(self.totals, 1) / max(int(there.sum()), 1) / len(self.share)
+        present = self.totals > 0
+        missing_cost = np.full(len(self.share), MISSING)
+        missing_cost[0] = FIRST_MISSING
+        scale = self.weights * present / np.maximum(self.totals, 1) / max(int(present.sum()), 1) / len(self.share)
         object.__setattr__(self, "target", np.outer(self.share, self.totals))
         object.__setattr__(self, "_scale", scale)
-        object.__setattr__(self, "_price", there[: self.classes] * price[:, None])
+        object.__setattr__(self, "_missing_cost", present[: self.classes] * missing_cost[:, None])
 
     def cost(self, filled: Floats) -> Floats:
-        """(..., P, C) images of parts -> (..., P), lower is better: mean absolute difference from the wanted share.
+        """Return the cost of each split: its mean absolute deviation from the target fractions.
 
-        What the parts cost adds up. A class that a part lacks costs more than any imbalance.
+        A missing class costs more than any imbalance. The total cost is the sum over splits.
+
+        Args:
+            filled: number of images, shape (..., S, C).
+
+        Returns:
+            Costs, shape (..., S); lower is better.
         """
-        off = np.abs(filled - self.target) @ self._scale
+        cost = np.abs(filled - self.target) @ self._scale
         size = filled[..., : self.classes].sum(-1) / self.totals[: self.classes].sum()
-        off += SIZE_WEIGHT / len(self.share) * np.abs(size - self.share)
-        off += ((filled[..., : self.classes] <= 0) * self._price).sum(-1)
-        return np.asarray(np.round(off, 12))
+        cost += SIZE_WEIGHT / len(self.share) * np.abs(size - self.share)
+        cost += ((filled[..., : self.classes] <= 0) * self._missing_cost).sum(-1)
+        return np.asarray(np.round(cost, 12))  # rounded, so that ties are ties on every machine
 
 
-def deal(counts: Floats, wish: Wish, rng: np.random.Generator) -> Integers:
-    """Give every group one part.
+def assign_balanced(counts: Floats, target: SplitTarget, rng: np.random.Generator) -> Integers:
+    """Assign every group to one split.
 
-    Single images are dealt exactly as wanted by the greedy start alone.
+    For groups of one image the greedy assignment is exact, and the search is skipped.
 
     Args:
-        counts: (G, C) images of each group in each column; the order of groups must not depend on that of images.
-        wish: what is wanted.
-        rng: decides the order among groups of one size.
+        counts: number of images of each group in each column, shape (G, C); the order of groups must not depend on the
+            order of images.
+        target: the target of the assignment.
+        rng: draws the order among groups of equal size.
 
     Returns:
-        (G,) part numbers.
+        Split numbers, shape (G,).
     """
     order = rng.permutation(len(counts))
-    order = order[np.argsort(-counts[order, : wish.classes].sum(1), kind="stable")]
-    chosen = _greedy(counts, wish, order)
-    if len(wish.share) > 1 and (wish.classes < counts.shape[1] or counts.sum(1).max() > 1):
-        kinds, kind = np.unique(counts, axis=0, return_inverse=True)
-        kind = kind.reshape(-1)
-        placed = np.zeros((len(kinds), len(wish.share)), np.int64)
-        np.add.at(placed, (kind, chosen), 1)
-        _carry_out(chosen, order, kind, _improve(placed, kinds, wish, len(counts), rng))
-    return chosen
+    order = order[np.argsort(-counts[order, : target.classes].sum(1), kind="stable")]
+    splits = _greedy(counts, target, order)
+    if len(target.share) > 1 and (target.classes < counts.shape[1] or counts.sum(1).max() > 1):
+        profiles, profile = np.unique(counts, axis=0, return_inverse=True)
+        profile = profile.reshape(-1)
+        assigned = np.zeros((len(profiles), len(target.share)), np.int64)
+        np.add.at(assigned, (profile, splits), 1)
+        _apply(splits, order, profile, _improve(assigned, profiles, target, len(counts), rng))
+    return splits
 
 
-def _greedy(counts: Floats, wish: Wish, order: Integers) -> Integers:
-    """Each group goes to the part that lacks the most of its classes."""
-    target = wish.target
-    filled = np.zeros_like(target)
-    scale = wish.weights / np.maximum(wish.totals, 1)  # a rare class counts as much as a common one
-    chosen = np.zeros(len(counts), np.int64)
+def _greedy(counts: Floats, target: SplitTarget, order: Integers) -> Integers:
+    """Assign each group to the split that lacks the largest fraction of its classes."""
+    images = target.target
+    filled = np.zeros_like(images)
+    scale = target.weights / np.maximum(target.totals, 1)  # a rare class counts as much as a common one
+    splits = np.zeros(len(counts), np.int64)
     for group in order:
-        has = np.flatnonzero(counts[group])
-        lacking = (target[:, has] - filled[:, has]) / target[:, has]
-        gain = (lacking * (counts[group, has] * scale[has])).sum(1)
-        part = int(np.argmax(np.round(gain, 12)))
-        chosen[group] = part
-        filled[part] += counts[group]
-    return chosen
+        columns = np.flatnonzero(counts[group])
+        lacking = (images[:, columns] - filled[:, columns]) / images[:, columns]
+        gain = (lacking * (counts[group, columns] * scale[columns])).sum(1)
+        split = int(np.argmax(np.round(gain, 12)))
+        splits[group] = split
+        filled[split] += counts[group]
+    return splits
 
 
-def _improve(placed: Integers, kinds: Floats, wish: Wish, groups: int, rng: np.random.Generator) -> Integers:
-    """Move and swap until nothing gets better; with few groups also from disturbed starts, and keep the best.
+def _improve(
+    assigned: Integers, profiles: Floats, target: SplitTarget, num_groups: int, rng: np.random.Generator
+) -> Integers:
+    """Return a locally optimal assignment; for few groups the best of several restarts.
 
-    Groups with the same images in each column are of one kind, and any of them will do: ``placed`` (U, P) says how
-    many groups of each of the ``kinds`` (U, C) each part has.
+    Groups with the same number of images in each column have the same profile and are interchangeable.
+
+    Args:
+        assigned: number of groups of each profile in each split, shape (U, S).
+        profiles: number of images in each column of one group of each profile, shape (U, C).
+        target: the target of the assignment.
+        num_groups: number of groups G.
+        rng: draws the restarts.
+
+    Returns:
+        Number of groups, shape (U, S).
     """
-    best = _descend(placed, kinds, wish)
-    if groups > SMALL:
+    best = _descend(assigned, profiles, target)
+    if num_groups > SMALL:
         return best
-    lowest = wish.cost(best.T @ kinds).sum()
-    parts = placed.shape[1]
-    for attempt in range(max(4, RESTARTS // groups)):
-        tried = best.copy()
-        # In turn somewhere near the best so far, to mend its last flaw, and far from it.
-        for _ in range(max(2, groups // 4) if attempt % 2 else 2 * groups):
-            # Every group is drawn with the same chance, wherever it lies.
-            source = int(np.searchsorted(np.cumsum(tried.reshape(-1)), rng.integers(groups), side="right"))
-            tried[source // parts, source % parts] -= 1
-            tried[source // parts, rng.integers(parts)] += 1
-        tried = _descend(tried, kinds, wish)
-        cost = wish.cost(tried.T @ kinds).sum()
+    lowest = target.cost(best.T @ profiles).sum()
+    num_splits = assigned.shape[1]
+    for attempt in range(max(4, RESTARTS // num_groups)):
+        candidate = best.copy()
+        # Alternate between small perturbations of the best assignment and nearly random ones.
+        for _ in range(max(2, num_groups // 4) if attempt % 2 else 2 * num_groups):
+            # Every group is drawn with the same probability.
+            source = int(np.searchsorted(np.cumsum(candidate.reshape(-1)), rng.integers(num_groups), side="right"))
+            candidate[source // num_splits, source % num_splits] -= 1
+            candidate[source // num_splits, rng.integers(num_splits)] += 1
+        candidate = _descend(candidate, profiles, target)
+        cost = target.cost(candidate.T @ profiles).sum()
         if cost < lowest - 1e-9:
-            best, lowest = tried, cost
+            best, lowest = candidate, cost
     return best
 
 
-def _descend(placed: Integers, kinds: Floats, wish: Wish) -> Integers:
-    """The best single move, over and over; a swap where no move helps."""
-    placed, filled = placed.copy(), placed.T @ kinds
-    for _ in range(max(20, WORK // placed.size)):
-        gains = _gains(placed, filled, kinds, wish)
-        step = _best_move(gains) or _best_swap(gains, placed, filled, kinds, wish)
-        if step is None:
+def _descend(assigned: Integers, profiles: Floats, target: SplitTarget) -> Integers:
+    """Apply the best single move repeatedly, and the best swap if no move helps, until neither does."""
+    assigned, filled = assigned.copy(), assigned.T @ profiles
+    for _ in range(max(20, WORK // assigned.size)):
+        changes = _move_costs(assigned, filled, profiles, target)
+        moves = _best_move(changes) or _best_swap(changes, assigned, filled, profiles, target)
+        if moves is None:
             break
-        for kind, source, to in step:
-            placed[kind, source] -= 1
-            placed[kind, to] += 1
-            filled[source] -= kinds[kind]
-            filled[to] += kinds[kind]
-    return placed
+        for profile, source, destination in moves:
+            assigned[profile, source] -= 1
+            assigned[profile, destination] += 1
+            filled[source] -= profiles[profile]
+            filled[destination] += profiles[profile]
+    return assigned
 
 
-Step = list[tuple[int, int, int]]  # groups of a kind that leave a part for another
+Moves = list[tuple[int, int, int]]  # (profile, source split, destination split) of single groups
 
 
-def _best_move(gains: Floats) -> Step | None:
-    kind, source, to = np.unravel_index(int(np.argmin(gains)), gains.shape)
-    return [(int(kind), int(source), int(to))] if gains[kind, source, to] < -1e-9 else None
+def _best_move(changes: Floats) -> Moves | None:
+    profile, source, destination = np.unravel_index(int(np.argmin(changes)), changes.shape)
+    if changes[profile, source, destination] >= -1e-9:
+        return None
+    return [(int(profile), int(source), int(destination))]
 
 
-def _gains(placed: Integers, filled: Floats, kinds: Floats, wish: Wish) -> Floats:
-    """(U, P, P): what it costs to move a group of a kind from a part to another; infinite where there is none."""
-    now = wish.cost(filled)
-    leaves = wish.cost(filled - kinds[:, None, :]) - now  # (U, P)
-    comes = wish.cost(filled + kinds[:, None, :]) - now
-    gains: Floats = np.round(leaves[:, :, None] + comes[:, None, :], 12)
-    gains[placed == 0] = np.inf
-    gains[:, range(len(filled)), range(len(filled))] = np.inf
-    return gains
+def _move_costs(assigned: Integers, filled: Floats, profiles: Floats, target: SplitTarget) -> Floats:
+    """Return the change in cost when a group of a profile moves between two splits, shape (U, S, S).
+
+    It is infinite if the split has no such group.
+    """
+    current = target.cost(filled)
+    removed = target.cost(filled - profiles[:, None, :]) - current  # (U, S)
+    added = target.cost(filled + profiles[:, None, :]) - current
+    changes: Floats = np.round(removed[:, :, None] + added[:, None, :], 12)
+    changes[assigned == 0] = np.inf
+    changes[:, range(len(filled)), range(len(filled))] = np.inf
+    return changes
 
 
-def _best_swap(gains: Floats, placed: Integers, filled: Floats, kinds: Floats, wish: Wish) -> Step | None:
-    now = wish.cost(filled)
-    best, step = -1e-9, None
-    for one in range(len(filled)):
-        for other in range(one + 1, len(filled)):
-            there, here = (
-                np.argsort(gains[:, source, to], kind="stable")[:SHORTLIST]
-                for source, to in ((one, other), (other, one))
+def _best_swap(
+    changes: Floats, assigned: Integers, filled: Floats, profiles: Floats, target: SplitTarget
+) -> Moves | None:
+    current = target.cost(filled)
+    best, moves = -1e-9, None
+    for first in range(len(filled)):
+        for second in range(first + 1, len(filled)):
+            outgoing, incoming = (
+                np.argsort(changes[:, source, destination], kind="stable")[:SHORTLIST]
+                for source, destination in ((first, second), (second, first))
             )
-            there, here = there[placed[there, one] > 0], here[placed[here, other] > 0]
-            if not (len(there) and len(here)):
+            outgoing = outgoing[assigned[outgoing, first] > 0]
+            incoming = incoming[assigned[incoming, second] > 0]
+            if not (len(outgoing) and len(incoming)):
                 continue
-            change = kinds[here][None, :, :] - kinds[there][:, None, :]  # what `one` gets for what it gives
-            after = np.repeat(filled[None, None], len(there), 0).repeat(len(here), 1)  # (there, here, P, C)
-            after[:, :, one] += change
-            after[:, :, other] -= change
-            cost = np.round((wish.cost(after) - now).sum(-1), 12)
-            first, second = np.unravel_index(int(np.argmin(cost)), cost.shape)
-            if cost[first, second] < best:
-                best = float(cost[first, second])
-                step = [(int(there[first]), one, other), (int(here[second]), other, one)]
-    return step
+            difference = profiles[incoming][None, :, :] - profiles[outgoing][:, None, :]  # net change of `first`
+            # (outgoing, incoming, S, C)
+            after = np.repeat(filled[None, None], len(outgoing), 0).repeat(len(incoming), 1)
+            after[:, :, first] += difference
+            after[:, :, second] -= difference
+            cost = np.round((target.cost(after) - current).sum(-1), 12)
+            row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)
+            if cost[row, column] < best:
+                best = float(cost[row, column])
+                moves = [(int(outgoing[row]), first, second), (int(incoming[column]), second, first)]
+    return moves
 
 
-def _carry_out(chosen: Integers, order: Integers, kind: Integers, wanted: Integers) -> None:
-    """Change ``chosen`` so that parts hold as many groups of each kind as wanted; the last that were dealt move."""
-    placed = np.zeros_like(wanted)
-    np.add.at(placed, (kind, chosen), 1)
+def _apply(splits: Integers, order: Integers, profile: Integers, assigned: Integers) -> None:
+    """Change ``splits`` in place to the numbers of groups in ``assigned``; the last groups in ``order`` move first."""
+    current = np.zeros_like(assigned)
+    np.add.at(current, (profile, splits), 1)
     open_places = {
-        each: list(np.repeat(np.arange(wanted.shape[1]), np.maximum(wanted[each] - placed[each], 0)))
-        for each in np.flatnonzero((placed != wanted).any(1)).tolist()
+        number: list(np.repeat(np.arange(assigned.shape[1]), np.maximum(assigned[number] - current[number], 0)))
+        for number in np.flatnonzero((current != assigned).any(1)).tolist()
     }
     for group in order[::-1].tolist():
-        each, part = int(kind[group]), int(chosen[group])
-        if each in open_places and placed[each, part] > wanted[each, part]:
-            placed[each, part] -= 1
-            chosen[group] = open_places[each].pop()
+        number, split = int(profile[group]), int(splits[group])
+        if number in open_places and current[number, split] > assigned[number, split]:
+            current[number, split] -= 1
+            splits[group] = open_places[number].pop()

@@ -1,4 +1,4 @@
-"""Images are decoded once: one memory-mapped array that every later run and process shares."""
+"""The cache of decoded images: one memory-mapped array that all later runs and processes share."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import xxhash
 
 from coverslip.core.progress import SILENT, Progress
 from coverslip.core.storage import (
-    building,
     cache_folder,
+    create_entry,
+    delete_entry,
     digest,
-    drop_entry,
     entry_folder,
     evict,
     free_bytes,
     locked,
     mark_used,
-    need_disk,
+    require_disk_space,
     size_text,
     write_text,
 )
@@ -34,7 +34,7 @@ from coverslip.data.image import Pixels
 from coverslip.data.table import ImageTable
 
 PIXELS_FILE, FACTS_FILE, ABOUT_FILE = "pixels.npy", "facts.parquet", "about.json"
-LAYOUT = 2  # raised whenever the same settings give other pixels or facts
+LAYOUT = 2  # increase it whenever the same settings result in other pixels or facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class PixelCache:
     """The decoded images of one table.
 
     Attributes:
-        pixels: (N, H, W, C), uint8 or uint16, memory-mapped, in the order of the table; zeros where a file is broken.
-        facts: a row an image, columns of `coverslip.data.decoding.FACTS`.
-        decoded: how many images this call had to decode: 0 where the cache held them.
+        pixels: uint8 or uint16, shape (N, H, W, C), memory-mapped, in the order of the table; zeros for a broken file.
+        facts: one row per image with the columns `coverslip.data.decoding.FACTS`.
+        decoded: number of images that this call decoded; 0 if they were cached.
     """
 
     pixels: Pixels
@@ -53,56 +53,56 @@ class PixelCache:
 
     @property
     def format(self) -> PixelFormat:
-        """Channels and depth."""
+        """Channels and depth of the pixels."""
         return PixelFormat(self.pixels.shape[3], self.pixels.dtype.name)
 
 
 def read_pixels(
     table: ImageTable, size: tuple[int, int], fit: str = "pad", *, verify: bool = False, progress: Progress = SILENT
 ) -> PixelCache:
-    """Decode every image of the table, or find it decoded.
+    """Return the decoded images of a table, from the cache if they are there.
 
-    A quick index of path, size and time of every file leads to the content; the content (a hash of every file) and the
-    settings name the array.
+    The array is keyed by the content (a hash of every file) and the settings. An index of path, size and time of every
+    file leads to that key without reading the files.
 
     Args:
         table: the images.
         size: (height, width), pixels.
         fit: ``pad``, ``squash`` or ``crop``.
-        verify: do not trust times: read and hash every file before the cached pixels are believed.
-        progress: told of the stages.
+        verify: read and hash every file before cached pixels are used, instead of relying on modification times.
+        progress: receives stages and notes.
 
     Raises:
-        UserError: the disk has no room.
+        UserError: there is not enough disk space.
     """
     settings = (LAYOUT, size, fit, _decoder_versions())
-    quick = _quick_key(table, settings)
-    with locked("pixels", quick):
-        key = _indexed(quick)
-        cache = None if key is None else _cached(key, len(table))
+    index_key = _index_key(table, settings)
+    with locked("pixels", index_key):
+        key = _lookup(index_key)
+        cache = None if key is None else _load_entry(key, len(table))
         if cache is not None and (not verify or _unchanged(table, cache.facts, progress)):
             return cache
-        return _decode(table, size, fit, settings, quick, progress)
+        return _decode(table, size, fit, settings, index_key, progress)
 
 
 def is_cached(table: ImageTable, size: tuple[int, int], fit: str) -> bool:
-    """Whether `read_pixels` would decode nothing."""
-    key = _indexed(_quick_key(table, (LAYOUT, size, fit, _decoder_versions())))
+    """Return whether `read_pixels` would find all images in the cache."""
+    key = _lookup(_index_key(table, (LAYOUT, size, fit, _decoder_versions())))
     return key is not None and entry_folder("pixels", key) is not None
 
 
 def pixel_bytes(images: int, size: tuple[int, int], form: PixelFormat) -> int:
-    """Bytes of disk that the decoded images take."""
+    """Return the disk space of this many decoded images, in bytes."""
     return images * size[0] * size[1] * form.channels * np.dtype(form.depth).itemsize
 
 
 def with_status(table: ImageTable, facts: pl.DataFrame) -> ImageTable:
-    """The table with what the pass found: ``ok``, or why a file is skipped."""
+    """Return the table with the status of every file: ``ok``, or the reason why it is skipped."""
     return table.with_columns(status=facts["status"].to_list())
 
 
 def _decode(
-    table: ImageTable, size: tuple[int, int], fit: str, settings: object, quick: str, progress: Progress
+    table: ImageTable, size: tuple[int, int], fit: str, settings: object, index_key: str, progress: Progress
 ) -> PixelCache:
     form = guess_format(table.source, table.paths)
     while True:
@@ -111,13 +111,13 @@ def _decode(
             break
         except FormatError as error:
             form = error.wider  # at most twice: grey to color, 8 to 16 bits
-    home = cache_folder() / "index"
-    write_text(home / quick, json.dumps({"pixels": key}))
+    index_file = cache_folder() / "index" / index_key
+    write_text(index_file, json.dumps({"pixels": key}))
     folder = cache_folder() / "pixels" / key
-    removed = evict(keep=frozenset({folder, home / quick}))
-    if removed:
-        freed = size_text(sum(entry.bytes for entry in removed))
-        progress.note(f"cache: {len(removed)} entries not used for longest were removed ({freed})")
+    deleted = evict(keep=frozenset({folder, index_file}))
+    if deleted:
+        freed = size_text(sum(entry.bytes for entry in deleted))
+        progress.note(f"cache: deleted the {len(deleted)} least recently used entries ({freed})")
     cache = _open(folder)
     return PixelCache(cache.pixels, cache.facts, decoded=len(table))
 
@@ -126,17 +126,17 @@ def _decode_in(
     form: PixelFormat, table: ImageTable, size: tuple[int, int], fit: str, settings: object, progress: Progress
 ) -> str:
     needed = pixel_bytes(len(table), size, form)
-    need_disk(cache_folder(), needed, f"{len(table):,} decoded images")
-    progress.note(f"decoded images take {size_text(needed)}, {size_text(free_bytes(cache_folder()))} are free")
+    require_disk_space(cache_folder(), needed, f"{len(table):,} decoded images")
+    progress.note(f"decoded images need {size_text(needed)}; {size_text(free_bytes(cache_folder()))} are free")
     shape = (len(table), *size, form.channels)
     facts: list[dict[str, object]] = []
     content = xxhash.xxh3_128()
-    with building("pixels") as draft:
+    with create_entry("pixels") as draft:
         with (draft.folder / PIXELS_FILE).open("wb") as file, progress.stage("reading images", len(table)) as stage:
             _write_header(file, shape, form.depth)
             for chunk in decode_all(table.source, table.paths, form, size, fit, stage):
-                # Written, not mapped: on a full disk a write is an error that can be told, a map is a crash.
-                # (NumPy's own tofile would lose the error's number.)
+                # Written, not memory-mapped: on a full disk a write raises an error, while a map crashes the process.
+                # (NumPy's tofile would lose the error number.)
                 file.write(chunk.pixels.data)
                 facts += chunk.facts
                 for fact in chunk.facts:
@@ -153,8 +153,8 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...], depth: str) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _cached(key: str, images: int) -> PixelCache | None:
-    """A finished entry; one that a disk error or another hand has spoilt is removed, and decoded again."""
+def _load_entry(key: str, images: int) -> PixelCache | None:
+    """Return a finished entry; None if there is none or it is damaged (it is then deleted and decoded again)."""
     folder = entry_folder("pixels", key)
     if folder is None:
         return None
@@ -163,7 +163,7 @@ def _cached(key: str, images: int) -> PixelCache | None:
     except (OSError, EOFError, ValueError, pl.exceptions.PolarsError):
         cache = None
     if cache is None or not len(cache.pixels) == cache.facts.height == images:
-        drop_entry("pixels", key)
+        delete_entry("pixels", key)
         return None
     return cache
 
@@ -173,13 +173,13 @@ def _open(folder: Path) -> PixelCache:
     return PixelCache(pixels, read_parquet(folder / FACTS_FILE), decoded=0)
 
 
-def _quick_key(table: ImageTable, settings: object) -> str:
+def _index_key(table: ImageTable, settings: object) -> str:
     stamps = [table.source.stamp(path) for path in table.paths]
     return digest("index", settings, str(table.root), table.paths, stamps)
 
 
-def _indexed(quick: str) -> str | None:
-    path = cache_folder() / "index" / quick
+def _lookup(index_key: str) -> str | None:
+    path = cache_folder() / "index" / index_key
     try:
         key = str(json.loads(path.read_text(encoding="utf-8"))["pixels"])
     except (OSError, ValueError, KeyError):
@@ -202,7 +202,7 @@ def _unchanged(table: ImageTable, facts: pl.DataFrame, progress: Progress) -> bo
 
 
 def _decoder_versions() -> tuple[str, ...]:
-    """Another decoder may give other pixels: a new version of one makes the cached ones stale."""
+    """Return the versions that decoded pixels depend on: a new version of a decoder invalidates the cache."""
     from importlib.metadata import version
 
     packages = ("pillow", "imagecodecs", "tifffile", "torch", "numpy")

@@ -1,9 +1,9 @@
-"""The one pass over image files: read, decode, note the facts, resize; on all cores, with flat memory."""
+"""The single pass over image files: read, decode, record facts and resize, on all cores with bounded memory."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -15,12 +15,12 @@ import xxhash
 from coverslip.core.devices import cores
 from coverslip.core.progress import Stage
 from coverslip.data.image import Decoded, Pixels, UnreadableError, decode
-from coverslip.data.inputs import content_box, fit_batch, survives
-from coverslip.data.looks import looks_of
+from coverslip.data.inputs import content_box, fit_batch, kept_fraction
 from coverslip.data.sources.source import Source
+from coverslip.data.statistics import statistics_rows
 
-CHUNK = 16  # images a task: enough to resize together, few enough to keep memory flat
-HELD_BYTES = 48_000_000  # decoded pixels that wait to be resized together; a few large images would fill the memory
+CHUNK = 16  # images per task: enough to resize as a batch, few enough to bound the memory
+PENDING_BYTES = 48_000_000  # decoded pixels that may wait for a common resize; a few large images would fill the memory
 FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "path": pl.String,
     "status": pl.String,
@@ -44,24 +44,30 @@ FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "taken": pl.String,
     "encoder": pl.String,
 }
-"""Columns of the table of facts; all but path, status, bytes and file_hash are null where a file cannot be read."""
+"""Columns of the table of facts about the files; all but path, status, bytes and file_hash are null for a file that
+cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """What all cached images of one folder share."""
+    """Number of channels and depth that all cached images of a data set have in common.
+
+    Attributes:
+        channels: 1 grey, 3 color, or any other number.
+        depth: ``uint8`` or ``uint16``.
+    """
 
     channels: int
-    depth: str  # "uint8" or "uint16"
+    depth: str
 
     def wider(self, other: PixelFormat) -> PixelFormat:
-        """What holds both: color where one is grey and the other color, 16 bits where one has them."""
+        """Return the format that can store both: color if either is color, 16 bits if either has 16 bits."""
         channels = max(self.channels, other.channels) if {self.channels, other.channels} <= {1, 3} else self.channels
         return PixelFormat(channels, max(self.depth, other.depth, key=("uint8", "uint16").index))
 
 
 class FormatError(Exception):
-    """An image needs a wider format than the pass was started with; `wider` holds both."""
+    """An image does not fit into the format of the pass; ``wider`` is the format that can store both."""
 
     def __init__(self, wider: PixelFormat) -> None:
         super().__init__(str(wider))
@@ -70,7 +76,12 @@ class FormatError(Exception):
 
 @dataclass(slots=True)
 class Chunk:
-    """A few images in the order of the table: pixels (n, H, W, C), and a dict of facts each (keys of `FACTS`)."""
+    """Consecutive images of a table.
+
+    Attributes:
+        pixels: uint8 or uint16, shape (n, H, W, C); zeros for an image that cannot be read.
+        facts: a dict per image with the keys of `FACTS`.
+    """
 
     pixels: Pixels
     facts: list[dict[str, object]]
@@ -85,85 +96,90 @@ def decode_all(
     stage: Stage,
     *,
     widen: bool = True,
-    looks: bool = True,
-    ahead: int = 0,
+    statistics: bool = True,
+    prefetch: int = 0,
 ) -> Iterator[Chunk]:
-    """Decode every image once, in order; a broken file gives a row of zeros and its reason in ``status``.
+    """Decode every image once, in order; a broken file yields zeros, and the reason in ``status``.
 
     Args:
-        source: where the paths lead.
-        paths: of the images.
+        source: reads a path.
+        paths: paths of the images.
         form: channels and depth of the result.
         size: (height, width), pixels.
         fit: ``pad``, ``squash`` or ``crop``.
-        stage: is advanced image by image.
-        widen: raise `FormatError` at an image that ``form`` cannot hold; otherwise it counts as unreadable.
-        looks: also note what only an audit asks for: brightness and the like, and hashes of the file and its pixels.
-        ahead: images that may wait decoded until they are wanted, at least; memory stays flat all the same.
+        stage: advanced by every image.
+        widen: raise `FormatError` for an image that does not fit into ``form``; otherwise it counts as unreadable.
+        statistics: also compute what only an audit needs: brightness etc., and hashes of the file and its pixels.
+        prefetch: minimum number of images that may be decoded in advance; the memory stays bounded.
     """
     import torch
 
-    def work(some: Sequence[str]) -> Chunk:
-        return _decode_chunk(source, some, form, size, fit, widen, looks)
+    def decode_chunk(chunk: Sequence[str]) -> Chunk:
+        return _decode_chunk(source, chunk, form, size, fit, widen, statistics)
 
-    threads, before = cores(), torch.get_num_threads()
+    num_workers, threads_before = cores(), torch.get_num_threads()
     chunks = (paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK))
-    # Each worker resizes on its own core; PyTorch's own threads would only get into each other's way.
-    pool = ThreadPoolExecutor(threads, "decode", initializer=torch.set_num_threads, initargs=(1,))
+    # Each worker resizes on one core; PyTorch's own threads on top of that would oversubscribe the cores.
+    pool = ThreadPoolExecutor(num_workers, "decode", initializer=torch.set_num_threads, initargs=(1,))
     try:
-        for chunk in _in_order(pool, work, chunks, ahead=max(2 * threads, -(-ahead // CHUNK))):
+        for chunk in _in_order(pool, decode_chunk, chunks, ahead=max(2 * num_workers, -(-prefetch // CHUNK))):
             stage.advance(len(chunk.facts))
             yield chunk
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads_before)
 
 
 def decode_one(data: bytes, form: PixelFormat, size: tuple[int, int], fit: str) -> tuple[Decoded, Pixels]:
-    """One image from memory: as the file has it, and its row as `decode_all` would make it, (H, W, C).
+    """Decode one image in memory as `decode_all` does.
 
     Args:
-        data: the whole file.
-        form: channels and depth of the row.
+        data: content of the file.
+        form: channels and depth of the result.
         size: (height, width), pixels.
         fit: ``pad``, ``squash`` or ``crop``.
 
+    Returns:
+        The decoded image, and its resized pixels (H, W, C).
+
     Raises:
-        UnreadableError: as `coverslip.data.image.decode`; or ``form`` cannot hold it.
+        UnreadableError: see `coverslip.data.image.decode`; or the image does not fit into ``form``.
     """
     decoded = decode(data, size)
-    return decoded, fit_batch(in_format(decoded.pixels, form, widen=False)[None], size, fit)[0]
+    return decoded, fit_batch(convert_format(decoded.pixels, form, widen=False)[None], size, fit)[0]
 
 
 def guess_format(source: Source, paths: Sequence[str]) -> PixelFormat:
-    """The format that most of a few images, spread over the whole, have; grey and color together are color."""
+    """Return the most frequent format of about 24 images, widened so that grey and color together are color."""
     step = max(len(paths) // 24, 1)
-    found: list[PixelFormat] = []
+    formats: list[PixelFormat] = []
     for path in paths[::step]:
         decoded, _ = _open(source, path, (8, 8))
         if isinstance(decoded, Decoded):
-            found.append(PixelFormat(decoded.pixels.shape[2], decoded.pixels.dtype.name))
-    if not found:
+            formats.append(PixelFormat(decoded.pixels.shape[2], decoded.pixels.dtype.name))
+    if not formats:
         return PixelFormat(3, "uint8")
-    form = max(set(found), key=lambda each: (found.count(each), each.channels))
-    for other in found:
+    form = max(set(formats), key=lambda candidate: (formats.count(candidate), candidate.channels))
+    for other in formats:
         form = form.wider(other)
     return form
 
 
-def _in_order(pool: ThreadPoolExecutor, work: object, items: Iterable[Sequence[str]], ahead: int) -> Iterator[Chunk]:
-    """Like ``pool.map``, but at most ``ahead`` results wait at any time, so that memory stays flat."""
+def _in_order(
+    pool: ThreadPoolExecutor, task: Callable[[Sequence[str]], Chunk], items: Iterable[Sequence[str]], ahead: int
+) -> Iterator[Chunk]:
+    """Yield results like ``pool.map``, but with at most ``ahead`` pending tasks, which bounds the memory."""
     items = iter(items)
-    waiting: deque[Future[Chunk]] = deque(pool.submit(work, item) for item in islice(items, ahead))  # type: ignore[arg-type]
-    while waiting:
-        result = waiting.popleft().result()
+    pending: deque[Future[Chunk]] = deque(pool.submit(task, item) for item in islice(items, ahead))
+    while pending:
+        result = pending.popleft().result()
         for item in islice(items, 1):
-            waiting.append(pool.submit(work, item))  # type: ignore[arg-type]
+            pending.append(pool.submit(task, item))
         yield result
 
 
 def _open(source: Source, path: str, needed: tuple[int, int]) -> tuple[Decoded | str, bytes]:
-    """A decoded image, or the reason why there is none; and the bytes that name the file's content."""
+    """Return a decoded image, or the reason why it cannot be read; and the bytes from which its hash is computed."""
     try:
         data = source.read(path)
     except OSError as error:
@@ -179,25 +195,31 @@ def _open(source: Source, path: str, needed: tuple[int, int]) -> tuple[Decoded |
 
 
 def _decode_chunk(
-    source: Source, paths: Sequence[str], form: PixelFormat, size: tuple[int, int], fit: str, widen: bool, looks: bool
+    source: Source,
+    paths: Sequence[str],
+    form: PixelFormat,
+    size: tuple[int, int],
+    fit: str,
+    widen: bool,
+    statistics: bool,
 ) -> Chunk:
     pixels = np.zeros((len(paths), *size, form.channels), form.depth)
     facts: list[dict[str, object]] = []
     same_size: dict[tuple[int, ...], list[tuple[int, Pixels]]] = {}
     boxes: list[tuple[int, int, int, int] | None] = [None] * len(paths)
-    held = 0
+    pending = 0  # bytes that wait in same_size
 
-    def resize_held() -> None:
+    def resize_pending() -> None:
         for members in same_size.values():
-            batch = np.stack([each for _, each in members]) if len(members) > 1 else members[0][1][None]
-            pixels[[number for number, _ in members]] = fit_batch(batch, size, fit)
+            batch = np.stack([image for _, image in members]) if len(members) > 1 else members[0][1][None]
+            pixels[[index for index, _ in members]] = fit_batch(batch, size, fit)
         same_size.clear()
 
-    for number, path in enumerate(paths):
+    for index, path in enumerate(paths):
         decoded, data = _open(source, path, size)
         fact: dict[str, object] = dict.fromkeys(FACTS)
         fact |= {"path": path, "bytes": len(data)}
-        if looks:
+        if statistics:
             fact["file_hash"] = xxhash.xxh3_128_hexdigest(data)
         facts.append(fact)
         if isinstance(decoded, str):
@@ -208,62 +230,67 @@ def _decode_chunk(
             "height": decoded.height,
             "mode": decoded.mode,
             "format": decoded.format,
-            "turned": decoded.turned,
+            "turned": decoded.reoriented,
             "pages": decoded.pages,
-            "survives": survives(decoded.width, decoded.height, size, fit),
-            "pixel_hash": _hash(decoded.pixels) if looks else None,
-            "camera": decoded.origin.camera,
-            "taken": decoded.origin.taken,
-            "encoder": decoded.origin.encoder,
+            "survives": kept_fraction(decoded.width, decoded.height, size, fit),
+            "pixel_hash": _hash(decoded.pixels) if statistics else None,
+            "camera": decoded.metadata.camera,
+            "taken": decoded.metadata.taken,
+            "encoder": decoded.metadata.encoder,
         }
         try:
-            fitting = in_format(decoded.pixels, form, widen)
+            image = convert_format(decoded.pixels, form, widen)
         except UnreadableError as error:
             fact["status"] = str(error)
             continue
         fact["status"] = "ok"
-        boxes[number] = content_box(fitting.shape[1], fitting.shape[0], size, fit)
-        same_size.setdefault(fitting.shape, []).append((number, fitting))
-        held += fitting.nbytes
-        if held > HELD_BYTES:
-            resize_held()
-            held = 0
-    resize_held()
-    measured = looks_of(pixels, boxes) if looks else [{} for _ in boxes]
-    for number, (fact, values) in enumerate(zip(facts, measured, strict=True)):
+        boxes[index] = content_box(image.shape[1], image.shape[0], size, fit)
+        same_size.setdefault(image.shape, []).append((index, image))
+        pending += image.nbytes
+        if pending > PENDING_BYTES:
+            resize_pending()
+            pending = 0
+    resize_pending()
+    measured = statistics_rows(pixels, boxes) if statistics else [{} for _ in boxes]
+    for index, (fact, values) in enumerate(zip(facts, measured, strict=True)):
         if fact["status"] == "ok":
-            fact["row_hash"] = _hash(pixels[number])
+            fact["row_hash"] = _hash(pixels[index])
             fact.update(values)
     return Chunk(pixels, facts)
 
 
 def _hash(pixels: Pixels) -> str:
-    """32 hexadecimal characters that name pixels with their shape and depth."""
+    """Return a hash of pixels with their shape and depth, 32 hexadecimal characters."""
     hasher = xxhash.xxh3_128(repr((pixels.shape, pixels.dtype.name)).encode())
     hasher.update(np.ascontiguousarray(pixels).data)
     return hasher.hexdigest()
 
 
-def in_format(pixels: Pixels, form: PixelFormat, widen: bool) -> Pixels:
-    """A decoded image (H, W, C) with the channels and the depth of ``form``.
+def convert_format(pixels: Pixels, form: PixelFormat, widen: bool) -> Pixels:
+    """Return an image (H, W, C) with the channels and the depth of ``form``.
+
+    Args:
+        pixels: uint8 or uint16, shape (H, W, C).
+        form: the format of the result.
+        widen: raise `FormatError` if the image needs a wider format.
 
     Raises:
-        FormatError: ``form`` cannot hold it, and ``widen`` asks for one that can.
-        UnreadableError: ``form`` cannot hold it.
+        FormatError: the image does not fit into ``form``, and ``widen`` is set.
+        UnreadableError: the image does not fit into ``form``.
     """
-    own = PixelFormat(pixels.shape[2], pixels.dtype.name)
-    if own == form:
+    current = PixelFormat(pixels.shape[2], pixels.dtype.name)
+    if current == form:
         return pixels
-    if widen and form.wider(own) != form:
-        raise FormatError(form.wider(own))
-    if own.channels != form.channels:
-        if {own.channels, form.channels} != {1, 3}:
-            raise UnreadableError(f"it has {own.channels} channels, the others have {form.channels}")
-        if own.channels == 3:
-            raise UnreadableError("it is in color, the model was trained on grey images")
+    if widen and form.wider(current) != form:
+        raise FormatError(form.wider(current))
+    if current.channels != form.channels:
+        if {current.channels, form.channels} != {1, 3}:
+            raise UnreadableError(f"the image has {current.channels} channels, the others have {form.channels}")
+        if current.channels == 3:
+            raise UnreadableError("the image is in color, but the model was trained on grey images")
         pixels = np.repeat(pixels, 3, axis=2)
-    if own.depth == "uint16" and form.depth == "uint8":
-        raise UnreadableError("it has 16 bits a channel, the model was trained on 8")
-    if own.depth == "uint8" and form.depth == "uint16":
+    if current.depth == "uint16" and form.depth == "uint8":
+        raise UnreadableError("the image has 16 bits per channel, but the model was trained on 8 bits")
+    if current.depth == "uint8" and form.depth == "uint16":
         pixels = pixels.astype(np.uint16) * 257  # 255 becomes 65535
     return pixels

@@ -1,4 +1,4 @@
-"""Which files are images by name, and which folders are never looked into."""
+"""Listing of image files: the extensions of images, and the folders that are ignored."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from coverslip.core.errors import UserError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif"})
-JUNK_FOLDERS = frozenset({"runs", "__pycache__", "__macosx", "@eadir", "$recycle.bin", "node_modules"})
+IGNORED_FOLDERS = frozenset({"runs", "__pycache__", "__macosx", "@eadir", "$recycle.bin", "node_modules"})
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is an image by its name; files that start with a dot are a system's own.
+    """Return whether a file is an image by its extension; hidden files (with a leading dot) are not.
 
     >>> is_image("IMG_01.JPG"), is_image("._IMG_01.JPG"), is_image("Thumbs.db")
     (True, False, False)
@@ -21,29 +21,31 @@ def is_image(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
 
 
-def is_junk_folder(name: str) -> bool:
-    """Whether a folder is left out by its name.
+def is_ignored_folder(name: str) -> bool:
+    """Return whether a folder is ignored because of its name.
 
-    >>> is_junk_folder(".ipynb_checkpoints"), is_junk_folder("runs"), is_junk_folder("rust")
+    >>> is_ignored_folder(".ipynb_checkpoints"), is_ignored_folder("runs"), is_ignored_folder("rust")
     (True, True, False)
     """
-    return name.startswith(".") or name.lower() in JUNK_FOLDERS
+    return name.startswith(".") or name.lower() in IGNORED_FOLDERS
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders directly inside, sorted by name, without junk.
+    """Return the direct subfolders, sorted by name, without ignored ones.
 
     Raises:
         UserError: the folder cannot be read.
     """
     try:
-        return sorted(each for each in folder.iterdir() if each.is_dir() and not is_junk_folder(each.name))
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not is_ignored_folder(path.name))
     except OSError as error:
         raise _unreadable(error) from error
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Every file below, sorted, with whether it is an image by name; junk folders are not entered.
+    """Yield every file below a folder, sorted, and whether it is an image by its extension.
+
+    Ignored folders are not entered.
 
     Raises:
         UserError: a folder cannot be read.
@@ -52,49 +54,51 @@ def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def walk_names(folder: Path) -> Iterator[tuple[str, bool]]:
-    """Like `walk`, with names relative to the folder, with ``/``: a hundred thousand take half a second.
+    """Yield the same as `walk`, with paths relative to the folder, with ``/``.
+
+    It works on text, since pathlib would be slow: a hundred thousand files take half a second.
 
     Raises:
         UserError: a folder cannot be read.
     """
-    seen: set[str] = set()
+    visited: set[str] = set()
     checked = False
     skip = len(os.path.join(folder, ""))  # noqa: PTH118
-    for home, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(home)
-        if real in seen:  # a link to a folder above: without this the walk would never end
+    for parent, folders, names in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:  # a link to a folder above would make the walk endless
             folders[:] = []
             continue
-        seen.add(real)
-        folders[:] = sorted(each for each in folders if not is_junk_folder(each))
-        above = os.path.join(home, "")[skip:].replace(os.sep, "/")  # noqa: PTH118
+        visited.add(real)
+        folders[:] = sorted(subfolder for subfolder in folders if not is_ignored_folder(subfolder))
+        prefix = os.path.join(parent, "")[skip:].replace(os.sep, "/")  # noqa: PTH118
         for name in sorted(names):
-            image, path = is_image(name), above + name
+            image, path = is_image(name), prefix + name
             if image and not checked:
-                need_text(folder.absolute())
+                require_utf8_path(folder.absolute())
                 checked = True
             if image and not path.isascii():
-                need_text(folder / path)
+                require_utf8_path(folder / path)
             yield path, image
 
 
-def need_text(path: Path) -> None:
-    """Tables and pages are UTF-8, and cannot name a file whose name is not.
+def require_utf8_path(path: Path) -> None:
+    """Check that a path can be written to tables and pages, which are UTF-8.
 
     Raises:
-        UserError: the path holds bytes that are no UTF-8.
+        UserError: the path contains bytes that are not UTF-8.
     """
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
         shown = str(path).encode(errors="replace").decode()
         raise UserError(
-            f"the name of {shown!r} is not UTF-8 (it comes from an older system)",
-            "rename it, or all at once: convmv -f latin1 -t utf8 -r --notest FOLDER",
+            f"the name of {shown!r} is not UTF-8 (it was created on an older system)",
+            "rename it, or all files at once: convmv -f latin1 -t utf8 -r --notest FOLDER",
         ) from error
 
 
-def _refuse(error: OSError) -> None:
+def _raise_unreadable(error: OSError) -> None:
     raise _unreadable(error) from error
 
 

@@ -1,7 +1,7 @@
-"""From the bytes of one image file to its pixels: the one decoder of every door.
+"""Decoding of one image file from bytes to pixels; every entry point uses this decoder.
 
-Pillow decodes what it decodes in full depth; tifffile and imagecodecs decode what Pillow would squash to 8 bits (TIFF
-with 16 bits or with other than 1 or 3 channels, PNG with 16 bits).
+Pillow decodes the formats that it reads at full depth. tifffile and imagecodecs decode those that Pillow would reduce
+to 8 bits: TIFF with 16 bits or with channels other than 1 or 3, and PNG with 16 bits.
 """
 
 from __future__ import annotations
@@ -20,40 +20,42 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from coverslip.core.errors import UserError, optional
-from coverslip.data.origin import Origin, origin_of, origin_of_tiff, read_exif
-from coverslip.data.tiff_claims import MOST_PLANES, claimed_planes
+from coverslip.data.metadata import FileMetadata, read_exif, read_metadata, read_tiff_metadata
+from coverslip.data.tiff_planes import MAX_PLANES, claimed_planes
 
 Pixels = npt.NDArray[Any]
 """uint8 or uint16, (H, W, C)."""
 
-MAX_PIXELS = 100_000_000  # decoded pixels of one image; more is refused, since two at once would not fit a laptop
+MAX_PIXELS = 100_000_000  # larger images are rejected: two of them at once would not fit into a laptop's memory
 BIG_PIXELS = 16_000_000  # images above this are decoded one at a time
 DRAFT_MARGIN = 2  # a JPEG is decoded at reduced scale only while it stays this many times larger than needed
 
-_one_big_image = threading.Lock()
-# Pillow warns above 89 million pixels; the bound here is ours, stated above, and reported for the image by name.
+_large_image_lock = threading.Lock()
+# Pillow warns above 89 million pixels. We use the limit above and report the image by name.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-# Broken EXIF spoils nothing, and Pillow's many lines about it help nobody.
+# Broken EXIF does not affect the pixels, and Pillow's many warnings do not help the user.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
 class UnreadableError(Exception):
-    """This file does not give an image; the text says why, for the list of skipped files."""
+    """A file that cannot be decoded to an image; the text states the reason, for the list of skipped files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One image as the network will see it before it is resized.
+    """A decoded image before resizing.
 
     Attributes:
-        pixels: uint8 or uint16, (H, W, C); turned upright; C is 1 (grey), 3 (color), or the file's own number.
-        mode: how the file stores it: Pillow's name (``L``, ``RGB``, ``CMYK``), or such as ``uint16x5``.
+        pixels: uint8 or uint16, shape (H, W, C), with EXIF orientation applied; C is 1 (grey), 3 (color), or the
+            number of channels in the file.
+        mode: pixel type in the file: Pillow's name (``L``, ``RGB``, ``CMYK``), or dtype and channels (``uint16x5``).
         format: ``JPEG``, ``PNG``, ``TIFF``, ...
-        width: of the file, upright, pixels; larger than ``pixels`` where it was decoded at reduced scale.
-        height: likewise.
-        turned: whether EXIF said that the camera was turned.
-        pages: pages or planes in the file; the first is used.
-        origin: what the file says of its camera, time and encoder.
+        width: width in the file after orientation, pixels; larger than that of ``pixels`` if the image was decoded at
+            reduced scale.
+        height: height in the file, likewise.
+        reoriented: whether an EXIF orientation other than upright was applied.
+        pages: number of pages or planes in the file; only the first is used.
+        metadata: camera, time and encoder according to the file.
     """
 
     pixels: Pixels
@@ -61,24 +63,24 @@ class Decoded:
     format: str
     width: int
     height: int
-    turned: bool = False
+    reoriented: bool = False
     pages: int = 1
-    origin: Origin = field(default_factory=Origin)
+    metadata: FileMetadata = field(default_factory=FileMetadata)
 
 
 def decode(data: bytes, needed: tuple[int, int] | None = None) -> Decoded:
     """Decode one image.
 
-    Palettes become colors, CMYK becomes RGB, transparency is laid over white, 1-bit images become 0 and 255, and EXIF
-    orientation is applied. 16-bit samples and other numbers of channels are kept.
+    Palettes are converted to colors and CMYK to RGB, transparency is blended with white, 1-bit images become 0 and 255,
+    and EXIF orientation is applied. 16-bit samples and other numbers of channels are kept.
 
     Args:
-        data: the whole file.
-        needed: (height, width) in pixels that the caller will reduce the image to; a JPEG at least twice as large is
-            decoded at 1/2, 1/4 or 1/8 of its scale, which is several times faster. None decodes in full.
+        data: content of the file.
+        needed: (height, width) in pixels to which the caller will reduce the image; a JPEG at least twice as large is
+            decoded at 1/2, 1/4 or 1/8 of its scale, which is several times faster. None decodes at full scale.
 
     Raises:
-        UnreadableError: the file is empty, truncated, not an image, too large, or of a kind that is not supported.
+        UnreadableError: the file is empty, truncated, not an image, too large, or of an unsupported type.
     """
     if not data:
         raise UnreadableError("the file is empty")
@@ -86,20 +88,20 @@ def decode(data: bytes, needed: tuple[int, int] | None = None) -> Decoded:
         if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             return _decode_tiff(data)
         if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 25:
-            _refuse_large(*struct.unpack(">II", data[16:24]))
+            _check_size(*struct.unpack(">II", data[16:24]))
             if data[24] == 16:
                 return _decode_deep_png(data)
         return _decode_pillow(data, needed)
     except UnreadableError:
         raise
     except Image.DecompressionBombError as error:
-        found = next((word for word in str(error).replace("(", " ").split() if word.isdigit()), "more")
-        raise UnreadableError(_too_large(f"{found} pixels")) from error
+        count = next((word for word in str(error).replace("(", " ").split() if word.isdigit()), "too many")
+        raise UnreadableError(_too_large(f"{count} pixels")) from error
     except UserError as error:
         raise UnreadableError(f"{error.problem} ({error.fix})") from error
     except MemoryError as error:
         raise UnreadableError("too large for this machine's memory; cut it into tiles") from error
-    except Exception as error:  # decoders raise what they like on broken files: OSError, SyntaxError, struct.error ...
+    except Exception as error:  # decoders raise many types on broken files: OSError, SyntaxError, struct.error ...
         text = " ".join(str(error).split())
         raise UnreadableError(f"cannot be decoded: {text or type(error).__name__}"[:200]) from error
 
@@ -110,14 +112,14 @@ def _decode_pillow(data: bytes, needed: tuple[int, int] | None) -> Decoded:
     try:
         image: Image.Image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
-        raise UnreadableError("not an image, whatever its name says") from error
+        raise UnreadableError("not an image, despite its file name") from error
     mode, form, pages = image.mode, image.format or "", int(getattr(image, "n_frames", 1))
     width, height = image.size
     if form == "PNG":
-        # Its EXIF may come after the pixels; and what is wrong with those must be told here, not taken for broken EXIF.
-        with _turn_of(width * height):
+        # EXIF may follow the pixels. Load those first, so that an error in them is not mistaken for broken EXIF.
+        with _limit_memory(width * height):
             image.load()
-    origin = origin_of(image)
+    metadata = read_metadata(image)
     orientation = _orientation(image) if form in ("JPEG", "MPO", "PNG", "WEBP") else 1
     if orientation in (5, 6, 7, 8):
         width, height = height, width
@@ -127,13 +129,13 @@ def _decode_pillow(data: bytes, needed: tuple[int, int] | None) -> Decoded:
         image.draft(None, (max(least, 1), max(int(least * scale), 1)) if scale < 1 else (least, least))
     if image.width * image.height > MAX_PIXELS:
         raise UnreadableError(_too_large(f"{width:,} x {height:,} pixels"))
-    with _turn_of(image.width * image.height):
+    with _limit_memory(image.width * image.height):
         pixels = _pillow_pixels(image, orientation)
-    return Decoded(pixels, mode, form, width, height, orientation != 1, pages, origin)
+    return Decoded(pixels, mode, form, width, height, orientation != 1, pages, metadata)
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's 1 to 8; 1 (upright) where it has none or makes no sense."""
+    """Return the EXIF orientation, 1 to 8; 1 (upright) if it is missing or invalid."""
     value = read_exif(image).get(ExifTags.Base.Orientation, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -146,12 +148,12 @@ def _pillow_pixels(image: Image.Image, orientation: int) -> Pixels:
         pixels = pixels.astype(np.uint16)
     else:
         pixels = np.asarray(_plain_mode(image))
-    pixels = _turn(pixels, orientation)
+    pixels = _orient(pixels, orientation)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
 def _plain_mode(image: Image.Image) -> Image.Image:
-    """L or RGB, whatever the file holds; transparency over white, since white is what viewers show behind it."""
+    """Return the image in mode L or RGB; transparency is blended with white, the background that viewers show."""
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         image.load()
         return image
@@ -170,38 +172,39 @@ def _decode_deep_png(data: bytes) -> Decoded:
     from imagecodecs import png_decode
 
     width, height = struct.unpack(">II", data[16:24])
-    with _turn_of(width * height):
+    with _limit_memory(width * height):
         pixels = np.asarray(png_decode(data))
         pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
         mode = f"uint16x{pixels.shape[2]}"
-        if pixels.shape[2] in (2, 4):  # the PNG format knows no other use of an even channel than transparency
+        if pixels.shape[2] in (2, 4):  # in PNG an even number of channels always includes alpha
             alpha = pixels[:, :, -1:].astype(np.float32) / 65535
             pixels = np.rint(pixels[:, :, :-1] * alpha + 65535 * (1 - alpha)).astype(np.uint16)
-    return Decoded(pixels, mode, "PNG", width, height, origin=Origin("", None, f"PNG {mode}"))
+    return Decoded(pixels, mode, "PNG", width, height, metadata=FileMetadata("", None, f"PNG {mode}"))
 
 
 def _decode_tiff(data: bytes) -> Decoded:
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(data)) as tiff:
-        _refuse_boast(tiff)
+        _check_claimed_planes(tiff)
         series = tiff.series[0]
         page: Any = series.keyframe
         tag = page.tags.get("Orientation")
         orientation = int(tag.value) if tag is not None else 1
         if page.photometric.name in ("PALETTE", "SEPARATED", "CIELAB", "LOGLUV"):
-            return replace(_decode_pillow(data, None), turned=orientation not in (0, 1))  # Pillow turns a TIFF itself
+            # Pillow applies the orientation of a TIFF itself.
+            return replace(_decode_pillow(data, None), reoriented=orientation not in (0, 1))
         axes, shape = str(series.axes), tuple(int(side) for side in series.shape)
         if "Y" not in axes or "X" not in axes:
-            raise UnreadableError(f"a TIFF of axes {axes}, not an image")
+            raise UnreadableError(f"a TIFF with axes {axes} is not an image")
         height, width = shape[axes.index("Y")], shape[axes.index("X")]
-        _refuse_large(width, height)
+        _check_size(width, height)
         if series.dtype is None or series.dtype.name not in ("bool", "uint8", "uint16"):
             raise UnreadableError(f"{series.dtype} samples; save it with 8 or 16 bits a channel")
         channel = next((axis for axis in ("C", "S") if axis in axes), "")
         others = [axis for axis in axes if axis not in ("Y", "X", channel)]
         pages = int(np.prod([shape[axes.index(axis)] for axis in others], dtype=int))
-        with _turn_of(width * height):
+        with _limit_memory(width * height):
             pixels = np.asarray(series.asarray() if pages == 1 else _first_plane(tiff, axes, shape))
         kept = [axis for axis in axes if axis in ("Y", "X", channel)]
         pixels = pixels.reshape([shape[axes.index(axis)] for axis in kept])
@@ -217,7 +220,7 @@ def _decode_tiff(data: bytes) -> Decoded:
             pixels = np.rint(pixels[:, :, :-1] * alpha + top * (1 - alpha)).astype(pixels.dtype)
         if pixels.dtype == bool:
             pixels = pixels.astype(np.uint8) * 255
-        pixels = _turn(pixels, orientation)
+        pixels = _orient(pixels, orientation)
         return Decoded(
             np.ascontiguousarray(pixels),
             mode,
@@ -226,34 +229,34 @@ def _decode_tiff(data: bytes) -> Decoded:
             pixels.shape[0],
             orientation not in (0, 1),
             pages,
-            origin_of_tiff(page),
+            read_tiff_metadata(page),
         )
 
 
-def _refuse_boast(tiff: Any) -> None:
+def _check_claimed_planes(tiff: Any) -> None:
     try:
         planes = claimed_planes(tiff)
-    except (ParseError, ValueError):  # a comment that is no XML: tifffile does not believe it either
+    except (ParseError, ValueError):  # an invalid comment; tifffile ignores it too
         return
-    if planes > MOST_PLANES:
+    if planes > MAX_PLANES:
         raise UnreadableError(f"a TIFF that claims {planes:,} planes; save one plane of it")
 
 
 def _first_plane(tiff: Any, axes: str, shape: tuple[int, ...]) -> Pixels:
-    """All channels of a stack's first plane, and nothing else: 500 planes must not be decoded for one."""
+    """Return all channels of the first plane of a stack, without decoding the other planes."""
     outer = [axis for axis in axes if axis not in ("Y", "X", "S")]
     numbers = np.arange(int(np.prod([shape[axes.index(axis)] for axis in outer]))).reshape(
         [shape[axes.index(axis)] for axis in outer]
     )
-    # Channels may be the outer or the inner loop (CZYX or ZCYX), so their pages need not lie side by side.
+    # Channels may be the outer or the inner axis (CZYX or ZCYX), so their pages need not be adjacent.
     first = numbers[tuple(slice(None) if axis == "C" else 0 for axis in outer)]
     result: Pixels = tiff.asarray(series=0, key=[int(number) for number in first.reshape(-1)])
     return result
 
 
-def _turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Apply the TIFF/EXIF orientation 1 to 8 to (H, W) or (H, W, C): what turns the image upright."""
-    turns = {
+def _orient(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply a TIFF/EXIF orientation, 1 to 8, to an image (H, W) or (H, W, C), which makes it upright."""
+    transforms = {
         2: lambda p: p[:, ::-1],
         3: lambda p: p[::-1, ::-1],
         4: lambda p: p[::-1],
@@ -262,18 +265,18 @@ def _turn(pixels: Pixels, orientation: int) -> Pixels:
         7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
         8: lambda p: np.rot90(p, 1),
     }
-    return turns[orientation](pixels) if orientation in turns else pixels
+    return transforms[orientation](pixels) if orientation in transforms else pixels
 
 
-def _turn_of(pixels: int) -> AbstractContextManager[object]:
-    """Large images wait for each other, small ones do not."""
-    return _one_big_image if pixels > BIG_PIXELS else nullcontext()
+def _limit_memory(pixels: int) -> AbstractContextManager[object]:
+    """Return a lock for large images, which are decoded one at a time, and a null context for small ones."""
+    return _large_image_lock if pixels > BIG_PIXELS else nullcontext()
 
 
-def _refuse_large(width: int, height: int) -> None:
+def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise UnreadableError(_too_large(f"{width:,} x {height:,} pixels"))
 
 
-def _too_large(found: str) -> str:
-    return f"too large: {found} (at most {MAX_PIXELS // 10**6} million); cut it into tiles or save it smaller"
+def _too_large(size: str) -> str:
+    return f"too large: {size} (at most {MAX_PIXELS // 10**6} million); cut it into tiles or save it smaller"

@@ -1,4 +1,4 @@
-"""What a network expects of an image, kept with its weights, so that every door prepares images alike."""
+"""Preparation of images for a network; the specification is saved with its weights, and all entry points use it."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 Fit = Literal["pad", "squash", "crop"]
 FITS: tuple[Fit, ...] = ("pad", "squash", "crop")
-SIZES = (8, 4096)  # of a side, pixels
+SIZES = (8, 4096)  # minimum and maximum length of a side, pixels
 PERCENTILES = (0.5, 99.5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputSpec:
-    """How an image of any size becomes the network's input.
+    """The size, format and normalization of a network's input.
 
     Attributes:
         size: (height, width), pixels.
-        fit: ``pad`` keeps the whole image and its proportions and fills the rest with the image's own mean color;
-            ``squash`` keeps the whole image, not its proportions; ``crop`` keeps proportions and cuts off what is
-            too long.
-        channels: channels of the images: 1 grey, 3 color, or the files' own number.
-        depth: ``uint8`` or ``uint16``, as the files have it.
-        mean: per channel, on the scale 0 to 1.
-        std: likewise.
-        low: per channel the grey value that becomes 0; empty for 8-bit images, where it is 0.
-        high: per channel the grey value that becomes 1; empty for 8-bit images, where it is 255.
+        fit: ``pad`` keeps the whole image and its aspect ratio and fills the rest with the mean color of the image;
+            ``squash`` keeps the whole image but not its aspect ratio; ``crop`` keeps the aspect ratio and crops the
+            longer side.
+        channels: number of channels: 1 grey, 3 color, or that of the files.
+        depth: ``uint8`` or ``uint16``, as in the files.
+        mean: mean per channel, on the scale 0..1.
+        std: standard deviation per channel, likewise.
+        low: pixel value per channel that is mapped to 0; empty for 8-bit images, where it is 0.
+        high: pixel value per channel that is mapped to 1; empty for 8-bit images, where it is 255.
     """
 
     size: tuple[int, int]
@@ -49,41 +49,44 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
-            raise UserError(f"fit={self.fit!r} is not known", nearest(self.fit, FITS))
+            raise UserError(f"unknown fit={self.fit!r}", nearest(self.fit, FITS))
         if min(self.size) < SIZES[0] or max(self.size) > SIZES[1]:
             raise UserError(
-                f"size={self.size} is not within {SIZES[0]} to {SIZES[1]} pixels", "the network's own is a good one"
+                f"size={self.size} is not within {SIZES[0]} to {SIZES[1]} pixels",
+                "omit it to use the default of the network",
             )
         if self.depth not in ("uint8", "uint16"):
-            raise UserError(f"depth={self.depth!r} is not known", "'uint8' or 'uint16'")
+            raise UserError(f"unknown depth={self.depth!r}", "use 'uint8' or 'uint16'")
         for name, values in (("mean", self.mean), ("std", self.std), ("low", self.low), ("high", self.high)):
             if len(values) != self.channels and (values or name in ("mean", "std")):
-                raise UserError(f"{name} has {len(values)} values for {self.channels} channels", "give one a channel")
+                raise UserError(
+                    f"{name} has {len(values)} values for {self.channels} channels", "give one value per channel"
+                )
         if min(self.std, default=0) <= 0:
-            raise UserError(f"std={self.std} cannot be divided by", "give numbers above 0")
+            raise UserError(f"std={self.std} is not positive", "give numbers above 0")
 
     def prepare(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """(N, H, W, C) of ``depth`` and ``size`` -> float32 (N, C, H, W), contiguous, as the network wants it."""
+        """Return images of ``depth`` and ``size``, shape (N, H, W, C), as network input: float32 (N, C, H, W)."""
         if pixels.shape[1:] != (*self.size, self.channels) or pixels.dtype.name != self.depth:
             raise ValueError(f"{pixels.dtype} {pixels.shape} is not what {self} describes")
         top = float(np.iinfo(self.depth).max)
         low = np.array(self.low or (0.0,) * self.channels, np.float32)
         high = np.array(self.high or (top,) * self.channels, np.float32)
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
-        # One multiplication and one addition a sample: ((x - low) / (high - low) - mean) / std
+        # ((x - low) / (high - low) - mean) / std as one multiplication and one addition per value
         scale = (1 / ((high - low) * std)).astype(np.float32)
         shift = (-(low / (high - low) + mean) / std).astype(np.float32)
         planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32)
-        if self.low:  # what lies outside the percentiles is clipped, or one hot pixel would rule the scale
+        if self.low:  # values outside the percentiles are clipped: hot pixels would dominate the range
             np.clip(planes, low[:, None, None], high[:, None, None], out=planes)
         planes *= scale[:, None, None]
         planes += shift[:, None, None]
         return planes
 
     def scaled(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """(N, H, W, C) -> float32 (N, C, H, W), 0 to 1: `prepare` without mean and deviation, for augmentation.
+        """Return images (N, H, W, C) as float32 (N, C, H, W), 0..1: `prepare` without mean and std, for augmentation.
 
-        The memory is in the order of the images' own, channels last.
+        The memory format is channels last, like that of the images.
         """
         top = float(np.iinfo(self.depth).max)
         low = np.array(self.low or (0.0,) * self.channels, np.float32)
@@ -96,21 +99,21 @@ class InputSpec:
         return planes.transpose(0, 3, 1, 2)
 
     def normalized(self, images: torch.Tensor) -> torch.Tensor:
-        """What `scaled` gave, augmented or not, on any device -> what `prepare` gives."""
+        """Return images from `scaled`, augmented or not, on any device, with mean and std applied as in `prepare`."""
         import torch
 
-        mean, std = (torch.tensor(each, device=images.device).view(-1, 1, 1) for each in (self.mean, self.std))
+        mean, std = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (self.mean, self.std))
         return (images - mean) / std
 
-    def fitted(self, pixels: Pixels, rows: list[int], seed: int = 0) -> InputSpec:
-        """With the grey values of the 0.5th and 99.5th percentile, from training images only.
+    def with_percentiles(self, pixels: Pixels, rows: list[int], seed: int = 0) -> InputSpec:
+        """Return a copy with ``low`` and ``high`` set to the 0.5th and 99.5th percentile of the training images.
 
-        8-bit images keep their fixed scale of 0 to 255, since pretrained networks know it.
+        8-bit images keep the range 0 to 255, which pretrained networks were trained with.
 
         Args:
-            pixels: (N, H, W, C), the cached images.
-            rows: the training rows.
-            seed: of the sample of at most 256 images that is looked at.
+            pixels: the cached images, shape (N, H, W, C).
+            rows: row numbers of the training images.
+            seed: seed of the sample of at most 256 images that is used.
         """
         if self.depth == "uint8":
             return self
@@ -118,14 +121,14 @@ class InputSpec:
         sample = np.sort(rng.choice(np.asarray(rows), min(len(rows), 256), replace=False))
         values = np.stack([pixels[row, ::2, ::2] for row in sample]).reshape(-1, self.channels)
         low, high = np.percentile(values, PERCENTILES, axis=0)
-        high = np.maximum(high, low + 1)  # a constant channel
+        high = np.maximum(high, low + 1)  # a constant channel must not divide by 0
         return replace(self, low=tuple(map(float, low)), high=tuple(map(float, high)))
 
 
-def survives(width: int, height: int, size: tuple[int, int], fit: str) -> float:
-    """The share of an image's area that reaches the network: 1 unless the fit is ``crop``.
+def kept_fraction(width: int, height: int, size: tuple[int, int], fit: str) -> float:
+    """Return the fraction of the area of an image that is not cropped: 1 unless the fit is ``crop``.
 
-    >>> round(survives(400, 100, (224, 224), "crop"), 6)
+    >>> round(kept_fraction(400, 100, (224, 224), "crop"), 6)
     0.25
     """
     if fit != "crop":
@@ -135,7 +138,9 @@ def survives(width: int, height: int, size: tuple[int, int], fit: str) -> float:
 
 
 def content_box(width: int, height: int, size: tuple[int, int], fit: str) -> tuple[int, int, int, int]:
-    """Where an image lies in its resized frame: (top, left, height, width), pixels; all of it unless ``pad`` fills.
+    """Return the box of the image content after resizing: (top, left, height, width), pixels.
+
+    It is the whole frame unless the fit is ``pad``.
 
     >>> content_box(400, 100, (224, 224), "pad")
     (84, 0, 56, 224)
@@ -148,19 +153,24 @@ def content_box(width: int, height: int, size: tuple[int, int], fit: str) -> tup
 
 
 def fit_batch(pixels: Pixels, size: tuple[int, int], fit: str) -> Pixels:
-    """Resize images of one size: (N, h, w, C) -> (N, H, W, C), the same depth.
+    """Resize images of equal size from (N, h, w, C) to (N, H, W, C); the depth is kept.
 
-    The filter is a separable antialiased triangle. 8-bit images go through PyTorch's integer kernel, which rounds
-    after each of the two directions; the result is within one grey level of the exact filter.
+    The filter is a separable antialiased triangle (bilinear). 8-bit images use PyTorch's integer kernel, which rounds
+    after each of the two axes; the result is within one grey level of the exact filter.
+
+    Args:
+        pixels: uint8 or uint16, shape (N, h, w, C).
+        size: (H, W), pixels.
+        fit: ``pad``, ``squash`` or ``crop``.
     """
     height, width = pixels.shape[1:3]
     if fit == "squash":
         return resize(pixels, size)
     if fit == "crop":
         scale = max(size[0] / height, size[1] / width)
-        cut_height, cut_width = min(height, round(size[0] / scale)), min(width, round(size[1] / scale))
-        top, left = (height - cut_height) // 2, (width - cut_width) // 2
-        return resize(pixels[:, top : top + cut_height, left : left + cut_width], size)
+        crop_height, crop_width = min(height, round(size[0] / scale)), min(width, round(size[1] / scale))
+        top, left = (height - crop_height) // 2, (width - crop_width) // 2
+        return resize(pixels[:, top : top + crop_height, left : left + crop_width], size)
     top, left, inner_height, inner_width = content_box(width, height, size, fit)
     content = resize(pixels, (inner_height, inner_width))
     if (inner_height, inner_width) == size:
@@ -172,7 +182,7 @@ def fit_batch(pixels: Pixels, size: tuple[int, int], fit: str) -> Pixels:
 
 
 def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """(N, h, w, C) -> (N, H, W, C) by an antialiased triangle filter; the same depth."""
+    """Resize images (N, h, w, C) to (N, H, W, C) with an antialiased triangle filter; the depth is kept."""
     import torch
 
     if pixels.shape[1:3] == size:

@@ -1,6 +1,6 @@
-"""The split: seeded, stratified, groups whole.
+"""The split into train, validation and test: seeded, stratified by class, and with groups kept intact.
 
-Each part has one job: train fits, validation chooses and calibrates, test is opened once.
+The train set fits the model, the validation set selects and calibrates it, and the test set is used once, at the end.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy.typing as npt
 from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
 from coverslip.core.seeds import generator
-from coverslip.data.balance import Wish, deal
-from coverslip.data.groups import PARENT, join_groups, read_names
-from coverslip.data.table import PARTS, ImageTable
+from coverslip.data.balance import SplitTarget, assign_balanced
+from coverslip.data.groups import PARENT, join_groups, read_group_names
+from coverslip.data.table import SPLITS, ImageTable
 
 FRACTIONS = (0.70, 0.15, 0.15)
-SITE_WEIGHT = 0.5  # of the balance of sites, beside that of classes
+SITE_WEIGHT = 0.5  # weight of the balance of sites; that of classes has weight 1
 
 
 def split_table(
@@ -27,184 +27,187 @@ def split_table(
     seed: int = 0,
     *,
     sites: Sequence[str | None] | None = None,
-    whole_sites: bool = True,
+    keep_sites_intact: bool = True,
 ) -> ImageTable:
-    """Fill in the part of every readable image that has none yet.
+    """Return the table with a split for every readable image.
 
-    Parts that the source gives (folders, a column) stay as they are, even where they cut a group (`straddling` says
-    which); what it does not give is cut from its train part.
+    Splits that the source defines (folders, a column) are kept, even if a group is in several of them (see
+    `groups_across_splits`). Splits that it does not define are drawn from its train set.
 
     Args:
         table: the images.
-        fractions: of train, validation and test.
-        seed: of the split.
-        sites: the hospital, camera or batch of every row, None where nobody knows; see `site_names`.
-        whole_sites: each site is in one part only, so that the test says what a new site will bring. Otherwise every
-            part gets nearly the same mix of sites.
+        fractions: fractions of train, validation and test.
+        seed: seed of the split.
+        sites: the hospital, camera or batch of every row, None if unknown; see `site_names`.
+        keep_sites_intact: put each site into one split only, so that the test score applies to new sites. Otherwise
+            every split gets nearly the same mix of sites.
 
     Raises:
-        UserError: a class has no image to train on, or there are too few groups or sites.
+        UserError: a class has no training image, or there are too few groups or sites.
     """
     rows = table.rows()
-    given = [table.frame["split"][row] for row in rows]
+    names = [table.frame["split"][row] for row in rows]
     labels, groups = np.array(table.labels(rows)), table.groups(rows)
     _check_counts(table, rows, labels, groups)
-    parts = np.array([PARTS.index(part) if part else -1 for part in given])
-    missing = [index for index in range(3) if not (parts == index).any()] if (parts >= 0).any() else [0, 1, 2]
+    splits = np.array([SPLITS.index(name) if name else -1 for name in names])
+    missing = [index for index in range(3) if not (splits == index).any()] if (splits >= 0).any() else [0, 1, 2]
     if missing:
-        # A source that names only train and test lacks a validation set: it is cut from train.
-        numbers = np.flatnonzero((parts == -1) | (parts == 0))
-        wanted = np.array([fractions[index] if index in missing or index == 0 else 0.0 for index in range(3)])
-        mine, places = [groups[number] for number in numbers], None
+        # If the source defines only train and test, the validation set is drawn from train.
+        open_rows = np.flatnonzero((splits == -1) | (splits == 0))
+        targets = np.array([fractions[index] if index in missing or index == 0 else 0.0 for index in range(3)])
+        open_groups, open_sites = [groups[index] for index in open_rows], None
         if sites is not None:
-            places = [sites[rows[number]] for number in numbers]
-            if whole_sites:
-                table, mine = _with_sites(table, mine, places, int((wanted > 0).sum()))
-                places = None
-        parts[numbers] = assign_parts(labels[numbers], mine, wanted, seed, places)
-    elif (parts == -1).any():
-        raise UserError(f"{int((parts == -1).sum())} images have no split, the others have", "fill it in, or drop it")
-    _check_parts(table, labels, parts)
-    named: list[str | None] = [None] * len(table)
-    for row, part in zip(rows, parts, strict=True):
-        named[row] = PARTS[part]
-    return table.with_columns(split=named)
+            open_sites = [sites[rows[index]] for index in open_rows]
+            if keep_sites_intact:
+                table, open_groups = _join_by_site(table, open_groups, open_sites, int((targets > 0).sum()))
+                open_sites = None
+        splits[open_rows] = assign_splits(labels[open_rows], open_groups, targets, seed, open_sites)
+    elif (splits == -1).any():
+        raise UserError(
+            f"{int((splits == -1).sum())} images have no split, but others have one",
+            "fill in the column split, or remove it",
+        )
+    _check_splits(table, labels, splits)
+    column: list[str | None] = [None] * len(table)
+    for row, split in zip(rows, splits, strict=True):
+        column[row] = SPLITS[split]
+    return table.with_columns(split=column)
 
 
-def assign_parts(
+def assign_splits(
     labels: npt.NDArray[np.integer],
     groups: Sequence[str],
     fractions: npt.ArrayLike,
     seed: int,
     sites: Sequence[str | None] | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Give every group one part so that each class is divided as nearly by ``fractions`` as whole groups allow.
+    """Assign every group to one split so that each class is divided by ``fractions`` as closely as groups allow.
 
-    Every class is in every part wherever whole groups allow it, in the first part before the others. The order of rows
-    does not matter. See `coverslip.data.balance` for how.
+    Every class is in every split if there are enough groups, otherwise in the first split before the others. The order
+    of rows does not matter. `coverslip.data.balance` describes the method.
 
     Args:
-        labels: (N,) class numbers.
+        labels: integer class ids, shape (N,), values in 0..K-1.
         groups: N group names.
-        fractions: wanted share of each part; any positive scale, 0 for a part that gets nothing.
-        seed: of the order among equal groups.
-        sites: N names of sites that are to be divided by ``fractions`` too, half as important as classes.
+        fractions: target fraction of each split, on any positive scale; 0 leaves a split empty.
+        seed: seed of the order among groups of equal size.
+        sites: N names of sites, None if unknown, that are divided by ``fractions`` too, with half the weight of
+            classes.
 
     Returns:
-        (N,) part numbers.
+        Split numbers, shape (N,).
     """
     share = np.asarray(fractions, np.float64)
-    open_parts = np.flatnonzero(share > 0)
+    open_splits = np.flatnonzero(share > 0)
     names, members = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
     columns = [np.asarray(labels)]
     if sites is not None:
-        columns.append(np.unique([f"={each}" if each else "" for each in sites], return_inverse=True)[1])
+        columns.append(np.unique([f"={site}" if site else "" for site in sites], return_inverse=True)[1])
     widths = [int(column.max()) + 1 for column in columns]
     counts = np.concatenate([np.zeros((len(names), width)) for width in widths], axis=1)
     for column, start in zip(columns, (0, widths[0]), strict=False):
         np.add.at(counts, (members, start + column), 1)
-    # Each kind of column counts as a whole: a thousand sites do not outweigh two classes.
+    # Weights add up per kind of column, so that a thousand sites do not outweigh two classes.
     present = [len(np.unique(column)) for column in columns]
     weights = np.concatenate(
-        [np.full(width, SITE_WEIGHT**place * present[0] / present[place]) for place, width in enumerate(widths)]
+        [np.full(width, SITE_WEIGHT**index * present[0] / present[index]) for index, width in enumerate(widths)]
     )
-    wish = Wish(share[open_parts] / share.sum(), counts.sum(0), weights, widths[0])
-    return open_parts[deal(counts, wish, generator(seed, "split"))][members]
+    target = SplitTarget(share[open_splits] / share.sum(), counts.sum(0), weights, widths[0])
+    return open_splits[assign_balanced(counts, target, generator(seed, "split"))][members]
 
 
 def assign_folds(
     labels: npt.NDArray[np.integer], groups: Sequence[str] | None, folds: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """The fold in which each image is held out: stratified, and groups whole where there are any.
+    """Return the cross-validation fold of each image, stratified by class and with groups kept intact.
 
     Args:
-        labels: (N,) class numbers.
-        groups: N group names; None if every image stands for itself.
-        folds: how many, 2 or more.
-        seed: of the order among equal groups.
+        labels: integer class ids, shape (N,), values in 0..K-1.
+        groups: N group names; None if there are no groups.
+        folds: number of folds, 2 or more.
+        seed: seed of the order among groups of equal size.
 
     Returns:
-        (N,) fold numbers, 0 to folds - 1; no fold is empty.
+        The fold in which each image is held out, shape (N,), values in 0..folds-1; no fold is empty.
 
     Raises:
         UserError: fewer than two folds, or fewer groups than folds.
     """
     names = [f"{index:09d}" for index in range(len(labels))] if groups is None else groups
-    found = len(set(names))
+    count = len(set(names))
     if folds < 2:
-        raise UserError(f"{folds} folds cannot hold anything out", "give 2 or more; 5 is usual")
-    if found < folds:
-        what = "images" if groups is None else "groups"
-        raise UserError(f"{found} {what}, {folds} folds", f"ask for at most {found} folds, or add {what}")
-    return assign_parts(labels, names, np.ones(folds), seed)
+        raise UserError(f"folds={folds} is too small for cross-validation", "give 2 or more folds; 5 is usual")
+    if count < folds:
+        unit = "images" if groups is None else "groups"
+        raise UserError(f"{count} {unit} are too few for {folds} folds", f"use at most {count} folds, or add {unit}")
+    return assign_splits(labels, names, np.ones(folds), seed)
 
 
 def site_names(table: ImageTable, by: str) -> list[str | None]:
-    """The site (hospital, camera, batch) of every row, None where nothing says it.
+    """Return the site (hospital, camera, batch) of every row, None if unknown.
 
     Args:
         table: the images.
         by: as for ``--group``: a column of the table, a regular expression on the path, or ``parent``.
 
     Raises:
-        UserError: no such column, or a pattern that matches no path.
+        UserError: the column does not exist, or the pattern matches no path.
     """
-    if by not in table.further and table.further and by.isidentifier() and by != PARENT:
-        raise UserError(f"{table.name!r} has no column {by!r}", nearest(by, table.further))
-    return read_names(table, by)
+    if by not in table.extra_columns and table.extra_columns and by.isidentifier() and by != PARENT:
+        raise UserError(f"{table.name!r} has no column {by!r}", nearest(by, table.extra_columns))
+    return read_group_names(table, by)
 
 
 def ungrouped_rows(table: ImageTable) -> list[int]:
-    """The readable images without a group, in a table that has groups."""
+    """Return the row numbers of readable images without a group; none if the table has no groups at all."""
     if table.grouped_by is None:
         return []
     groups = table.frame["group"].to_list()
     return [row for row in table.rows() if groups[row] is None]
 
 
-def straddling(table: ImageTable) -> list[list[int]]:
-    """Rows of each group whose readable images are in more than one part: what a test on them says is too good."""
+def groups_across_splits(table: ImageTable) -> list[list[int]]:
+    """Return the row numbers of each group with readable images in several splits, which leak into the test score."""
     split = table.frame["split"].to_list()
     rows = [row for row in table.rows() if split[row] is not None]
     members: dict[str, list[int]] = {}
     for row, group in zip(rows, table.groups(rows), strict=True):
         members.setdefault(group, []).append(row)
-    return [each for each in members.values() if len({split[row] for row in each}) > 1]
+    return [group_rows for group_rows in members.values() if len({split[row] for row in group_rows}) > 1]
 
 
-def move_to_one_part(table: ImageTable, sets: Sequence[Sequence[int]]) -> ImageTable:
-    """Move the images of each set to the part that holds most of them; a tie goes to the earlier part."""
-    split: list[str | None] = table.frame["split"].to_list()
+def move_to_one_split(table: ImageTable, sets: Sequence[Sequence[int]]) -> ImageTable:
+    """Move the images of each set to the split with most of them; in a tie the earlier split wins."""
+    splits: list[str | None] = table.frame["split"].to_list()
     for rows in sets:
-        counts = [sum(split[row] == part for row in rows) for part in PARTS]
+        counts = [sum(splits[row] == split for row in rows) for split in SPLITS]
         for row in rows:
-            split[row] = PARTS[counts.index(max(counts))]
-    return table.with_columns(split=split)
+            splits[row] = SPLITS[counts.index(max(counts))]
+    return table.with_columns(split=splits)
 
 
-def _with_sites(
-    table: ImageTable, groups: Sequence[str], sites: Sequence[str | None], parts: int
+def _join_by_site(
+    table: ImageTable, groups: Sequence[str], sites: Sequence[str | None], num_splits: int
 ) -> tuple[ImageTable, list[str]]:
-    """What must not be divided where sites are kept whole: groups, joined by site; said where one joins two sites."""
-    places: dict[str, set[str]] = {}
+    """Return groups joined by site, and the table with a note if a group connects several sites."""
+    group_sites: dict[str, set[str]] = {}
     for group, site in zip(groups, sites, strict=True):
         if site is not None:
-            places.setdefault(group, set()).add(site)
+            group_sites.setdefault(group, set()).add(site)
     joined = join_groups([f"group {group}" for group in groups], sites)
-    several = [group for group in places if len(places[group]) > 1]
+    connecting = [group for group in group_sites if len(group_sites[group]) > 1]
     names = {site for site in sites if site is not None}
-    units = len(set(joined))
-    if units < parts:
-        because = f", of which groups such as {several[0]!r} join some" if several else ""
+    if len(set(joined)) < num_splits:
+        reason = f" (groups such as {connecting[0]!r} connect several sites)" if connecting else ""
         raise UserError(
-            f"{len(names)} sites for {parts} parts{because}: each site is to be in one part only",
-            "balance the sites instead of keeping them whole, or add images of other sites",
+            f"{len(names)} sites are too few for {num_splits} splits{reason}, since each site must stay in one split",
+            "balance the sites instead of keeping them intact, or add images of other sites",
         )
-    if several:
-        listed = " and ".join(repr(site) for site in sorted(places[several[0]]))
-        table = table.noting(
-            f"{len(several)} groups lie in several sites, for example {several[0]!r} in {listed}: these sites are "
-            "kept together in one part"
+    if connecting:
+        listed = " and ".join(repr(site) for site in sorted(group_sites[connecting[0]]))
+        table = table.with_notes(
+            f"{len(connecting)} groups have images of several sites, for example {connecting[0]!r} of {listed}; "
+            "these sites are kept in one split"
         )
     return table, joined
 
@@ -213,24 +216,23 @@ def _check_counts(table: ImageTable, rows: list[int], labels: npt.NDArray[np.int
     if not rows:
         first = table.frame["status"].to_list()[0]
         raise UserError(f"none of the {len(table)} images can be read (the first: {first})", "check the files")
-    for number, name in enumerate(table.classes):
-        mine = labels == number
-        images, unique = int(mine.sum()), len({groups[index] for index in np.flatnonzero(mine)})
+    for class_id, name in enumerate(table.classes):
+        in_class = labels == class_id
+        images, unique = int(in_class.sum()), len({groups[index] for index in np.flatnonzero(in_class)})
         if images == 0:
-            raise UserError(f"class {name!r} has no readable image", "mend its files, or remove its folder")
-        if unique < len(PARTS):
-            what = f"{images} images" if unique == images else f"{images} images of {unique} groups"
-            what = what.replace("1 images", "1 image").replace("1 groups", "1 group")
+            raise UserError(f"class {name!r} has no readable image", "fix its files, or remove its folder")
+        if unique < len(SPLITS):
+            counts = f"{images} images" if unique == images else f"{images} images of {unique} groups"
+            counts = counts.replace("1 images", "1 image").replace("1 groups", "1 group")
             raise UserError(
-                f"class {name!r} has {what}; train, validation and test need one each",
-                "add images of other leaves (patients, slides) to it, or leave the class out",
+                f"class {name!r} has {counts}; train, validation and test need one each",
+                "add images of other leaves (patients, slides) to it, or omit the class",
             )
 
 
-def _check_parts(table: ImageTable, labels: npt.NDArray[np.integer], parts: npt.NDArray[np.int64]) -> None:
-    for number, name in enumerate(table.classes):
-        if not ((labels == number) & (parts == 0)).any():
+def _check_splits(table: ImageTable, labels: npt.NDArray[np.integer], splits: npt.NDArray[np.int64]) -> None:
+    for class_id, name in enumerate(table.classes):
+        if not ((labels == class_id) & (splits == 0)).any():
             raise UserError(
-                f"class {name!r} has no image in the train part",
-                "add some there; a class that is never seen is unknown",
+                f"class {name!r} has no image in the train set", "add images of that class to it, or omit the class"
             )

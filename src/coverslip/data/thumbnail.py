@@ -1,4 +1,4 @@
-"""One image made small, as a JPEG: for pages, and for models that show what they were trained on."""
+"""JPEG thumbnails of images, for pages and for models that show examples of their training data."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ QUALITY = 78
 
 
 def thumbnail_jpeg(pixels: Pixels, side: int) -> bytes:
-    """An image as a JPEG, its longer side at most ``side`` pixels.
+    """Return an image as a JPEG whose longer side has at most ``side`` pixels.
 
     Args:
-        pixels: uint8 or uint16, (H, W, C). 16 bits are stretched from the 0.5th to the 99.5th percentile; of two
-            channels the first is shown, of more than three the first three.
-        side: pixels.
+        pixels: uint8 or uint16, shape (H, W, C). 16-bit images are stretched from the 0.5th to the 99.5th percentile.
+            Of two channels the first is shown, of more than three the first three.
+        side: maximum length of the longer side, pixels.
     """
-    shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0]
-    if shown.dtype != np.uint8:
-        low, high = np.percentile(shown, (0.5, 99.5))
-        stretched = np.clip((shown.astype(np.float32) - low) / max(high - low, 1), 0, 1) * 255
-        shown = stretched.round().astype(np.uint8)
-    small = Image.fromarray(np.ascontiguousarray(shown)).convert("RGB")
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    visible = pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0]
+    if visible.dtype != np.uint8:
+        low, high = np.percentile(visible, (0.5, 99.5))
+        stretched = np.clip((visible.astype(np.float32) - low) / max(high - low, 1), 0, 1) * 255
+        visible = stretched.round().astype(np.uint8)
+    thumbnail = Image.fromarray(np.ascontiguousarray(visible)).convert("RGB")
+    thumbnail.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    thumbnail.save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""How sure a number is: scores with intervals that respect groups."""
+"""Evaluation scores with confidence intervals over groups."""
 
 from coverslip.evidence.classification import classification_evidence
 from coverslip.evidence.intervals import Score, format_interval

@@ -1,16 +1,18 @@
-"""Sets of classes that hold the true one as often as promised: class-conditional split conformal prediction.
+"""Conformal prediction sets with class-conditional coverage over groups (split conformal prediction).
 
-The promise needs images that trained nothing and chose nothing, and counts groups: a leaf photographed six times
-says once, not six times, how wrong the model can be.
+The coverage guarantee requires calibration images that were used neither for training nor for model selection, and it
+is over groups: a leaf photographed six times contributes one observation of the error, not six.
 
-A class is in the set where its own probability reaches the limit of that class. Of all rules with the same coverage
-this one has the smallest sets if the probabilities are right, and without any random draw its coverage is exact, up
-to 1 / (n + 1). Adaptive sets (APS, RAPS) are exact only with a draw for each image, so that one image would get
-two answers; without it they cover more than asked, in larger sets.
+A class is in the prediction set if its probability is at least the threshold of that class. Of all rules with the same
+coverage, this one has the smallest sets if the probabilities are correct, and without randomization its coverage
+exceeds the nominal one by at most 1 / (n + 1). Adaptive prediction sets (APS, RAPS) reach the nominal coverage only if
+they are randomized per image, so that the same image would get different sets; without randomization they are
+conservative and larger.
 
-References: Vovk, Asian Conference on Machine Learning 2012 (class-conditional); Sadinle, Lei & Wasserman, Journal of
-the American Statistical Association 114(525), 2019 (the score); Lee, Barber & Willett, arXiv 2306.06342, 2023 (groups);
-Ding et al., NeurIPS 2023 (rare classes pooled); Romano, Sesia & Candès, NeurIPS 2020 (APS, not taken).
+References:
+    Vovk, Asian Conference on Machine Learning 2012 (class-conditional); Sadinle, Lei & Wasserman, Journal of the
+    American Statistical Association 114(525), 2019 (the score); Lee, Barber & Willett, arXiv 2306.06342, 2023 (groups);
+    Ding et al., NeurIPS 2023 (rare classes pooled); Romano, Sesia & Candès, NeurIPS 2020 (APS, not used).
 """
 
 from __future__ import annotations
@@ -25,27 +27,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from coverslip.evidence.basis import Basis
-from coverslip.evidence.intervals import FEWEST_GROUPS, Limits, quantile
-from coverslip.evidence.part import check_part
+from coverslip.evidence.evaluation_data import check_evaluation_data
+from coverslip.evidence.intervals import MIN_GROUPS, Interval, critical_value
+from coverslip.evidence.support import Support
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 Labels = NDArray[np.integer[Any]]
-OWN, POOLED, ALL = "own", "pooled", "all"  # what the limit of a class rests on
+OWN, POOLED, ALL = "own", "pooled", "all"  # how the threshold of a class was calibrated; stored in model.json
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
-    """The least probability with which each class enters a set.
+class ConformalThresholds:
+    """Thresholds of the probability from which a class is included in the prediction set.
 
     Attributes:
-        coverage: what was asked for, for example 0.9.
-        least: a limit for each of the K classes, 0 to 1; 0 lets the class into every set.
-        groups: how many groups (or images) of each class it rests on.
-        basis: for each class "own"; "pooled", where the class has too few groups: the limit of all classes together,
-            whose promise holds on average over the classes only; or "all", where that too has too few: the class is
-            in every set.
+        coverage: nominal coverage, for example 0.9.
+        least: threshold of each class, length K, values in 0 to 1; a class with threshold 0 is in every set.
+        groups: number of groups (or images) of each class used for calibration, length K.
+        basis: how the threshold of each class was calibrated, length K: "own", on images of the class; "pooled", if
+            the class has too few groups, on all classes together, so that coverage is guaranteed on average over
+            classes only; "all", if that has too few groups as well: the class is in every set.
     """
 
     coverage: float
@@ -54,60 +56,60 @@ class Thresholds:
     basis: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for ``model.json``; `from_json` gives the same thresholds back to the last bit."""
+        """Return plain values for ``model.json``, from which `from_json` restores the exact thresholds."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Thresholds:
-        """Read what `to_json` wrote.
+    def from_json(cls, content: Mapping[str, Any]) -> ConformalThresholds:
+        """Read the values written by `to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: it did not.
+            KeyError, TypeError, ValueError: a value is missing or invalid.
         """
         least, groups = tuple(map(float, content["least"])), tuple(map(int, content["groups"]))
         coverage, basis = float(content["coverage"]), tuple(map(str, content["basis"]))
-        whole = len(least) == len(groups) == len(basis) and set(basis) <= {OWN, POOLED, ALL}
-        if not whole or not 0 < coverage < 1 or not all(0 <= each <= 1 for each in least):
-            raise ValueError("these are not the limits of conformal sets")
+        consistent = len(least) == len(groups) == len(basis) and set(basis) <= {OWN, POOLED, ALL}
+        if not consistent or not 0 < coverage < 1 or not all(0 <= threshold <= 1 for threshold in least):
+            raise ValueError("these are not thresholds of conformal prediction sets")
         return cls(coverage, least, groups, basis)
 
     def warnings(self, class_names: Sequence[str]) -> list[str]:
-        """Plain sentences on the classes for which the promise is weaker, or empty."""
-        said = []
-        for basis, what in (
-            (POOLED, "so the sets keep their promise for them only on average over all classes"),
-            (ALL, "and all classes together too, so they are in every set"),
+        """Return warnings about classes without class-conditional coverage; empty if there are none."""
+        warnings = []
+        for basis, consequence in (
+            (POOLED, "so the coverage of the prediction sets is guaranteed only on average over all classes"),
+            (ALL, "also for all classes together, so they are in every prediction set"),
         ):
-            names = [name for name, mine in zip(class_names, self.basis, strict=True) if mine == basis]
+            names = [name for name, own_basis in zip(class_names, self.basis, strict=True) if own_basis == basis]
             if names:
-                fewest = groups_needed(self.coverage)
-                said.append(f"under {fewest} groups to calibrate sets with, {what}: {', '.join(names)}")
-        return said
+                needed = min_groups_for_coverage(self.coverage)
+                warnings.append(f"fewer than {needed} groups for calibration, {consequence}: {', '.join(names)}")
+        return warnings
 
 
-def groups_needed(coverage: float) -> int:
-    """The least number of groups with which a limit exists.
+def min_groups_for_coverage(coverage: float) -> int:
+    """Return the minimal number of groups for which a conformal quantile exists.
 
-    >>> groups_needed(0.9), groups_needed(0.95), groups_needed(0.99)
+    >>> min_groups_for_coverage(0.9), min_groups_for_coverage(0.95), min_groups_for_coverage(0.99)
     (9, 19, 99)
     """
     return math.ceil(coverage / (1 - coverage) - 1e-9)
 
 
 def group_quantile(scores: NDArray[np.floating[Any]], groups: Labels | None, share: float) -> float | None:
-    """The limit that an image of a new group stays within with probability ``share``, at least.
+    """Return the conformal quantile: the score of an image of a new group is at most this with probability ``share``.
 
-    Each group weighs the same, whatever its number of images; the new group counts as one more, of which nothing is
-    known. For images without groups this is the usual ``ceil((n + 1) * share)``-th smallest score, and a new score
-    stays within it with a probability of at most ``share + 1 / (n + 1)`` where scores do not tie.
+    Each group has the same weight, whatever its number of images, and the new group counts as one more of unknown
+    score. Without groups this is the usual ``ceil((n + 1) * share)``-th smallest score, and the probability is at most
+    ``share + 1 / (n + 1)`` if scores have no ties.
 
     Args:
-        scores: (N,) finite numbers.
-        groups: (N,) integers, or None where each image stands for itself.
-        share: between 0 and 1.
+        scores: finite nonconformity scores, shape (N,).
+        groups: integer group ids, shape (N,); None if each image is its own group.
+        share: probability, between 0 and 1.
 
     Returns:
-        One of the scores; None where there are fewer groups than `groups_needed`.
+        One of the scores; None if there are fewer groups than `min_groups_for_coverage`.
 
     Reference: Lee, Barber & Willett, arXiv 2306.06342, 2023, section 3.1.
 
@@ -116,74 +118,79 @@ def group_quantile(scores: NDArray[np.floating[Any]], groups: Labels | None, sha
     """
     codes = np.arange(len(scores)) if groups is None else np.unique(groups, return_inverse=True)[1]
     counts = np.bincount(codes)
-    if len(counts) < groups_needed(share):
+    if len(counts) < min_groups_for_coverage(share):
         return None
     order = np.argsort(scores, kind="stable")
-    within = np.cumsum(1 / counts[codes[order]])
-    place = int(np.searchsorted(within, share * (len(counts) + 1) - 1e-9))
-    return float(scores[order[min(place, len(order) - 1)]])
+    cumulative = np.cumsum(1 / counts[codes[order]])  # weight 1 per group
+    index = int(np.searchsorted(cumulative, share * (len(counts) + 1) - 1e-9))
+    return float(scores[order[min(index, len(order) - 1)]])
 
 
-def fit_sets(
+def fit_prediction_sets(
     labels: Labels, probabilities: NDArray[np.floating[Any]], groups: Labels | None, *, coverage: float = 0.9
-) -> Thresholds:
-    """Limits from the calibrate part, so that a new image's true class is in its set with this probability.
+) -> ConformalThresholds:
+    """Fit conformal thresholds on the calibration half of the validation set.
 
-    The promise is for each class, for an image drawn from a new group (each group counts once). A class with under
-    9 groups (for 0.9; see `groups_needed`) gets the pooled limit, or enters every set; ``basis`` says so. A class
-    without any image is such a class.
+    The coverage guarantee is class-conditional, for an image of a new group (each group has the same weight). A class
+    with fewer than 9 groups (for coverage 0.9; see `min_groups_for_coverage`), or without images, gets the pooled
+    threshold, or is in every set; see ``basis``.
 
     Args:
-        labels: (N,) integers, 0 to K - 1.
-        probabilities: (N, K), rows sum to 1, as `sets` will be given them (the calibrated ones).
-        groups: (N,) integers, whole groups that trained nothing and chose nothing; None where there are none.
-        coverage: between 0 and 1.
+        labels: true class ids, shape (N,), values in 0..K-1.
+        probabilities: calibrated probabilities, shape (N, K), rows sum to 1.
+        groups: integer group ids, shape (N,), of complete groups that were used neither for training nor for model
+            selection; None if each image is its own group.
+        coverage: nominal coverage, between 0 and 1.
 
     Raises:
-        ValueError: as `check_part`; a coverage out of range.
+        ValueError: as `check_evaluation_data`; ``coverage`` is out of range.
     """
     if not 0 < coverage < 1:
         raise ValueError(f"coverage must lie between 0 and 1, not {coverage}")
     classes = np.asarray(probabilities).shape[-1]
-    part = check_part(labels, probabilities, groups, [str(number) for number in range(classes)])
-    true = part.probabilities[np.arange(len(part.labels)), part.labels]
-    pooled = group_quantile(-true, part.groups, coverage)
+    data = check_evaluation_data(labels, probabilities, groups, [str(class_id) for class_id in range(classes)])
+    true = data.probabilities[np.arange(len(data.labels)), data.labels]
+    # the nonconformity score is minus the probability of the true class
+    pooled = group_quantile(-true, data.groups, coverage)
     least, numbers, basis = [], [], []
-    for number in range(classes):
-        own = part.labels == number
-        limit = group_quantile(-true[own], part.groups[own], coverage)
+    for class_id in range(classes):
+        of_class = data.labels == class_id
+        limit = group_quantile(-true[of_class], data.groups[of_class], coverage)
         basis.append(OWN if limit is not None else POOLED if pooled is not None else ALL)
-        chosen = limit if limit is not None else pooled
-        least.append(0.0 if chosen is None else -chosen)
-        numbers.append(len(np.unique(part.groups[own])))
-    return Thresholds(coverage, tuple(least), tuple(numbers), tuple(basis))
+        limit = limit if limit is not None else pooled
+        least.append(0.0 if limit is None else -limit)
+        numbers.append(len(np.unique(data.groups[of_class])))
+    return ConformalThresholds(coverage, tuple(least), tuple(numbers), tuple(basis))
 
 
-def sets(probabilities: NDArray[np.floating[Any]], thresholds: Thresholds, *, fill: bool = True) -> BoolArray:
-    """Which classes are in each image's set.
+def prediction_sets(
+    probabilities: NDArray[np.floating[Any]], thresholds: ConformalThresholds, *, fill: bool = True
+) -> BoolArray:
+    """Return the prediction set of each image.
 
-    Where the model is right more often than the coverage asked for, some images reach no limit. Such a set gets the
-    most probable class, unless ``fill`` is false: an empty answer helps nobody, and that an image is unlike all
-    others is for `familiarity` to say. Coverage can only rise by it, above the upper limit of the promise.
+    If the accuracy exceeds the nominal coverage, some images reach no threshold. Their sets are filled with the most
+    probable class, unless ``fill`` is false: an empty set is of no use, and unfamiliar images are reported by
+    `familiarity`. This can only increase the coverage, beyond the upper bound of the guarantee.
 
     Args:
-        probabilities: (N, K), calibrated as those of `fit_sets`; rows of NaN (unreadable images) give empty sets.
-        thresholds: from `fit_sets`.
-        fill: whether no set of a readable image stays empty.
+        probabilities: calibrated as those of `fit_prediction_sets`, shape (N, K); rows of NaN (unreadable images) have
+            empty sets.
+        thresholds: from `fit_prediction_sets`.
+        fill: whether to add the most probable class to empty sets of readable images.
 
     Returns:
-        (N, K) true where the class is in the set.
+        Booleans, shape (N, K): whether the class is in the set.
 
     Raises:
-        ValueError: another number of classes.
+        ValueError: the number of classes differs from that of ``thresholds``.
 
-    >>> limits = Thresholds(0.9, (0.3, 0.2), (40, 40), ("own", "own"))
-    >>> sets(np.array([[0.75, 0.25], [0.9, 0.1]]), limits).tolist()
+    >>> thresholds = ConformalThresholds(0.9, (0.3, 0.2), (40, 40), ("own", "own"))
+    >>> prediction_sets(np.array([[0.75, 0.25], [0.9, 0.1]]), thresholds).tolist()
     [[True, True], [True, False]]
     """
     rows = np.asarray(probabilities)
     if rows.ndim != 2 or rows.shape[1] != len(thresholds.least):
-        raise ValueError(f"probabilities must be (N, {len(thresholds.least)}), not {rows.shape}")
+        raise ValueError(f"probabilities must have shape (N, {len(thresholds.least)}), not {rows.shape}")
     members = rows >= np.asarray(thresholds.least)
     if fill:
         empty = np.flatnonzero(~members.any(axis=1) & ~np.isnan(rows).any(axis=1))
@@ -191,68 +198,73 @@ def sets(probabilities: NDArray[np.floating[Any]], thresholds: Thresholds, *, fi
     return np.asarray(members)
 
 
-def set_evidence(labels: Labels, members: BoolArray, groups: Labels | None, *, level: float = 0.95) -> dict[str, Any]:
-    """How often sets held the true class, and how large they were: overall and for each class.
+def evaluate_prediction_sets(
+    labels: Labels, members: BoolArray, groups: Labels | None, *, level: float = 0.95
+) -> dict[str, Any]:
+    """Return empirical coverage and mean size of prediction sets, overall and per class.
 
-    Each group counts once, as in the promise: the value is the mean over groups of the share of its images. Its
-    limits are Clopper and Pearson's on the number of groups: exact where a group has one image, a little wide else,
-    as the mean of several images spreads less than one.
+    Each group has the same weight, as in the guarantee: the value is the mean over groups of the proportion of their
+    images. Its interval is Clopper-Pearson on the number of groups: exact if each group has one image, slightly
+    conservative otherwise, because the mean of several images varies less than one image.
 
     Args:
-        labels: (N,) integers, 0 to K - 1.
-        members: (N, K) from `sets`.
-        groups: (N,) integers, or None where each image stands for itself.
-        level: of the intervals.
+        labels: true class ids, shape (N,), values in 0..K-1.
+        members: prediction sets from `prediction_sets`, shape (N, K).
+        groups: integer group ids, shape (N,); None if each image is its own group.
+        level: confidence level of the intervals, between 0 and 1.
 
     Returns:
-        ``coverage`` and ``size`` (mean number of classes in a set), each a `Score`; ``sizes``, K + 1 numbers of
-        images with 0, 1, 2 ... classes in their set; ``classes``, K entries of ``coverage`` and ``size``. Under 5
-        groups, and where all sets are of one size, no interval; a class without images has no value.
+        ``coverage`` and ``size`` (mean number of classes in a set), each a `Score`; ``sizes``, the numbers of images
+        with 0, 1, 2 ... K classes in their set; ``classes``, K entries of ``coverage`` and ``size``. There is no
+        interval for fewer than 5 groups, nor for ``size`` if all sets are of the same size; a class without images
+        has no value.
 
     Raises:
-        ValueError: no image, shapes that do not agree, a label out of range.
+        ValueError: there is no image; shapes do not match; a label is out of range.
     """
     truth, inside = np.asarray(labels), np.asarray(members, dtype=bool)
     if inside.ndim != 2 or len(inside) == 0 or truth.shape != inside.shape[:1]:
-        raise ValueError(f"members must be (N, K) and labels (N,), not {inside.shape} and {truth.shape}")
+        raise ValueError(f"members must have shape (N, K) and labels (N,), not {inside.shape} and {truth.shape}")
     if truth.min() < 0 or truth.max() >= inside.shape[1]:
         raise ValueError(f"labels must be integers from 0 to {inside.shape[1] - 1}")
     codes = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    held, number = inside[np.arange(len(truth)), truth], inside.sum(axis=1)
+    covered, size = inside[np.arange(len(truth)), truth], inside.sum(axis=1)
 
-    mean_limits = partial(_mean_limits, most=inside.shape[1])
+    size_interval = partial(_mean_interval, maximum=inside.shape[1])
 
-    def of(mine: BoolArray) -> dict[str, Any]:
-        counts = np.bincount(codes[mine])
-        about = counts > 0
-        basis = Basis(int(mine.sum()), int(about.sum()), level, groups is not None)
+    def evaluate(selected: BoolArray) -> dict[str, Any]:
+        counts = np.bincount(codes[selected])
+        present = counts > 0
+        support = Support(int(selected.sum()), int(present.sum()), level, groups is not None)
         scores = {}
-        for name, what, limits in (("coverage", held, _binomial_limits), ("size", number, mean_limits)):
-            each = np.bincount(codes[mine], weights=what[mine])[about] / counts[about]
-            method = "Clopper-Pearson on groups" if name == "coverage" else "Student's t over groups"
-            method = method if basis.grouped else method.replace("groups", "images")
-            if basis.images == 0:
-                scores[name] = basis.score(None, None, method, "no image of this class in the test set")
-            elif basis.groups < FEWEST_GROUPS:
-                scores[name] = basis.score(float(each.mean()), None, method, basis.too_few(basis.groups))
+        for name, values, interval in (("coverage", covered, _binomial_interval), ("size", size, size_interval)):
+            means = np.bincount(codes[selected], weights=values[selected])[present] / counts[present]
+            method = f"Clopper-Pearson on {support.unit}" if name == "coverage" else f"Student's t over {support.unit}"
+            if support.images == 0:
+                scores[name] = support.score(None, None, method, "no image of this class in the test set")
+            elif support.groups < MIN_GROUPS:
+                scores[name] = support.score(float(means.mean()), None, method, support.too_few_groups(support.groups))
             else:
-                scores[name] = basis.score(float(each.mean()), limits(each, level), method, "all sets are of one size")
+                reason = "all sets have the same size"
+                scores[name] = support.score(float(means.mean()), interval(means, level), method, reason)
         return scores
 
     everything = np.ones(len(truth), dtype=bool)
-    sizes = np.bincount(number, minlength=inside.shape[1] + 1).tolist()
-    return {**of(everything), "sizes": sizes, "classes": [of(truth == k) for k in range(inside.shape[1])]}
+    sizes = np.bincount(size, minlength=inside.shape[1] + 1).tolist()
+    classes = [evaluate(truth == class_id) for class_id in range(inside.shape[1])]
+    return {**evaluate(everything), "sizes": sizes, "classes": classes}
 
 
-def _binomial_limits(shares: FloatArray, level: float) -> Limits:
-    """Clopper and Pearson's limits, with hits that need not be whole."""
-    tail, groups, hits = (1 - level) / 2, len(shares), float(shares.sum())
+def _binomial_interval(proportions: FloatArray, level: float) -> Interval:
+    """Return the Clopper-Pearson interval for a number of hits that need not be an integer."""
+    tail, groups, hits = (1 - level) / 2, len(proportions), float(proportions.sum())
     low = 0.0 if hits == 0 else float(stats.beta.ppf(tail, hits, groups - hits + 1))
     high = 1.0 if groups - hits < 1e-9 else float(stats.beta.ppf(1 - tail, hits + 1, groups - hits))
     return low, high
 
 
-def _mean_limits(values: FloatArray, level: float, most: int) -> Limits | None:
-    """Student's limits of the mean of values from 0 to ``most``."""
-    half, mean = quantile(level, len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values)), values.mean()
-    return (max(0.0, float(mean) - half), min(float(most), float(mean) + half)) if half > 0 else None
+def _mean_interval(values: FloatArray, level: float, maximum: int) -> Interval | None:
+    """Return Student's interval of the mean of values in 0 to ``maximum``; None if they are all equal."""
+    half = critical_value(level, len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    mean = float(values.mean())
+    return (max(0.0, mean - half), min(float(maximum), mean + half)) if half > 0 else None

@@ -1,4 +1,4 @@
-"""Two models on the same images: tests by exchange, several at once, and how many groups would have been enough."""
+"""Paired tests for two models on the same images, adjustment for several comparisons, and sample size planning."""
 
 from __future__ import annotations
 
@@ -10,77 +10,87 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from coverslip.evidence.draws import RANK_SCORES, PartScores
-from coverslip.evidence.part import ScoredPart
+from coverslip.evidence.bootstrap import RANK_SCORES, ClassificationScorer
+from coverslip.evidence.evaluation_data import EvaluationData
 from coverslip.evidence.resampling import BLOCK_CELLS
 
 FloatArray = NDArray[np.float64]
-ALL_UP_TO = 12  # groups: all 4,096 exchanges are tried
+EXACT_UP_TO = 12  # with up to this many groups all 2 ** 12 = 4096 permutations are evaluated
 POWER = 0.8
+MIN_DETECTING = 6  # groups; the permutation test of 5 groups cannot reach p < 0.05
 
 
-def exchange_p(first: ScoredPart, second: ScoredPart, score: str, resamples: int, seed: int) -> float:
-    """How often a difference as large comes from exchanging the two models' answers, group by group, at random.
+def permutation_p(first: EvaluationData, second: EvaluationData, score: str, resamples: int, seed: int) -> float:
+    """Return the p-value of a paired permutation test that swaps the predictions of two models group by group.
 
-    If it did not matter which of two models answered a group, every exchange would be as likely as what was seen
-    (sign-flip permutation: for a mean it flips the signs of the groups' differences). With up to 12 groups all
-    exchanges are tried, and the answer is exact. For scores of order, probabilities are replaced by their rank among
-    those of the same model, so that a model which is only bolder gains nothing by it.
+    Under the null hypothesis that the models are exchangeable within each group, every assignment of the two
+    predictions to the two models is equally likely (sign-flip permutation: for a mean, swapping flips the sign of the
+    difference in a group). With up to 12 groups all permutations are evaluated, and the test is exact. For scores of
+    ranks, probabilities are replaced by their ranks within the model, so that differences in scale do not matter.
 
     Args:
-        first, second: the same images in the same order and the same groups.
-        score: of `SCORES`.
-        resamples: exchanges, where not all are tried.
-        seed: of the exchanges.
+        first: data of the first model.
+        second: data of the second model, with the same images and groups in the same order.
+        score: name from `SCORES`.
+        resamples: number of random permutations, if not all are evaluated.
+        seed: random seed of the permutations.
 
     Returns:
-        Two-sided p, above 0 to 1. With G groups it cannot fall under 2 / 2 ** G.
+        Two-sided p-value in (0, 1]; with G groups at least 2 / 2 ** G.
 
-    Reference: Fisher, The Design of Experiments, 1935; for F1 and the like Yeh, COLING 2000; for ranks Venkatraman &
-    Begg, Biometrika 83(4), 1996; for the count of one more Phipson & Smyth, Statistical Applications in Genetics and
-    Molecular Biology 9(1), 2010.
+    References:
+        Fisher, The Design of Experiments, 1935; for F1 and similar scores Yeh, COLING 2000; for ranks Venkatraman &
+        Begg, Biometrika 83(4), 1996; for counting the observed difference as one of the permutations Phipson & Smyth,
+        Statistical Applications in Genetics and Molecular Biology 9(1), 2010.
     """
     groups = int(first.groups.max()) + 1
+    # Both models become one data set of 2 G groups; weights of 0 and 1 then select which G groups form "a model".
     both = replace(
         first,
         labels=np.concatenate([first.labels, second.labels]),
-        probabilities=np.concatenate([_ranks(p) if score in RANK_SCORES else p.probabilities for p in (first, second)]),
+        probabilities=np.concatenate(
+            [_ranks(model) if score in RANK_SCORES else model.probabilities for model in (first, second)]
+        ),
         predicted=np.concatenate([first.predicted, second.predicted]),
         loss=np.concatenate([first.loss, second.loss]),
         groups=np.concatenate([first.groups, second.groups + groups]),
     )
-    scores = PartScores(both, [score])
+    scorer = ClassificationScorer(both, [score])
 
-    def difference(swapped: FloatArray) -> FloatArray:  # (G, B) 0 or 1 -> (B,)
+    def difference(swapped: FloatArray) -> FloatArray:
+        """Return differences, shape (B,), for indicators of swapped groups, shape (G, B)."""
         kept = 1 - swapped
-        second_score = scores.at(np.concatenate([swapped, kept]))[:, 0]
-        return np.asarray(second_score - scores.at(np.concatenate([kept, swapped]))[:, 0])
+        second_score = scorer.at(np.concatenate([swapped, kept]))[:, 0]
+        return np.asarray(second_score - scorer.at(np.concatenate([kept, swapped]))[:, 0])
 
-    seen = abs(float(difference(np.zeros((groups, 1)))[0])) - 1e-9  # a tie counts, whatever the rounding
+    observed = abs(float(difference(np.zeros((groups, 1)))[0])) - 1e-9  # ties count despite rounding errors
     columns = max(1, BLOCK_CELLS // max(len(both.labels), 2 * groups))
-    if groups <= ALL_UP_TO:
-        every = (np.arange(2**groups)[None, :] >> np.arange(groups)[:, None] & 1).astype(np.float64)
-        return float(np.mean([abs(d) >= seen for d in difference(every)]))
-    count = sum(int((np.abs(difference(some)) >= seen).sum()) for some in _coins(groups, resamples, columns, seed))
+    if groups <= EXACT_UP_TO:
+        swaps = (np.arange(2**groups)[None, :] >> np.arange(groups)[:, None] & 1).astype(np.float64)
+        return float(np.mean([abs(value) >= observed for value in difference(swaps)]))
+    blocks = _random_swaps(groups, resamples, columns, seed)
+    count = sum(int((np.abs(difference(swaps)) >= observed).sum()) for swaps in blocks)
     return (1 + count) / (1 + resamples)
 
 
-def _ranks(part: ScoredPart) -> FloatArray:
-    return np.asarray(stats.rankdata(part.probabilities, axis=0) / len(part.labels))
+def _ranks(data: EvaluationData) -> FloatArray:
+    """Return the probabilities of each class as ranks among all images, scaled to (0, 1]."""
+    return np.asarray(stats.rankdata(data.probabilities, axis=0) / len(data.labels))
 
 
-def _coins(groups: int, number: int, columns: int, seed: int) -> Iterator[FloatArray]:
-    chance = np.random.default_rng(seed)
+def _random_swaps(groups: int, number: int, columns: int, seed: int) -> Iterator[FloatArray]:
+    """Yield ``number`` random columns of 0 and 1, shape (G, at most ``columns``)."""
+    generator = np.random.default_rng(seed)
     for start in range(0, number, columns):
-        yield chance.integers(0, 2, (groups, min(columns, number - start))).astype(np.float64)
+        yield generator.integers(0, 2, (groups, min(columns, number - start))).astype(np.float64)
 
 
 def mcnemar_p(only_first: int, only_second: int) -> float:
-    """Exact two-sided p of McNemar's test, for images that are independent of one another.
+    """Return the exact two-sided p-value of McNemar's test; it assumes that images are independent.
 
     Args:
-        only_first: images that only the first model names correctly.
-        only_second: and only the second; where both are 0, p is 1.
+        only_first: number of images that only the first model classifies correctly.
+        only_second: number of images that only the second model classifies correctly; if both are 0, p is 1.
 
     Reference: McNemar, Psychometrika 12(2), 1947.
 
@@ -92,59 +102,61 @@ def mcnemar_p(only_first: int, only_second: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values: each may be held against the level as if it were the only one.
+    """Return p-values adjusted for multiple comparisons by Holm's method, in the given order.
 
     Reference: Holm, Scandinavian Journal of Statistics 6(2), 1979.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     """
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted, largest = [1.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
     return adjusted
 
 
-def joint_width(values: FloatArray, resampled: FloatArray, errors: FloatArray, level: float) -> float:
-    """Half-width, in standard errors, of intervals that hold all at once with the probability ``level`` (max-t).
+def max_t_quantile(values: FloatArray, resampled: FloatArray, errors: FloatArray, level: float) -> float:
+    """Return the critical value, in standard errors, of simultaneous intervals for several differences (max-t).
 
     Args:
-        values: (P,) differences of the data.
-        resampled: (B, P) of the resamples, which all share.
-        errors: (P,) standard errors; a difference without one is left out.
-        level: for example 0.95.
+        values: differences in the data, shape (P,).
+        resampled: differences in resamples that all pairs share, shape (B, P).
+        errors: standard errors, shape (P,); differences with a standard error of 0 are left out.
+        level: simultaneous confidence level, between 0 and 1.
 
     Reference: Westfall & Young, Resampling-Based Multiple Testing, 1993.
     """
     known = errors > 0
     if not known.any() or len(resampled) == 0:
         return float(stats.norm.ppf((1 + level) / 2))
-    distance = np.abs(resampled[:, known] - values[known]) / errors[known]
-    return float(np.nanquantile(distance.max(axis=1), level))
+    t_values = np.abs(resampled[:, known] - values[known]) / errors[known]
+    return float(np.nanquantile(t_values.max(axis=1), level))
 
 
-def groups_needed(error: float, groups: int, smallest: float, level: float, comparisons: int = 1) -> int | None:
-    """Groups with which a difference of ``smallest`` would be found in 80 of 100 tries.
+def groups_for_power(error: float, groups: int, smallest: float, level: float, comparisons: int = 1) -> int | None:
+    """Return the number of groups required to detect a difference of ``smallest`` with a power of 0.8.
 
-    From the variance of the groups' differences, as if further groups were like these; ``level`` is shared among
-    ``comparisons`` (Bonferroni). None where the groups show no variance. Never under 6: the exchange of five groups
-    cannot reach p = 0.05.
+    The variance of the group differences is taken from this test set, and the significance level is divided by
+    ``comparisons`` (Bonferroni).
 
     Args:
         error: standard error of the difference in this test set.
-        groups: in this test set.
-        smallest: the difference that matters, above 0.
-        level: for example 0.95.
-        comparisons: how many are made.
+        groups: number of groups in this test set.
+        smallest: smallest difference of interest, above 0.
+        level: confidence level; the significance level is ``1 - level``.
+        comparisons: number of comparisons.
+
+    Returns:
+        At least 6, because the permutation test of 5 groups cannot reach p < 0.05; None if the variance is 0.
 
     Reference: Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, chapter 2.
 
-    >>> groups_needed(0.02, 100, 0.02, 0.95)          # (1.96 + 0.84) ** 2 times as many as give an error of 0.02
+    >>> groups_for_power(0.02, 100, 0.02, 0.95)  # (1.96 + 0.84) ** 2 times the groups that give an error of 0.02
     785
     """
     if not error > 0:
         return None
     width = float(stats.norm.ppf(1 - (1 - level) / 2 / comparisons) + stats.norm.ppf(POWER))
-    return max(6, math.ceil((width * error / smallest) ** 2 * groups))
+    return max(MIN_DETECTING, math.ceil((width * error / smallest) ** 2 * groups))

@@ -1,7 +1,7 @@
-"""Two repairs of probabilities: for another prevalence of the classes, and for a model too sure (or unsure) of itself.
+"""Recalibration of probabilities: adjustment to other class frequencies, and temperature scaling.
 
-Where classes were re-balanced for training, `correct_priors` comes first, then `fit_temperature`, on the logits of
-images that trained nothing (cross-fitted ones for a head). Every temperature of the package is fitted here.
+If classes were rebalanced for training, apply `correct_priors` first, then `fit_temperature`, on the logits of images
+that were not used for training (cross-fitted logits for a head). All temperatures of the package are fitted here.
 """
 
 from __future__ import annotations
@@ -17,49 +17,50 @@ from scipy.special import log_softmax
 from coverslip.core.errors import UserError
 
 FloatArray = NDArray[np.float64]
-TEMPERATURES = (0.05, 20.0)
+TEMPERATURES = (0.05, 20.0)  # search range
 PRIOR_WEIGHT = 2.0  # pseudo-observations at a temperature of 1; `benchmarks/temperature.py` compares others
 
 
 def correct_priors(
-    probabilities: NDArray[np.floating[Any]], assumed: NDArray[np.floating[Any]], wanted: NDArray[np.floating[Any]]
+    probabilities: NDArray[np.floating[Any]], assumed: NDArray[np.floating[Any]], target: NDArray[np.floating[Any]]
 ) -> FloatArray:
-    """Probabilities for another prevalence of the classes than the one that training assumed.
+    """Adjust probabilities to class frequencies that differ from those of training.
 
     Args:
-        probabilities: (N, K), rows sum to 1.
-        assumed: (K,) shares of the classes as training saw them (1 / K where classes were re-balanced).
-        wanted: (K,) shares where the model is to be used; 0 rules a class out.
+        probabilities: shape (N, K), rows sum to 1.
+        assumed: class frequencies in training, shape (K,), 0 or more (equal if classes were rebalanced).
+        target: class frequencies where the model is used, shape (K,), 0 or more; 0 excludes a class.
 
     Returns:
-        (N, K), rows sum to 1. A row whose whole probability was ruled out becomes ``wanted``: nothing else is known.
+        Adjusted probabilities, shape (N, K), rows sum to 1. A row whose entire probability was excluded becomes
+        ``target``.
 
     Raises:
-        ValueError: shapes that do not agree, negative or infinite shares, or a class that is wanted and was never
-            assumed.
+        ValueError: shapes do not match; frequencies are negative, infinite or all 0; a class with ``assumed`` 0 has a
+            positive ``target``.
 
     Reference: Saerens, Latinne & Decaestecker, Neural Computation 14(1), 2002, equation 2.4.
 
     >>> correct_priors(np.array([[0.5, 0.5]]), np.array([0.5, 0.5]), np.array([0.9, 0.1]))
     array([[0.9, 0.1]])
     """
-    rows, old, new = (np.asarray(each, dtype=np.float64) for each in (probabilities, assumed, wanted))
+    rows, old, new = (np.asarray(array, dtype=np.float64) for array in (probabilities, assumed, target))
     if rows.ndim != 2 or old.shape != rows.shape[1:] or new.shape != rows.shape[1:]:
-        raise ValueError(f"assumed and wanted must be {rows.shape[1:]}, not {old.shape} and {new.shape}")
+        raise ValueError(f"assumed and target must have shape {rows.shape[1:]}, not {old.shape} and {new.shape}")
     if not np.isfinite([old, new]).all() or min(old.min(), new.min()) < 0 or min(old.sum(), new.sum()) == 0:
-        raise ValueError("shares of classes must be 0 or more, and not all 0")
+        raise ValueError("class frequencies must be 0 or more, and not all 0")
     if (new[old == 0] > 0).any():
-        raise ValueError("a class that training assumed never to occur cannot be wanted")
+        raise ValueError("a class with frequency 0 in training cannot have a positive target frequency")
     old, new = old / old.sum(), new / new.sum()
-    moved = rows * np.divide(new, old, out=np.zeros_like(new), where=old > 0)
-    total = moved.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(moved, total, out=np.tile(new, (len(rows), 1)), where=total > 0))
+    adjusted = rows * np.divide(new, old, out=np.zeros_like(new), where=old > 0)
+    total = adjusted.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(adjusted, total, out=np.tile(new, (len(rows), 1)), where=total > 0))
 
 
 def fit_temperature(
     logits: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], groups: Iterable[Hashable] | None = None
 ) -> float:
-    """Fit the temperature that logits are divided by before the softmax.
+    """Return the temperature that logits are divided by before the softmax.
 
     The temperature T minimizes, over the N images::
 
@@ -75,16 +76,16 @@ def fit_temperature(
     estimate from N images as uncertain as one from fewer.
 
     Args:
-        logits: (N, K), floating point, finite, of images that were not used for training.
-        labels: (N,), integers from 0 to K - 1.
-        groups: (N,), the group of each image. By default each image is its own group.
+        logits: floating point, shape (N, K), of images that were not used for training.
+        labels: true class ids, shape (N,), values in 0..K-1.
+        groups: group of each image, length N. By default each image is its own group.
 
     Returns:
-        T, from 0.05 to 20. Above 1, the probabilities of the logits as they come are overconfident.
+        T in 0.05 to 20. A temperature above 1 means that the uncalibrated probabilities are overconfident.
 
     Raises:
-        UserError: the logits hold NaN or infinity.
-        ValueError: no image, shapes that do not agree, or labels out of range.
+        UserError: the logits contain NaN or infinity.
+        ValueError: there is no image; shapes do not match; labels are out of range.
 
     References:
         Guo, Pleiss, Sun & Weinberger, On calibration of modern neural networks, ICML 2017 (the first term);
@@ -97,27 +98,28 @@ def fit_temperature(
     >>> round(fit_temperature(separable, labels), 2)
     0.48
     """
-    held, truth = np.asarray(logits, dtype=np.float64), np.asarray(labels)
-    if held.ndim != 2 or len(held) == 0 or truth.shape != held.shape[:1]:
-        raise ValueError(f"logits must be (N, K) and labels (N,), not {held.shape} and {truth.shape}")
-    if not np.issubdtype(truth.dtype, np.integer) or truth.min() < 0 or truth.max() >= held.shape[1]:
-        raise ValueError(f"labels must be integers from 0 to {held.shape[1] - 1}")
-    broken = int((~np.isfinite(held).all(axis=1)).sum())
-    if broken:
+    values, truth = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    if values.ndim != 2 or len(values) == 0 or truth.shape != values.shape[:1]:
+        raise ValueError(f"logits must have shape (N, K) and labels (N,), not {values.shape} and {truth.shape}")
+    if not np.issubdtype(truth.dtype, np.integer) or truth.min() < 0 or truth.max() >= values.shape[1]:
+        raise ValueError(f"labels must be integers from 0 to {values.shape[1] - 1}")
+    not_finite = int((~np.isfinite(values).all(axis=1)).sum())
+    if not_finite:
         raise UserError(
-            f"the model gives infinite logits (or none) for {broken} of {len(held)} images",
+            f"the logits of {not_finite} of {len(values)} images contain NaN or infinity",
             "train again with a lower learning rate or a stronger penalty",
         )
-    own = range(len(held)) if groups is None else list(groups)
-    if len(own) != len(held):
-        raise ValueError(f"groups must be ({len(held)},), not ({len(own)},)")
-    weight, rows = PRIOR_WEIGHT / len(set(own)), np.arange(len(held))
+    group_ids = range(len(values)) if groups is None else list(groups)
+    if len(group_ids) != len(values):
+        raise ValueError(f"groups must have length {len(values)}, not {len(group_ids)}")
+    weight, rows = PRIOR_WEIGHT / len(set(group_ids)), np.arange(len(values))
 
-    def loss(log: float) -> float:
-        return float(weight * log**2 / 2 - log_softmax(held / np.exp(log), axis=1)[rows, truth].mean())
+    def loss(log_temperature: float) -> float:
+        log_probabilities = log_softmax(values / np.exp(log_temperature), axis=1)[rows, truth]
+        return float(weight * log_temperature**2 / 2 - log_probabilities.mean())
 
     low, high = np.log(TEMPERATURES)
-    grid = np.linspace(low, high, 13)  # the sum can have two minima: the grid leads to the lower one
-    best = int(np.argmin([loss(log) for log in grid]))
+    grid = np.linspace(low, high, 13)  # the loss can have two minima: start from the lower one
+    best = int(np.argmin([loss(log_temperature) for log_temperature in grid]))
     bounds = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))

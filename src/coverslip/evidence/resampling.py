@@ -1,9 +1,9 @@
-"""Resampling over groups: weights in blocks of bounded size, and the influence of each group.
+"""Bootstrap resampling over groups: resampling weights in blocks of bounded size, and influence values.
 
-A resample draws whole groups, so that images of one leaf or patient stay together. Where every group has images
-of one class only, it draws within each class, and no class can vanish. Elsewhere a class may vanish from a resample:
-its own scores are then missing there (the resample is left out of their intervals), and a macro average is over the
-classes that are left, as it is for the data.
+A resample draws whole groups, so that images of one leaf or patient stay together. If each group has images of one
+class only, groups are drawn within each class, and no class can be missing from a resample. Otherwise a class can be
+missing: its own scores are undefined in that resample, which is excluded from their intervals, and macro averages are
+over the remaining classes, as they are for the data.
 """
 
 from __future__ import annotations
@@ -15,88 +15,89 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-BLOCK_CELLS = 2_000_000  # of one (rows, resamples) array: 16 MB, near the size of a processor's cache
+BLOCK_CELLS = 2_000_000  # elements of one (rows, resamples) array: 16 MB, about the size of a processor's cache
 
 
 def strata_of_groups(images: FloatArray) -> IntArray | None:
-    """The class of each group, within which groups are drawn; None where groups must be drawn from all.
+    """Return the class of each group as its stratum, or None if groups must be drawn from a single stratum.
 
     Args:
-        images: (G, K) images of each group and class.
+        images: number of images per group and class, shape (G, K).
 
     Returns:
-        (G,) class numbers. None where some group has images of two classes, or where some class has one group
-        only: alone in its stratum it would be drawn every time and look certain.
+        Class ids, shape (G,). None if some group has images of two classes, or if some class has a single group: alone
+        in its stratum it would be part of every resample, and its score would appear certain.
 
     >>> strata_of_groups(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 2.0]]))
     array([0, 1, 0, 1])
     >>> strata_of_groups(np.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [0.0, 2.0]])) is None
     True
     """
-    has = images > 0
-    groups_of_class = has.sum(axis=0)
-    if (has.sum(axis=1) != 1).any() or (groups_of_class == 1).any():
+    present = images > 0
+    groups_per_class = present.sum(axis=0)
+    if (present.sum(axis=1) != 1).any() or (groups_per_class == 1).any():
         return None
-    return np.asarray(has.argmax(axis=1))
+    return np.asarray(present.argmax(axis=1))
 
 
 def weight_blocks(strata: IntArray, resamples: int, seed: int, rows: int) -> Iterator[FloatArray]:
-    """Weights of the groups in each resample, a block of resamples at a time.
+    """Yield the weights of the groups in the resamples, one block of resamples at a time.
 
-    From a stratum of n groups n - 1 are drawn with replacement, each counting n / (n - 1): drawing n of n would give
-    the variance of a mean too small by that factor, which matters where a class has few groups.
+    From a stratum of n groups, n - 1 are drawn with replacement, each with weight n / (n - 1). Drawing n of n would
+    underestimate the variance of a mean by the factor (n - 1) / n, which matters for classes with few groups.
 
     Args:
-        strata: (G,) stratum of each group, each of at least two groups.
-        resamples: how many in all.
-        seed: the same seed gives the same weights.
-        rows: of the largest (rows, resamples) array that the caller makes from a block; bounds the memory.
+        strata: stratum of each group, shape (G,), each with at least two groups.
+        resamples: total number of resamples.
+        seed: random seed; the same seed gives the same weights.
+        rows: number of rows of the largest (rows, resamples) array that the caller computes; bounds the memory.
 
     Yields:
-        (G, B) weights; the blocks' B add up to ``resamples``, and each stratum's weights to its number of groups.
+        Weights, shape (G, B). The B of all blocks sum to ``resamples``; the weights of each stratum sum to its number
+        of groups.
 
     Reference: Rao & Wu, Journal of the American Statistical Association 83(401), 1988.
     """
-    chance = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    if any(len(group) < 2 for group in members):
+    if any(len(stratum) < 2 for stratum in members):
         raise ValueError("a stratum of one group cannot be resampled")
     block = max(1, min(resamples, BLOCK_CELLS // max(rows, len(strata))))
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
         weights = np.empty((len(strata), size))
-        for group in members:
-            number = len(group)
-            drawn = chance.integers(0, number, (number - 1, size), dtype=np.int64)
-            cells = np.bincount((drawn * size + np.arange(size)).ravel(), minlength=number * size)
-            weights[group] = cells.reshape(number, size) * (number / (number - 1))
+        for stratum in members:
+            number = len(stratum)
+            drawn = generator.integers(0, number, (number - 1, size), dtype=np.int64)
+            counts = np.bincount((drawn * size + np.arange(size)).ravel(), minlength=number * size)
+            weights[stratum] = counts.reshape(number, size) * (number / (number - 1))
         yield weights
 
 
 def influence(sums: FloatArray, strata: IntArray, scores: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    """How scores move with the weight of each group: the jackknife, within strata.
+    """Return the jackknife influence of each group on each score, within strata.
 
-    Each group in turn is left out and the others of its stratum stand in for it.
+    Each group in turn is left out, and the other groups of its stratum are reweighted to the same total.
 
     Args:
-        sums: (G, C) sums of each group.
-        strata: (G,) stratum of each group, each of at least two groups.
-        scores: (..., C) sums -> (..., S) scores.
+        sums: sums per group, shape (G, C).
+        strata: stratum of each group, shape (G,), each with at least two groups.
+        scores: function from sums, shape (..., C), to scores, shape (..., S).
 
     Returns:
-        (G, S), mean 0 within each stratum; NaN where a score vanishes with one group.
+        Shape (G, S), mean 0 within each stratum; NaN if a score is undefined without one of the groups.
     """
     _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
     totals = np.zeros((len(sizes), sums.shape[1]))
     np.add.at(totals, stratum, sums)
     number = sizes[stratum][:, None].astype(np.float64)
     without = totals.sum(axis=0) + (totals[stratum] - number * sums) / (number - 1)
-    left_out = scores(np.maximum(without, 0.0))  # a sum that is 0 may come out as -1e-17
+    left_out = scores(np.maximum(without, 0.0))  # rounding can turn a sum of 0 into -1e-17
     return np.asarray(-centered(left_out, strata) * (number - 1) / number)
 
 
 def centered(values: FloatArray, strata: IntArray) -> FloatArray:
-    """(G, S) values less their mean within each stratum."""
+    """Return ``values``, shape (G, S), minus their mean within each stratum."""
     _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
     totals = np.zeros((len(sizes), values.shape[1]))
     np.add.at(totals, stratum, values)

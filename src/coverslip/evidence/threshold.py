@@ -1,11 +1,12 @@
-"""From which probability on an image is called the class that is looked for: sensitivity against specificity.
+"""Decision threshold for two classes: sensitivity against specificity.
 
-For two classes, such as healthy and diseased. What is missed and what is a false alarm seldom cost the same, so that
-the more probable class is not always the right word. A threshold is fitted on images that trained nothing, by whole
-groups, is stored with the model, and is what names an image at every door.
+With two classes such as healthy and diseased, a missed case and a false alarm rarely have the same cost, so the more
+probable class is not always the best decision. The threshold is fitted on images that were not used for training, over
+groups, stored with the model, and applied by every entry point.
 
-References: Altman & Bland, BMJ 308:1552 and 309:102, 1994 (sensitivity, specificity); Youden, Cancer 3(1), 1950 (the
-balanced one); Vovk, Asian Conference on Machine Learning 2012 (a share that is asked for and kept, as in `conformal`).
+References:
+    Altman & Bland, BMJ 308:1552 and 309:102, 1994 (sensitivity, specificity); Youden, Cancer 3(1), 1950 (balanced);
+    Vovk, Asian Conference on Machine Learning 2012 (guaranteed sensitivity, as in `conformal`).
 """
 
 from __future__ import annotations
@@ -18,39 +19,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coverslip.evidence.basis import Basis, proportion
-from coverslip.evidence.conformal import group_quantile, groups_needed
+from coverslip.evidence.conformal import group_quantile, min_groups_for_coverage
+from coverslip.evidence.evaluation_data import EvaluationData, check_evaluation_data
 from coverslip.evidence.intervals import Score
-from coverslip.evidence.part import ScoredPart, check_part
+from coverslip.evidence.support import Support, proportion_score
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[np.integer[Any]]
-MIDDLE = 0.5
-STEPS = 101  # points of a curve
+DEFAULT_VALUE = 0.5
+STEPS = 101  # points of an operating curve
 DEFAULT, VALUE, SENSITIVITY, SPECIFICITY, BALANCED = "default", "value", "sensitivity", "specificity", "balanced"
-WELL = (  # words of a name that says that nothing was found
+NEGATIVE_WORDS = (  # words in the name of a class that mark it as the negative one
     "healthy health normal negative neg control controls ctrl benign background uninfected unaffected undiseased "
     "untreated uninfested asymptomatic clean intact sound good ok absent absence none nothing mock sham placebo "
     "vehicle wildtype wt false 0"
 )
-DENIES = "no non not without free"
+NEGATIONS = "no non not without free"
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """From which probability on an image of two classes is named as the one that is looked for.
+    """Decision threshold on the probability of the positive class.
+
+    The names of the attributes are the keys in ``model.json``.
 
     Attributes:
-        class_name: the class that is looked for (the positive one).
-        value: 0 to 1; an image is named so where its probability of this class is at least this.
-        sensitivity: the share of the images of this class that are named so, on the images that it was fitted on.
-            Where it was chosen by them, the test says more. A `Score`: value, low, high, level, images, groups.
-        specificity: the share of the other class's images that are not.
-        chosen: "default" (the more probable class), "value" (given), or for which "sensitivity" or "specificity", or
-            "balanced".
-        asked: the value, sensitivity or specificity that was asked for; None for the others.
-        why: why this class is the positive one, in words.
-        note: what was asked for and could not be kept; else empty.
+        class_name: positive class.
+        value: threshold, 0 to 1; an image is predicted positive if its probability of the class is at least this.
+        sensitivity: sensitivity on the images used for fitting, a `Score`; biased upwards if the threshold was
+            optimized on them, so the test set is more reliable.
+        specificity: specificity on these images, likewise.
+        chosen: how the threshold was set: "default" (the more probable class), "value" (given), for a target
+            "sensitivity" or "specificity", or "balanced".
+        asked: the given value or the target; None for "default" and "balanced".
+        why: why ``class_name`` is the positive class.
+        note: why the target is not guaranteed; empty if it is.
     """
 
     class_name: str
@@ -62,35 +65,39 @@ class Threshold:
     why: str = ""
     note: str = ""
 
-    def named(self, probabilities: NDArray[np.floating[Any]], classes: Sequence[str]) -> NDArray[np.int64]:
-        """(N, 2) probabilities -> (N,) the number of the class that each image is named as; NaN: the other class.
+    def predicted_classes(self, probabilities: NDArray[np.floating[Any]], classes: Sequence[str]) -> NDArray[np.int64]:
+        """Return the predicted class ids, shape (N,).
 
-        >>> nobody = Basis(0, 0, 0.95, False).score(None, None, "", "not measured")
-        >>> early = Threshold("rust", 0.3, nobody, nobody)
-        >>> early.named(np.array([[0.65, 0.35], [0.9, 0.1]]), ["healthy", "rust"]).tolist()
+        Args:
+            probabilities: shape (N, 2); a row of NaN is assigned to the negative class.
+            classes: names of the two classes, in the order of the columns.
+
+        >>> unknown = Support(0, 0, 0.95, False).score(None, None, "", "not measured")
+        >>> threshold = Threshold("rust", 0.3, unknown, unknown)
+        >>> threshold.predicted_classes(np.array([[0.65, 0.35], [0.9, 0.1]]), ["healthy", "rust"]).tolist()
         [1, 0]
         """
         positive = list(classes).index(self.class_name)
         return np.where(np.asarray(probabilities)[:, positive] >= self.value, positive, 1 - positive).astype(np.int64)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for ``model.json``."""
+        """Return plain values for ``model.json``."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], classes: Sequence[str]) -> Threshold:
-        """Read what `to_json` wrote.
+        """Read the values written by `to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: it did not, or is not of these classes.
+            KeyError, TypeError, ValueError: a value is missing or invalid, or the threshold is for other classes.
         """
         name, value, asked = str(content["class_name"]), float(content["value"]), content["asked"]
         if len(classes) != 2 or name not in classes or not 0 <= value <= 1:
-            raise ValueError("this is not a threshold of these classes")
+            raise ValueError("this is not a threshold for these classes")
         sensitivity, specificity = (_score(content[key]) for key in (SENSITIVITY, SPECIFICITY))
         chosen, why, note = (str(content[key]) for key in ("chosen", "why", "note"))
-        wanted = None if asked is None else float(asked)
-        return cls(name, value, sensitivity, specificity, chosen, wanted, why, note)
+        target = None if asked is None else float(asked)
+        return cls(name, value, sensitivity, specificity, chosen, target, why, note)
 
 
 def _score(content: Mapping[str, Any]) -> Score:
@@ -109,24 +116,29 @@ def _score(content: Mapping[str, Any]) -> Score:
 
 
 def positive_class(class_names: Sequence[str]) -> tuple[str, str]:
-    """Which of two classes is the one that is looked for, and why: the one whose name does not say that all is well.
+    """Return the name of the positive one of two classes, guessed from the names, and the reason.
+
+    The class whose name suggests a negative finding ("healthy", "control", "no tumor") is the negative one.
 
     >>> positive_class(["Normal", "OSCC"])
-    ('OSCC', "'Normal' says by its name that nothing was found")
+    ('OSCC', "the name 'Normal' indicates the negative class")
     >>> positive_class(["not_healthy", "tomato_healthy"])[0], positive_class(["cat", "dog"])[0]
     ('not_healthy', 'dog')
     """
     first, second = class_names
-    well = [_is_well(name) for name in (first, second)]
-    if well[0] == well[1]:
-        return second, f"no name says which of {first!r} and {second!r} is looked for, so it is the second by name"
-    return (second, first)[well[1]], f"{(second, first)[well[0]]!r} says by its name that nothing was found"
+    negative = [_is_negative(name) for name in (first, second)]
+    if negative[0] == negative[1]:
+        return (
+            second,
+            f"neither {first!r} nor {second!r} indicates the negative class, so the second is used by default",
+        )
+    return (second, first)[negative[1]], f"the name {(second, first)[negative[0]]!r} indicates the negative class"
 
 
-def _is_well(name: str) -> bool:
+def _is_negative(name: str) -> bool:
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
-    well, denied = (any(word in known.split() for word in words) for known in (WELL, DENIES))
-    return well != denied  # "no tumor" is, "not healthy" is not
+    negative, negated = (any(word in known.split() for word in words) for known in (NEGATIVE_WORDS, NEGATIONS))
+    return negative != negated  # "no tumor" is negative, "not healthy" is not
 
 
 def fit_threshold(
@@ -143,61 +155,83 @@ def fit_threshold(
     why: str = "",
     level: float = 0.95,
 ) -> Threshold:
-    """A threshold from images that trained nothing; without a wish the more probable class is named, as ever.
+    """Fit a decision threshold on images that were not used for training; by default it is 0.5.
 
-    A sensitivity that is asked for is kept as the coverage of sets is: an image of the positive class from a new group
-    is named so with that probability at least, each group counting once. Too few groups cannot promise it: then the
-    threshold is the highest at which all of their images are found, and ``note`` says so. Likewise a specificity. The
-    balanced one has the largest sum of both; of many it is the nearest to 0.5.
+    A target sensitivity is guaranteed like the coverage of prediction sets: an image of the positive class from a new
+    group is predicted positive with at least this probability, where each group has the same weight. With too few
+    groups for the guarantee, the threshold is the highest at which all of their images are predicted positive, and
+    ``note`` says so. A target specificity is treated in the same way. The balanced threshold maximizes sensitivity +
+    specificity (Youden's index); of several maxima the one nearest to 0.5 is used.
 
     Args:
-        labels: (N,) 0 or 1.
-        probabilities: (N, 2), calibrated, rows sum to 1.
-        groups: (N,) integers, whole groups; None where each image stands for itself.
-        class_names: two.
-        positive: one of them.
+        labels: true class ids, shape (N,), values 0 and 1.
+        probabilities: calibrated probabilities, shape (N, 2), rows sum to 1.
+        groups: integer group ids of complete groups, shape (N,); None if each image is its own group.
+        class_names: names of the two classes.
+        positive: name of the positive class.
         value: the threshold itself, between 0 and 1.
-        sensitivity: at least this, between 0 and 1.
-        specificity: likewise.
-        balanced: both as large as they can be together.
-        why: the positive class is this one.
-        level: of the intervals.
+        sensitivity: minimal sensitivity, between 0 and 1.
+        specificity: minimal specificity, between 0 and 1.
+        balanced: whether to maximize the sum of sensitivity and specificity.
+        why: why this is the positive class, for the report.
+        level: confidence level of the intervals, between 0 and 1.
 
     Raises:
-        ValueError: as `check_part`; not two classes; several wishes, or one out of range.
+        ValueError: as `check_evaluation_data`; there are not two classes; several targets are given, or one is out of
+            range.
 
     >>> labels = np.array([0, 1] * 40)
-    >>> sure = np.linspace(0.05, 0.6, 80)                                      # rust is seldom given a half
-    >>> rows = np.stack([1 - sure, sure], axis=1)
-    >>> early = fit_threshold(labels, rows, None, ["healthy", "rust"], "rust", sensitivity=0.9)
-    >>> round(early.value, 3), early.sensitivity["value"], early.specificity["value"]
+    >>> rust = np.linspace(0.05, 0.6, 80)  # the probability of rust rarely exceeds 0.5
+    >>> rows = np.stack([1 - rust, rust], axis=1)
+    >>> threshold = fit_threshold(labels, rows, None, ["healthy", "rust"], "rust", sensitivity=0.9)
+    >>> round(threshold.value, 3), threshold.sensitivity["value"], threshold.specificity["value"]
     (0.099, 0.925, 0.1)
     """
-    wishes = {VALUE: value, SENSITIVITY: sensitivity, SPECIFICITY: specificity, BALANCED: MIDDLE if balanced else None}
-    asked = {name: wish for name, wish in wishes.items() if wish is not None}
-    if len(asked) > 1 or not all(0 < wish < 1 for wish in asked.values()):
-        raise ValueError(f"ask for one threshold between 0 and 1, not {asked}")
-    part, number = _two(labels, probabilities, groups, class_names), list(class_names).index(positive)
-    said, own, note = part.probabilities[:, number], part.labels == number, ""
-    chosen, wish = next(iter(asked.items()), (DEFAULT, MIDDLE))
+    options = {
+        VALUE: value,
+        SENSITIVITY: sensitivity,
+        SPECIFICITY: specificity,
+        BALANCED: DEFAULT_VALUE if balanced else None,
+    }
+    given = {name: option for name, option in options.items() if option is not None}
+    if len(given) > 1 or not all(0 < option < 1 for option in given.values()):
+        raise ValueError(f"give at most one target for the threshold, between 0 and 1, not {given}")
+    data, class_id = _check(labels, probabilities, groups, class_names), list(class_names).index(positive)
+    predicted, is_positive, note = data.probabilities[:, class_id], data.labels == class_id, ""
+    chosen, threshold = next(iter(given.items()), (DEFAULT, DEFAULT_VALUE))
     if chosen == BALANCED:
-        wish = _balanced(said, own, part.groups)
+        threshold = _youden_threshold(predicted, is_positive, data.groups)
     elif chosen == SENSITIVITY:
-        limit, note = _keeping(-said[own], part.groups[own], wish, positive, part.unit)
-        wish = MIDDLE if limit is None else -limit
+        limit, note = _guaranteed_limit(
+            -predicted[is_positive], data.groups[is_positive], threshold, positive, data.unit
+        )
+        threshold = DEFAULT_VALUE if limit is None else -limit
     elif chosen == SPECIFICITY:
-        limit, note = _keeping(said[~own], part.groups[~own], wish, class_names[1 - number], part.unit)
-        wish = MIDDLE if limit is None else float(np.nextafter(limit, 2))  # the other class stays under it
-    named = float(np.clip(wish, 0, 1))
-    wanted = asked.get(chosen) if chosen != BALANCED else None
-    return Threshold(positive, named, *_point(part, number, named, level), chosen, wanted, why, note)
+        negative_name = class_names[1 - class_id]
+        limit, note = _guaranteed_limit(
+            predicted[~is_positive], data.groups[~is_positive], threshold, negative_name, data.unit
+        )
+        # the next float above the limit, so that an image exactly at the limit is predicted negative
+        threshold = DEFAULT_VALUE if limit is None else float(np.nextafter(limit, 2))
+    threshold = float(np.clip(threshold, 0, 1))
+    target = given.get(chosen) if chosen != BALANCED else None
+    return Threshold(
+        positive, threshold, *_operating_point(data, class_id, threshold, level), chosen, target, why, note
+    )
 
 
 def unmeasured_threshold(positive: str, value: float | None, why: str = "", level: float = 0.95) -> Threshold:
-    """The default, or a value that was given, where no image is left to measure what it does."""
-    nothing = Basis(0, 0, level, False).score(None, None, "", "no image was left to measure it with")
+    """Return the default or given threshold without sensitivity and specificity, if no image is left to measure them.
+
+    Args:
+        positive: name of the positive class.
+        value: the threshold; None for the default.
+        why: why this is the positive class, for the report.
+        level: confidence level.
+    """
+    unknown = Support(0, 0, level, False).score(None, None, "", "no image was left to measure it")
     chosen = DEFAULT if value is None else VALUE
-    return Threshold(positive, MIDDLE if value is None else value, nothing, nothing, chosen, value, why)
+    return Threshold(positive, DEFAULT_VALUE if value is None else value, unknown, unknown, chosen, value, why)
 
 
 def operating_curve(
@@ -211,79 +245,103 @@ def operating_curve(
     steps: int = STEPS,
     level: float = 0.95,
 ) -> dict[str, list[Any]]:
-    """Sensitivity and specificity at thresholds from 0 to 1, with the interval of each point.
+    """Return sensitivity and specificity at thresholds from 0 to 1, with an interval at each threshold.
 
     Args:
-        labels, probabilities, groups, class_names, positive, level: as for `fit_threshold`.
-        value: a threshold that is to be among them.
-        steps: thresholds beside it, at least 2.
+        labels: as for `fit_threshold`.
+        probabilities: likewise.
+        groups: likewise.
+        class_names: likewise.
+        positive: likewise.
+        value: a threshold to be included.
+        steps: number of equidistant thresholds, at least 2.
+        level: confidence level of the intervals, between 0 and 1.
 
     Returns:
-        ``thresholds``, rising; ``sensitivity`` and ``specificity``, an entry of [value, low, high] for each, null where
-        there is none.
+        ``thresholds``, ascending; ``sensitivity`` and ``specificity``, [value, low, high] at each threshold, null if
+        undefined.
     """
-    part, number = _two(labels, probabilities, groups, class_names), list(class_names).index(positive)
-    at = sorted({*np.round(np.linspace(0, 1, steps), 6).tolist(), *([] if value is None else [value])})
-    points = [_point(part, number, each, level) for each in at]
+    data, class_id = _check(labels, probabilities, groups, class_names), list(class_names).index(positive)
+    thresholds = sorted({*np.round(np.linspace(0, 1, steps), 6).tolist(), *([] if value is None else [value])})
+    points = [_operating_point(data, class_id, threshold, level) for threshold in thresholds]
     sides = [[[score["value"], score["low"], score["high"]] for score in side] for side in zip(*points, strict=True)]
-    return {"thresholds": at, SENSITIVITY: sides[0], SPECIFICITY: sides[1]}
+    return {"thresholds": thresholds, SENSITIVITY: sides[0], SPECIFICITY: sides[1]}
 
 
-def _two(
+def _check(
     labels: Labels, probabilities: NDArray[np.floating[Any]], groups: Labels | None, class_names: Sequence[str]
-) -> ScoredPart:
+) -> EvaluationData:
     if len(class_names) != 2:
-        raise ValueError(f"a threshold is for two classes, not {len(class_names)}")
-    return check_part(labels, probabilities, groups, class_names)
+        raise ValueError(f"a threshold requires two classes, not {len(class_names)}")
+    return check_evaluation_data(labels, probabilities, groups, class_names)
 
 
-def _point(part: ScoredPart, positive: int, value: float, level: float) -> tuple[Score, Score]:
-    """Sensitivity and specificity at one threshold."""
-    called, number, found = part.probabilities[:, positive] >= value, int(part.groups.max()) + 1, []
-    for own, hit in ((part.labels == positive, called), (part.labels != positive, ~called)):
-        hits = np.bincount(part.groups[own & hit], minlength=number).astype(np.float64)
-        counts = np.bincount(part.groups[own], minlength=number).astype(np.float64)
-        absent = "" if own.any() else "no image of this class"
-        found.append(proportion(hits, counts, level, grouped=part.grouped, undefined=absent))
-    return found[0], found[1]
+def _operating_point(data: EvaluationData, positive: int, threshold: float, level: float) -> tuple[Score, Score]:
+    """Return sensitivity and specificity at one threshold; ``positive`` is the id of the positive class."""
+    flagged, number, scores = data.probabilities[:, positive] >= threshold, int(data.groups.max()) + 1, []
+    for side, correct in ((data.labels == positive, flagged), (data.labels != positive, ~flagged)):
+        hits = np.bincount(data.groups[side & correct], minlength=number).astype(np.float64)
+        counts = np.bincount(data.groups[side], minlength=number).astype(np.float64)
+        absent = "" if side.any() else "no image of this class"
+        scores.append(proportion_score(hits, counts, level, grouped=data.grouped, undefined=absent))
+    return scores[0], scores[1]
 
 
-def _keeping(scores: FloatArray, groups: Labels, share: float, name: str, unit: str) -> tuple[float | None, str]:
-    """The limit that this share of new images stays within, or the largest score and a word where none exists."""
+def _guaranteed_limit(
+    scores: FloatArray, groups: Labels, share: float, name: str, unit: str
+) -> tuple[float | None, str]:
+    """Return the limit that a new image stays within with probability ``share``, and a note if it does not exist.
+
+    With too few groups the limit is the largest score; without images it is None.
+
+    Args:
+        scores: scores of the images of one class, shape (N,).
+        groups: integer group ids, shape (N,).
+        share: target sensitivity or specificity.
+        name: name of the class.
+        unit: "groups" or "images".
+    """
     number = len(np.unique(groups))
     if number == 0:
-        return None, f"no image of {name!r} to choose a threshold with, so it is {MIDDLE:g}"
+        return None, f"there is no image of {name!r} to fit the threshold on, so it is {DEFAULT_VALUE:g}"
     limit = group_quantile(scores, groups, share)
     if limit is not None:
         return limit, ""
     note = (
-        f"{number} {unit if number != 1 else unit[:-1]} of {name!r} cannot promise {share:g} ({groups_needed(share)} "
+        f"{number} {unit if number != 1 else unit[:-1]} of {name!r} cannot guarantee {share:g} "
+        f"(at least {min_groups_for_coverage(share)} are needed); the threshold guarantees "
+        f"{achievable_text(number, share)}"
     )
-    return float(scores.max()), f"{note}could); the threshold is one that promises {promised_text(number, share)}"
+    return float(scores.max()), note
 
 
-def promised_text(groups: int, asked: float) -> str:
-    """The share that so few groups can promise, with as many digits as tell it from the one that was asked for.
+def achievable_text(groups: int, asked: float) -> str:
+    """Return the probability that this number of groups can guarantee, with enough digits to differ from the target.
 
-    >>> promised_text(6, 0.95), promised_text(18, 0.95)
+    Args:
+        groups: number of groups.
+        asked: the target, between 0 and 1.
+
+    >>> achievable_text(6, 0.95), achievable_text(18, 0.95)
     ('0.86', '0.947')
     """
-    kept = groups / (groups + 1)
-    texts = (f"{kept:.{digits}f}" for digits in range(2, 10))
-    return next((text for text in texts if float(text) < asked), f"{kept:g}")
+    achievable = groups / (groups + 1)
+    texts = (f"{achievable:.{digits}f}" for digits in range(2, 10))
+    return next((text for text in texts if float(text) < asked), f"{achievable:g}")
 
 
-def _balanced(said: FloatArray, own: NDArray[np.bool_], groups: Labels) -> float:
-    """The threshold with the largest sum of sensitivity and specificity, each group counting once on either side."""
-    weights = np.zeros(len(said))
-    for side in (own, ~own):
+def _youden_threshold(predicted: FloatArray, is_positive: NDArray[np.bool_], groups: Labels) -> float:
+    """Return the threshold that maximizes sensitivity + specificity; each group of a class has the same weight."""
+    weights = np.zeros(len(predicted))
+    for side in (is_positive, ~is_positive):
         codes, counts = np.unique(groups[side], return_inverse=True, return_counts=True)[1:]
         weights[side] = 1 / counts[codes] / max(len(counts), 1)
-    edges, places = np.unique(said, return_inverse=True)
-    # a threshold between two neighboring probabilities: all above are called; both ends are thresholds too
-    gain = np.bincount(places, weights=np.where(own, weights, -weights))
-    total = np.concatenate([np.cumsum(gain[::-1])[::-1], [0.0]])  # sensitivity + specificity - 1 from each edge on
+    edges, bin_of = np.unique(predicted, return_inverse=True)
+    # All thresholds between two neighboring probabilities are equivalent; 0 and 1 are thresholds as well.
+    gain = np.bincount(bin_of, weights=np.where(is_positive, weights, -weights))
+    youden = np.concatenate([np.cumsum(gain[::-1])[::-1], [0.0]])  # sensitivity + specificity - 1 from each edge on
     low, high = np.concatenate([[0.0], edges]), np.concatenate([edges, [1.0]])
-    best = np.flatnonzero(total >= total.max() - 1e-9)
-    inside = np.where((low[best] < MIDDLE) & (high[best] >= MIDDLE), MIDDLE, (low[best] + high[best]) / 2)
-    return float(inside[np.abs(inside - MIDDLE).argmin()])
+    best = np.flatnonzero(youden >= youden.max() - 1e-9)
+    contains_default = (low[best] < DEFAULT_VALUE) & (high[best] >= DEFAULT_VALUE)
+    candidates = np.where(contains_default, DEFAULT_VALUE, (low[best] + high[best]) / 2)
+    return float(candidates[np.abs(candidates - DEFAULT_VALUE).argmin()])

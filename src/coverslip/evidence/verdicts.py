@@ -1,66 +1,89 @@
-"""What a comparison of two models says, in a word and in one plain sentence."""
+"""Verdict and sentence for the comparison of two models."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from coverslip.evidence.intervals import FEWEST_GROUPS, Limits
+from coverslip.evidence.intervals import MIN_GROUPS, Interval
 
 
-def too_few(groups: int, unit: str) -> str:
-    """Why so few groups cannot show a difference; empty where they are enough."""
-    if groups >= FEWEST_GROUPS:
+def too_few_groups(groups: int, unit: str) -> str:
+    """Return why a number of groups cannot show a difference; empty if there are enough.
+
+    Args:
+        groups: number of independent groups.
+        unit: plural noun for them, for example "leaves".
+    """
+    if groups >= MIN_GROUPS:
         return ""
     if groups == 1:
-        return f"all images are of one of the {unit}, which says nothing about others"
-    return f"{groups} {unit} are too few ({FEWEST_GROUPS} are needed)"
+        return f"all images belong to one of the {unit}, so the result does not generalize to others"
+    return f"{groups} {unit} are too few (at least {MIN_GROUPS} are needed)"
 
 
-def _gain(told: dict[str, Any], lower: bool) -> tuple[float, Limits | None]:
-    """The second's advantage and its limits (those for all pairs), above 0 where it is better."""
-    sign = -1 if lower else 1
-    ends = (told["low_all"], told["high_all"])
-    limits = None if ends[0] is None else (min(sign * ends[0], sign * ends[1]), max(sign * ends[0], sign * ends[1]))
-    return sign * told["difference"], limits
+def _gain(comparison: dict[str, Any], lower_is_better: bool) -> tuple[float, Interval | None]:
+    """Return the advantage of the second model with simultaneous limits; positive if it is better."""
+    sign = -1 if lower_is_better else 1
+    ends = (comparison["low_all"], comparison["high_all"])
+    interval = None if ends[0] is None else (min(sign * ends[0], sign * ends[1]), max(sign * ends[0], sign * ends[1]))
+    return sign * comparison["difference"], interval
 
 
-def better_of(told: dict[str, Any], lower: bool, level: float) -> str | None:
-    """The better of two where the test and the limits agree; None where they do not, or see nothing."""
-    if told["p_adjusted"] is None or told["p_adjusted"] > 1 - level or told["difference"] == 0:
+def better_model(comparison: dict[str, Any], lower_is_better: bool, level: float) -> str | None:
+    """Return the name of the better model if test and interval agree; None if neither model can be called better.
+
+    Args:
+        comparison: one entry of ``comparisons`` of `compare`.
+        lower_is_better: whether a lower score is better.
+        level: confidence level; the significance level is ``1 - level``.
+    """
+    if comparison["p_adjusted"] is None or comparison["p_adjusted"] > 1 - level or comparison["difference"] == 0:
         return None
-    gain, limits = _gain(told, lower)
-    if limits is not None and limits[0] <= 0 <= limits[1]:
+    gain, interval = _gain(comparison, lower_is_better)
+    if interval is not None and interval[0] <= 0 <= interval[1]:
         return None
-    return str(told["second"] if gain > 0 else told["first"])
+    return str(comparison["second"] if gain > 0 else comparison["first"])
 
 
-def sentence_of(told: dict[str, Any], lower: bool, smallest: float, groups: int, unit: str) -> str:
-    """What the comparison says, in one plain sentence."""
-    first, second = told["first"], told["second"]
-    if told["identical"]:
-        return f"{second} gives the same probabilities as {first} for every image: the difference is 0"
-    if told["p"] is None:
-        return f"{second} and {first} cannot be compared: {told['reason']}"
-    gain, limits = _gain(told, lower)
-    if gain < 0:  # the one that is ahead is named first
+def comparison_sentence(
+    comparison: dict[str, Any], lower_is_better: bool, smallest: float, groups: int, unit: str
+) -> str:
+    """Return the result of a comparison as one sentence.
+
+    Args:
+        comparison: one entry of ``comparisons`` of `compare`, with its ``better``.
+        lower_is_better: whether a lower score is better.
+        smallest: smallest difference of interest.
+        groups: number of groups in the test set.
+        unit: plural noun for them, for example "leaves".
+    """
+    first, second = comparison["first"], comparison["second"]
+    if comparison["identical"]:
+        return f"{second} predicts the same probabilities as {first} for every image: the difference is 0"
+    if comparison["p"] is None:
+        return f"{second} and {first} cannot be compared: {comparison['reason']}"
+    gain, interval = _gain(comparison, lower_is_better)
+    if gain < 0:  # the model with the better score comes first in the sentence
         first, second, gain = second, first, -gain
-        limits = None if limits is None else (-limits[1], -limits[0])
-    spread = f"[{limits[0]:z.3f}, {limits[1]:z.3f}]" if limits else f"(no interval: {told['reason']})"
-    if told["better"]:
-        return f"{second} is better than {first} by {gain:.3f} {spread}"
-    ahead = f"{second} is ahead by {gain:.3f}" if gain else "the difference is 0"
-    text = f"{second} and {first} are not distinguishable: {ahead} {spread}"
-    if limits is not None and not limits[0] <= 0 <= limits[1]:
-        text += f", though exchanging their answers at random gives as much in {told['p_adjusted']:.0%} of tries"
-    if told["needed"] is None:
+        interval = None if interval is None else (-interval[1], -interval[0])
+    limits = f"[{interval[0]:z.3f}, {interval[1]:z.3f}]" if interval else f"(no interval: {comparison['reason']})"
+    if comparison["better"]:
+        return f"{second} is better than {first} by {gain:.3f} {limits}"
+    difference = f"{second} is ahead by {gain:.3f}" if gain else "the difference is 0"
+    text = f"{second} and {first} are not distinguishable: {difference} {limits}"
+    if interval is not None and not interval[0] <= 0 <= interval[1]:
+        text += f", but the permutation test is not significant (p = {comparison['p_adjusted']:.3f})"
+    if comparison["needed"] is None:
         return text
-    about = f"{_two_digits(told['needed']):,} {unit}"
-    if told["needed"] <= groups:
-        return f"{text}; a difference of {smallest:g} takes about {about} to see, and there are {groups:,}"
-    return f"{text}; to see a difference of {smallest:g} you need about {about}"
+    needed = f"{_two_digits(comparison['needed']):,} {unit}"
+    if comparison["needed"] <= groups:
+        return (
+            f"{text}; detecting a difference of {smallest:g} requires about {needed}, and the test set has {groups:,}"
+        )
+    return f"{text}; detecting a difference of {smallest:g} requires about {needed}"
 
 
 def _two_digits(number: int) -> int:
-    """An estimate from a variance is not worth more digits."""
+    """Round to two significant digits; an estimate from a variance has no more precision."""
     step = int(10 ** max(0, len(str(number)) - 2))
     return round(number / step) * step

@@ -1,11 +1,11 @@
-"""What the best of many trials is worth: its score corrected for having been chosen, and its lead over the default.
+"""The best of many trials: its validation score corrected for selection bias, and its lead over another trial.
 
-The best of 50 trials is the best partly by luck, and its score on the images that chose it is too high by that luck.
-So the choice is repeated on resamples of the groups, and each group is scored by the trials that were chosen without
-it. Their mean is what a trial chosen in this way can be expected to reach on new images.
+The best of 50 trials is partly the best by chance, so its score on the images that selected it is too high (selection
+bias). To correct it, the selection is repeated on resamples of the groups, and each group is scored by the trials that
+were selected without it. The mean estimates the score of a trial selected in this way on new images.
 
-What this cannot see: that a search was steered by the same images, and, where only the best epoch of each trial is
-given, that they chose this epoch. `benchmarks/winner.py` measures how much luck that leaves.
+The correction does not account for a search that was guided by the same images, nor, if only the best epoch of each
+trial is given, for the selection of the epoch. `benchmarks/winner.py` measures the bias that remains.
 """
 
 from __future__ import annotations
@@ -17,26 +17,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from coverslip.evidence.basis import proportion
-from coverslip.evidence.choosing import check_resampling, check_trials, mean_limits
-from coverslip.evidence.intervals import FEWEST_GROUPS, Score, format_interval
+from coverslip.evidence.intervals import MIN_GROUPS, Score, format_interval
+from coverslip.evidence.selection import check_resampling, check_trials, mean_interval
+from coverslip.evidence.support import proportion_score
 
-RIVALS = 5  # trials listed that won resamples too
-NO_SPREAD = "both show the same difference in every group, which is no certainty"
-SHOWN = 5e-4  # an accuracy is shown with three decimals
+MAX_LISTED = 5  # trials listed that were selected in some resample
+NO_SPREAD = "the difference is the same in every group, so its variance cannot be estimated"
+VISIBLE = 5e-4  # an accuracy is shown with three decimals
 
 
 @dataclass(frozen=True)
 class Winner:
-    """The best of T trials on validation, and what choosing it was worth.
+    """The trial with the best validation score among T trials.
 
     Attributes:
-        number: of the trial with the lowest mean log loss, of equal ones the first.
-        trials: how many could be chosen.
-        accuracy, log_loss: of that trial on the images that chose it; no interval of these would be honest.
-        corrected, corrected_log_loss: what a trial chosen like this can be expected to reach on new images.
-        chosen: (number, share of the resamples in which it was the best), the most frequent first, five at most.
-        sentence: this in plain words.
+        number: number of the trial with the lowest mean log loss; the first of equal ones.
+        trials: number of trials that could be selected.
+        accuracy: accuracy of the trial on the images that selected it, without an interval, because it is biased.
+        log_loss: log loss of the trial on the images that selected it, likewise.
+        corrected: expected accuracy on new images of a trial selected in this way.
+        corrected_log_loss: expected log loss on new images.
+        chosen: (trial number, proportion of resamples in which it was selected), the most frequent first, at most
+            five.
+        sentence: summary in one sentence.
     """
 
     number: int
@@ -49,27 +52,27 @@ class Winner:
     sentence: str
 
     @property
-    def luck(self) -> float | None:
-        """Accuracy that choosing only seemed to gain; None where it cannot be told."""
-        return _less(self.accuracy, self.corrected)
+    def selection_bias(self) -> float | None:
+        """Accuracy minus corrected accuracy; None if there is no corrected accuracy."""
+        return _difference(self.accuracy, self.corrected)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values, for the study's file."""
+        """Return plain JSON values for ``study.json``."""
         return {
             "number": self.number,
             "trials": self.trials,
             "accuracy": self.accuracy,
             "corrected": self.corrected,
-            "luck": self.luck,
+            "luck": self.selection_bias,
             "log_loss": self.log_loss,
             "corrected_log_loss": self.corrected_log_loss,
-            "log_loss_luck": _less(self.corrected_log_loss, self.log_loss),
+            "log_loss_luck": _difference(self.corrected_log_loss, self.log_loss),
             "chosen": [{"number": number, "share": share} for number, share in self.chosen],
             "sentence": self.sentence,
         }
 
 
-def winner(
+def assess_winner(
     losses: ArrayLike,
     right: ArrayLike,
     groups: ArrayLike | None,
@@ -79,78 +82,81 @@ def winner(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Winner:
-    """The best trial, and its score corrected for having been chosen.
+    """Return the best trial with its score corrected for selection bias.
 
-    Resamples choose from fewer different groups than there are, so the corrected score is, if anything, a little too
-    low. Its interval over groups is made as that of a test set.
+    Resamples contain fewer different groups than the data, so the corrected score is slightly pessimistic. Its
+    interval over groups is computed like that of a test score.
 
     Args:
-        losses: (T, M) log loss of each of M validation images by each of T finished trials. A trial with a NaN or
-            infinite loss is never the best, and does not count.
-        right: (T, M) bool, whether the trial named the image correctly.
-        groups: (M,) integers; None where each image stands for itself.
-        numbers: T trial numbers. A trial may have several rows, one an epoch: then the choice of the epoch is corrected
-            for as well.
-        level: of the intervals.
-        resamples: of the groups, at least 100.
-        seed: of the resamples.
+        losses: log losses of T finished trials on M validation images, shape (T, M). A trial with a NaN or infinite
+            loss is never selected and not counted.
+        right: whether each trial classified each image correctly, bool, shape (T, M).
+        groups: integer group ids, shape (M,); None if each image is its own group.
+        numbers: trial numbers, length T. A trial may have several rows, one per epoch; the selection of the epoch is
+            then corrected for as well.
+        level: confidence level, between 0 and 1.
+        resamples: number of resamples of the groups, at least 100.
+        seed: random seed of the resamples.
 
     Returns:
-        A `Winner`. Of one trial nothing was chosen, and the corrected scores are its own. One group cannot be resampled
-        and gives no corrected score; under five groups there is no interval.
+        A `Winner`. With a single trial there is no selection, and the corrected scores equal its own. With a single
+        group there is no corrected score; with fewer than 5 groups it has no interval.
 
     Raises:
-        ValueError: shapes that do not agree, no trial, no image, no trial with finite losses.
+        ValueError: shapes do not match; there is no trial, no image or no trial with finite losses.
 
     Reference: Tsamardinos, Greasidou & Borboudakis, Machine Learning 107(12), 2018 (BBC-CV). The mean is taken over
     groups first, as in the leave-one-out bootstrap of Efron & Tibshirani, Journal of the American Statistical
-    Association 92(438), 1997, which makes the interval about a quarter narrower than the percentiles of the left-out
+    Association 92(438), 1997; the interval is then about a quarter narrower than that from percentiles of left-out
     scores.
 
-    >>> margins = 1 + np.random.default_rng(0).normal(size=(50, 200))      # 50 trials, all equally good: 0.841
-    >>> told = winner(np.log1p(np.exp(-margins)), margins > 0, None, range(50))
-    >>> round(told.accuracy["value"], 3), format_interval(told.corrected)
+    >>> margins = 1 + np.random.default_rng(0).normal(size=(50, 200))  # 50 trials, all with true accuracy 0.841
+    >>> result = assess_winner(np.log1p(np.exp(-margins)), margins > 0, None, range(50))
+    >>> round(result.accuracy["value"], 3), format_interval(result.corrected)
     (0.885, '0.847 [0.787, 0.892]')
     """
     trials = check_trials(losses, right, groups, numbers)
     check_resampling(level, resamples)
-    basis, best, usable = trials.basis(level), trials.best, trials.usable
-    number = len({trials.numbers[place] for place in np.flatnonzero(usable)})
-    plain, plain_loss = (
-        basis.score(float(sums[best].sum() / basis.images), None, "mean", "the same images chose the trial")
+    support, best, usable = trials.support(level), trials.best, trials.usable
+    number = len({trials.numbers[row] for row in np.flatnonzero(usable)})
+    reason = "the trial was selected on the same images"
+    accuracy, log_loss = (
+        support.score(float(sums[best].sum() / support.images), None, "mean", reason)
         for sums in (trials.hits, trials.losses)
     )
     chosen = {trials.numbers[best]: 1.0}
     if usable.sum() == 1:
-        hits, lost, method = trials.hits[best], trials.losses[best], ""
-    elif basis.groups == 1:
-        hits, lost, method = None, None, ""
+        hits, loss, method = trials.hits[best], trials.losses[best], ""
+    elif support.groups == 1:
+        hits, loss, method = None, None, ""
     else:
         left_out = trials.left_out(usable, resamples, seed)
-        hits, lost = trials.expected(trials.hits, left_out), trials.expected(trials.losses, left_out)
-        method = ", each group by the trials chosen without it"
+        hits, loss = trials.expected(trials.hits, left_out), trials.expected(trials.losses, left_out)
+        method = ", each group scored by the trials selected without it"
         chosen = dict.fromkeys(trials.numbers, 0.0)
-        for each, share in zip(trials.numbers, left_out.sum(axis=1) / left_out.sum(), strict=True):
-            chosen[each] += float(share)
-    if hits is None or lost is None:
-        corrected = corrected_loss = basis.score(None, None, "", "one group cannot be resampled")
+        for trial, share in zip(trials.numbers, left_out.sum(axis=1) / left_out.sum(), strict=True):
+            chosen[trial] += float(share)
+    if hits is None or loss is None:
+        corrected = corrected_loss = support.score(None, None, "", "a single group cannot be resampled")
     else:
-        corrected = proportion(hits, trials.counts, level, grouped=basis.grouped, note=method)
-        corrected_loss = basis.score(
-            float(lost.sum() / basis.images),
-            mean_limits(lost, trials.counts, level, resamples, seed + 1, at_least=trials.losses[best]),
-            f"BCa bootstrap over {basis.unit}, {resamples} resamples{method}",
-            basis.too_few(basis.groups) if basis.groups < FEWEST_GROUPS else "every group shows the same",
+        corrected = proportion_score(hits, trials.counts, level, grouped=support.grouped, note=method)
+        few = support.groups < MIN_GROUPS
+        corrected_loss = support.score(
+            float(loss.sum() / support.images),
+            mean_interval(loss, trials.counts, level, resamples, seed + 1, at_least=trials.losses[best]),
+            f"BCa bootstrap over {support.unit}, {resamples} resamples{method}",
+            support.too_few_groups(support.groups) if few else "the loss is the same in every group",
         )
+    listed = sorted(((n, share) for n, share in chosen.items() if share > 0), key=lambda entry: -entry[1])[:MAX_LISTED]
     return Winner(
         number=trials.numbers[best],
         trials=number,
-        accuracy=plain,
-        log_loss=plain_loss,
+        accuracy=accuracy,
+        log_loss=log_loss,
         corrected=corrected,
         corrected_log_loss=corrected_loss,
-        chosen=tuple(sorted(((n, s) for n, s in chosen.items() if s > 0), key=lambda each: -each[1])[:RIVALS]),
-        sentence=_winner_sentence(trials.numbers[best], number, plain, corrected, alone=usable.sum() == 1),
+        chosen=tuple(listed),
+        sentence=_winner_sentence(trials.numbers[best], number, accuracy, corrected, alone=usable.sum() == 1),
     )
 
 
@@ -167,35 +173,40 @@ def compare_trials(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Whether one trial is better than another: paired, over groups, and honest about the choice.
+    """Return the paired difference of two trials over groups, corrected for selection if the first is the winner.
 
-    Where ``a`` is the best of all rows, these images chose it and its plain lead would flatter it. Then each group
-    compares ``b`` with the trials that were chosen without that group, as in `winner`. Any other two are compared
-    as if they had been named beforehand.
+    If ``a`` is the best of all rows, it was selected on these images, and its plain lead is biased upwards. Then, in
+    each group, ``b`` is compared with the trials selected without that group, as in `assess_winner`. Any other two
+    trials are compared as if they had been chosen in advance.
 
     Args:
-        losses, right, groups: as for `winner`: of all finished trials, not only of the two.
-        a, b: their rows; usually the best and the default.
-        numbers: T trial numbers, where trials have several rows, one an epoch: then both are compared as trials whose
-            epoch is chosen, and not with the luck of that.
-        names: what to call them; "trial A" and "trial B" with their numbers unless given.
-        level, resamples, seed: as for `winner`.
+        losses: as for `assess_winner`, of all finished trials, not only of the two.
+        right: likewise.
+        groups: likewise.
+        a: row of the first trial, usually the best.
+        b: row of the second trial, usually the default.
+        numbers: trial numbers, length T, if trials have several rows, one per epoch; then the selection of the epoch
+            is corrected for in both trials.
+        names: names of the two trials; by default "trial A" and "trial B" with their numbers.
+        level: as for `assess_winner`.
+        resamples: likewise.
+        seed: likewise.
 
     Returns:
-        ``first``, ``second`` (names); ``difference``, ``low``, ``high`` of the accuracies, first less second;
-        ``log_loss`` with the same three, where under 0 favors the first; ``better`` (a name, or null where neither
-        score tells them apart, or both disagree), ``corrected`` (whether for the choice), ``images``, ``groups``,
-        ``level``, ``method``, ``reason`` (why there are no limits, else empty) and a plain ``sentence``.
+        ``first``, ``second`` (names); ``difference``, ``low``, ``high`` of the accuracies (first minus second);
+        ``log_loss`` with the same three keys, where negative values favor the first; ``better`` (a name; null if
+        neither score distinguishes them, or both disagree); ``corrected`` (whether for selection); ``images``,
+        ``groups``, ``level``, ``method``; ``reason`` (why there are no limits, else empty); and a ``sentence``.
 
     Raises:
-        ValueError: as `winner`; a row that does not exist or whose losses are no numbers.
+        ValueError: as `assess_winner`; a row does not exist or has losses that are not finite.
 
     >>> margins = 1 + np.random.default_rng(0).normal(size=(50, 200))
     >>> losses = np.log1p(np.exp(-margins))
     >>> best = int(losses.mean(axis=1).argmin())
-    >>> told = compare_trials(losses, margins > 0, None, best, 0, names=("the best", "the default"))
-    >>> for part in told["sentence"].split(": "):
-    ...     print(part)
+    >>> result = compare_trials(losses, margins > 0, None, best, 0, names=("the best", "the default"))
+    >>> for clause in result["sentence"].split(": "):
+    ...     print(clause)
     the best is not distinguishable from the default
     accuracy +0.017 [-0.044, +0.094], log loss +0.001 [-0.060, +0.059]
     """
@@ -203,79 +214,86 @@ def compare_trials(
     check_resampling(level, resamples)
     for row in (a, b):
         if not 0 <= row < len(trials.numbers) or not trials.usable[row]:
-            raise ValueError(f"row {row} is not one with finite losses among {len(trials.numbers)}")
+            raise ValueError(f"row {row} does not exist or has losses that are not finite ({len(trials.numbers)} rows)")
     first, second = names or (f"trial {trials.numbers[a]}", f"trial {trials.numbers[b]}")
-    basis = trials.basis(level)
-    corrected = trials.is_best(a) and a != b and basis.groups > 1
-    reason = "they are one trial" if a == b else ""
-    if not reason and basis.groups < FEWEST_GROUPS:
-        reason = basis.too_few(basis.groups)
-    sides = [trials.usable if corrected else trials.rows_of(a), trials.rows_of(b)]
-    chosen = [trials.left_out(side, resamples, seed) if side.sum() > 1 and basis.groups > 1 else None for side in sides]
-    shown: list[dict[str, float | None]] = []
+    support = trials.support(level)
+    corrected = trials.is_best(a) and a != b and support.groups > 1
+    reason = "both are the same trial" if a == b else ""
+    if not reason and support.groups < MIN_GROUPS:
+        reason = support.too_few_groups(support.groups)
+    candidates = [trials.usable if corrected else trials.rows_of(a), trials.rows_of(b)]
+    left_out = [
+        trials.left_out(rows, resamples, seed) if rows.sum() > 1 and support.groups > 1 else None for rows in candidates
+    ]
+    differences: list[dict[str, float | None]] = []
     for sums in (trials.hits, trials.losses):
-        one, other = (
-            sums[row] if left_out is None else trials.expected(sums, left_out)
-            for row, left_out in zip((a, b), chosen, strict=True)
+        first_sums, second_sums = (
+            sums[row] if counts is None else trials.expected(sums, counts)
+            for row, counts in zip((a, b), left_out, strict=True)
         )
-        gains = one - other
-        limits = None if a == b else mean_limits(gains, trials.counts, level, resamples, seed + 1, sums[a] - sums[b])
+        gains = first_sums - second_sums
+        plain = sums[a] - sums[b]
+        limits = None if a == b else mean_interval(gains, trials.counts, level, resamples, seed + 1, plain)
         low, high = limits or (None, None)
-        shown.append({"difference": float(gains.sum() / basis.images), "low": low, "high": high})
-    if not reason and shown[0]["low"] is None and shown[1]["low"] is None:
+        differences.append({"difference": float(gains.sum() / support.images), "low": low, "high": high})
+    if not reason and differences[0]["low"] is None and differences[1]["low"] is None:
         reason = NO_SPREAD
-    signs = [_side(shown[0]), -_side(shown[1])]  # above 0 where it favors the first
+    signs = [_significant_sign(differences[0]), -_significant_sign(differences[1])]  # positive: favors the first
     total = 0 if signs[0] * signs[1] < 0 else sum(signs)
-    told: dict[str, Any] = {"first": first, "second": second, **shown[0], "log_loss": shown[1]}
-    return told | {
+    result: dict[str, Any] = {"first": first, "second": second, **differences[0], "log_loss": differences[1]}
+    return result | {
         "better": (first if total > 0 else second) if total else None,
         "corrected": corrected,
-        "images": basis.images,
-        "groups": basis.groups,
+        "images": support.images,
+        "groups": support.groups,
         "level": level,
-        "method": f"paired BCa bootstrap over {basis.unit}, {resamples} resamples"
-        + (", each group by the trials chosen without it" if corrected else ""),
+        "method": f"paired BCa bootstrap over {support.unit}, {resamples} resamples"
+        + (", each group scored by the trials selected without it" if corrected else ""),
         "reason": reason,
-        "sentence": _compared_sentence(told, signs, reason),
+        "sentence": _comparison_sentence(result, signs, reason),
     }
 
 
-def _winner_sentence(number: int, trials: int, plain: Score, corrected: Score, *, alone: bool) -> str:
+def _winner_sentence(number: int, trials: int, accuracy: Score, corrected: Score, *, alone: bool) -> str:
     if alone:
-        return f"only trial {number} could be chosen, so there is no luck in it: {format_interval(corrected)}"
+        return f"only trial {number} was available, so there is no selection bias: {format_interval(corrected)}"
     among = f"the best of {trials:,}" if trials > 1 else "at its best epoch"
-    said = f"validation says {plain['value']:.3f} for trial {number}, {among}"
-    luck = _less(plain, corrected)
-    if luck is None:
-        return f"{said}; how much of it is luck cannot be told: {corrected['reason']}"
-    said += f"; {format_interval(corrected)} is to be expected on new images"
-    return f"{said}: about {luck:.3f} is the luck of choosing" if luck >= SHOWN else f"{said}: choosing was no luck"
+    sentence = f"trial {number}, {among}, has validation accuracy {accuracy['value']:.3f}"
+    bias = _difference(accuracy, corrected)
+    if bias is None:
+        return f"{sentence}; its selection bias cannot be estimated: {corrected['reason']}"
+    sentence += f"; corrected for selection bias, {format_interval(corrected)} is expected on new images"
+    if bias >= VISIBLE:
+        return f"{sentence}: the estimated bias is {bias:.3f}"
+    return f"{sentence}: no bias was found"
 
 
-def _compared_sentence(told: dict[str, Any], sides: list[int], reason: str) -> str:
-    first, second = told["first"], told["second"]
+def _comparison_sentence(result: dict[str, Any], signs: list[int], reason: str) -> str:
+    first, second = result["first"], result["second"]
     if reason:
         return f"{first} and {second} cannot be compared: {reason}"
-    numbers = []
-    for name, one in (("accuracy", told), ("log loss", told["log_loss"])):
-        spread = "(no interval)" if one["low"] is None else f"[{one['low']:+.3f}, {one['high']:+.3f}]"
-        numbers.append(f"{name} {one['difference']:+.3f} {spread}")
-    words = {1: f"better than {second}", -1: f"worse than {second}", 0: f"not distinguishable from {second}"}
-    if sides[0] == sides[1]:
-        verdict = words[sides[0]]
+    clauses = []
+    for name, score in (("accuracy", result), ("log loss", result["log_loss"])):
+        limits = "(no interval)" if score["low"] is None else f"[{score['low']:+.3f}, {score['high']:+.3f}]"
+        clauses.append(f"{name} {score['difference']:+.3f} {limits}")
+    verdicts = {1: f"better than {second}", -1: f"worse than {second}", 0: f"not distinguishable from {second}"}
+    if signs[0] == signs[1]:
+        verdict = verdicts[signs[0]]
     else:
-        verdict = f"{words[sides[1]]} in log loss and {words[sides[0]].replace(f' {second}', ' it')} in accuracy"
-    return f"{first} is {verdict}: {', '.join(numbers)}"
+        verdict = f"{verdicts[signs[1]]} in log loss and {verdicts[signs[0]].replace(f' {second}', ' it')} in accuracy"
+    return f"{first} is {verdict}: {', '.join(clauses)}"
 
 
-def _side(shown: dict[str, float | None]) -> int:
-    """1 above 0, -1 under it, 0 where it cannot be told."""
-    low, high = shown["low"], shown["high"]
+def _significant_sign(difference: dict[str, float | None]) -> int:
+    """Return 1 or -1 if the interval lies above or below 0, and 0 if it contains 0 or is missing."""
+    low, high = difference["low"], difference["high"]
     if low is None or high is None or low <= 0 <= high:
         return 0
     return 1 if low > 0 else -1
 
 
-def _less(one: Score, other: Score) -> float | None:
-    """One value less another."""
-    return None if one["value"] is None or other["value"] is None else one["value"] - other["value"]
+def _difference(first: Score, second: Score) -> float | None:
+    """Return the first value minus the second; None if one of them is missing."""
+    if first["value"] is None or second["value"] is None:
+        return None
+    return first["value"] - second["value"]

@@ -1,1 +1,1 @@
-"""`explain` from a run's folder and images to figures, numbers and words: the recipe that joins the heat maps."""
+"""Explanation of trained models: heat maps of images, learned features, and review of the test set."""

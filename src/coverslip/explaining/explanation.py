@@ -1,4 +1,4 @@
-"""All that `explain` found: figures to look at, maps to compute with, words to quote."""
+"""Result of `explain`: figures, heat maps and sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from coverslip.explaining.images import ExplainedImage
 from coverslip.explaining.learned import Drawing
 from coverslip.explaining.maps.heatmap import Heatmap
-from coverslip.explaining.maps.trust import Trust
+from coverslip.explaining.maps.sanity import SanityChecks
 from coverslip.explaining.review import Review
 
 if TYPE_CHECKING:
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What `coverslip.explain` gives; a notebook shows its figures one below the other.
+    """Result of `coverslip.explain`; a notebook shows its figures one below the other.
 
     Attributes:
         run: name of the run.
         network: name of the network.
-        classes: of the model.
-        method: name of the method.
-        layer: whose maps are tested and reviewed; "" where the method reads none.
-        images: one by one.
-        trust: of all of those together; None where it was not asked.
-        drawings: all further figures: ideal images, filters, the test set.
-        review: of the test set; None where it was not asked.
-        notes: what the user should know.
+        classes: class names of the model.
+        method: name of the heat-map method.
+        layer: layer whose maps are checked and reviewed; "" if the method uses no layer.
+        images: explanations of single images.
+        trust: sanity checks of all these images together; None if they were not run.
+        drawings: other figures: ideal images, filters, the test set.
+        review: review of the test set; None if it was not requested.
+        notes: notes for the user.
     """
 
     run: str
@@ -42,37 +42,37 @@ class Explanation:
     method: str
     layer: str
     images: list[ExplainedImage] = field(default_factory=list)
-    trust: Trust | None = None
+    trust: SanityChecks | None = None
     drawings: list[Drawing] = field(default_factory=list)
     review: Review | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def figures(self) -> list[Figure]:
-        """Every figure, images first."""
+        """All figures, those of single images first."""
         return [figure for _, _, figure in self.shown()]
 
     @property
     def heatmaps(self) -> list[Heatmap]:
-        """Every map of the images: image by image, class by class, stage by stage."""
-        return [heatmap for each in self.images for row in each.heatmaps for heatmap in row]
+        """All maps of single images: image by image, class by class, stage by stage."""
+        return [heatmap for image in self.images for row in image.heatmaps for heatmap in row]
 
     @property
     def sentences(self) -> list[str]:
-        """What was found, in a few sentences; of the test set where there is one."""
+        """Results in a few sentences; those of the test set if it was reviewed."""
         if self.review is None and len(self.images) == 1:
             return list(self.images[0].sentences)
         if self.review is not None:
             return self.review.sentences
         if self.trust is None:
             return []
-        average = f"An average over these {len(self.images):,} images; what was found of each is under its maps."
+        average = f"Averages over these {len(self.images):,} images; the results of each image are below its maps."
         return [average, *self.trust.sentences()]
 
     def shown(self) -> Iterator[tuple[str, str, Figure]]:
-        """Title, caption and figure of everything, in order."""
-        for each in self.images:
-            yield each.name, "", each.figure
+        """Yield title, caption and figure of everything, in order."""
+        for image in self.images:
+            yield image.name, "", image.figure
         for drawing in self.drawings:
             yield drawing.title, drawing.caption, drawing.figure
 

@@ -1,1 +1,1 @@
-"""A trained model as one file that needs nothing of this program: preparation, network and judgment in one graph."""
+"""Export a trained model as one self-contained file: preprocessing, network and post-processing in one graph."""

@@ -1,4 +1,4 @@
-"""What is written of an exported file: ``model.json`` for programs, ``README.md`` for people, both from one mapping."""
+"""Model card of an exported file: ``model.json`` for programs and ``README.md`` for people, from one mapping."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from typing import Any
 import coverslip
 from coverslip.core.config import to_mapping
 from coverslip.exporting.formats import Format
-from coverslip.exporting.instrument import ABOUT, INPUT, Instrument
+from coverslip.exporting.module import DESCRIPTIONS, INPUT, ExportModule
 from coverslip.exporting.parity import Parity
 from coverslip.inference.predictor import Predictor
 from coverslip.models.catalog import network_entry
 
 JSON_FILE, README_FILE = "model.json", "README.md"
-FULL_PRECISION = "What follows was measured of the run in full precision, not of this file.\n\n"
-CARD = 1  # of model.json beside an exported file
+FULL_PRECISION = "These results were measured with the run in full precision, not with this quantized file.\n\n"
+CARD = 1  # version of model.json of an exported file
 FITS = {
-    "pad": "the whole image keeps its proportions; the rest of the frame is filled with its mean color",
-    "squash": "the whole image is stretched to the frame",
-    "crop": "the image fills the frame; what is too long is cut off on both sides",
+    "pad": "the aspect ratio is kept; the rest of the frame is filled with the mean color of the image",
+    "squash": "the image is stretched to the frame",
+    "crop": "the aspect ratio is kept; the longer side is cropped on both ends",
 }
 
 
 def describe(
-    predictor: Predictor, instrument: Instrument, format_: Format, name: str, run: Mapping[str, Any], quantize: str
+    predictor: Predictor, module: ExportModule, format_: Format, name: str, run: Mapping[str, Any], quantize: str
 ) -> dict[str, Any]:
-    """All that is known of a file before it is written; plain JSON values.
+    """Return the model card without the results of the check, as plain JSON values.
 
     Args:
         predictor: the model.
-        instrument: what the file is made of.
-        format_: of the file.
-        name: of the run.
-        run: what else is said of the run: its card, its scores.
+        module: the exported module.
+        format_: format of the file.
+        name: name of the run.
+        run: further information about the run: its card and its scores.
         quantize: "int8" or "".
     """
     spec, trust = predictor.spec, predictor.trust
     shapes = {"label": ["N"], "unfamiliarity": ["N"], "familiar": ["N"], "seen": ["N", *spec.size, spec.channels]}
-    kinds = {"label": "int64", "set": "bool", "familiar": "bool", "seen": spec.depth}
-    grid = list(instrument.tap.grid) if instrument.tap else []
+    dtypes = {"label": "int64", "set": "bool", "familiar": "bool", "seen": spec.depth}
+    grid = list(module.tap.grid) if module.tap else []
     shapes |= {"map": ["N", len(predictor.task.classes), *grid]}
     outputs = [
         {
-            "name": each,
-            "dtype": kinds.get(each, "float32"),
-            "shape": shapes.get(each, ["N", len(predictor.task.classes)]),
-            "about": ABOUT[each] + (_named_by(predictor) if each == "label" else ""),
+            "name": output,
+            "dtype": dtypes.get(output, "float32"),
+            "shape": shapes.get(output, ["N", len(predictor.task.classes)]),
+            "about": DESCRIPTIONS[output] + (_label_rule(predictor) if output == "label" else ""),
         }
-        for each in instrument.outputs
+        for output in module.outputs
     ]
     familiarity = trust.familiarity
     return {
@@ -69,14 +69,14 @@ def describe(
             "name": INPUT,
             "dtype": spec.depth,
             "shape": ["N", "height", "width", spec.channels],
-            "about": ABOUT[INPUT],
+            "about": DESCRIPTIONS[INPUT],
             "size": list(spec.size),
             "prepared": "inside the file",
         },
         "outputs": outputs,
         "preparation": {
             **to_mapping(spec),
-            "resize": f"antialiased triangle filter, rounded to whole grey levels; {FITS[spec.fit]}",
+            "resize": f"antialiased triangle filter, rounded to integer grey levels; {FITS[spec.fit]}",
         },
         "calibration": {"temperature": predictor.task.temperature},
         "sets": None if trust.thresholds is None else trust.thresholds.to_json(),
@@ -84,8 +84,8 @@ def describe(
         if familiarity is None
         else {
             "references": len(familiarity.reference),
-            "flagged_at_most": familiarity.rate,
-            "rough": familiarity.rough,
+            "flagged_at_most": familiarity.false_alarm_rate,
+            "rough": familiarity.approximate,
         },
         "threshold": None if predictor.threshold is None else predictor.threshold.to_json(),
         "licence": licence(predictor),
@@ -93,39 +93,41 @@ def describe(
     }
 
 
-def _named_by(predictor: Predictor) -> str:
-    """What decides on the label."""
+def _label_rule(predictor: Predictor) -> str:
+    """Describe how the label follows from the probabilities."""
     threshold, names = predictor.threshold, predictor.task.classes
     if threshold is None:
-        return ": that of the most probable class"
-    place = names.index(threshold.class_name)
+        return ": the most probable class"
+    positive = names.index(threshold.class_name)
     return (
-        f": {place} ({threshold.class_name}) where its probability is at least {threshold.value:.3g}, "
-        f"else {1 - place} ({names[1 - place]}), be it the more probable one or not"
+        f": {positive} ({threshold.class_name}) if its probability is at least {threshold.value:.3g}, "
+        f"otherwise {1 - positive} ({names[1 - positive]}), even if that class is less probable"
     )
 
 
 def licence(predictor: Predictor) -> dict[str, str]:
-    """Whose rights the file carries: of the pretrained weights, of the program that wrote it."""
+    """Return the licences that apply to the file: of the pretrained weights, the program and the training images."""
     entry = network_entry(predictor.design.network)
-    scratch = predictor.about.get("from_scratch") or entry.load is None
+    scratch = predictor.metadata.get("from_scratch") or entry.load is None
     weights = "trained from scratch, no pretrained weights" if scratch else f"{entry.licence}: {entry.origin}"
-    weights = "those of the user's own network" if predictor.about.get("own") else weights
-    return {"weights": weights, "program": "Apache-2.0", "images": "as those of the training images"}
+    weights = "that of the user's own network" if predictor.metadata.get("own") else weights
+    return {"weights": weights, "program": "Apache-2.0", "images": "that of the training images"}
 
 
 def metadata(card: Mapping[str, Any]) -> dict[str, str]:
-    """The same for inside the file: every value is text, JSON where it is not a word."""
-    chosen = ("name", "network", "program", "date", "classes", "preparation", "calibration", "sets", "familiarity")
-    found = {key: card[key] for key in (*chosen, "threshold", "licence", "run", "quantized", "task")}
-    found["outputs"] = " ".join(each["name"] for each in card["outputs"])
-    return {key: each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for key, each in found.items()}
+    """Return the metadata that is written into the file: every value is text; values other than text are JSON."""
+    keys = ("name", "network", "program", "date", "classes", "preparation", "calibration", "sets", "familiarity")
+    values = {key: card[key] for key in (*keys, "threshold", "licence", "run", "quantized", "task")}
+    values["outputs"] = " ".join(output["name"] for output in card["outputs"])
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in values.items()
+    }
 
 
 def with_check(
     card: Mapping[str, Any], parity: Parity, sentences: Sequence[str], cost: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """The card with what was measured of the written file."""
+    """Return the card with the results of the check of the written file."""
     return {
         **card,
         "check": {**asdict(parity), "sentences": list(sentences)},
@@ -134,10 +136,11 @@ def with_check(
 
 
 def readme(card: Mapping[str, Any], format_: Format) -> str:
-    """The page beside the file."""
+    """Return the text of ``README.md``."""
     height, width = card["preparation"]["size"]
     rows = [
-        f"| `{each['name']}` | {each['dtype']} {_shape(each['shape'])} | {each['about']} |" for each in card["outputs"]
+        f"| `{output['name']}` | {output['dtype']} {_shape(output['shape'])} | {output['about']} |"
+        for output in card["outputs"]
     ]
     run = [f"* {name}: {value}" for name, value in card["run"].items() if isinstance(value, str)]
     text = f"""# {card["name"]}
@@ -149,24 +152,25 @@ pip install {format_.packages}
 python use_model.py IMAGE...
 ```
 
-`{card["files"][0]}` is the whole instrument: decoded pixels go in, answers come out, and nothing has to be prepared
-outside. `use_model.py` is all the code it takes; `model.json` says the same as this page to a program.
+`{card["files"][0]}` is self-contained: it takes decoded pixels, and resizing and normalization are part of the file.
+`use_model.py` is a complete example of its use. `model.json` contains the information of this page in machine-readable
+form.
 
-| in | | |
+| input | | |
 | --- | --- | --- |
 | `pixels` | {card["input"]["dtype"]} {_shape(card["input"]["shape"])} | {card["input"]["about"]} |
 
-| out | | |
+| output | | |
 | --- | --- | --- |
 {chr(10).join(rows)}
 
-Inside: resized to {height} x {width} pixels ({card["preparation"]["resize"]}).
+The file resizes images to {height} x {width} pixels ({card["preparation"]["resize"]}).
 
-## Does it give the model's answers?
+## Agreement with the original model
 
-{chr(10).join(f"* {each}" for each in card["check"]["sentences"])}
+{chr(10).join(f"* {sentence}" for sentence in card["check"]["sentences"])}
 
-## Where it comes from
+## Training and test
 
 {FULL_PRECISION if card["quantized"] else ""}{chr(10).join(run)}
 * written by {card["program"]}, {card["date"][:10]}
@@ -174,8 +178,8 @@ Inside: resized to {height} x {width} pixels ({card["preparation"]["resize"]}).
 """
     if card["quantized"]:
         text += (
-            "\nIts network computes in 8-bit integers. Sets, familiarity, the temperature and a threshold were set in "
-            "full precision.\n"
+            "\nThe network computes with 8-bit integers. Prediction sets, familiarity, temperature and decision "
+            "threshold were calibrated in full precision.\n"
         )
     return text
 

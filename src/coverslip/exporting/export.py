@@ -1,4 +1,4 @@
-"""The recipe of `export`: a trained model in, a folder with a file that was checked and all that it takes to use it."""
+"""Export a trained model: write the file, check it against the model, and add its documentation and a script."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from typing import Any
 from coverslip.core.errors import UserError
 from coverslip.core.progress import SILENT, Progress
 from coverslip.core.registry import nearest
-from coverslip.core.runs import need_free
-from coverslip.core.storage import ensure_folder, explain_full_disk, need_disk, write_text
+from coverslip.core.runs import require_unused
+from coverslip.core.storage import ensure_folder, explain_full_disk, require_disk_space, write_text
 from coverslip.exporting import card as cards
 from coverslip.exporting import script as scripts
 from coverslip.exporting.formats import Format, formats
-from coverslip.exporting.images import MOST, Images, rendered
-from coverslip.exporting.instrument import Instrument
+from coverslip.exporting.images import MAX_IMAGES, ImageList, rendered_images
+from coverslip.exporting.module import ExportModule
 from coverslip.exporting.openvino_format import convert_onnx
-from coverslip.exporting.parity import ask_both
-from coverslip.exporting.quantize import KINDS, measure_cost, quantize_onnx
+from coverslip.exporting.parity import compare_outputs
+from coverslip.exporting.quantize import QUANTIZATIONS, measure_cost, quantize_onnx
 from coverslip.inference.predictor import Predictor
 
-MOST_COST = 2000  # images on which the cost of quantization is measured
+MAX_COST_IMAGES = 2000  # images on which the cost of quantization is measured
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
-    """The images of an export.
+class ExportImages:
+    """The images used by an export.
 
     Attributes:
-        check: to try the file with; where there are none, leaves are rendered.
-        ranges: training images, for the ranges of values of a quantized file.
-        cost: images with labels that trained nothing, for what quantization costs.
+        check: images for comparing the file with the model; if None, synthetic leaves are used.
+        ranges: training images, from which quantization takes the ranges of activations.
+        cost: labeled images that were not used for training, for measuring the accuracy lost by quantization.
     """
 
-    check: Images | None = None
-    ranges: Images | None = None
-    cost: Images | None = None
+    check: ImageList | None = None
+    ranges: ImageList | None = None
+    cost: ImageList | None = None
 
 
-def choose(format: str, quantize: str) -> Format:
-    """The format by name.
+def choose_format(format: str, quantize: str) -> Format:
+    """Return the format with this name, and check that it supports the quantization.
 
     Raises:
-        UserError: no such format or quantization (the nearest is named), or the two do not go together.
+        UserError: the format or the quantization is unknown, or the format does not support the quantization.
     """
     chosen = formats()[format]
-    if quantize and quantize not in KINDS:
-        raise UserError(f"--quantize {quantize} is not known", nearest(quantize, KINDS))
+    if quantize and quantize not in QUANTIZATIONS:
+        raise UserError(f"unknown quantization {quantize!r}", nearest(quantize, QUANTIZATIONS))
     if quantize and format == "torch":
-        raise UserError("--quantize int8 needs ONNX or OpenVINO", "use --format onnx")
+        raise UserError("--quantize int8 requires ONNX or OpenVINO", "use --format onnx")
     return chosen
 
 
 def export_model(
     predictor: Predictor,
     folder: Path,
-    material: Material,
+    images: ExportImages,
     *,
     format: str = "onnx",
     quantize: str = "",
@@ -69,79 +69,79 @@ def export_model(
     run: Mapping[str, Any] | None = None,
     progress: Progress = SILENT,
 ) -> list[str]:
-    """Write a model as one file, try it, and keep it only where it gives the model's answers.
+    """Write a model as one file, and check that its outputs agree with the model's.
 
     Args:
         predictor: the trained model.
-        folder: to write; must not exist.
-        material: images.
+        folder: output folder; must not exist.
+        images: images for the check and for quantization.
         format: ``onnx``, ``torch`` or ``openvino``.
         quantize: "" or ``int8``.
-        name: of the run, for the card.
-        run: what else is said of it.
-        progress: told what happens.
+        name: name of the run, for the model card.
+        run: further information about the run, for the model card.
+        progress: receives one event per stage.
 
     Returns:
-        What the check found, in plain sentences.
+        The results of the check as sentences.
 
     Raises:
-        UserError: see `choose`; the network cannot be written; the answers differ; nothing to quantize with; the disk
-            is full. Then nothing is left behind.
+        UserError: see `choose_format`; or the network cannot be exported, the outputs differ, there are no images for
+            quantization, or the disk is full. Nothing is left in the folder.
     """
-    chosen = choose(format, quantize)
-    if quantize and (material.ranges is None or not len(material.ranges)):
+    chosen = choose_format(format, quantize)
+    if quantize and (images.ranges is None or not len(images.ranges)):
         raise UserError(
-            "quantization needs images to take the ranges of values from, and the run's are no longer there",
-            "name some, in class folders if what it costs is to be measured: --images FOLDER",
+            "quantization needs images for the ranges of activations, and the images of the run no longer exist",
+            "give images with --images FOLDER; use class folders to measure the loss of accuracy as well",
         )
-    instrument = Instrument(predictor)
-    with _draft(folder, 3 * instrument.bytes) as draft:
-        about = cards.describe(predictor, instrument, chosen, name, run or {}, quantize)
+    module = ExportModule(predictor)
+    with _temporary_folder(folder, 3 * module.num_bytes) as draft:
+        card = cards.describe(predictor, module, chosen, name, run or {}, quantize)
         with progress.stage(f"writing {chosen.files[0]}", 1, "file") as stage:
             if quantize:
-                assert material.ranges is not None
-                _write_quantized(chosen, instrument, draft, cards.metadata(about), material.ranges)
+                assert images.ranges is not None
+                _write_quantized(chosen, module, draft, cards.metadata(card), images.ranges)
             else:
-                chosen.write(instrument, draft, cards.metadata(about))
+                chosen.write(module, draft, cards.metadata(card))
             stage.advance()
-        images = _chosen_images(predictor, material, quantize)
-        asked = ask_both(chosen.open(draft), instrument, predictor, images, progress)
-        asked.parity.need(exempt=bool(quantize))
-        sentences = asked.parity.sentences(exempt=bool(quantize))
-        cost = measure_cost(asked, images, predictor.task.classes, predictor.threshold) if quantize else None
+        check_images = _check_images(predictor, images, quantize)
+        outputs = compare_outputs(chosen.open(draft), module, predictor, check_images, progress)
+        outputs.parity.require(quantized=bool(quantize))
+        sentences = outputs.parity.sentences(quantized=bool(quantize))
+        cost = measure_cost(outputs, check_images, predictor.task.classes, predictor.threshold) if quantize else None
         sentences += [] if cost is None else cost.sentences
-        whole = cards.with_check(about, asked.parity, sentences, None if cost is None else cost.numbers)
-        write_text(draft / cards.JSON_FILE, json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-        write_text(draft / cards.README_FILE, cards.readme(whole, chosen))
+        card = cards.with_check(card, outputs.parity, sentences, None if cost is None else cost.numbers)
+        write_text(draft / cards.JSON_FILE, json.dumps(card, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text(draft / cards.README_FILE, cards.readme(card, chosen))
         write_text(draft / scripts.FILE, scripts.script(chosen, predictor.spec))
     return sentences
 
 
-def _chosen_images(predictor: Predictor, material: Material, quantize: str) -> Images:
-    if quantize and material.cost is not None and len(material.cost):
-        return material.cost.spread(MOST_COST)
-    if material.check is not None and len(material.check):
-        return material.check.spread(MOST)
-    return rendered(predictor.spec)
+def _check_images(predictor: Predictor, images: ExportImages, quantize: str) -> ImageList:
+    if quantize and images.cost is not None and len(images.cost):
+        return images.cost.subsample(MAX_COST_IMAGES)
+    if images.check is not None and len(images.check):
+        return images.check.subsample(MAX_IMAGES)
+    return rendered_images(predictor.spec)
 
 
 def _write_quantized(
-    chosen: Format, instrument: Instrument, draft: Path, metadata: Mapping[str, str], ranges: Images
+    chosen: Format, module: ExportModule, draft: Path, metadata: Mapping[str, str], ranges: ImageList
 ) -> None:
     onnx = formats()["onnx"]
-    onnx.write(instrument, draft, metadata)
-    quantize_onnx(draft / onnx.files[0], ranges, instrument.preparation.spec)
+    onnx.write(module, draft, metadata)
+    quantize_onnx(draft / onnx.files[0], ranges, module.preparation.spec)
     if chosen.name != onnx.name:
-        convert_onnx(draft / onnx.files[0], draft, instrument.outputs, metadata)
+        convert_onnx(draft / onnx.files[0], draft, module.outputs, metadata)
         (draft / onnx.files[0]).unlink()
 
 
 @contextmanager
-def _draft(folder: Path, size: int) -> Iterator[Path]:
-    """A folder under a name of its own, which gets its true name when all is well, and is removed when it is not."""
-    need_free(folder)
+def _temporary_folder(folder: Path, size: int) -> Iterator[Path]:
+    """Yield a temporary folder; rename it to ``folder`` on success and delete it on failure."""
+    require_unused(folder)
     ensure_folder(folder.parent)
-    need_disk(folder.parent, size, "the exported files")
+    require_disk_space(folder.parent, size, "the exported files")
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
     draft.mkdir()
     try:

@@ -1,4 +1,4 @@
-"""The files that a trained model can become: how each is written, opened and run."""
+"""Registry of export formats: how each file is written, opened and run."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ import numpy.typing as npt
 
 from coverslip.core.registry import Registry
 from coverslip.data.image import Pixels
-from coverslip.exporting.instrument import Instrument
+from coverslip.exporting.module import ExportModule
 
-HOMES = ("onnx_format", "torch_format", "openvino_format")
-Answer = Mapping[str, npt.NDArray[Any]]
-"""Name of an output -> (N, ...)."""
+FORMAT_MODULES = ("onnx_format", "torch_format", "openvino_format")
+Outputs = Mapping[str, npt.NDArray[Any]]
+"""Output name -> array of shape (N, ...)."""
 
 
-class Opened(Protocol):
-    """An exported file that answers."""
+class ExportedModel(Protocol):
+    """An opened exported file that can be run."""
 
-    def __call__(self, pixels: Pixels) -> Answer:
-        """(N, H, W, C), decoded -> every output of the file."""
+    def __call__(self, pixels: Pixels) -> Outputs:
+        """Return every output of the file for decoded pixels of shape (N, H, W, C)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One kind of file.
+    """One export format.
 
     Attributes:
-        name: as the user writes it.
-        files: that it consists of; the first is the one to be opened.
-        write: (instrument, folder, metadata) -> the files in the folder.
-        open: the folder -> the model in it, on the CPU, in full precision.
-        needs: packages that using the file takes, besides numpy and pillow.
+        name: name of the format, as used for ``--format``.
+        files: names of its files; the first is the one to open.
+        write: function (module, folder, metadata) that writes the files into the folder.
+        open: function that opens the model in a folder, on the CPU, in float32.
+        needs: packages required to use the file, in addition to numpy and pillow.
     """
 
     name: str
     files: tuple[str, ...]
-    write: Callable[[Instrument, Path, Mapping[str, str]], None]
-    open: Callable[[Path], Opened]
+    write: Callable[[ExportModule, Path, Mapping[str, str]], None]
+    open: Callable[[Path], ExportedModel]
     needs: tuple[str, ...]
 
     @property
     def packages(self) -> str:
-        """All that using the file takes, for ``pip install``."""
+        """All packages required to use the file, as arguments of ``pip install``."""
         return " ".join([*self.needs, "numpy", "pillow"])
 
 
@@ -59,30 +59,30 @@ FORMATS: Registry[Format] = Registry("format")
 
 
 def formats() -> Registry[Format]:
-    """Every format by name."""
-    for home in HOMES:
-        importlib.import_module(f"coverslip.exporting.{home}")
+    """Return the registry of all formats."""
+    for name in FORMAT_MODULES:
+        importlib.import_module(f"coverslip.exporting.{name}")
     return FORMATS
 
 
-def sample(instrument: Instrument) -> Pixels:
-    """Two made-up images of an odd size, to follow the instrument with; it takes any other size as well."""
-    spec = instrument.preparation.spec
+def example_input(module: ExportModule) -> Pixels:
+    """Return two random images to trace the module with, (2, H, W, C); their size differs from the network's input."""
+    spec = module.preparation.spec
     shape = (2, spec.size[0] + 13, spec.size[1] + 29, spec.channels)
     return np.random.default_rng(0).integers(0, np.iinfo(spec.depth).max, shape).astype(spec.depth)
 
 
 @contextmanager
 def quiet(*names: str) -> Iterator[None]:
-    """Without the advice that libraries have for developers: of these loggers no more than errors, and no warnings."""
+    """Suppress warnings, and messages below errors of the named loggers: they are advice for library developers."""
     loggers = [logging.getLogger(name) for name in names]
-    before = [each.level for each in loggers]
+    levels = [logger.level for logger in loggers]
     try:
-        for each in loggers:
-            each.setLevel(logging.ERROR)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for each, level in zip(loggers, before, strict=True):
-            each.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

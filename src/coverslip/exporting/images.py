@@ -1,4 +1,4 @@
-"""Images to try an exported file with: decoded in full, in the model's channels and depth."""
+"""Images for checking an exported file: decoded at full resolution, in the model's channels and depth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from coverslip.data.decoding import PixelFormat, in_format
+from coverslip.data.decoding import PixelFormat, convert_format
 from coverslip.data.image import Decoded, Pixels, UnreadableError, decode
 from coverslip.data.inputs import InputSpec
 from coverslip.data.sources.source import Source
@@ -16,19 +16,19 @@ from coverslip.data.synthetic.image import render
 from coverslip.data.synthetic.specimen import class_names
 from coverslip.data.table import ImageTable
 
-MOST = 200
-RENDERED = 12  # of each of two sizes, where no image is to be had: two dozen take two seconds
+MAX_IMAGES = 200
+RENDERED_PER_SIZE = 12  # synthetic images of each of the two sizes, if no real image is available; 24 take two seconds
 SIDES = (192, 256)
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class CheckImage:
     """One decoded image.
 
     Attributes:
-        pixels: (H, W, C), all of the file's, in the model's channels and depth.
-        reduced: the same file as the program's own decoder gives it where it needs no more: a large JPEG at a half, a
-            quarter or an eighth of its scale; None where that is the same.
+        pixels: the image at full resolution, shape (H, W, C), in the model's channels and depth.
+        reduced: the image as Coverslip itself decodes it: a large JPEG at 1/2, 1/4 or 1/8 scale; None if it decodes the
+            image at full resolution.
     """
 
     pixels: Pixels
@@ -36,15 +36,15 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Images:
-    """Some images, decoded one at a time.
+class ImageList:
+    """A list of images that are decoded one at a time.
 
     Attributes:
-        source: gives them by their path.
-        paths: of the images.
-        labels: the class number of each; None where nobody knows.
-        groups: what keeps them together; None where there are no groups.
-        about: where they come from, for people.
+        source: reads an image by its path.
+        paths: paths of the images, N.
+        labels: integer class ids, N; None for an image of unknown class; empty if no class is known.
+        groups: group of each image, N; None if there are no groups.
+        about: origin of the images, for messages.
     """
 
     source: Source
@@ -56,39 +56,46 @@ class Images:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def decoded(self, spec: InputSpec) -> Iterator[tuple[int, Image]]:
-        """Number and image of all that can be read; a model of color takes grey, one of 16 bits takes 8."""
+    def decoded(self, spec: InputSpec) -> Iterator[tuple[int, CheckImage]]:
+        """Yield index and image of every readable image; grey becomes color and 8 bits become 16 if required."""
         form = PixelFormat(spec.channels, spec.depth)
         for number, path in enumerate(self.paths):
             try:
                 data = self.source.read(path)
                 if isinstance(data, np.ndarray):
-                    whole, reduced = data, None
+                    pixels, reduced = data, None
                 else:
                     full = decode(data)
-                    whole, reduced = full.pixels, _reduced(full, data, spec)
-                    reduced = None if reduced is None else in_format(reduced, form, widen=False)
-                yield number, Image(in_format(whole, form, widen=False), reduced)
+                    pixels, reduced = full.pixels, _reduced(full, data, spec)
+                    reduced = None if reduced is None else convert_format(reduced, form, widen=False)
+                yield number, CheckImage(convert_format(pixels, form, widen=False), reduced)
             except (OSError, UnreadableError):
                 continue
 
-    def spread(self, most: int) -> Images:
-        """At most so many, evenly from the whole; where they are fewer, ``about`` says of how many."""
-        numbers = evenly(range(len(self)), most)
+    def subsample(self, count: int) -> ImageList:
+        """Return at most ``count`` images, evenly spaced; ``about`` then states how many of how many."""
+        numbers = evenly_spaced(range(len(self)), count)
         return replace(
             self,
-            paths=[self.paths[each] for each in numbers],
-            labels=[self.labels[each] for each in numbers] if self.labels else (),
-            groups=None if self.groups is None else [self.groups[each] for each in numbers],
+            paths=[self.paths[number] for number in numbers],
+            labels=[self.labels[number] for number in numbers] if self.labels else (),
+            groups=None if self.groups is None else [self.groups[number] for number in numbers],
             about=self.about if len(numbers) == len(self) else f"{self.about}, {len(numbers):,} of {len(self):,}",
         )
 
 
-def images_of_rows(table: ImageTable, rows: Sequence[int], classes: Sequence[str], about: str) -> Images:
-    """Some rows of a table as images."""
+def images_of_rows(table: ImageTable, rows: Sequence[int], classes: Sequence[str], about: str) -> ImageList:
+    """Return the images of some rows of a table.
+
+    Args:
+        table: the image table.
+        rows: row numbers.
+        classes: class names in the model's order; a label that is not among them becomes None.
+        about: origin of the images, for messages.
+    """
     number = {name: index for index, name in enumerate(classes)}
     frame = table.frame[list(rows)]
-    return Images(
+    return ImageList(
         table.source,
         frame["path"].to_list(),
         [number.get(label) for label in frame["label"].to_list()],
@@ -97,35 +104,35 @@ def images_of_rows(table: ImageTable, rows: Sequence[int], classes: Sequence[str
     )
 
 
-def rows_there(table: ImageTable, part: str) -> list[int]:
+def available_rows(table: ImageTable, part: str) -> list[int]:
     """The rows of one part whose images are still where they were."""
     return [row for row in table.rows(part) if table.source.stamp(table.paths[row])[0] >= 0]
 
 
-def evenly(rows: Sequence[int], most: int) -> list[int]:
-    """At most so many, evenly from the whole.
+def evenly_spaced(rows: Sequence[int], count: int) -> list[int]:
+    """Return at most ``count`` of the rows, evenly spaced.
 
-    >>> evenly([3, 4, 5, 6, 7], 3), evenly([3, 4], 3), evenly([3, 4], 0)
+    >>> evenly_spaced([3, 4, 5, 6, 7], 3), evenly_spaced([3, 4], 3), evenly_spaced([3, 4], 0)
     ([3, 5, 7], [3, 4], [])
     """
-    if len(rows) <= most:
+    if len(rows) <= count:
         return list(rows)
-    return [rows[int(place)] for place in np.linspace(0, len(rows) - 1, most).round()]
+    return [rows[int(index)] for index in np.linspace(0, len(rows) - 1, count).round()]
 
 
-def rendered(spec: InputSpec) -> Images:
-    """Leaves that no camera ever saw, in the model's channels and depth, where no real image is to be had."""
+def rendered_images(spec: InputSpec) -> ImageList:
+    """Return synthetic leaf images in the model's channels and depth, for use if no real image is available."""
     names = class_names()
     arrays = {
-        f"{side}/{number}": _like(render("leaf", names[number % len(names)], number, 0, size=side).image, spec)
+        f"{side}/{number}": _match_spec(render("leaf", names[number % len(names)], number, 0, size=side).image, spec)
         for side in SIDES
-        for number in range(RENDERED)
+        for number in range(RENDERED_PER_SIZE)
     }
-    return Images(_Made(arrays), list(arrays), about="leaves rendered by the program")
+    return ImageList(_ArraySource(arrays), list(arrays), about="leaves rendered by the program")
 
 
-class _Made:
-    """Arrays by name."""
+class _ArraySource:
+    """A source of arrays that are in memory."""
 
     def __init__(self, arrays: dict[str, Pixels]) -> None:
         self.root, self.arrays = Path(), arrays
@@ -137,8 +144,8 @@ class _Made:
         return (0, 0)
 
 
-def _like(image: Pixels, spec: InputSpec) -> Pixels:
-    """A color image with other channels (its own in turn) and depth, and no longer square."""
+def _match_spec(image: Pixels, spec: InputSpec) -> Pixels:
+    """Return a color image with the spec's channels (R, G, B repeated) and depth, cropped so that it is not square."""
     deep = image.astype(np.uint16) * 257 if spec.depth == "uint16" else image
     return np.ascontiguousarray(deep[: len(deep) * 3 // 4, :, np.arange(spec.channels) % 3])
 

@@ -1,4 +1,4 @@
-"""OpenVINO's own form: two files for its runtime, the fastest on a CPU."""
+"""OpenVINO export: two files for the OpenVINO runtime, the fastest format on a CPU."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from coverslip.core.devices import same_signal_stack
+from coverslip.core.devices import preserve_signal_stack
 from coverslip.core.errors import UserError
 from coverslip.data.image import Pixels
-from coverslip.exporting.formats import FORMATS, Answer, Format, Opened, sample
-from coverslip.exporting.instrument import INPUT, Instrument
+from coverslip.exporting.formats import FORMATS, ExportedModel, Format, Outputs, example_input
+from coverslip.exporting.module import INPUT, ExportModule
 from coverslip.exporting.torch_format import trace
 from coverslip.inference.engine import import_openvino
 
@@ -20,39 +20,39 @@ FILE, WEIGHTS = "model.xml", "model.bin"
 
 
 def runtime() -> Any:
-    """OpenVINO, without its telemetry.
+    """Return the module ``openvino`` with its telemetry disabled.
 
     Raises:
-        UserError: it is not installed.
+        UserError: OpenVINO is not installed.
     """
-    found = import_openvino()
-    if found is None:
-        raise UserError("this needs the package 'openvino'", "pip install openvino")
-    return found
+    openvino = import_openvino()
+    if openvino is None:
+        raise UserError("the package 'openvino' is required but not installed", "pip install openvino")
+    return openvino
 
 
-def write_openvino(instrument: Instrument, folder: Path, metadata: Mapping[str, str]) -> None:
-    """Write ``model.xml`` and ``model.bin``: pixels (N, H, W, C) to every output, in 32-bit numbers.
+def write_openvino(module: ExportModule, folder: Path, metadata: Mapping[str, str]) -> None:
+    """Write ``model.xml`` and ``model.bin``: pixels (N, H, W, C) to every output, in float32.
 
     Raises:
-        UserError: OpenVINO is not installed, or does not know what the network does.
+        UserError: OpenVINO is not installed, or does not support an operation of the network.
     """
     openvino = runtime()
-    spec = instrument.preparation.spec
+    spec = module.preparation.spec
     try:
         model = openvino.convert_model(
-            trace(instrument),
-            example_input=torch.from_numpy(sample(instrument)),
+            trace(module),
+            example_input=torch.from_numpy(example_input(module)),
             input=[-1, -1, -1, spec.channels],
         )
     except openvino.frontend.OpConversionFailure as error:
-        said = str(error).strip().splitlines()[0]
-        raise UserError(f"OpenVINO cannot read this network: {said}", "use --format onnx or torch") from error
-    _save(openvino, model, folder, instrument.outputs, metadata)
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"OpenVINO cannot convert this network: {reason}", "use --format onnx or torch") from error
+    _save(openvino, model, folder, module.outputs, metadata)
 
 
 def convert_onnx(file: Path, folder: Path, outputs: tuple[str, ...], metadata: Mapping[str, str]) -> None:
-    """The same from an ONNX file, such as a quantized one."""
+    """Write the same files from an ONNX file, such as a quantized one."""
     openvino = runtime()
     _save(openvino, openvino.convert_model(file), folder, outputs, metadata)
 
@@ -67,22 +67,22 @@ def _save(openvino: Any, model: Any, folder: Path, outputs: tuple[str, ...], met
 
 
 class OpenVinoModel:
-    """OpenVINO's two files, on the CPU, 32-bit forced: its default on some processors is bfloat16."""
+    """An OpenVINO model on the CPU, with float32 forced: on some processors the default is bfloat16."""
 
     def __init__(self, file: Path) -> None:
         openvino = runtime()
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        with same_signal_stack():
+        with preserve_signal_stack():
             self.compiled = openvino.Core().compile_model(file, "CPU", options)
 
-    def __call__(self, pixels: Pixels) -> Answer:
-        """See `Opened`."""
-        found = self.compiled([pixels])
-        return {output.get_any_name(): found[output] for output in self.compiled.outputs}
+    def __call__(self, pixels: Pixels) -> Outputs:
+        """See `ExportedModel`."""
+        outputs = self.compiled([pixels])
+        return {port.get_any_name(): outputs[port] for port in self.compiled.outputs}
 
 
-def open_openvino(folder: Path) -> Opened:
-    """The model in a folder."""
+def open_openvino(folder: Path) -> ExportedModel:
+    """Open the model in a folder."""
     return OpenVinoModel(folder / FILE)
 
 

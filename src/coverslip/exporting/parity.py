@@ -1,4 +1,4 @@
-"""Whether an exported file gives the answers of the model it was made from; it is not handed over where it does not."""
+"""Compare the outputs of an exported file with those of the model; a file with other outputs is not kept."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from coverslip.core.errors import UserError
 from coverslip.core.progress import SILENT, Progress
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import fit_batch
-from coverslip.exporting.formats import Answer, Opened
-from coverslip.exporting.images import Images
-from coverslip.exporting.instrument import Instrument
+from coverslip.exporting.formats import ExportedModel, Outputs
+from coverslip.exporting.images import ImageList
+from coverslip.exporting.module import ExportModule
 from coverslip.inference.predictor import Predictor
 
-MOST_GREY = 1  # grey levels after the resize
-MOST_NETWORK = 1e-4  # in probability, from the same resized image
-MOST_PROBABILITY = 0.01  # from decoded pixels, end to end
-LEAST_SAME = 0.995  # of the labels
+MAX_GREY_DIFFERENCE = 1  # grey levels, after the resize
+MAX_NETWORK_DIFFERENCE = 1e-4  # in probability, given the same resized image
+MAX_PROBABILITY_DIFFERENCE = 0.01  # in probability, end to end from decoded pixels
+MIN_SAME_LABELS = 0.995  # fraction of images with the same predicted class
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How far a file's answers lie from the model's, over some images.
+    """Differences between the outputs of a file and of the model, over a set of images.
 
     Attributes:
-        images: how many were tried.
-        about: where they come from.
-        grey: largest difference after the resize, grey levels of the image's depth.
-        grey_share: of the resized samples that differ at all.
-        network: largest difference of a probability to PyTorch's, from the same resized image.
-        probability: largest difference of a probability to the model's, from decoded pixels.
-        same: share of the images with the same label.
-        same_sets: with the same set of classes; None where there are no sets.
-        same_familiar: with the same word on whether they are familiar; None where the model cannot tell.
-        reduced: how many are JPEG files so large that the program itself decodes them at reduced scale.
-        reduced_probability: what that alone changes in a probability, at most.
+        images: number of images.
+        about: origin of the images.
+        grey: largest difference after the resize, in grey levels of the image's depth.
+        grey_share: fraction of the resized samples that differ at all.
+        network: largest difference in probability from PyTorch, given the same resized image.
+        probability: largest difference in probability from the model, starting from decoded pixels.
+        same: fraction of the images with the same predicted class.
+        same_sets: fraction with the same prediction set; None without prediction sets.
+        same_familiar: fraction with the same familiarity flag; None without a familiarity model.
+        reduced: number of JPEG files that are so large that Coverslip itself decodes them at reduced scale.
+        reduced_probability: largest difference in probability that the reduced scale alone causes.
     """
 
     images: int
@@ -55,61 +55,73 @@ class Parity:
     reduced: int
     reduced_probability: float
 
-    def sentences(self, *, exempt: bool = False) -> list[str]:
-        """What was found, in plain words; ``exempt``: from limits other than the resize's."""
-        limits = [f" (limit {MOST_NETWORK})", f" (limit {MOST_PROBABILITY})", f" (limit {LEAST_SAME:.1%})"]
-        network, probability, same = [""] * 3 if exempt else limits
+    def sentences(self, *, quantized: bool = False) -> list[str]:
+        """Return the results as sentences.
+
+        Args:
+            quantized: omit the limits that do not apply to a quantized file (all but that of the resize).
+        """
+        limits = [
+            f" (limit {MAX_NETWORK_DIFFERENCE})",
+            f" (limit {MAX_PROBABILITY_DIFFERENCE})",
+            f" (limit {MIN_SAME_LABELS:.1%})",
+        ]
+        network, probability, same = [""] * 3 if quantized else limits
         lines = [
             f"checked on {self.images:,} images ({self.about})",
-            f"after the resize: {self.grey} grey levels apart at most (limit {MOST_GREY}), in {self.grey_share:.4%} of "
-            "the samples",
-            f"network: {self.network:.1e} in probability at most{network}",
-            f"from decoded pixels: {self.probability:.5f} in probability at most{probability}, same label "
-            f"{self.same:.1%}{same}",
+            f"resize: largest difference {self.grey} grey levels (limit {MAX_GREY_DIFFERENCE}), "
+            f"{self.grey_share:.4%} of the samples differ",
+            f"network: largest difference in probability {self.network:.1e}{network}",
+            f"from decoded pixels: largest difference in probability {self.probability:.5f}{probability}, "
+            f"same predicted class {self.same:.1%}{same}",
         ]
-        also = [("same set of classes", self.same_sets), ("same word on familiarity", self.same_familiar)]
-        said = [f"{name} {share:.1%}" for name, share in also if share is not None]
-        lines += [", ".join(said)] if said else []
+        flags = [("same prediction set", self.same_sets), ("same familiarity", self.same_familiar)]
+        shares = [f"{name} {share:.1%}" for name, share in flags if share is not None]
+        lines += [", ".join(shares)] if shares else []
         if self.reduced:
             lines.append(
-                f"outside the file: {self.reduced:,} of these are JPEGs so large that coverslip itself decodes them at "
-                f"reduced scale, which changes a probability by {self.reduced_probability:.4f} at most"
+                f"outside the file: {self.reduced:,} of these images are large JPEGs that coverslip itself decodes at "
+                f"reduced scale; this changes a probability by at most {self.reduced_probability:.4f}"
             )
         return lines
 
-    def need(self, *, exempt: bool = False) -> None:
-        """Insist on the limits.
+    def require(self, *, quantized: bool = False) -> None:
+        """Check the limits.
 
         Args:
-            exempt: of a quantized file only the resize is asked.
+            quantized: check the resize only.
 
         Raises:
-            UserError: one is passed.
+            UserError: a limit is exceeded.
         """
-        wrong = [f"{self.grey} grey levels after the resize"] if self.grey > MOST_GREY else []
-        if not exempt:
-            wrong += [f"{self.network:.1e} in the network"] if not self.network <= MOST_NETWORK else []
-            wrong += [f"{self.probability:.4f} in probability"] if not self.probability <= MOST_PROBABILITY else []
-            wrong += [f"only {self.same:.1%} the same label"] if self.same < LEAST_SAME else []
+        wrong = [f"{self.grey} grey levels after the resize"] if self.grey > MAX_GREY_DIFFERENCE else []
+        if not quantized:
+            # written with "not <=", so that NaN exceeds the limit
+            if not self.network <= MAX_NETWORK_DIFFERENCE:
+                wrong.append(f"{self.network:.1e} in the network")
+            if not self.probability <= MAX_PROBABILITY_DIFFERENCE:
+                wrong.append(f"{self.probability:.4f} in probability")
+            if self.same < MIN_SAME_LABELS:
+                wrong.append(f"only {self.same:.1%} with the same predicted class")
         if wrong:
             raise UserError(
-                f"the exported file does not give the model's answers: {', '.join(wrong)} over {self.images:,} "
-                "images, so it was not kept",
-                "try another --format; and please report it, with the network's name",
+                f"the outputs of the exported file differ from the model's: {', '.join(wrong)} over {self.images:,} "
+                "images; the file was not kept",
+                "try another --format, and report this problem with the name of the network",
             )
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What file and model said of the same images.
+class PairedOutputs:
+    """Outputs of the file and of the model for the same images.
 
     Attributes:
-        parity: how far they lie apart.
-        numbers: which of the images could be read.
-        file: (N, K) probabilities of the file.
-        model: (N, K) of the model.
-        file_labels: (N,) the class that the file names.
-        model_labels: (N,) that the model names.
+        parity: summary of the differences.
+        numbers: indices of the N images that could be read.
+        file: class probabilities of the file, shape (N, K).
+        model: class probabilities of the model, shape (N, K).
+        file_labels: class ids predicted by the file, shape (N,).
+        model_labels: class ids predicted by the model, shape (N,).
     """
 
     parity: Parity
@@ -120,62 +132,63 @@ class Asked:
     model_labels: npt.NDArray[np.int64]
 
 
-def ask_both(
-    opened: Opened, instrument: Instrument, predictor: Predictor, images: Images, progress: Progress = SILENT
-) -> Asked:
-    """Ask the file and the model of every image that can be read, one at a time.
+def compare_outputs(
+    opened: ExportedModel, module: ExportModule, predictor: Predictor, images: ImageList, progress: Progress = SILENT
+) -> PairedOutputs:
+    """Run the file and the model on every readable image, one at a time, and compare their outputs.
 
     Args:
-        opened: the file.
-        instrument: what it was made of, for the network alone.
+        opened: the exported file.
+        module: the module that was exported, for comparing the network alone.
         predictor: the model.
-        images: to ask about.
-        progress: told of the stage.
+        images: images to run on.
+        progress: receives one event per image.
 
     Raises:
         UserError: none of the images can be read.
     """
     spec = predictor.spec
     numbers: list[int] = []
-    grey, samples, apart, network = 0, 0, 0, 0.0
+    grey, samples, differing, network = 0, 0, 0, 0.0
     same: dict[str, list[bool]] = {"label": [], "set": [], "familiar": []}
-    said: list[npt.NDArray[np.float64]] = []
-    meant: list[npt.NDArray[np.float64]] = []
-    named: list[tuple[int, int]] = []
+    file_rows: list[npt.NDArray[np.float64]] = []
+    model_rows: list[npt.NDArray[np.float64]] = []
+    labels: list[tuple[int, int]] = []
     reduced: list[float] = []
     with progress.stage("checking the file", len(images)) as stage:
         for number, image in images.decoded(spec):
-            got = opened(image.pixels[None])
+            actual = opened(image.pixels[None])
             resized = fit_batch(image.pixels[None], spec.size, spec.fit)
-            want = model_answer(predictor, resized)
-            away = np.abs(got["seen"].astype(np.int64) - resized.astype(np.int64))
-            grey, samples, apart = max(grey, int(away.max())), samples + away.size, apart + int((away > 0).sum())
-            alone = network_answer(instrument, got["seen"])
-            # NaN must count as a difference, and max() would pass it over.
-            network = float(np.maximum(network, np.abs(alone - got["probabilities"]).max()))
-            for name, shares in same.items():
-                if name in got and name in want:
-                    shares.append(bool(np.array_equal(got[name], want[name])))
+            expected = model_outputs(predictor, resized)
+            distance = np.abs(actual["seen"].astype(np.int64) - resized.astype(np.int64))
+            grey, samples = max(grey, int(distance.max())), samples + distance.size
+            differing += int((distance > 0).sum())
+            network_alone = network_probabilities(module, actual["seen"])
+            # np.maximum propagates NaN, which must count as a difference; max() may drop it.
+            network = float(np.maximum(network, np.abs(network_alone - actual["probabilities"]).max()))
+            for name, agreements in same.items():
+                if name in actual and name in expected:
+                    agreements.append(bool(np.array_equal(actual[name], expected[name])))
             numbers.append(number)
-            said.append(got["probabilities"].astype(np.float64))
-            meant.append(want["probabilities"])
-            named.append((int(got["label"][0]), int(want["label"][0])))
+            file_rows.append(actual["probabilities"].astype(np.float64))
+            model_rows.append(expected["probabilities"])
+            labels.append((int(actual["label"][0]), int(expected["label"][0])))
             if image.reduced is not None:
-                small = model_answer(predictor, fit_batch(image.reduced[None], spec.size, spec.fit))
-                reduced.append(float(np.abs(small["probabilities"] - want["probabilities"]).max()))
+                small = model_outputs(predictor, fit_batch(image.reduced[None], spec.size, spec.fit))
+                reduced.append(float(np.abs(small["probabilities"] - expected["probabilities"]).max()))
             stage.advance()
     if not numbers:
         raise UserError(
             f"none of the {len(images):,} images can be read, so the file cannot be checked",
-            "name others: --images FOLDER",
+            "give other images with --images FOLDER",
         )
-    file, model = np.concatenate(said), np.concatenate(meant)
+    file, model = np.concatenate(file_rows), np.concatenate(model_rows)
     unread = len(images) - len(numbers)
     parity = Parity(
         images=len(numbers),
         about=f"{images.about}; {unread:,} more cannot be read" if unread else images.about,
         grey=grey,
-        grey_share=apart / samples,
+        grey_share=differing / samples,
         network=network,
         probability=float(np.abs(file - model).max()),
         same=_share(same["label"]) or 0.0,
@@ -184,34 +197,36 @@ def ask_both(
         reduced=len(reduced),
         reduced_probability=max(reduced, default=0.0),
     )
-    file_labels, model_labels = np.array(named, np.int64).T
-    return Asked(parity, numbers, file, model, file_labels, model_labels)
+    file_labels, model_labels = np.array(labels, np.int64).T
+    return PairedOutputs(parity, numbers, file, model, file_labels, model_labels)
 
 
-def model_answer(predictor: Predictor, resized: Pixels) -> Answer:
-    """What the model itself says of resized images (N, H, W, C), by the names of a file's outputs."""
+def model_outputs(predictor: Predictor, resized: Pixels) -> Outputs:
+    """Return the model's outputs for resized images (N, H, W, C), under the names of the file's outputs."""
     engine = predictor.extractor.engine
     starts = range(0, len(resized), engine.batch)
     batches = [predictor.spec.prepare(resized[start : start + engine.batch]) for start in starts]
-    features = np.concatenate(list(engine.run(batches))).astype(np.float16)  # as they are kept
+    features = np.concatenate(list(engine.run(batches))).astype(np.float16)  # the type in which they are cached
     probabilities = predictor.probabilities(features)
-    found: dict[str, npt.NDArray[Any]] = {"probabilities": probabilities, "label": predictor.task.named(probabilities)}
-    members = predictor.trust.members(probabilities)
+    labels = predictor.task.predicted_classes(probabilities)
+    outputs: dict[str, npt.NDArray[Any]] = {"probabilities": probabilities, "label": labels}
+    members = predictor.trust.set_members(probabilities)
     if members is not None:
-        found["set"] = members
+        outputs["set"] = members
     if predictor.trust.familiarity is not None:
         score, limit = predictor.trust.familiarity.score(features), predictor.trust.familiarity.threshold
-        found |= {"unfamiliarity": score / limit, "familiar": score <= limit}
-    return found
+        outputs |= {"unfamiliarity": score / limit, "familiar": score <= limit}
+    return outputs
 
 
-def network_answer(instrument: Instrument, resized: Pixels) -> npt.NDArray[np.float32]:
-    """Probabilities (N, K) by PyTorch, from resized images (N, H, W, C)."""
-    planes = torch.from_numpy(resized.astype(np.float32)).permute(0, 3, 1, 2)
+def network_probabilities(module: ExportModule, resized: Pixels) -> npt.NDArray[np.float32]:
+    """Return PyTorch's class probabilities (N, K) for resized images (N, H, W, C)."""
+    planes = torch.from_numpy(resized.astype(np.float32)).permute(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
     with torch.inference_mode():
-        found: npt.NDArray[np.float32] = instrument.network(instrument.preparation.scale(planes)).softmax(1).numpy()
-    return found
+        logits = module.network(module.preparation.scale(planes))
+        probabilities: npt.NDArray[np.float32] = logits.softmax(1).numpy()
+    return probabilities
 
 
-def _share(said: Sequence[bool]) -> float | None:
-    return float(np.mean(said)) if said else None
+def _share(agreements: Sequence[bool]) -> float | None:
+    return float(np.mean(agreements)) if agreements else None

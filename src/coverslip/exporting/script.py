@@ -1,4 +1,4 @@
-"""The script that is written beside an exported file: all that a stranger needs to use it."""
+"""The example script that is written next to an exported file; it does not need Coverslip."""
 
 from __future__ import annotations
 
@@ -22,57 +22,57 @@ OPEN = {
     ),
 }
 
-OPENED = '''\
-def opened(path):
-    """The image of a file, upright, and the bits of a channel, which Pillow cuts to 8 in silence."""
+OPEN_IMAGE = '''\
+def open_image(path):
+    """Return the image with EXIF orientation applied, and its bits per channel; Pillow silently reduces 16 to 8."""
     image = Image.open(path)
-    if image.width * image.height > MOST:
-        raise ValueError(f"it has {image.width:,} x {image.height:,} pixels, more than {MOST // 10**6} million")
-    bits = max(getattr(image, "tag_v2", {}).get(258, [8]))  # a TIFF's BitsPerSample
-    bits = Path(path).read_bytes()[24] if image.format == "PNG" else bits  # in its header
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS // 10**6} million")
+    bits = max(getattr(image, "tag_v2", {}).get(258, [8]))  # BitsPerSample of a TIFF
+    bits = Path(path).read_bytes()[24] if image.format == "PNG" else bits  # bit depth in the PNG header
     return ImageOps.exif_transpose(image), max(bits, 16 if image.mode[0] in "IF" else 8)
 '''
 
-COLOR = '''\
+READ_COLOR = '''\
 def read(path):
-    """Decoded pixels, uint8 (height, width, 3): upright, transparency over white."""
-    image, bits = opened(path)
+    """Return decoded pixels, uint8 (height, width, 3), with transparency over white."""
+    image, bits = open_image(path)
     if bits > 8:
-        raise ValueError(f"it has {bits} bits a channel, the model was trained on 8")
+        raise ValueError(f"the image has {bits} bits per channel, but the model was trained on 8 bits")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return np.array(image.convert("RGB"))
 '''
 
-GREY = '''\
+READ_GREY = '''\
 def read(path):
-    """Decoded pixels, uint8 (height, width, 1): upright, transparency over white."""
-    image, bits = opened(path)
+    """Return decoded pixels, uint8 (height, width, 1), with transparency over white."""
+    image, bits = open_image(path)
     if bits > 8:
-        raise ValueError(f"it has {bits} bits a channel, the model was trained on 8")
+        raise ValueError(f"the image has {bits} bits per channel, but the model was trained on 8 bits")
     if image.mode not in ("1", "L", "LA"):
-        raise ValueError("it is not grey, as the model's images are")
+        raise ValueError("the image is not grey, but the model was trained on grey images")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return np.array(image.convert("L"))[:, :, None]
 '''
 
-ANY = '''\
+READ_OTHER = '''\
 def read(path):
-    """Decoded pixels, DEPTH (height, width, CHANNELS), from a grey image or a NumPy file of just that."""
-    image, bits = (np.load(path), 0) if path.endswith(".npy") else opened(path)
+    """Return decoded pixels, DEPTH (height, width, CHANNELS), from an image or from a NumPy file of that shape."""
+    image, bits = (np.load(path), 0) if path.endswith(".npy") else open_image(path)
     pixels = np.array(image)
     if bits > 8 and pixels.dtype == np.uint8:
-        raise ValueError("Pillow would cut its 16 bits to 8: give it as a NumPy file (.npy)")
+        raise ValueError("Pillow would reduce 16 bits per channel to 8; save the image as a NumPy file (.npy)")
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     pixels = pixels.astype(np.uint16) * 257 if (pixels.dtype.name, "DEPTH") == ("uint8", "uint16") else pixels
     if (pixels.dtype.name, pixels.shape[2:]) != ("DEPTH", (CHANNELS,)):
-        raise ValueError(f"it is {pixels.dtype} {pixels.shape}; the model takes DEPTH (height, width, CHANNELS)")
+        raise ValueError(f"the model needs DEPTH (height, width, CHANNELS), not {pixels.dtype} {pixels.shape}")
     return pixels
 '''
 
-WHOLE = '''\
-"""Name the class of images:  pip install PACKAGES;  python use_model.py IMAGE..."""
+TEMPLATE = '''\
+"""Predict the class of images:  pip install PACKAGES;  python use_model.py IMAGE..."""
 
 import json
 import sys
@@ -83,14 +83,14 @@ import numpy as np
 IMPORT
 from PIL import Image, ImageOps
 
-warnings.simplefilter("ignore")  # advice of libraries to developers
-Image.MAX_IMAGE_PIXELS, MOST = None, MILLIONS * 10**6  # pixels of an image; the limit is ours, said in `opened`
+warnings.simplefilter("ignore")  # library warnings for developers
+Image.MAX_IMAGE_PIXELS, MAX_PIXELS = None, MILLIONS * 10**6  # Pillow's own limit is lower; see `open_image`
 
 if len(sys.argv) < 2:
     sys.exit(__doc__)
 home = Path(__file__).resolve().parent
 about = json.loads((home / "model.json").read_text(encoding="utf-8"))
-limit, failed = about["threshold"], False
+threshold, failed = about["threshold"], False
 OPEN
 
 
@@ -98,31 +98,33 @@ READ
 
 for path in sys.argv[1:]:
     try:
-        batch = read(path)[None]  # one image is a batch of one
+        batch = read(path)[None]  # (1, height, width, channels)
     except Exception as error:
         print(f"{path}: cannot be read: {error}")
         failed = True
         continue
-    found = RUN
-    answer = {output["name"]: np.asarray(each)[0] for output, each in zip(about["outputs"], found)}
-    label = int(answer["label"])
-    line = f"{path}: {about['classes'][label]} {answer['probabilities'][label]:.3f}"
-    if limit and answer["probabilities"][label] < 0.5:  # the less probable class is named
-        line += f" ({limit['class_name']} is said from {limit['value']:.3g} up)"
-    if "set" in answer:
-        line += ", set: " + " | ".join(name for name, inside in zip(about["classes"], answer["set"]) if inside)
-    print(line + (", unlike anything it was trained on" if not answer.get("familiar", True) else ""))
+    values = RUN
+    outputs = {output["name"]: np.asarray(value)[0] for output, value in zip(about["outputs"], values)}
+    label = int(outputs["label"])
+    line = f"{path}: {about['classes'][label]} {outputs['probabilities'][label]:.3f}"
+    if threshold and outputs["probabilities"][label] < 0.5:  # the less probable class is predicted
+        line += f" (decision threshold for {threshold['class_name']}: {threshold['value']:.3g})"
+    if "set" in outputs:
+        line += ", set: " + " | ".join(name for name, inside in zip(about["classes"], outputs["set"]) if inside)
+    print(line + (", unlike the training images" if not outputs.get("familiar", True) else ""))
 sys.exit(failed)
 '''
 
 
 def script(format_: Format, spec: InputSpec) -> str:
-    """The text of ``use_model.py`` for a format and a kind of images."""
-    eight = spec.depth == "uint8"
-    read = COLOR if eight and spec.channels == 3 else GREY if eight and spec.channels == 1 else ANY
+    """Return the text of ``use_model.py`` for a format and an input spec."""
+    if spec.depth == "uint8" and spec.channels in (1, 3):
+        read = READ_COLOR if spec.channels == 3 else READ_GREY
+    else:
+        read = READ_OTHER
     library, opened, run = OPEN[format_.name]
-    parts = {
-        "READ": f"{OPENED}\n\n{read.rstrip()}\n",
+    values = {
+        "READ": f"{OPEN_IMAGE}\n\n{read.rstrip()}\n",
         "PACKAGES": format_.packages,
         "IMPORT": library,
         "OPEN": opened,
@@ -131,7 +133,7 @@ def script(format_: Format, spec: InputSpec) -> str:
         "DEPTH": spec.depth,
         "MILLIONS": str(MAX_PIXELS // 10**6),
     }
-    text = WHOLE
-    for name, part in parts.items():
-        text = text.replace(name, part)
+    text = TEMPLATE
+    for name, value in values.items():
+        text = text.replace(name, value)
     return text

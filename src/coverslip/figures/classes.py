@@ -1,4 +1,4 @@
-"""How many images each class has."""
+"""Bar chart of the images of each class."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from coverslip.figures.style import ACCENT, MUTED, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BARS = 4.8  # inches of the longest bar
+BARS = 4.8  # length of the longest bar, inches
 
 
 def class_bars(names: Sequence[str], counts: Sequence[int]) -> Figure:
-    """One bar a class, from the top down in the order given, its number at its end.
+    """Draw one bar per class, from the top down in the given order, with its count.
 
     Args:
         names: K class names, K >= 1.

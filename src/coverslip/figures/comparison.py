@@ -1,4 +1,4 @@
-"""Differences between models: each with its interval, against the line of no difference."""
+"""Differences between models with confidence intervals."""
 
 from __future__ import annotations
 
@@ -12,12 +12,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STEP, PANEL = 0.46, 3.6  # inches of a row, and of the axis
-LEAST_SPAN = 0.02  # the axis shows at least this much to each side: else a thousandth looks like a cliff
+STEP, PANEL = 0.46, 3.6  # height of a row and width of the axis, inches
+MIN_REACH = 0.02  # the axis shows at least this much on each side, so that small differences are not magnified
 
 
 class DifferenceRow(NamedTuple):
-    """The second model less the first. None is "not known"; ``*_all`` holds for all rows at once."""
+    """Score of the second model minus score of the first.
+
+    Attributes:
+        first: name of the first model.
+        second: name of the second model.
+        difference: None if not available, as for the intervals.
+        low: lower end of the pairwise confidence interval.
+        high: upper end of the pairwise confidence interval.
+        low_all: lower end of the simultaneous interval for all pairs.
+        high_all: upper end of the simultaneous interval for all pairs.
+        better: name of the better model, or "" if they are not distinguishable.
+    """
 
     first: str
     second: str
@@ -26,26 +37,26 @@ class DifferenceRow(NamedTuple):
     high: float | None
     low_all: float | None
     high_all: float | None
-    better: str = ""  # the name of the better one, where one was told from the other
+    better: str = ""
 
 
 def comparison_figure(rows: Sequence[DifferenceRow], *, smallest: float = 0.0, lower: bool = False) -> Figure:
-    """A row a pair of models: a thick bar is its own interval, a thin one the interval that holds for all rows at once.
+    """Draw one row per pair of models: thick bars are pairwise intervals, thin bars are simultaneous intervals.
 
     Args:
         rows: at least one, drawn from the top down.
-        smallest: the smallest difference that matters; the band between it and its negative is tinted. 0 draws none.
+        smallest: smallest relevant difference; the band between it and its negative is tinted. 0: no band.
         lower: whether lower scores are better.
 
     Returns:
-        A figure with one axes. A filled marker tells that one model was told from the other, an open one that not.
+        A figure with one axes. Markers are filled if the difference is statistically significant, else open.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    labels = [f"{wrap_name(row.second, 30, 1)}\nless {wrap_name(row.first, 30, 1)}" for row in rows]
+    labels = [f"{wrap_name(row.second, 30, 1)}\nminus {wrap_name(row.first, 30, 1)}" for row in rows]
     known = [abs(value) for row in rows for value in row[2:7] if isinstance(value, float | int)]
-    reach = 1.08 * max([LEAST_SPAN, smallest, *known])
+    reach = 1.08 * max([MIN_REACH, smallest, *known])
     left = max(text_width(label) for label in labels) + 0.25
     width, height = left + PANEL + 1.75, STEP * len(rows) + 0.95
     with style():
@@ -61,32 +72,32 @@ def comparison_figure(rows: Sequence[DifferenceRow], *, smallest: float = 0.0, l
         ends = ("second is better", "first is better") if lower else ("first is better", "second is better")
         for x, text, side in zip((-reach, reach), (f"← {ends[0]}", f"{ends[1]} →"), ("left", "right"), strict=True):
             ax.text(x, -0.56, text, ha=side, va="bottom", fontsize=8.5, color=MUTED)
-        for place, (row, label) in enumerate(zip(rows, labels, strict=True)):
-            draw_lines(ax, -reach * (1 + 0.3 / PANEL), place, label, size=8.5, pitch=0.15 / STEP, ha="right")
-            _draw(ax, row, place, reach)
+        for index, (row, label) in enumerate(zip(rows, labels, strict=True)):
+            draw_lines(ax, -reach * (1 + 0.3 / PANEL), index, label, size=8.5, pitch=0.15 / STEP, ha="right")
+            _draw(ax, row, index, reach)
         return figure
 
 
-def _draw(ax: Axes, row: DifferenceRow, place: int, reach: float) -> None:
-    beside = reach * (1 + 0.3 / PANEL)
+def _draw(ax: Axes, row: DifferenceRow, y: int, reach: float) -> None:
+    text_x = reach * (1 + 0.3 / PANEL)
     if row.difference is None:
-        ax.text(beside, place, "not known", va="center", color=MUTED, fontsize=8.5)
+        ax.text(text_x, y, "not available", va="center", color=MUTED, fontsize=8.5)
         return
     if row.low_all is not None and row.high_all is not None:
-        ax.plot([row.low_all, row.high_all], [place, place], color=ACCENT, linewidth=1.1, solid_capstyle="butt")
+        ax.plot([row.low_all, row.high_all], [y, y], color=ACCENT, linewidth=1.1, solid_capstyle="butt")
     if row.low is not None and row.high is not None:
-        ax.plot([row.low, row.high], [place, place], color=ACCENT, linewidth=4, alpha=0.5, solid_capstyle="butt")
+        ax.plot([row.low, row.high], [y, y], color=ACCENT, linewidth=4, alpha=0.5, solid_capstyle="butt")
     face, edge = (ACCENT, ACCENT) if row.better else (CARD, AXIS if row.low is None else ACCENT)
-    ax.plot([row.difference], [place], "o", markersize=6.5, markerfacecolor=face, markeredgecolor=edge, zorder=3)
+    ax.plot([row.difference], [y], "o", markersize=6.5, markerfacecolor=face, markeredgecolor=edge, zorder=3)
     text = signed(row.difference)
-    ax.text(beside, place - 0.17, text, va="center", fontsize=8.5)
+    ax.text(text_x, y - 0.17, text, va="center", fontsize=8.5)
     if row.low_all is not None and row.high_all is not None:
-        limits = f"[{signed(row.low_all)}, {signed(row.high_all)}]"
-        ax.text(beside, place + 0.17, limits, va="center", color=MUTED, fontsize=8.5)
+        interval = f"[{signed(row.low_all)}, {signed(row.high_all)}]"
+        ax.text(text_x, y + 0.17, interval, va="center", color=MUTED, fontsize=8.5)
 
 
 def signed(value: float) -> str:
-    """A difference with its sign; one that is rounded to nothing has none.
+    """Return a difference with its sign; one that rounds to 0 has none.
 
     >>> signed(0.0214), signed(-0.004), signed(0.0)
     ('+0.021', '−0.004', '0.000')

@@ -1,4 +1,4 @@
-"""A contact sheet: a row for each image, itself first, then its other versions."""
+"""Contact sheet with one row per image: the image, then its versions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from coverslip.figures.style import CARD, INK, MUTED, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INCHES = 1.5  # of an image on the sheet
-MARGIN = 1.7  # inches left of the images, for names
-GAP, WIDE_GAP = 0.06, 0.22  # inches between versions, and between the image itself and its versions
-LEAST_PIXELS, MOST_PIXELS = 150, 256  # of an image on the sheet: smaller ones are enlarged, without blending pixels
+INCHES = 1.5  # side of an image
+MARGIN = 1.7  # for names, left of the images, inches
+GAP, WIDE_GAP = 0.06, 0.22  # between versions, and between the image and its versions, inches
+MIN_PIXELS, MAX_PIXELS = 150, 256  # side of an image; smaller images are enlarged without interpolation
 
 
 def contact_figure(
@@ -28,18 +28,18 @@ def contact_figure(
     titles: tuple[str, str] = ("as prepared", "versions"),
     caption: str = "",
 ) -> Figure:
-    """Images and their versions, each at its own pixels where they are 150 to 256 wide.
+    """Draw images and their versions, pixel by pixel if they are 150 to 256 pixels wide.
 
     Args:
-        images: (rows, columns, H, W, C), float 0..1 or uint8. 1 channel is shown grey, 2 as red and green; of more
-            than 3 the first three are shown.
-        names: of each row, wrapped; the class, say.
-        notes: of each row, smaller, below its name; or none.
-        titles: over the first column, and over the others.
-        caption: a sentence below all of it.
+        images: shape (rows, columns, H, W, C), float in 0..1 or uint8. One channel is shown as grey, two as red and
+            green; of more than three, the first three are shown.
+        names: title of each row, such as the class; wrapped.
+        notes: subtitle of each row; empty: none.
+        titles: titles of the first column and of the others.
+        caption: a sentence below the sheet.
 
     Returns:
-        A figure whose own dpi shows pixels as they are: ``figure.savefig(path, dpi="figure")``.
+        A figure; save it with ``figure.savefig(path, dpi="figure")`` to keep pixels unchanged.
     """
     from matplotlib.figure import Figure
 
@@ -51,7 +51,7 @@ def contact_figure(
     breadth = MARGIN + columns * INCHES + (columns - 2) * GAP + WIDE_GAP + 0.15
     bottom = 0.15 + 0.17 * (caption.count("\n") + 1 if caption else 0)
     length = 0.4 + rows * (tall + GAP) + bottom
-    dpi = round(min(max(width, LEAST_PIXELS), MOST_PIXELS) / INCHES)
+    dpi = round(min(max(width, MIN_PIXELS), MAX_PIXELS) / INCHES)
     with style():
         figure = Figure(figsize=(breadth, length), dpi=dpi, facecolor=CARD)
         lefts = [MARGIN + column * (INCHES + GAP) + (WIDE_GAP - GAP) * (column > 0) for column in range(columns)]
@@ -59,7 +59,7 @@ def contact_figure(
             top = length - 0.4 - row * (tall + GAP)
             for column, left in enumerate(lefts):
                 place = (left / breadth, (top - tall) / length, INCHES / breadth, tall / length)
-                # Images are put on the canvas by themselves: hundreds of axes would take many seconds.
+                # Images are added to the figure directly: hundreds of axes would take many seconds.
                 _draw(figure, cells[row, column], place)
             name = wrap_name(names[row], 20, 3)
             middle = (top - tall / 2) / length
@@ -78,13 +78,13 @@ def _draw(figure: Figure, cell: npt.NDArray[np.uint8], place: tuple[float, float
     from matplotlib.transforms import Bbox, TransformedBbox
 
     box = TransformedBbox(Bbox.from_bounds(*place), figure.transFigure)
-    image = BboxImage(box, interpolation="nearest" if cell.shape[1] < LEAST_PIXELS else "auto", origin="upper")
+    image = BboxImage(box, interpolation="nearest" if cell.shape[1] < MIN_PIXELS else "auto", origin="upper")
     image.set_data(cell)
     figure.add_artist(image)
 
 
 def as_rgb(images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """(..., C) of 0..1 or uint8, any number of channels -> uint8 (..., 3)."""
+    """Convert images with any number of channels, float in 0..1 or uint8, to uint8, shape (..., 3)."""
     if images.dtype != np.uint8:
         images = (np.clip(images, 0, 1) * 255 + 0.5).astype(np.uint8)
     channels = images.shape[-1]

@@ -1,4 +1,4 @@
-"""What filters hold and do: first weights as images, maps of an image through the stages, the strongest images."""
+"""Filters of a network: weights of the first layer, feature maps of an image, and the most activating images."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from coverslip.figures.style import INK, LINE, MUTED, new_figure, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIDE = 0.95  # inches of a map
-LARGE, WIDE = 1.35, 16  # inches of weights that are more than so many pixels wide
-NAMES = 1.05  # inches left of the maps
+SIDE = 0.95  # of a map, inches
+LARGE, WIDE = 1.35, 16  # side in inches of filters wider than this number of pixels
+NAMES = 1.05  # for names, left of the maps, inches
 
 
 def first_filters_figure(
     weights: npt.NDArray[np.floating], names: Sequence[str] = (), *, columns: int = 8, title: str = ""
 ) -> Figure:
-    """First weights as images: mid-grey is 0, and all share one scale, so that what is hardly used looks grey.
+    """Draw the weights of the first layer as images; mid-grey is 0, and all filters share one scale.
 
     Args:
-        weights: (F, kh, kw, C). Three channels are shown as one color image; of other numbers of channels each is
-            shown in grey, side by side.
-        names: a short one each; numbers from 0 without.
-        columns: filters in a row.
-        title: over all.
+        weights: shape (F, kh, kw, C). Three channels are shown as a color image, other numbers of channels as grey
+            images side by side.
+        names: short names of the filters; default: numbers from 0.
+        columns: filters per row.
+        title: title of the figure.
     """
     largest = float(np.abs(weights).max(initial=0))
     shown = 0.5 + weights / (2 * largest) if largest else np.full(weights.shape, 0.5)
@@ -40,9 +40,9 @@ def first_filters_figure(
         shown = np.moveaxis(shown, -1, 1).reshape(-1, *weights.shape[1:3], 1)
         labels = [f"{label}.{channel}" for label in labels for channel in range(channels)]
         columns = channels * max(1, columns // channels)
-    scale = f"Grey is 0. All on one scale: the brightest and the darkest are {largest:.3g} from it."
+    scale = f"Mid-grey is 0; black and white are −{largest:.3g} and +{largest:.3g} in all filters."
     if channels == 3:
-        scale += " Color: a filter that likes red is red."
+        scale += " A filter that responds to red is red."
     side = LARGE if weights.shape[1] > WIDE else SMALL
     return filter_palette(shown, labels, columns=columns, side=side, title=title, caption=scale)
 
@@ -53,16 +53,16 @@ def feature_maps_figure(
     *,
     title: str = "",
 ) -> Figure:
-    """An image on its way through the network: a row a stage, a column a filter.
+    """Draw the feature maps of an image: one row per stage, one column per filter.
 
     Args:
-        image: (H, W, C), as prepared, float 0 to 1 or uint8.
-        stages: (name, maps (F, h, w), numbers of those F filters), first to last. The maps of one stage share a scale
-            from 0 (or their lowest value) to their highest, which stands beside them.
-        title: over all.
+        image: preprocessed image, shape (H, W, C), float in 0..1 or uint8.
+        stages: (name, maps of shape (F, h, w), numbers of these F filters), first to last. The maps of a stage share a
+            scale from 0 (or their minimum) to their maximum, which is printed next to them.
+        title: title of the figure.
     """
     if not stages:
-        raise ValueError("there is no stage to show")
+        raise ValueError("there are no stages to show")
     columns = max(len(maps) for _, maps, _ in stages)
     tall = SIDE * image.shape[0] / image.shape[1]
     with style():
@@ -73,7 +73,7 @@ def feature_maps_figure(
         first = length - over - 0.14 - tall
         ax = figure.add_axes((0.12 / breadth, first / length, SIDE / breadth, tall / length))
         show_image(ax, image)
-        _small(ax, "the image")
+        _small(ax, "input")
         for row, (name, maps, numbers) in enumerate(stages):
             bottom = first - row * pitch
             low, high = min(float(maps.min()), 0.0), float(maps.max())
@@ -81,17 +81,19 @@ def feature_maps_figure(
             middle = (bottom + tall / 2) / length
             label = wrap_name(name, 13, 2)
             figure.text(left / breadth, middle, label, color=INK, size=8.5, weight="bold", va="bottom")
-            note = f"{maps.shape[1]} x {maps.shape[2]} places\n{low:.2g} to {high:.2g}"
+            note = f"{maps.shape[1]} × {maps.shape[2]}\n{low:.2g} to {high:.2g}"
             figure.text(left / breadth, middle - 0.03 / length, note, color=MUTED, size=7, va="top")
-            for column, (one, number) in enumerate(zip(maps, numbers, strict=True)):
+            for column, (feature_map, number) in enumerate(zip(maps, numbers, strict=True)):
                 at = left + NAMES - 0.15 + column * (SIDE + 0.06)
                 ax = figure.add_axes((at / breadth, bottom / length, SIDE / breadth, tall / length))
-                ax.imshow(one, cmap="cividis", vmin=low, vmax=max(high, low + 1e-12), aspect="auto")
+                ax.imshow(feature_map, cmap="cividis", vmin=low, vmax=max(high, low + 1e-12), aspect="auto")
                 ax.set(xticks=[], yticks=[])
                 _small(ax, f"filter {number}")
         if title:
             figure.text(0.12 / breadth, 1 - 0.09 / length, title, color=INK, size=10, weight="bold", va="top")
-        caption = "Yellow: strong. The filters that differ most over this image; each row has a scale of its own."
+        caption = (
+            "Yellow: high activation. Shown are the filters that vary most over this image; each row has its own scale."
+        )
         figure.text(0.12 / breadth, 0.08 / length, caption, color=MUTED, size=7.5, va="bottom")
         return figure
 
@@ -107,17 +109,18 @@ def strongest_figure(
     ideal: npt.NDArray[Any] | None = None,
     title: str = "",
 ) -> Figure:
-    """A row a filter: its ideal image, the real images that it answers most, and those it answers least.
+    """Draw one row per filter: its synthetic image, and the real images with the highest and lowest activation.
 
     Args:
-        names: U of them.
-        most: U arrays (k, H, W, C), float 0 to 1 or uint8, the strongest first.
-        most_values: (U, k), the answers.
-        least: U arrays (l, H, W, C), the weakest first.
-        least_values: (U, l).
-        places: (U, k, 2), where in the image the answer is strongest, (down, across), 0 to 1: a ring; NaN for none.
-        ideal: (U, h, w, C); left out without.
-        title: over all.
+        names: names of the U filters.
+        most: U arrays of shape (k, H, W, C), float in 0..1 or uint8, highest activation first.
+        most_values: their activations, shape (U, k).
+        least: U arrays of shape (l, H, W, C), lowest activation first.
+        least_values: their activations, shape (U, l).
+        places: positions of the highest activation as fractions (down, across) of the image, shape (U, k, 2); drawn as
+            rings; NaN for none.
+        ideal: synthetic images that maximize the activation, shape (U, h, w, C); None: not shown.
+        title: title of the figure.
     """
     most_each, least_each = most_values.shape[1], least_values.shape[1]
     height, width = most[0].shape[1:3]
@@ -130,8 +133,8 @@ def strongest_figure(
         figure = new_figure(figsize=(breadth, length))
         start = 0.12 + NAMES + (SIDE + 0.2 if ideal is not None else 0)
         second = start + most_each * (SIDE + 0.06) + 0.2
-        heads = [(start, "answered most"), (second, "answered least")]
-        heads += [(0.12 + NAMES, "ideal")] if ideal is not None else []
+        heads = [(start, "highest activation"), (second, "lowest activation")]
+        heads += [(0.12 + NAMES, "synthetic")] if ideal is not None else []
         for left, head in heads:
             at = left / breadth, (length - over + 0.05) / length
             figure.text(*at, head, color=INK, size=8.5, weight="bold", va="bottom")

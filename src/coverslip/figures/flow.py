@@ -1,4 +1,4 @@
-"""The way of the images through a run, as a flow diagram: what was found, what was left out and why, the parts."""
+"""Flow diagram of the images of a run: found, excluded with reasons, and assigned to splits."""
 
 from __future__ import annotations
 
@@ -12,79 +12,85 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = {"train": BLUE, "validation": VERMILION, "test": GREEN}  # those of the split figure
+COLORS = {"train": BLUE, "validation": VERMILION, "test": GREEN}  # as in the split figure
 LINE_HEIGHT, PAD, GAP = 0.19, 0.12, 0.34  # inches
 SIZE = 8.5  # points
 
 
 class FlowBox(NamedTuple):
-    """One step: its title, and lines of counts or reasons below it."""
+    """One step: a title, and lines of counts or reasons.
+
+    Attributes:
+        title: shown in bold.
+        lines: shown below the title.
+        split: train, validation or test, which sets the color; else "".
+    """
 
     title: str
     lines: Sequence[str]
-    part: str = ""  # train, validation or test: gives the box its color
+    split: str = ""
 
 
 class FlowStage(NamedTuple):
-    """A step, and what leaves the way after it."""
+    """A step, and the images that are excluded after it."""
 
     box: FlowBox
-    out: FlowBox | None = None
+    excluded: FlowBox | None = None
 
 
-def flow_figure(stages: Sequence[FlowStage], parts: Sequence[FlowBox]) -> Figure:
-    """Stages from the top down, what is left out to the right of the arrow between two, the parts side by side below.
+def flow_figure(stages: Sequence[FlowStage], splits: Sequence[FlowBox]) -> Figure:
+    """Draw stages from the top down, exclusions to the right of the arrows, and the splits side by side below.
 
     Args:
-        stages: at least one; what leaves after the last is drawn above the parts.
-        parts: at most a few; may be empty.
+        stages: at least one; exclusions after the last one are drawn above the splits.
+        splits: a few boxes, or none.
 
     Returns:
-        A figure with one axes whose units are inches; its patches are the boxes, in the order given.
+        A figure with one axes in inches; its patches are the boxes, in the given order.
     """
     from matplotlib.figure import Figure
 
-    stages = [FlowStage(_wrapped(stage.box, 44), stage.out and _wrapped(stage.out, 52)) for stage in stages]
-    parts = [_wrapped(part, 31) for part in parts]
+    stages = [FlowStage(_wrapped(stage.box, 44), stage.excluded and _wrapped(stage.excluded, 52)) for stage in stages]
+    splits = [_wrapped(split, 31) for split in splits]
     main = max(2.3, *(_width(stage.box) for stage in stages))
-    side = max([_width(stage.out) for stage in stages if stage.out] or [0.0])
-    each = max([1.9, *map(_width, parts)])
-    below = len(parts) * each + max(0, len(parts) - 1) * 0.25
-    middle = max(main, below) / 2  # of the way down
+    side = max([_width(stage.excluded) for stage in stages if stage.excluded] or [0.0])
+    split_width = max([1.9, *map(_width, splits)])
+    below = len(splits) * split_width + max(0, len(splits) - 1) * 0.25
+    middle = max(main, below) / 2  # horizontal position of the arrows
     width = max(below, middle + main / 2, middle + 0.45 + side if side else 0.0) + 0.06
     tall = [_height(stage.box) for stage in stages]
-    # What leaves hangs beside the arrow, which is as long as it takes.
-    gaps = [GAP + (_height(stage.out) if stage.out else 0.0) for stage in stages]
-    height = sum(tall) + sum(gaps) + (max(map(_height, parts)) if parts else 0.0) + 0.06
+    # The arrow is as long as the box of the exclusions next to it.
+    gaps = [GAP + (_height(stage.excluded) if stage.excluded else 0.0) for stage in stages]
+    height = sum(tall) + sum(gaps) + (max(map(_height, splits)) if splits else 0.0) + 0.06
     with style():
         figure = Figure(figsize=(width, height))
         ax = figure.add_axes((0, 0, 1, 1))
         ax.set(xlim=(-0.03, width - 0.03), ylim=(height - 0.03, -0.03))
         ax.axis("off")
         y = 0.0
-        for index, (stage, own, gap) in enumerate(zip(stages, tall, gaps, strict=True)):
-            _draw(ax, stage.box, middle - main / 2, y, main, own)
+        for index, (stage, box_height, gap) in enumerate(zip(stages, tall, gaps, strict=True)):
+            _draw(ax, stage.box, middle - main / 2, y, main, box_height)
             last = index == len(stages) - 1
-            start, end = y + own, y + own + gap
-            if stage.out is not None:
-                beside = start + GAP * 0.35
-                _draw(ax, stage.out, middle + 0.45, beside, side, _height(stage.out), quiet=True)
-                at = beside + _height(stage.out) / 2
+            start, end = y + box_height, y + box_height + gap
+            if stage.excluded is not None:
+                top = start + GAP * 0.35
+                _draw(ax, stage.excluded, middle + 0.45, top, side, _height(stage.excluded), quiet=True)
+                at = top + _height(stage.excluded) / 2
                 _arrow(ax, [(middle, at), (middle + 0.45, at)])
             if not last:
                 _arrow(ax, [(middle, start), (middle, end)])
-            elif parts:
+            elif splits:
                 _fork(
                     ax,
                     middle,
                     start,
                     end,
-                    [middle + (i - (len(parts) - 1) / 2) * (each + 0.25) for i, _ in enumerate(parts)],
+                    [middle + (i - (len(splits) - 1) / 2) * (split_width + 0.25) for i, _ in enumerate(splits)],
                 )
             y = end
-        for index, part in enumerate(parts):
-            left = middle + (index - (len(parts) - 1) / 2) * (each + 0.25) - each / 2
-            _draw(ax, part, left, y, each, max(map(_height, parts)))
+        for index, split in enumerate(splits):
+            left = middle + (index - (len(splits) - 1) / 2) * (split_width + 0.25) - split_width / 2
+            _draw(ax, split, left, y, split_width, max(map(_height, splits)))
         return figure
 
 
@@ -106,8 +112,8 @@ def _draw(ax: Axes, box: FlowBox, left: float, top: float, width: float, height:
 
     edge = LINE if quiet else AXIS
     ax.add_patch(Rectangle((left, top), width, height, facecolor=CARD, edgecolor=edge, linewidth=0.9))
-    if box.part:
-        color = COLORS.get(box.part, ACCENT)
+    if box.split:
+        color = COLORS.get(box.split, ACCENT)
         ax.plot([left, left + width], [top, top], color=color, linewidth=3.2, solid_capstyle="butt")
     for row, text in enumerate([box.title, *box.lines]):
         look: dict[str, Any] = (
@@ -126,8 +132,8 @@ def _arrow(ax: Axes, points: Sequence[tuple[float, float]]) -> None:
     ax.plot([tip[0]], [tip[1]], "v" if down else ">", color=AXIS, markersize=5, markeredgewidth=0)
 
 
-def _fork(ax: Axes, middle: float, start: float, end: float, places: Sequence[float]) -> None:
+def _fork(ax: Axes, middle: float, start: float, end: float, targets: Sequence[float]) -> None:
     turn = end - GAP * 0.55
     ax.plot([middle, middle], [start, turn], color=AXIS, linewidth=1)
-    for place in places:
-        _arrow(ax, [(middle, turn), (place, turn), (place, end)])
+    for target in targets:
+        _arrow(ax, [(middle, turn), (target, turn), (target, end)])

@@ -1,4 +1,4 @@
-"""Heat maps of many images: the mean map of each class, and galleries of images beside their maps."""
+"""Heat maps of many images: mean map of each class, and galleries of images with their maps."""
 
 from __future__ import annotations
 
@@ -18,48 +18,54 @@ from coverslip.figures.style import MUTED, new_figure, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CELL, EDGE = 1.32, 0.18  # inches
-GALLERY = 11.0  # inches of a gallery, at most
+CELL, EDGE = 1.32, 0.18  # side of an image, and margin, inches
+GALLERY = 11.0  # maximum width of a gallery, inches
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One image of a gallery: its versions side by side, uint8 (H, W, 3), and two lines under them."""
+class GalleryItem:
+    """One image of a gallery.
+
+    Attributes:
+        versions: the image and its maps, shown side by side, each uint8 of shape (H, W, 3).
+        title: first line below the images.
+        note: second line.
+    """
 
     versions: Sequence[npt.NDArray[np.uint8]]
     title: str
     note: str = ""
 
 
-def map_gallery(items: Sequence[Shown], *, title: str = "", caption: str = "") -> Figure:
-    """Images beside their maps, in rows.
+def map_gallery(items: Sequence[GalleryItem], *, title: str = "", caption: str = "") -> Figure:
+    """Draw images with their maps in rows.
 
     Args:
-        items: at least one; all have as many versions as they have.
-        title: over all.
-        caption: under all.
+        items: at least one; the number of versions may differ.
+        title: title of the figure.
+        caption: text below the figure.
     """
     if not items:
         raise ValueError("a gallery needs an image")
-    each = max(len(item.versions) for item in items) * (CELL + 0.04) + 0.26
-    across = max(1, min(len(items), int((GALLERY - 2 * EDGE) / each)))
+    item_width = max(len(item.versions) for item in items) * (CELL + 0.04) + 0.26
+    across = max(1, min(len(items), int((GALLERY - 2 * EDGE) / item_width)))
     ratio = max(version.shape[0] / version.shape[1] for item in items for version in item.versions)
     tall = CELL * ratio
     down = -(-len(items) // across)
-    breadth = max(2 * EDGE + across * each, 6.0)
+    breadth = max(2 * EDGE + across * item_width, 6.0)
     lines = textwrap.wrap(caption, int(breadth * LETTERS))
     top = 0.5 if title else 0.15
     length = top + down * (tall + 0.5) + TEXT * len(lines) + 0.1
-    letters = int((each - 0.26) * 14)
+    letters = int((item_width - 0.26) * 14)
     with style():
         figure = new_figure(figsize=(breadth, length), dpi=DPI)
         sheet = Sheet(figure, breadth, length)
         sheet.text(EDGE, 0.3, title, size=10, weight="bold")
         for number, item in enumerate(items):
-            left, above = EDGE + number % across * each, top + number // across * (tall + 0.5)
-            for place, version in enumerate(item.versions):
-                own = CELL * version.shape[0] / version.shape[1]
-                sheet.image(version, left + place * (CELL + 0.04), above, CELL, own)
+            left, above = EDGE + number % across * item_width, top + number // across * (tall + 0.5)
+            for column, version in enumerate(item.versions):
+                height = CELL * version.shape[0] / version.shape[1]
+                sheet.image(version, left + column * (CELL + 0.04), above, CELL, height)
             sheet.text(left, above + tall + 0.16, wrap_name(item.title, letters, 1), size=7.5)
             sheet.text(left, above + tall + 0.3, wrap_name(item.note, letters, 1), size=7, color=MUTED)
         for number, line in enumerate(lines):
@@ -68,12 +74,12 @@ def map_gallery(items: Sequence[Shown], *, title: str = "", caption: str = "") -
 
 
 def mean_map_figure(names: Sequence[str], maps: Floats, counts: Sequence[int]) -> Figure:
-    """The mean map of each class, each on its own scale.
+    """Draw the mean map of each class, each with its own scale.
 
     Args:
-        names: K classes.
-        maps: (K, h, w), NaN where a class has none.
-        counts: images of each.
+        names: names of the K classes.
+        maps: shape (K, h, w), NaN for a class without images.
+        counts: number of images of each class.
     """
     across = min(5, max(1, len(names)))
     tall = CELL * maps.shape[1] / maps.shape[2]
@@ -94,4 +100,4 @@ def mean_map_figure(names: Sequence[str], maps: Floats, counts: Sequence[int]) -
 
 
 def _amount(images: int) -> str:
-    return f"{images:,} image{'s' * (images > 1)}" if images else "none"
+    return f"{images:,} image{'s' * (images > 1)}" if images else "no images"

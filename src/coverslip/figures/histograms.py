@@ -1,4 +1,4 @@
-"""How one measurement is spread over the images."""
+"""Histogram of an image property."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def histogram_figure(edges: Sequence[float], counts: Sequence[int], title: str, unit: str = "") -> Figure:
-    """A small histogram, made to stand beside others.
+    """Draw a small histogram, to be shown next to others.
 
     Args:
-        edges: N + 1 rising numbers, N >= 1.
+        edges: N + 1 increasing numbers, N >= 1.
         counts: N counts >= 0.
-        title: what was measured.
-        unit: set under the axis.
+        title: name of the property.
+        unit: label of the axis.
 
     Returns:
         A figure with one axes and N bars.

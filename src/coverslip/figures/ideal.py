@@ -1,4 +1,4 @@
-"""Ideal images and filters in a grid, each with its name and how strongly it is answered."""
+"""Synthetic images that maximize an output or filter, in a grid with their names and activations."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIDE = 1.35  # inches of an image with a name
-SMALL = 0.72  # inches of a filter in a palette
-CAPTION = "Made by climbing the network's own gradient. No such image exists; it shows what the network wants to see."
+SIDE = 1.35  # of an image with a name, inches
+SMALL = 0.72  # of a filter in a palette, inches
+CAPTION = "Synthetic images that maximize an output of the network by gradient ascent. They are not real images."
 
 
 def ideal_figure(
@@ -31,25 +31,25 @@ def ideal_figure(
     title: str = "",
     caption: str = CAPTION,
 ) -> Figure:
-    """The ideal image of each class or unit; several starts stand side by side.
+    """Draw the synthetic image of each class or unit; results of several starts are side by side.
 
     Args:
-        images: (U, H, W, C) or (U, S, H, W, C), float 0 to 1 or uint8. One channel is shown grey, two as red and
-            green, of more than three the first three.
-        names: U of them.
-        values: (U,) or (U, S), what is answered to each image; without it no numbers are shown.
-        real: (U,), the strongest answer to any real image, to compare with.
-        title: over all.
-        caption: under all; what an ideal image is, without.
+        images: shape (U, H, W, C) or (U, S, H, W, C), float in 0..1 or uint8. One channel is shown as grey, two as red
+            and green; of more than three, the first three are shown.
+        names: names of the U units.
+        values: activations, shape (U,) or (U, S); None: not shown.
+        real: highest activation of any real image, shape (U,), for comparison.
+        title: title of the figure.
+        caption: text below the figure.
 
     Returns:
-        A figure with one axes an image: S columns of each unit, several units in a row where they fit.
+        A figure with one axes per image: S columns per unit, several units per row if they fit.
     """
     images = images[:, None] if images.ndim == 4 else images
     units, starts, height, width = images.shape[:4]
     if len(names) != units:
         raise ValueError(f"{len(names)} names for {units} units")
-    answers = None if values is None else np.asarray(values, float).reshape(units, -1)
+    activations = None if values is None else np.asarray(values, float).reshape(units, -1)
     beside = max(1, min(units, 6 // starts))
     down = math.ceil(units / beside)
     tall = SIDE * height / width
@@ -64,11 +64,11 @@ def ideal_figure(
             row, column = divmod(unit, beside)
             left = 0.15 + column * (starts * (SIDE + 0.05) + between)
             top = length - over - row * (head + tall + 0.1) - head
-            place = left / breadth, (top + (0.05 if answers is None else 0.2)) / length
+            place = left / breadth, (top + (0.05 if activations is None else 0.2)) / length
             name = wrap_name(names[unit], 18 * starts, 2)
             figure.text(*place, name, color=INK, size=8.5, weight="bold", va="bottom", linespacing=1.1)
-            if answers is not None:
-                note = _note(answers[unit, 0], None if real is None else float(real[unit]))
+            if activations is not None:
+                note = _note(activations[unit, 0], None if real is None else float(real[unit]))
                 figure.text(left / breadth, (top + 0.05) / length, note, color=MUTED, size=7.5, va="bottom")
             for start in range(starts):
                 at = (left + start * (SIDE + 0.05)) / breadth, (top - tall) / length, SIDE / breadth, tall / length
@@ -91,26 +91,26 @@ def filter_palette(
     title: str = "",
     caption: str = "",
 ) -> Figure:
-    """Many small images close together: the ideal images of a layer's filters, or its weights.
+    """Draw many small images: the synthetic images of a layer's filters, or its weights.
 
     Args:
-        images: (F, H, W, C), float 0 to 1 or uint8.
-        names: a short one each, such as the filter's number; numbers from 0 without.
-        silent: which of them answer to nothing; they have a dashed frame.
-        columns: images in a row.
-        side: of an image, inches.
-        title: over all.
-        caption: under all.
+        images: shape (F, H, W, C), float in 0..1 or uint8.
+        names: short names of the filters; default: numbers from 0.
+        silent: whether each filter is never active; these have a dashed frame.
+        columns: images per row.
+        side: side of an image, inches.
+        title: title of the figure.
+        caption: text below the figure.
 
     Returns:
-        A figure with one axes an image.
+        A figure with one axes per image.
     """
     count, height, width = images.shape[:3]
     labels = list(names) or [str(number) for number in range(count)]
     if len(labels) != count or len(silent) not in (0, count):
         raise ValueError(f"{len(labels)} names and {len(silent)} marks for {count} images")
-    quiet = [bool(each) for each in silent] or [False] * count
-    labels = [f"{label} silent" if mute else label for label, mute in zip(labels, quiet, strict=True)]
+    quiet = [bool(value) for value in silent] or [False] * count
+    labels = [f"{label} inactive" if mute else label for label, mute in zip(labels, quiet, strict=True)]
     labels = [wrap_name(label, int(side / text_width("0", 7)), 2) for label in labels]
     columns = max(1, min(columns, count))
     rows = math.ceil(count / columns)
@@ -122,12 +122,12 @@ def filter_palette(
         under = 0.12 + 0.14 * (caption.count("\n") + 1) if caption else 0.08
         length = over + rows * (tall + head) + under
         figure = new_figure(figsize=(breadth, length))
-        for place, image in enumerate(images):
-            row, column = divmod(place, columns)
+        for index, image in enumerate(images):
+            row, column = divmod(index, columns)
             left, bottom = 0.12 + column * (side + 0.07), length - over - (row + 1) * (tall + head) + 0.02
             ax = figure.add_axes((left / breadth, bottom / length, side / breadth, tall / length))
-            show_image(ax, image, silent=quiet[place])
-            ax.set_title(labels[place], loc="left", fontsize=7, fontweight="normal", color=MUTED, pad=2)
+            show_image(ax, image, silent=quiet[index])
+            ax.set_title(labels[index], loc="left", fontsize=7, fontweight="normal", color=MUTED, pad=2)
         if title:
             figure.text(0.12 / breadth, 1 - 0.09 / length, title, color=INK, size=10, weight="bold", va="top")
         if caption:
@@ -136,7 +136,7 @@ def filter_palette(
 
 
 def show_image(ax: Axes, image: npt.NDArray[Any], *, silent: bool = False) -> None:
-    """One image (H, W, C) with its pixels as they are and a thin frame; a dashed one where it is silent."""
+    """Draw an image of shape (H, W, C) without interpolation and with a thin frame, dashed if ``silent``."""
     ax.imshow(as_rgb(image), interpolation="nearest", aspect="auto")
     ax.set(xticks=[], yticks=[])
     look: dict[str, Any] = {"color": LINE, "linewidth": 0.6}
@@ -147,7 +147,7 @@ def show_image(ax: Axes, image: npt.NDArray[Any], *, silent: bool = False) -> No
 
 
 def _note(value: float, real: float | None) -> str:
-    return f"answer {value:.3g}" + ("" if real is None else f", real images up to {real:.3g}")
+    return f"activation {value:.3g}" + ("" if real is None else f" (real images: up to {real:.3g})")
 
 
 def _wrapped(text: str, inches: float) -> str:

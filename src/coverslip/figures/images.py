@@ -1,4 +1,4 @@
-"""Contact sheets: many images on one, each with its caption."""
+"""Contact sheets: many images in one, each with a caption."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from coverslip.figures.style import CARD, MUTED
 def contact_sheet(
     images: Sequence[Image.Image], captions: Sequence[str] = (), *, columns: int = 6, side: int = 160, gap: int = 12
 ) -> Image.Image:
-    """Images in rows, each whole (nothing is cut off) inside a square of ``side`` pixels.
+    """Arrange images in rows, each uncropped inside a square of ``side`` pixels.
 
     Args:
-        images: at least one; any mode that PIL can turn into RGB.
-        captions: none, or one for each image, set under it on at most two lines.
-        columns: most images in a row.
-        side: pixels of the square, >= 16.
+        images: at least one; any mode that PIL can convert to RGB.
+        captions: one per image, shown on at most two lines; empty: none.
+        columns: maximum number of images per row.
+        side: side of the square in pixels, >= 16.
         gap: pixels between squares and around the sheet.
 
     Returns:
-        RGB, as wide as ``min(columns, N)`` squares and their gaps.
+        An RGB image with the width of ``min(columns, N)`` squares and their gaps.
     """
     if not images:
-        raise ValueError("a contact sheet needs an image")
+        raise ValueError("a contact sheet needs at least one image")
     if captions and len(captions) != len(images):
         raise ValueError(f"{len(captions)} captions for {len(images)} images")
     font = ImageFont.load_default(11)

@@ -1,4 +1,4 @@
-"""Class names in figures: wrapped, measured, and drawn so that any reader's font lines up."""
+"""Class names in figures: wrapped, measured, and drawn independently of the reader's font."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _PIECE = re.compile(r".+?(?:[_ ,/-]+|$)")  # a line may end after _ , / - and sp
 
 
 def wrap_name(name: str, width: int = 26, lines: int = 2) -> str:
-    """A class name on at most ``lines`` lines of at most ``width`` characters, as even as they go.
+    """Wrap a class name to at most ``lines`` lines of at most ``width`` characters, as evenly as possible.
 
-    A name that does not fit loses its middle: names that belong together often differ at their ends.
+    The middle of a name that does not fit is replaced by "…", since similar names often differ at their ends.
 
     >>> print(wrap_name("Tomato___Spider_mites Two-spotted_spider_mite"))
     Tomato___Spider_mites
@@ -31,7 +31,7 @@ def wrap_name(name: str, width: int = 26, lines: int = 2) -> str:
         text = name if keep == len(name) else f"{name[: keep - keep // 2]}…{name[len(name) - keep // 2 :]}"
         if len(text) > width * lines or len(rows := _broken(text, width)) > lines:
             continue
-        while len(closer := _broken(text, width - 1)) == len(rows):  # the narrowest lines are the most even ones
+        while len(closer := _broken(text, width - 1)) == len(rows):  # the smallest width gives the most even lines
             width, rows = width - 1, closer
         return "\n".join(rows)
     return "…"
@@ -49,17 +49,17 @@ def _broken(text: str, width: int) -> list[str]:
 
 
 def text_width(text: str, size: float = 8.5) -> float:
-    """About how many inches the longest line takes at ``size`` points, in a rather wide sans serif."""
+    """Estimate the width of the longest line at ``size`` points in inches, for a rather wide sans serif font."""
     return max((len(line) for line in text.split("\n")), default=0) * size * 0.6 / 72
 
 
 def draw_lines(
     ax: Axes, x: float, y: float, text: str, *, size: float, pitch: float, va: str = "center", **look: Any
 ) -> None:
-    """Draw a wrapped text as one artist a line, ``pitch`` data units apart on an axis that points down.
+    """Draw wrapped text as one artist per line, ``pitch`` data units apart on an axis that points down.
 
-    Matplotlib places the lines of one text from the left by its own font's widths; in a page, where the reader's font
-    is another, they would no longer line up on the right or in the middle.
+    Matplotlib positions the lines of one text from the left, by the widths of its own font. In a page, where the font
+    differs, they would not be aligned on the right or centered.
     """
     rows = text.split("\n")
     first = y - pitch * (len(rows) - 1) * (0.5 if va == "center" else 1.0)

@@ -1,4 +1,4 @@
-"""Sensitivity and specificity against the threshold, and the one that was chosen."""
+"""Sensitivity and specificity against the decision threshold."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Point = Sequence[float | None]
-"""value, low, high; None where there is none."""
-LOOKS = {"sensitivity": (VERMILION, DASHES[0], MARKERS[0]), "specificity": (BLUE, DASHES[1], MARKERS[1])}
+"""Value, low, high; None if not defined."""
+LINE_STYLES = {"sensitivity": (VERMILION, DASHES[0], MARKERS[0]), "specificity": (BLUE, DASHES[1], MARKERS[1])}
 
 
 def operating_figure(
     thresholds: Sequence[float], sensitivity: Sequence[Point], specificity: Sequence[Point], chosen: float
 ) -> Figure:
-    """Two lines with their bands over every threshold, and a dashed upright line at the one in use.
+    """Draw two lines with pointwise confidence bands, and a vertical line at the threshold in use.
 
     Args:
-        thresholds: T probabilities, rising from 0 to 1.
-        sensitivity: T entries of value, low, high, 0 to 1; a line without values is not drawn.
-        specificity: likewise.
-        chosen: the threshold in use; each line has its marker there.
+        thresholds: T increasing probabilities from 0 to 1.
+        sensitivity: T entries (value, low, high), 0 to 1; a line without values is not drawn.
+        specificity: T entries (value, low, high), 0 to 1.
+        chosen: threshold in use, marked on each line.
 
     Returns:
         A figure with one axes.
@@ -33,7 +33,9 @@ def operating_figure(
         figure = new_figure(figsize=(6.4, 3.5), layout="constrained")
         ax = figure.subplots()
         nearest = min(range(len(thresholds)), key=lambda at: abs(thresholds[at] - chosen))
-        for (name, (color, dashes, marker)), points in zip(LOOKS.items(), (sensitivity, specificity), strict=True):
+        for (name, (color, dashes, marker)), points in zip(
+            LINE_STYLES.items(), (sensitivity, specificity), strict=True
+        ):
             pairs = list(zip(thresholds, points, strict=True))
             drawn = [(at, value) for at, (value, _, _) in pairs if value is not None]
             band = [(at, low, high) for at, (_, low, high) in pairs if low is not None and high is not None]
@@ -55,7 +57,7 @@ def operating_figure(
             color=MUTED,
             fontsize=8.5,
         )
-        ax.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="threshold", ylabel="share of images")
+        ax.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="decision threshold", ylabel="sensitivity, specificity")
         ax.grid(axis="y", color=LINE)
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=2.6)

@@ -1,4 +1,4 @@
-"""Heat over an image: what is hot stays visible in print and to every eye, and the image is seen through it."""
+"""Heat maps over images, readable in grey print and with color vision deficiency."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from coverslip.figures.contact import as_rgb
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
-SIDE = 256  # pixels of the longer side: smaller images are enlarged, so that the map over them is smooth
-COVER = 0.82  # how much of the image the greatest heat hides
-HALF = 0.5  # of the scale, where the line is drawn
+SIDE = 256  # pixels of the longer side; smaller images are enlarged, so that the map over them is smooth
+COVER = 0.82  # opacity of the maximum
+HALF = 0.5  # value, relative to the scale, at which the outline is drawn
 
 
 def overlay(image: npt.NDArray[Any], heat: Floats, *, scale: float | None = None, line: bool = True) -> Pixels:
-    """One image in grey with a map over it, from dark violet to yellow; a white line goes round half of the scale.
+    """Draw a map over an image in grey, from dark violet to yellow, with a white outline at half of the scale.
 
     Args:
-        image: (H, W, C), uint8 or 0 to 1.
-        heat: (h, w), 0 or more, on any grid; it is stretched over the image.
-        scale: the heat that is drawn as the greatest; None for the map's own largest. A map without heat, or one of
-            the same heat everywhere, is drawn as the image in grey alone.
-        line: whether to draw the line, which needs no color to be seen.
+        image: shape (H, W, C), uint8 or float in 0..1.
+        heat: values >= 0 on any grid, shape (h, w); resized to the image.
+        scale: value drawn as the maximum; None: maximum of the map. An empty or constant map is drawn as the image in
+            grey.
+        line: whether to draw the outline.
 
     Returns:
-        uint8 (H', W', 3), the longer side 256 pixels or the image's own where that is more.
+        uint8, shape (H', W', 3); the longer side is at least 256 pixels.
     """
     shown = enlarged(as_rgb(image))
     values = spread(relative(heat, scale), (shown.shape[0], shown.shape[1]))
@@ -43,14 +43,14 @@ def overlay(image: npt.NDArray[Any], heat: Floats, *, scale: float | None = None
 
 
 def heat_colors(values: Floats) -> npt.NDArray[np.float32]:
-    """(..., ) 0 to 1 -> float32 (..., 3), 0 to 255: the colors of the heat alone, each brighter than the last."""
+    """Return the colors of values in 0..1, float32 in 0..255, shape (..., 3); brightness increases with the value."""
     from matplotlib import colormaps
 
     return np.asarray(colormaps["inferno"](0.15 + 0.83 * values)[..., :3] * 255, np.float32)
 
 
 def relative(heat: Floats, scale: float | None = None) -> npt.NDArray[np.float32]:
-    """Heat as a share of the scale, 0 to 1; zeros where there is none, or the same everywhere.
+    """Divide heat by the scale and clip to 0..1; an empty or constant map becomes zeros.
 
     >>> relative(np.array([[1.0, 2.0]])).tolist(), relative(np.array([[2.0, 2.0]])).tolist()
     ([[0.5, 1.0]], [[0.0, 0.0]])
@@ -64,24 +64,24 @@ def relative(heat: Floats, scale: float | None = None) -> npt.NDArray[np.float32
 
 
 def scale_of(heats: Sequence[Floats], image: npt.NDArray[Any]) -> float:
-    """The heat that is drawn as the greatest in maps that share a scale.
+    """Return the value drawn as the maximum of maps that share a scale.
 
-    Of maps as fine as the image itself it is the 99.5th percentile: a few single pixels are far above all others
-    there, and nothing else would be seen.
+    For maps at pixel resolution it is the 99.5th percentile, since a few single pixels are far above all others and
+    nothing else would be visible.
     """
     fine = [np.percentile(heat, 99.5) for heat in heats if heat.shape == image.shape[:2]]
-    found = max((float(each) for each in fine), default=0.0) if len(fine) == len(heats) else 0.0
-    return found or max(float(np.max(heat, initial=0)) for heat in heats)
+    scale = max((float(value) for value in fine), default=0.0) if len(fine) == len(heats) else 0.0
+    return scale or max(float(np.max(heat, initial=0)) for heat in heats)
 
 
 def spread(heat: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """(h, w) -> (H, W), linear between the middles of the places."""
-    way = Image.Resampling.BILINEAR
-    return np.clip(np.asarray(Image.fromarray(heat).resize((size[1], size[0]), way), np.float32), 0, 1)
+    """Resize a map of shape (h, w) to (H, W) by bilinear interpolation."""
+    method = Image.Resampling.BILINEAR
+    return np.clip(np.asarray(Image.fromarray(heat).resize((size[1], size[0]), method), np.float32), 0, 1)
 
 
 def enlarged(image: Pixels, side: int = SIDE) -> Pixels:
-    """An image of at least ``side`` pixels along its longer side; a larger one stays as it is."""
+    """Enlarge an image to ``side`` pixels along its longer side; a larger one is returned unchanged."""
     factor = side / max(image.shape[:2])
     if factor <= 1:
         return image
@@ -90,14 +90,14 @@ def enlarged(image: Pixels, side: int = SIDE) -> Pixels:
 
 
 def outline(area: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The pixels of an area that touch what is outside of it; the image's own edge counts as inside."""
+    """Return the pixels of an area that touch its outside; the border of the image counts as inside."""
     padded = np.pad(area, 1, mode="edge")
     inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return np.asarray(area & ~inside)
 
 
 def with_outlines(image: npt.NDArray[Any], masks: dict[str, npt.NDArray[np.bool_]]) -> Pixels:
-    """An image in its own colors with a line round each area, black and white so that it shows on any ground."""
+    """Outline areas in a color image, in black and white, so that the outline is visible on any background."""
     shown = enlarged(as_rgb(image)).copy()
     for mask in masks.values():
         large = np.asarray(Image.fromarray(mask).resize((shown.shape[1], shown.shape[0]), Image.Resampling.NEAREST))

@@ -1,4 +1,4 @@
-"""Shortcut probes: how well the label can be told without looking at the subject, against chance."""
+"""Shortcut probes: how well the class can be predicted without the subject, compared with chance."""
 
 from __future__ import annotations
 
@@ -12,35 +12,45 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LOOKS = {  # verdict -> marker, its size, color: never color alone
+MARKERS = {  # verdict -> marker, size, color; verdicts are never distinguished by color alone
     "warns": ("D", 6.5, VERMILION),
     "notes": ("s", 5.5, ACCENT),
     "silent": ("o", 6.0, ACCENT),
 }
-PANEL = 3.3  # inches from 0 to 1
+PANEL = 3.3  # width of the axis from 0 to 1, inches
 
 
 class ProbeRow(NamedTuple):
-    """One probe. None as ``value`` is "was not run", as ``low`` and ``high`` "no honest interval"."""
+    """One probe.
+
+    Attributes:
+        name: title of the probe.
+        value: balanced accuracy, 0 to 1; None if it was not run.
+        low: lower end of the confidence interval; None if there is no valid interval.
+        high: upper end of the confidence interval.
+        chance: chance level.
+        verdict: a key of `MARKERS`.
+        word: the verdict as shown.
+    """
 
     name: str
-    value: float | None  # balanced accuracy, 0 to 1
+    value: float | None
     low: float | None
     high: float | None
-    chance: float | None  # what guessing gives
-    verdict: str  # a key of `LOOKS`
-    word: str  # the verdict as the page calls it
+    chance: float | None
+    verdict: str
+    word: str
 
 
 def probe_figure(rows: Sequence[ProbeRow]) -> Figure:
-    """A row a probe, from the top down in the order given: its point, its interval, and a mark where chance is.
+    """Draw one row per probe with its value, confidence interval and chance level, from the top down.
 
     Args:
         rows: at least one.
 
     Returns:
-        A figure with one axes. Chance is a dashed tick in each row; a filled diamond is a warning, a square a note, a
-        circle neither; a probe without a value has its word only.
+        A figure with one axes. The chance level is a dashed tick in each row. A diamond is a warning, a square a note,
+        a circle neither; a probe that was not run has only a word.
     """
     from matplotlib.figure import Figure
 
@@ -58,30 +68,29 @@ def probe_figure(rows: Sequence[ProbeRow]) -> Figure:
         ax.spines["left"].set_visible(False)
         ax.grid(axis="x", color=LINE)
         inch = 1 / PANEL
-        for place, (row, label) in enumerate(zip(rows, labels, strict=True)):
-            draw_lines(ax, -0.16 * inch, place, label, size=8.5, pitch=0.127 / step, ha="right")
-            _draw_row(ax, place, row, 1 + 0.16 * inch, 1 + (0.16 + numbers) * inch)
-        marked = {row.chance for row in rows if row.chance is not None}
-        for chance in sorted(marked) if len(marked) == 1 else ():
+        for index, (row, label) in enumerate(zip(rows, labels, strict=True)):
+            draw_lines(ax, -0.16 * inch, index, label, size=8.5, pitch=0.127 / step, ha="right")
+            _draw_row(ax, index, row, 1 + 0.16 * inch, 1 + (0.16 + numbers) * inch)
+        chances = {row.chance for row in rows if row.chance is not None}
+        for chance in sorted(chances) if len(chances) == 1 else ():
             ax.text(chance, -0.62, f"chance {chance:.2f}", ha="left", va="bottom", fontsize=8.5, color=MUTED)
         return figure
 
 
-def _draw_row(ax: Axes, place: int, row: ProbeRow, number_at: float, word_at: float) -> None:
-    marker, size, color = LOOKS.get(row.verdict, LOOKS["silent"])
+def _draw_row(ax: Axes, y: int, row: ProbeRow, number_at: float, word_at: float) -> None:
+    marker, size, color = MARKERS.get(row.verdict, MARKERS["silent"])
     if row.chance is not None:
-        mark = [place - 0.5, place + 0.5]
-        ax.plot([row.chance] * 2, mark, color=MUTED, linewidth=1.0, linestyle=(0, (3, 2)), zorder=1)
+        ax.plot([row.chance] * 2, [y - 0.5, y + 0.5], color=MUTED, linewidth=1.0, linestyle=(0, (3, 2)), zorder=1)
     if row.value is None:
-        ax.text(number_at, place, row.word, va="center", fontsize=8.5, color=MUTED)
+        ax.text(number_at, y, row.word, va="center", fontsize=8.5, color=MUTED)
         return
     face = CARD
     if row.low is not None and row.high is not None:
         face = color
-        ax.plot([row.low, row.high], [place] * 2, color=color, linewidth=2.4, alpha=0.55, solid_capstyle="butt")
+        ax.plot([row.low, row.high], [y] * 2, color=color, linewidth=2.4, alpha=0.55, solid_capstyle="butt")
         text = f"[{row.low:.2f}, {row.high:.2f}]"
-        ax.text(number_at + text_width("0.00 ") / PANEL, place, text, va="center", fontsize=8.5, color=MUTED)
-    ax.plot([row.value], [place], marker, color=color, markerfacecolor=face, markersize=size, clip_on=False)
-    ax.text(number_at, place, f"{row.value:.2f}", va="center", fontsize=8.5, color=INK)
+        ax.text(number_at + text_width("0.00 ") / PANEL, y, text, va="center", fontsize=8.5, color=MUTED)
+    ax.plot([row.value], [y], marker, color=color, markerfacecolor=face, markersize=size, clip_on=False)
+    ax.text(number_at, y, f"{row.value:.2f}", va="center", fontsize=8.5, color=INK)
     warns = row.verdict == "warns"
-    ax.text(word_at, place, row.word, va="center", fontsize=8.5, color=INK if warns else MUTED)
+    ax.text(word_at, y, row.word, va="center", fontsize=8.5, color=INK if warns else MUTED)

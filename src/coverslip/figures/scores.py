@@ -1,4 +1,4 @@
-"""Forest plots: a row a class, its score with the interval, and how many images stand behind it."""
+"""Forest plots: one row per class with its score, confidence interval and number of images."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ if TYPE_CHECKING:
 
 
 class ScoreRow(NamedTuple):
-    """One score of one class. None is "not defined" for ``value`` and "no honest interval" for ``low`` and ``high``."""
+    """A score of a class.
+
+    Attributes:
+        name: name of the class.
+        value: the score; None if not defined.
+        low: lower end of the confidence interval; None if there is no valid interval.
+        high: upper end of the confidence interval.
+        images: number of images of the class.
+    """
 
     name: str
     value: float | None
     low: float | None
     high: float | None
-    images: int  # images of this class
+    images: int
 
 
 def forest_plot(
@@ -29,22 +37,22 @@ def forest_plot(
     reference: Mapping[str, float] | None = None,
     scales: Mapping[str, tuple[float, float]] | None = None,
 ) -> Figure:
-    """Scores with their intervals, drawn in the order given, from the top down.
+    """Draw scores with confidence intervals, from the top down in the given order.
 
     Args:
-        panels: title -> rows; every panel has the same class names in the same order.
-        reference: title -> a value to mark by a dashed line, such as the mean over classes.
-        scales: title -> the ends of its axis; 0 to 1 for those that are not named.
+        panels: title -> rows; all panels have the same class names in the same order.
+        reference: title -> value marked by a dashed line, such as the mean over classes.
+        scales: title -> limits of its axis; default: 0 to 1.
 
     Returns:
-        A figure with one axes for each panel. A filled marker has an interval, an open one has none.
+        A figure with one axes per panel. Filled markers have an interval, open ones have none.
     """
     from matplotlib.figure import Figure
 
     first = next(iter(panels.values()))
     names = [row.name for row in first]
     if any([row.name for row in rows] != names for rows in panels.values()):
-        raise ValueError("every panel needs the same class names in the same order")
+        raise ValueError("all panels need the same class names in the same order")
     labels = [wrap_name(name, 30, 2) if len(names) <= 20 else wrap_name(name, 40, 1) for name in names]
     step = 0.33 if len(names) <= 20 else 0.27
     left, panel, gap = max(map(text_width, labels), default=0.5) + 0.75, 1.75, 1.35
@@ -73,21 +81,21 @@ def forest_plot(
 
 def _draw_rows(ax: Axes, rows: Sequence[ScoreRow], scale: tuple[float, float]) -> None:
     start, end = scale
-    ticks = [start + (end - start) * part / 4 for part in range(5)]
+    ticks = [start + (end - start) * k / 4 for k in range(5)]
     ax.set(xlim=scale, ylim=(len(rows) - 0.5, -0.5), yticks=[])
     ax.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x", color=LINE)
     number, interval = (end + (end - start) * by for by in (0.09, 0.09 + 0.24))
-    for place, row in enumerate(rows):
+    for y, row in enumerate(rows):
         if row.value is None:
-            ax.text(number, place, "not defined", va="center", color=MUTED, fontsize=8.5)
+            ax.text(number, y, "not defined", va="center", color=MUTED, fontsize=8.5)
             continue
         if row.low is not None and row.high is not None:
-            ax.plot([row.low, row.high], [place, place], color=ACCENT, linewidth=2.2, alpha=0.55, solid_capstyle="butt")
-            ax.plot([row.value], [place], "o", color=ACCENT, markersize=6, clip_on=False)
-            ax.text(interval, place, f"[{row.low:.2f}, {row.high:.2f}]", va="center", color=MUTED, fontsize=8.5)
+            ax.plot([row.low, row.high], [y, y], color=ACCENT, linewidth=2.2, alpha=0.55, solid_capstyle="butt")
+            ax.plot([row.value], [y], "o", color=ACCENT, markersize=6, clip_on=False)
+            ax.text(interval, y, f"[{row.low:.2f}, {row.high:.2f}]", va="center", color=MUTED, fontsize=8.5)
         else:
-            open_look: dict[str, Any] = {"markerfacecolor": CARD, "markeredgecolor": AXIS, "markeredgewidth": 1.3}
-            ax.plot([row.value], [place], "o", clip_on=False, **open_look)
-        ax.text(number, place, f"{row.value:.2f}", va="center", fontsize=8.5)
+            open_marker: dict[str, Any] = {"markerfacecolor": CARD, "markeredgecolor": AXIS, "markeredgewidth": 1.3}
+            ax.plot([row.value], [y], "o", clip_on=False, **open_marker)
+        ax.text(number, y, f"{row.value:.2f}", va="center", fontsize=8.5)

@@ -1,4 +1,4 @@
-"""A figure measured in inches from its top left, for pages of many images."""
+"""Drawing in inches from the top left of a figure, for figures with many images."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from coverslip.figures.style import INK
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DPI = 150  # of figures full of images: about 2,000 pixels across
-LETTERS = 13.8  # of a sentence, an inch
-TEXT = 0.165  # inches of a line of small text
+DPI = 150  # of figures with many images, which are then about 2,000 pixels wide
+LETTERS = 13.8  # characters per inch of small text
+TEXT = 0.165  # height of a line of small text, inches
 
 
 class Sheet:
-    """Draws in inches from the top left: matplotlib's own layout takes seconds for many axes.
+    """A figure with coordinates in inches from the top left; matplotlib's layout takes seconds for many axes.
 
     Args:
-        figure: what is drawn on.
+        figure: the figure.
         breadth: its width, inches.
         length: its height, inches.
     """
@@ -30,16 +30,16 @@ class Sheet:
         self.figure, self.breadth, self.length = figure, breadth, length
 
     def place(self, left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
-        """A box as matplotlib wants it: shares of the figure, from the bottom left."""
+        """Return a box in matplotlib's figure coordinates: fractions from the bottom left."""
         return left / self.breadth, 1 - (top + height) / self.length, width / self.breadth, height / self.length
 
     def text(self, left: float, base: float, text: str, *, size: float, color: str = INK, **look: Any) -> None:
-        """Text whose first letter stands at ``left`` on the line ``base``."""
+        """Draw text that begins at ``left`` on the baseline ``base``."""
         look = {"va": "baseline", **look}
         self.figure.text(left / self.breadth, 1 - base / self.length, text, size=size, color=color, **look)
 
     def image(self, pixels: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float) -> None:
-        """An image, uint8 (H, W, 3), stretched over a box; its pixels are smoothed where there are many."""
+        """Draw an image, uint8 of shape (H, W, 3), in a box; it is antialiased if it is reduced."""
         from matplotlib.image import BboxImage
         from matplotlib.transforms import Bbox, TransformedBbox
 
@@ -49,7 +49,7 @@ class Sheet:
         self.figure.add_artist(image)
 
     def badge(self, left: float, bottom: float, text: str) -> None:
-        """A few letters on a light ground, in the lower left corner of an image."""
+        """Draw a short text on a light background in the lower left corner of an image."""
         self.figure.text(
             (left + 0.06) / self.breadth,
             1 - (bottom - 0.07) / self.length,

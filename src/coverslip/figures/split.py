@@ -1,4 +1,4 @@
-"""How many images each class has in each part."""
+"""Bar chart of the images of each class in each split."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from coverslip.figures.style import BLUE, CARD, GREEN, MUTED, OKABE_ITO, ON_ACCE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLORS = {"train": (BLUE, ON_ACCENT), "validation": (VERMILION, "black"), "test": (GREEN, "black")}  # bar, number on it
-BARS = 4.8  # inches of the longest bar
+COLORS = {
+    "train": (BLUE, ON_ACCENT),
+    "validation": (VERMILION, "black"),
+    "test": (GREEN, "black"),
+}  # color of the bar, and of the number on it
+BARS = 4.8  # length of the longest bar, inches
 
 
 def split_figure(names: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Figure:
-    """One bar a class, cut into its parts, each with its number; the number at the end is the whole.
+    """Draw one stacked bar per class with the count of each split; the number at the end is the total.
 
     Args:
         names: K class names.
-        counts: part -> K counts, in the order in which the parts are drawn.
+        counts: split -> K counts, in drawing order.
 
     Returns:
-        A figure with one axes and K bars for each part.
+        A figure with one axes and K bars per split.
     """
     from matplotlib.figure import Figure
 
@@ -40,13 +44,14 @@ def split_figure(names: Sequence[str], counts: Mapping[str, Sequence[int]]) -> F
         figure = Figure(figsize=(width, height))
         ax = figure.add_axes((left / width, 0.08 / height, BARS / width, step * len(names) / height))
         start = [0] * len(names)
-        for index, (part, values) in enumerate(counts.items()):
-            color, on_color = COLORS.get(part, (OKABE_ITO[(index + 3) % len(OKABE_ITO)], "black"))
-            ax.barh(range(len(names)), values, 0.66, start, color=color, edgecolor=CARD, linewidth=0.8, label=part)
+        for index, (split, values) in enumerate(counts.items()):
+            color, on_color = COLORS.get(split, (OKABE_ITO[(index + 3) % len(OKABE_ITO)], "black"))
+            ax.barh(range(len(names)), values, 0.66, start, color=color, edgecolor=CARD, linewidth=0.8, label=split)
             for row, value in enumerate(values):
                 if _fits(value, longest):
-                    place = (start[row] + value / 2, row)
-                    ax.text(*place, f"{value:,}", ha="center", va="center", fontsize=8, color=on_color)
+                    ax.text(
+                        start[row] + value / 2, row, f"{value:,}", ha="center", va="center", fontsize=8, color=on_color
+                    )
             start = [a + b for a, b in zip(start, values, strict=True)]
         ax.set(xlim=(0, longest), ylim=(len(names) - 0.5, -0.5), xticks=[], yticks=[])
         for spine in ax.spines.values():
@@ -63,6 +68,6 @@ def _fits(value: int, longest: int) -> bool:
 
 
 def _end_text(values: Sequence[int], longest: int) -> str:
-    """The whole, and the parts too where a part is too short to hold its own number."""
+    """Return the total, with all counts if one of the bars is too short for its number."""
     cramped = any(value and not _fits(value, longest) for value in values)
     return f"{sum(values):,}" + (" = " + " + ".join(f"{value:,}" for value in values) if cramped else "")

@@ -1,4 +1,4 @@
-"""The look of every figure: its colors, its style file, and its way into a page as SVG text."""
+"""Style of all figures: colors, style file, and conversion to SVG for a page."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ INK, MUTED, AXIS, LINE, CARD = "#1c231f", "#5c665f", "#8b938c", "#dedbd0", "#fff
 ACCENT, ON_ACCENT, ON_TINT = "#2f6f4f", "#ffffff", "#101512"
 BLUE, VERMILION, GREEN = "#0072b2", "#d55e00", "#009e73"
 OKABE_ITO = (BLUE, VERMILION, GREEN, "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # never color alone: the n-th series has the n-th marker and dashes too
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # a series has its own color, marker and dashes
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1, 2)), "-", (0, (5, 2)), (0, (1.2, 1.6)))
 
-# In a page these colors follow its light or dark mode; outside one, the color after the comma is used.
+# In a page, CSS variables replace these colors, so that they follow its light or dark mode.
 PAGE_VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
@@ -39,14 +39,14 @@ PAGE_VARIABLES = {
 
 
 @cache
-def _settings() -> Any:  # an RcParams; its type names every setting one by one
+def _settings() -> Any:  # RcParams, whose type lists all settings
     import matplotlib as mpl
 
     return mpl.rc_params_from_file(Path(__file__).with_name("coverslip.mplstyle"), use_default_template=False)
 
 
 def style() -> AbstractContextManager[None]:
-    """The style for the length of a ``with`` block; the user's own settings come back after it."""
+    """Return a context manager that applies the style and restores the user's settings afterwards."""
     import matplotlib as mpl
 
     return mpl.rc_context(_settings())
@@ -56,38 +56,42 @@ def style() -> AbstractContextManager[None]:
 def _figure_class() -> type[Figure]:
     from matplotlib.figure import Figure
 
-    class Shown(Figure):
-        """A figure that a notebook shows by itself; a plain one is shown only once somebody has imported pyplot."""
+    class NotebookFigure(Figure):
+        """A figure that a notebook displays without pyplot."""
 
         def _repr_png_(self) -> bytes:
             file = io.BytesIO()
             self.savefig(file, format="png")
             return file.getvalue()
 
-    return Shown
+    return NotebookFigure
 
 
 def new_figure(**options: Any) -> Figure:
-    """A figure of matplotlib's, with its options, which a notebook shows as the last line of a cell."""
+    """Create a matplotlib figure that a notebook displays as the last value of a cell.
+
+    Args:
+        options: keyword arguments of `matplotlib.figure.Figure`.
+    """
     return _figure_class()(**options)
 
 
 def svg_text(figure: Figure, name: str, *, label: str = "", titles: Mapping[str, str] | None = None) -> str:
-    """The figure as an inline ``<svg>``: no XML header, its text as text, its colors following the page.
+    """Convert a figure to an inline ``<svg>`` without XML header, with text as text and colors that follow the page.
 
     Args:
         figure: any figure of this package.
-        name: unique in the page; every id inside begins with it. The same figure and name give the same text.
-        label: what a screen reader says of the whole figure.
-        titles: a tooltip for each artist that was given a ``gid``, by that gid.
+        name: prefix of all ids, unique in the page. The same figure and name give the same text.
+        label: description for screen readers.
+        titles: tooltip of each artist, by its ``gid``.
     """
     import matplotlib as mpl
 
     buffer = io.StringIO()
-    silent = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    no_metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
     with style(), mpl.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has the glyph
-        figure.savefig(buffer, format="svg", metadata=silent)
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has its own fonts
+        figure.savefig(buffer, format="svg", metadata=no_metadata)
     return _for_page(buffer.getvalue(), name, label, titles or {})
 
 
@@ -95,11 +99,11 @@ def _for_page(svg: str, name: str, label: str, titles: Mapping[str, str]) -> str
     body = svg[svg.index("<svg") :]
     opening, _, body = body.partition(">")
     view = re.search(r'viewBox="([^"]+)"', opening)
-    assert view is not None  # matplotlib always writes one
+    assert view is not None  # matplotlib always writes it
     width = float(view[1].split()[2])
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<!--.*?-->\s*", "", body, flags=re.DOTALL)
-    body = re.sub(r"font-family: [^;\"]+;? ?", "", body)  # the page's own font
+    body = re.sub(r"font-family: [^;\"]+;? ?", "", body)  # use the font of the page
     body = re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px", body)
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # it would apply to the whole page
     body = body.replace("xlink:href", "href").replace(' target="_blank"', "")
@@ -113,6 +117,6 @@ def _for_page(svg: str, name: str, label: str, titles: Mapping[str, str]) -> str
     for color, variable in PAGE_VARIABLES.items():
         body = re.sub(rf"{color}\b", f"var({variable}, {color})", body)
     body = re.sub(r"\s*\n\s*", "\n", body)
-    role = "group" if "<a " in body else "img"  # an image hides its links from a screen reader
-    look = f"--width: {width / 72:.2f}in; stroke-linejoin: round"
-    return f'<svg viewBox="{view[1]}" style="{look}" role="{role}" aria-label="{escape(label)}">{body}'.strip()
+    role = "group" if "<a " in body else "img"  # the role "img" would hide links from screen readers
+    css = f"--width: {width / 72:.2f}in; stroke-linejoin: round"
+    return f'<svg viewBox="{view[1]}" style="{css}" role="{role}" aria-label="{escape(label)}">{body}'.strip()

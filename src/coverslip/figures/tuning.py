@@ -1,4 +1,4 @@
-"""What the figures of a study share: its trials, how each of them looks, and how a page finds it again."""
+"""Shared parts of the figures of a study: its trials, their markers, and the identification of marks in an SVG."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     Frame = pl.DataFrame | Mapping[str, Sequence[Any]]
 
 Value = float | int | str
-TRIALS = "trials-"  # the gid of an artist that shows trials goes on with their numbers, joined by dots
+TRIALS = "trials-"  # prefix of the gid of an artist that shows trials, followed by their numbers, joined by dots
 COLUMNS = ("number", "state", "epochs", "validation_loss", "validation_accuracy", "best_epoch", "seconds", "stack")
-NO_KEY = frozenset((*COLUMNS, "why", "role"))
-LOOKS: dict[str, dict[str, Any]] = {  # state -> marker and colors: never color alone
+NOT_SETTINGS = frozenset((*COLUMNS, "why", "role"))
+MARKERS_BY_STATE: dict[str, dict[str, Any]] = {  # state -> marker and colors; states differ in more than color
     "finished": {"marker": "o", "facecolor": BLUE, "edgecolor": BLUE, "s": 17},
     "running": {"marker": "o", "facecolor": CARD, "edgecolor": BLUE, "s": 17},
     "pruned": {"marker": "o", "facecolor": CARD, "edgecolor": AXIS, "s": 11},
@@ -29,42 +29,72 @@ LOOKS: dict[str, dict[str, Any]] = {  # state -> marker and colors: never color 
 BEST: dict[str, Any] = {"marker": "D", "facecolor": ACCENT, "edgecolor": ACCENT, "s": 42}
 DEFAULT: dict[str, Any] = {"marker": "s", "facecolor": "none", "edgecolor": INK, "s": 44}
 FAILED: dict[str, Any] = {"marker": "x", "facecolor": VERMILION, "s": 22}
-ABOVE: dict[str, Any] = {"marker": "^", "facecolor": CARD, "edgecolor": AXIS, "s": 16}  # beyond the axis
+OUT_OF_RANGE: dict[str, Any] = {"marker": "^", "facecolor": CARD, "edgecolor": AXIS, "s": 16}  # beyond the axis
 
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """One trial as ``trials.csv`` has it. None is "not measured"."""
+    """One trial, a row of ``trials.csv``. None means not measured.
+
+    Attributes:
+        number: number of the trial.
+        state: ``running``, ``finished``, ``pruned`` or ``failed``.
+        loss: log loss on the selection half at the best epoch.
+        accuracy: accuracy on the selection half at the best epoch.
+        epochs: number of epochs trained.
+        best_epoch: epoch of the lowest loss, from 1.
+        seconds: training time.
+        why: reason why the trial was pruned or failed.
+        role: such as ``default``, see `coverslip.tuning.tables.Trial`.
+        values: setting key -> value.
+        best: whether the study chose this trial; if none is marked, the one of the lowest loss is the best.
+    """
 
     number: int
-    state: str = "finished"  # running, finished, pruned, failed
-    loss: float | None = None  # log loss of the choosing images at its best epoch
+    state: str = "finished"
+    loss: float | None = None
     accuracy: float | None = None
     epochs: int = 0
     best_epoch: int | None = None
     seconds: float | None = None
     why: str = ""
     role: str = ""
-    values: Mapping[str, Value] = field(default_factory=dict)  # key of the space -> what it was set to
-    best: bool = False  # the one the study came to; where none is marked, it is the one of the lowest loss
+    values: Mapping[str, Value] = field(default_factory=dict)
+    best: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What one trial measured after each epoch; a loss may be NaN or infinite."""
+    """The learning curve of a trial; a loss may be NaN or infinite.
+
+    Attributes:
+        epochs: epochs, from 1.
+        loss: log loss on the selection half after each epoch.
+        train_loss: training loss of each epoch.
+    """
 
     epochs: Sequence[int]
-    loss: Sequence[float]  # of the choosing images
+    loss: Sequence[float]
     train_loss: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting that differs between trials, as ``study.json`` describes it."""
+    """A setting that a study varies, as described in ``study.json``.
+
+    Attributes:
+        key: dotted key.
+        name: name for readers.
+        kind: ``float``, ``int`` or ``choice``.
+        log: whether its axis is logarithmic.
+        low: lower end of the range.
+        high: upper end of the range.
+        choices: choices, or the values of a sweep.
+    """
 
     key: str
-    name: str = ""  # in plain words
-    kind: str = "float"  # float, int, choice
+    name: str = ""
+    kind: str = "float"
     log: bool = False
     low: float | None = None
     high: float | None = None
@@ -72,12 +102,12 @@ class Setting:
 
     @property
     def title(self) -> str:
-        """What a figure calls it."""
+        """Name in figures."""
         return self.name or self.key.rpartition(".")[2].replace("_", " ")
 
 
 def read_trials(frame: Frame) -> list[TrialRow]:
-    """The rows of ``trials.csv``; every column it does not know is a setting.
+    """Read the rows of ``trials.csv``; every other column is a setting.
 
     Raises:
         KeyError: a column is missing.
@@ -86,7 +116,7 @@ def read_trials(frame: Frame) -> list[TrialRow]:
     {'training.lr': 0.1}
     """
     columns: Mapping[str, Sequence[Any]] = frame if isinstance(frame, Mapping) else frame.to_dict(as_series=False)
-    keys = [name for name in columns if name not in NO_KEY]
+    keys = [name for name in columns if name not in NOT_SETTINGS]
     size = len(columns["number"])
     nothing: Sequence[Any] = [None] * size
     rows = []
@@ -110,36 +140,37 @@ def read_trials(frame: Frame) -> list[TrialRow]:
 
 
 def read_curves(frame: Frame) -> dict[int, Curve]:
-    """The rows of ``curves.csv`` by the number of their trial, epochs rising; what is not measured is NaN."""
+    """Read ``curves.csv``: trial number -> learning curve, epochs in order; missing values are NaN."""
     columns: Mapping[str, Sequence[Any]] = frame if isinstance(frame, Mapping) else frame.to_dict(as_series=False)
     size = len(columns["number"])
     train = columns.get("train_loss", [None] * size)
-    found: dict[int, dict[int, tuple[float, float]]] = {}
-    for number, epoch, loss, own in zip(
+    losses: dict[int, dict[int, tuple[float, float]]] = {}
+    for number, epoch, loss, train_loss in zip(
         columns["number"], columns["epoch"], columns["validation_loss"], train, strict=True
     ):
-        found.setdefault(int(number), {})[int(epoch)] = (_or_nan(loss), _or_nan(own))  # a resumed epoch counts once
+        # A dict, since after a resume an epoch may be listed twice.
+        losses.setdefault(int(number), {})[int(epoch)] = (_or_nan(loss), _or_nan(train_loss))
     curves = {}
-    for number, epochs in found.items():
+    for number, epochs in losses.items():
         order = sorted(epochs)
-        curves[number] = Curve(order, [epochs[at][0] for at in order], [epochs[at][1] for at in order])
+        curves[number] = Curve(order, [epochs[epoch][0] for epoch in order], [epochs[epoch][1] for epoch in order])
     return curves
 
 
 def as_trials(trials: Sequence[TrialRow] | Frame) -> list[TrialRow]:
-    """Rows as they are, or those of a frame."""
+    """Return rows unchanged, or read those of a frame."""
     return list(trials) if isinstance(trials, Sequence) else read_trials(trials)
 
 
 def as_curves(curves: Mapping[int, Curve] | Frame) -> dict[int, Curve]:
-    """Curves as they are, or those of a frame."""
-    if isinstance(curves, Mapping) and all(isinstance(each, Curve) for each in curves.values()):
+    """Return curves unchanged, or read those of a frame."""
+    if isinstance(curves, Mapping) and all(isinstance(curve, Curve) for curve in curves.values()):
         return dict(cast("Mapping[int, Curve]", curves))
     return read_curves(cast("Frame", curves))
 
 
 def as_setting(setting: Setting | str) -> Setting:
-    """A setting as it is, or one of which only the key is known."""
+    """Return a setting unchanged, or a setting with only a key."""
     return Setting(setting) if isinstance(setting, str) else setting
 
 
@@ -151,22 +182,22 @@ def _or_nan(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def best_of(trials: Sequence[TrialRow]) -> TrialRow | None:
-    """The one that is marked, else the finished trial with the lowest loss, of equals the first; a repeat is none."""
-    there = [each for each in trials if each.state == "finished" and each.loss is not None]
-    there = [each for each in there if each.best] or [each for each in there if each.role != "repeat"]
-    return min(there, key=lambda each: (each.loss, each.number), default=None)
+def best_trial(trials: Sequence[TrialRow]) -> TrialRow | None:
+    """Return the marked trial, else the finished trial with the lowest loss, of equal ones the first; no repeats."""
+    finished = [trial for trial in trials if trial.state == "finished" and trial.loss is not None]
+    candidates = [trial for trial in finished if trial.best] or [trial for trial in finished if trial.role != "repeat"]
+    return min(candidates, key=lambda trial: (trial.loss, trial.number), default=None)
 
 
-def default_of(trials: Sequence[TrialRow]) -> TrialRow | None:
-    """The trial that changed nothing."""
-    return next((each for each in trials if each.role == "default"), None)
+def default_trial(trials: Sequence[TrialRow]) -> TrialRow | None:
+    """Return the default trial; None if there is none."""
+    return next((trial for trial in trials if trial.role == "default"), None)
 
 
 def value_label(value: Value) -> str:
-    """A setting's value as a figure or table shows it, and as the command line takes it.
+    """Return the text of a setting's value, as in figures, tables and on the command line.
 
-    >>> [value_label(each) for each in (1e-5, 0.000215443, 0.001, 32, 1.0, "64,128", True)]
+    >>> [value_label(value) for value in (1e-5, 0.000215443, 0.001, 32, 1.0, "64,128", True)]
     ['1e-5', '2.15e-4', '0.001', '32', '1', '64,128', 'yes']
     """
     if isinstance(value, bool):
@@ -180,42 +211,48 @@ def value_label(value: Value) -> str:
 
 
 def mark_trials(ax: Axes, trials: Sequence[TrialRow], x: Sequence[float], y: Sequence[float], **look: Any) -> None:
-    """A marker a trial, which `trial_svg` can find again; an ``edgecolor`` of None leaves the marker's own."""
+    """Draw a marker per trial, which `trial_svg` can identify."""
     if trials:
         ax.scatter(x, y, gid=trial_gid(trials), linewidths=0.9, clip_on=False, **look)
 
 
 def trial_gid(trials: Sequence[TrialRow]) -> str:
-    """The gid of an artist whose parts are these trials, in this order."""
-    return TRIALS + ".".join(str(each.number) for each in trials)
+    """Return the gid of an artist whose elements are these trials, in this order."""
+    return TRIALS + ".".join(str(trial.number) for trial in trials)
 
 
 def trial_svg(figure: Figure, name: str, *, label: str) -> str:
-    """`svg_text`, in which every mark of a trial says by ``data-t`` whose it is: a page lights up all marks of one."""
+    """Return `svg_text` with the number of the trial on each of its marks (``data-t``), so a page can highlight it."""
     svg = svg_text(figure, name, label=label)
     head, *groups = re.split(rf'<g id="{name}-{TRIALS}([\d.]+)">', svg)
     parts = [head]
     for numbers, body in zip(groups[::2], groups[1::2], strict=True):
-        left = iter(numbers.split("."))
+        remaining = iter(numbers.split("."))
 
-        def tag(found: re.Match[str], left: Any = left) -> str:
-            if found[1] is None:  # a definition is no mark
-                return found[0]
-            number = next(left, None)
-            return found[0] if number is None else f'<{found[1]} data-t="{number}"'
+        def tag(match: re.Match[str], remaining: Any = remaining) -> str:
+            if match[1] is None:  # a definition, not a mark
+                return match[0]
+            number = next(remaining, None)
+            return match[0] if number is None else f'<{match[1]} data-t="{number}"'
 
         parts += ["<g>", re.sub(r"<defs>.*?</defs>|<(use|path)\b", tag, body, flags=re.DOTALL)]
     return "".join(parts)
 
 
 def draw_empty(ax: Axes, text: str) -> None:
-    """Words in place of a figure that has nothing to show yet."""
+    """Draw a text in place of a figure without data."""
     ax.set_axis_off()
     ax.text(0.5, 0.5, text, ha="center", va="center", color=MUTED, transform=ax.transAxes)
 
 
 def draw_legend(ax: Axes, entries: Sequence[tuple[str, Mapping[str, Any]]], *, at: float = 1.02) -> None:
-    """The looks that were drawn, in one row above the axes."""
+    """Draw the legend in one row above the axes.
+
+    Args:
+        ax: the axes.
+        entries: text and marker of each entry.
+        at: vertical position in axes coordinates.
+    """
     from matplotlib.lines import Line2D
 
     handles = []

@@ -1,4 +1,4 @@
-"""Two settings of scattered trials at once, on a surface smoothed through them."""
+"""The loss over two settings: the trials on a smoothed surface."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from coverslip.figures.tuning import (
     BEST,
     DEFAULT,
     FAILED,
-    LOOKS,
+    MARKERS_BY_STATE,
     Setting,
     TrialRow,
-    best_of,
-    default_of,
+    best_trial,
+    default_trial,
     draw_legend,
     mark_trials,
 )
@@ -30,69 +30,69 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-FEWEST_FOR_SURFACE = 8
-SIDE = 56  # points of the surface each way
+MIN_FOR_SURFACE = 8
+SIDE = 56  # points of the surface in each direction
 LEVELS = 6
 FloatArray = npt.NDArray[np.float64]
 
 
 def contour_figure(trials: Sequence[TrialRow], across: Setting, up: Setting, *, chance: float | None = None) -> Figure:
-    """Two settings and the loss: each trial where it was, on a surface smoothed through them.
+    """Draw the trials over two settings, on a smoothed surface of their loss.
 
     Args:
-        trials: any number, in any state.
-        across: the setting of the horizontal axis.
-        up: the setting of the vertical one.
-        chance: the loss of guessing.
+        trials: any number of trials, in any state.
+        across: setting of the horizontal axis.
+        up: setting of the vertical axis.
+        chance: log loss of guessing.
 
     Returns:
-        A figure with one axes. The surface is a local straight fit to nearby trials, drawn only where trials are near,
-        and left out below 8 finished trials or where a setting is a choice of words.
+        A figure with one axes. The surface is a local linear regression, drawn only near trials, and omitted with
+        fewer than 8 finished trials or if a setting is a choice of text.
     """
     scale = trials_scale(trials, chance)
     x_axis, y_axis = setting_scale(across, trials), setting_scale(up, trials)
-    there = [
-        each
-        for each in trials
-        if across.key in each.values
-        and up.key in each.values
-        and math.isfinite(x_axis.unit(each.values[across.key]) + y_axis.unit(each.values[up.key]))
+    shown = [
+        trial
+        for trial in trials
+        if across.key in trial.values
+        and up.key in trial.values
+        and math.isfinite(x_axis.unit(trial.values[across.key]) + y_axis.unit(trial.values[up.key]))
     ]
-    at = {t.number: (x_axis.unit(t.values[across.key]), y_axis.unit(t.values[up.key])) for t in there}
-    names = [text for _, text in y_axis.named()]
+    positions = {t.number: (x_axis.unit(t.values[across.key]), y_axis.unit(t.values[up.key])) for t in shown}
+    names = [text for _, text in y_axis.ticks()]
     left = max(map(text_width, names), default=0.3) + 0.75
     width, height = left + 5.0 + 0.2, 4.3
     with style():
         figure = new_figure(figsize=(width, height))
         ax = figure.add_axes((left / width, 0.5 / height, 5.0 / width, (height - 0.9) / height))
-        measured = [each for each in there if each.state == "finished" and each.loss is not None]
-        if len(measured) >= FEWEST_FOR_SURFACE and x_axis.numeric and y_axis.numeric:
-            _draw_surface(ax, np.array([at[each.number] for each in measured]), measured, scale)
-        for which, axis in enumerate((x_axis, y_axis)):
-            _spread(at, which, 0.35 / len(axis.choices) if axis.choices else 0.0)
+        measured = [trial for trial in shown if trial.state == "finished" and trial.loss is not None]
+        if len(measured) >= MIN_FOR_SURFACE and x_axis.numeric and y_axis.numeric:
+            _draw_surface(ax, np.array([positions[trial.number] for trial in measured]), measured, scale)
+        for coordinate, axis in enumerate((x_axis, y_axis)):
+            _spread(positions, coordinate, 0.35 / len(axis.choices) if axis.choices else 0.0)
         legend: list[tuple[str, dict[str, Any]]] = []
         sizes = {"finished": 26, "running": 20, "pruned": 14}
         for state in ("pruned", "running", "finished"):
-            some = [each for each in there if each.state == state]
-            x, y = [at[each.number][0] for each in some], [at[each.number][1] for each in some]
-            look = LOOKS[state] | {"s": sizes[state]}
-            mark_trials(ax, some, x, y, zorder=4, **(look | {"edgecolor": CARD if state == "finished" else AXIS}))
-            legend += [(state, look)] if some else []
-        failed = [each for each in there if each.state == "failed"]
-        x, y = [at[each.number][0] for each in failed], [at[each.number][1] for each in failed]
+            of_state = [trial for trial in shown if trial.state == state]
+            x, y = [positions[t.number][0] for t in of_state], [positions[t.number][1] for t in of_state]
+            look = MARKERS_BY_STATE[state] | {"s": sizes[state]}
+            mark_trials(ax, of_state, x, y, zorder=4, **(look | {"edgecolor": CARD if state == "finished" else AXIS}))
+            legend += [(state, look)] if of_state else []
+        failed = [trial for trial in shown if trial.state == "failed"]
+        x, y = [positions[t.number][0] for t in failed], [positions[t.number][1] for t in failed]
         mark_trials(ax, failed, x, y, zorder=4, **FAILED)
         legend += [("failed", FAILED)] if failed else []
-        for word, one, look in (("default", default_of(there), DEFAULT), ("best", best_of(there), BEST)):
-            if one is not None:
-                x, y = ([place] for place in at[one.number])
-                mark_trials(ax, [one], x, y, zorder=5, **look)
+        for word, trial, look in (("default", default_trial(shown), DEFAULT), ("best", best_trial(shown), BEST)):
+            if trial is not None:
+                x, y = ([position] for position in positions[trial.number])
+                mark_trials(ax, [trial], x, y, zorder=5, **look)
                 legend.append((word, look))
-        _name_axes(ax, x_axis, y_axis)
+        _label_axes(ax, x_axis, y_axis)
         draw_legend(ax, legend)
         return figure
 
 
-def _name_axes(ax: Axes, x_axis: SettingScale, y_axis: SettingScale) -> None:
+def _label_axes(ax: Axes, x_axis: SettingScale, y_axis: SettingScale) -> None:
     x_axis.draw(ax, "x")
     y_axis.draw(ax, "y")
     ax.set_xlabel(wrap_name(x_axis.setting.title, 40, 1))
@@ -100,50 +100,50 @@ def _name_axes(ax: Axes, x_axis: SettingScale, y_axis: SettingScale) -> None:
     ax.tick_params(axis="y", labelcolor=MUTED)
 
 
-def _spread(at: dict[int, tuple[float, float]], which: int, width: float) -> None:
-    """Trials of one choice a little beside each other, so that none hides another."""
-    for place, number in enumerate(at if width else ()):
-        moved = list(at[number])
-        moved[which] += width * ((place * 0.618) % 1 - 0.5)
-        at[number] = (moved[0], moved[1])
+def _spread(positions: dict[int, tuple[float, float]], coordinate: int, width: float) -> None:
+    """Spread the trials of one choice, so that they do not overlap."""
+    for index, number in enumerate(positions if width else ()):
+        moved = list(positions[number])
+        moved[coordinate] += width * ((index * 0.618) % 1 - 0.5)
+        positions[number] = (moved[0], moved[1])
 
 
 def _draw_surface(ax: Axes, places: FloatArray, trials: Sequence[TrialRow], scale: LossScale) -> None:
-    losses = np.array([scale.place(each.loss) for each in trials])
+    losses = np.array([scale.place(trial.loss) for trial in trials])
     grid = np.linspace(-0.04, 1.04, SIDE)
     surface, away = smooth_surface(places, np.log(losses) if scale.log else losses, grid)
     surface = np.exp(surface) if scale.log else surface
     low, high = float(surface[away < 1].min()), float(surface[away < 1].max())
-    levels = [each for each in round_values(low, high, log=False, few=LEVELS) if low < each < high]
+    levels = [level for level in round_values(low, high, log=False, few=LEVELS) if low < level < high]
     if not levels:
         return
     near = ax.contourf(grid, grid, away, levels=[-1.0, 1.0], colors=["none"])
-    parts = []
-    for level in (*levels, 2 * high + 1):  # each region lies within the next: the color adds up, and no seam shows
+    layers = []
+    for level in (*levels, 2 * high + 1):  # nested regions: their colors add up without visible seams
         look: dict[str, Any] = {"colors": [ACCENT], "alpha": 0.6 / (len(levels) + 1), "zorder": 0}
-        parts.append(ax.contourf(grid, grid, surface, levels=[min(float(surface.min()), low) - 1, level], **look))
+        layers.append(ax.contourf(grid, grid, surface, levels=[min(float(surface.min()), low) - 1, level], **look))
     lines = ax.contour(grid, grid, surface, levels=levels, colors=[AXIS], linewidths=0.7, zorder=1)
     names = ax.clabel(lines, fmt=lambda level: f"{level:g}", fontsize=7.5, colors=[MUTED])
     outline = near.get_paths()[0]
-    for name in names:  # one that would be cut has no place
-        x, y = (int(np.abs(grid - at).argmin()) for at in name.get_position())
+    for name in names:  # hide labels that would be clipped
+        x, y = (int(np.abs(grid - position).argmin()) for position in name.get_position())
         name.set_visible(bool(away[y, x] < 0.8))
-    for part in (*parts, lines, *names):
-        part.set_clip_path(outline, ax.transData)
+    for artist in (*layers, lines, *names):
+        artist.set_clip_path(outline, ax.transData)
     near.remove()
 
 
 def smooth_surface(places: FloatArray, values: FloatArray, grid: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """A straight plane fitted round each point of a grid, near trials counting more.
+    """Fit a local linear regression at each point of a grid.
 
     Args:
-        places: (T, 2), trials in the unit square, T >= 3.
-        values: (T,) of each.
-        grid: (G,) rising, the points along both axes.
+        places: positions of T trials in the unit square, shape (T, 2), T >= 3.
+        values: values of the trials, shape (T,).
+        grid: points along both axes, ascending, shape (G,).
 
     Returns:
-        (G, G), rows upwards, never beyond the values by more than a tenth of their range; and likewise how far the
-        nearest trial is, where up to 1 is near.
+        The fitted values, shape (G, G), rows upwards, which exceed the range of the values by at most a tenth; and the
+        distance to the nearest trial, where up to 1 is near, shape (G, G).
 
     Reference: Cleveland, Journal of the American Statistical Association 74, 1979.
     """

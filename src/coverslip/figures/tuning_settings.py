@@ -1,4 +1,4 @@
-"""What the settings did: which mattered, the loss against each of them, and all of them at once."""
+"""The effects of the settings: importance, loss by setting, and parallel coordinates."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 from coverslip.figures.labels import draw_lines, text_width, wrap_name
 from coverslip.figures.style import ACCENT, AXIS, CARD, INK, LINE, MUTED, new_figure, style
 from coverslip.figures.tuning import (
-    ABOVE,
     BEST,
     DEFAULT,
     FAILED,
-    LOOKS,
+    MARKERS_BY_STATE,
+    OUT_OF_RANGE,
     Setting,
     TrialRow,
-    best_of,
-    default_of,
+    best_trial,
+    default_trial,
     draw_empty,
     mark_trials,
     trial_gid,
@@ -31,26 +31,33 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANEL = 3.4  # inches of the axis of importance
-BANDS = 4  # of trials in parallel coordinates, from the best to the rest
+BANDS = 4  # of trials in parallel coordinates, from the best to the worst
 
 
 class ImportanceRow(NamedTuple):
-    """How much of the differences in loss one setting explains. None is "no honest interval"."""
+    """The importance of a setting: the fraction of the variance of the loss that it explains.
+
+    Attributes:
+        name: name of the setting.
+        value: importance, 0 to 1.
+        low: lower end of the confidence interval; None without an interval.
+        high: upper end.
+    """
 
     name: str
-    value: float  # 0 to 1
+    value: float
     low: float | None
     high: float | None
 
 
 def importance_figure(rows: Sequence[ImportanceRow]) -> Figure:
-    """A row a setting, the one that matters most first, each with its interval.
+    """Draw the importance of the settings with intervals, the most important first.
 
     Args:
-        rows: at least one.
+        rows: one or more settings.
 
     Returns:
-        A figure with one axes from 0 to 1. An open marker has no interval.
+        A figure with one axes from 0 to 1. Open markers have no interval.
     """
     rows = sorted(rows, key=lambda row: -row.value)
     labels = [wrap_name(row.name, 28, 2) for row in rows]
@@ -61,7 +68,7 @@ def importance_figure(rows: Sequence[ImportanceRow]) -> Figure:
     with style():
         figure = new_figure(figsize=(width, height))
         ax = figure.add_axes((left / width, 0.55 / height, PANEL / width, step * len(rows) / height))
-        ax.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), yticks=[], xlabel="share of the differences in loss")
+        ax.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), yticks=[], xlabel="fraction of the variance of the loss")
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
         ax.spines["left"].set_visible(False)
         ax.grid(axis="x", color=LINE)
@@ -80,12 +87,12 @@ def importance_figure(rows: Sequence[ImportanceRow]) -> Figure:
 
 
 def slices_figure(trials: Sequence[TrialRow], settings: Sequence[Setting], *, chance: float | None = None) -> Figure:
-    """The loss of every trial against each setting, a panel a setting, on one scale of losses.
+    """Draw the loss of every trial by setting, with a panel per setting, on a common scale of losses.
 
     Args:
-        trials: any number, in any state.
-        settings: at least one.
-        chance: the loss of guessing; the axis ends a little above it.
+        trials: any number of trials, in any state.
+        settings: one or more settings.
+        chance: log loss of guessing; the axis ends slightly above it.
 
     Returns:
         A figure with an axes for each setting; marks as in `history_figure`.
@@ -96,7 +103,7 @@ def slices_figure(trials: Sequence[TrialRow], settings: Sequence[Setting], *, ch
     panel, tall = ((5.6, 2.4), (3.6, 2.1), (2.4, 1.8), (1.78, 1.55))[columns - 1]
     gap, left = 0.22, 0.66
     width, height = left + columns * (panel + gap), rows * (tall + 0.62)
-    best, default = best_of(trials), default_of(trials)
+    best, default = best_trial(trials), default_trial(trials)
     with style():
         figure = new_figure(figsize=(width, height))
         for at, setting in enumerate(settings):
@@ -108,16 +115,15 @@ def slices_figure(trials: Sequence[TrialRow], settings: Sequence[Setting], *, ch
             spread = _spread(known, setting.key, 0.5 / len(axis.choices) if axis.choices else 0.0)
             x = {t.number: axis.unit(t.values[setting.key]) + spread.get(t.number, 0.0) for t in known}
             for state in ("pruned", "running", "finished"):
-                some = [t for t in known if t.state == state and not scale.beyond(t.loss)]
-                places = [t.loss or 0.0 for t in some]
-                mark_trials(ax, some, [x[t.number] for t in some], places, alpha=0.85, **(LOOKS[state] | {"s": 12}))
+                shown = [t for t in known if t.state == state and not scale.beyond(t.loss)]
+                look = MARKERS_BY_STATE[state] | {"s": 12}
+                mark_trials(ax, shown, [x[t.number] for t in shown], [t.loss or 0.0 for t in shown], alpha=0.85, **look)
             above = [t for t in known if t.state != "failed" and t.loss is not None and scale.beyond(t.loss)]
-            for some, look in (([t for t in known if t.state == "failed"], FAILED), (above, ABOVE)):
-                places = [x[each.number] for each in some]
-                mark_trials(ax, some, places, [scale.high] * len(some), **(look | {"s": 14}))
-            for one, look in ((default, DEFAULT | {"s": 30}), (best, BEST | {"s": 30})):
-                if one is not None and one.number in x and one.loss is not None:
-                    mark_trials(ax, [one], [x[one.number]], [scale.place(one.loss)], zorder=3, **look)
+            for shown, look in (([t for t in known if t.state == "failed"], FAILED), (above, OUT_OF_RANGE)):
+                mark_trials(ax, shown, [x[t.number] for t in shown], [scale.high] * len(shown), **(look | {"s": 14}))
+            for trial, look in ((default, DEFAULT | {"s": 30}), (best, BEST | {"s": 30})):
+                if trial is not None and trial.number in x and trial.loss is not None:
+                    mark_trials(ax, [trial], [x[trial.number]], [scale.place(trial.loss)], zorder=3, **look)
             scale.draw(ax, named=column == 0)
             axis.draw(ax, most=4)
             ax.tick_params(axis="x", labelsize=7.5)
@@ -129,29 +135,29 @@ def slices_figure(trials: Sequence[TrialRow], settings: Sequence[Setting], *, ch
 
 
 def _spread(trials: Sequence[TrialRow], key: str, width: float) -> dict[int, float]:
-    """Trials of one choice side by side, in their order, so that none hides another."""
+    """Return horizontal offsets that spread the trials of one choice, so that they do not overlap."""
     if not width:
         return {}
-    places: dict[int, float] = {}
-    for choice in dict.fromkeys(each.values[key] for each in trials):
-        same = [each.number for each in trials if each.values[key] == choice]
-        for at, number in enumerate(same):
-            places[number] = width * ((at * 0.618) % 1 - 0.5) if len(same) > 1 else 0.0  # evenly, in no order
-    return places
+    offsets: dict[int, float] = {}
+    for choice in dict.fromkeys(trial.values[key] for trial in trials):
+        same = [trial.number for trial in trials if trial.values[key] == choice]
+        for index, number in enumerate(same):  # multiples of the golden ratio fill the width evenly
+            offsets[number] = width * ((index * 0.618) % 1 - 0.5) if len(same) > 1 else 0.0
+    return offsets
 
 
 def parallel_figure(trials: Sequence[TrialRow], settings: Sequence[Setting], *, chance: float | None = None) -> Figure:
-    """Every finished trial as a line across all settings to its loss: the stronger, the better; pruned ones grey.
+    """Draw parallel coordinates: every trial is a line across all settings to its loss; stronger lines are better.
 
     Args:
-        trials: any number, in any state.
-        settings: at least one.
-        chance: the loss of guessing; the axis of losses ends a little above it.
+        trials: any number of trials, in any state.
+        settings: one or more settings.
+        chance: log loss of guessing; the axis of losses ends slightly above it.
 
     Returns:
-        A figure with one axes: a vertical line for each setting, the loss on the last one.
+        A figure with one axes: a vertical line for each setting and a last one for the loss; pruned trials are grey.
     """
-    drawn = [each for each in trials if each.loss is not None]
+    drawn = [trial for trial in trials if trial.loss is not None]
     scale = trials_scale(drawn, chance)
     axes = [setting_scale(setting, trials) for setting in settings]
     width, height = 8.6, 3.7
@@ -163,17 +169,17 @@ def parallel_figure(trials: Sequence[TrialRow], settings: Sequence[Setting], *, 
             return figure
         ax.set_axis_off()
         ax.set(xlim=(0, len(axes)), ylim=(-0.02, 1.02))
-        paths = {each.number: _ribbon([*_places(each, axes), scale.unit(each.loss or 0.0)]) for each in drawn}
-        finished = sorted((x for x in drawn if x.state == "finished"), key=lambda x: x.loss or 0.0)
-        grey = [each for each in drawn if each.state != "finished" and each.role != "default"]
+        paths = {trial.number: _ribbon([*_units(trial, axes), scale.unit(trial.loss or 0.0)]) for trial in drawn}
+        finished = sorted((trial for trial in drawn if trial.state == "finished"), key=lambda trial: trial.loss or 0.0)
+        grey = [trial for trial in drawn if trial.state != "finished" and trial.role != "default"]
         _draw_paths(ax, grey, paths, color=AXIS, alpha=0.35, linewidth=0.7)
-        default = default_of(drawn)
-        best = best_of(drawn)
-        rest = [each for each in finished if each not in (default, best)]
+        default = default_trial(drawn)
+        best = best_trial(drawn)
+        rest = [trial for trial in finished if trial not in (default, best)]
         for band in reversed(range(BANDS)):
-            some = rest[len(rest) * band // BANDS : len(rest) * (band + 1) // BANDS]
-            alpha, thick = ((0.75, 1.4), (0.45, 1.1), (0.28, 0.9), (0.18, 0.8))[band]
-            _draw_paths(ax, some[::-1], paths, color=ACCENT, alpha=alpha, linewidth=thick)
+            in_band = rest[len(rest) * band // BANDS : len(rest) * (band + 1) // BANDS]
+            alpha, width = ((0.75, 1.4), (0.45, 1.1), (0.28, 0.9), (0.18, 0.8))[band]
+            _draw_paths(ax, in_band[::-1], paths, color=ACCENT, alpha=alpha, linewidth=width)
         if default is not None and default != best:
             _draw_paths(ax, [default], paths, color=INK, linewidth=1.3, linestyle=(0, (4, 2)), zorder=4)
         _draw_paths(ax, [best] if best is not None else [], paths, color=ACCENT, linewidth=2.8, zorder=5)
@@ -182,7 +188,7 @@ def parallel_figure(trials: Sequence[TrialRow], settings: Sequence[Setting], *, 
             title = wrap_name(axis.setting.title if axis else "log loss", 15, 2)
             draw: dict[str, Any] = {"ha": "center", "weight": "bold", "size": 8.5, "pitch": -0.05}
             draw_lines(ax, place, 1.06, "\n".join(reversed(title.split("\n"))), **(draw | {"va": "center"}))
-            for at, text in axis.named(5) if axis else _loss_names(scale):
+            for at, text in axis.ticks(5) if axis else _loss_ticks(scale):
                 ax.plot([place - 0.02, place], [at, at], color=AXIS, linewidth=0.9, zorder=3, clip_on=False)
                 side: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": 7.5, "color": MUTED, "zorder": 6}
                 side["bbox"] = {"facecolor": CARD, "edgecolor": "none", "pad": 0.6, "alpha": 0.8}
@@ -190,18 +196,18 @@ def parallel_figure(trials: Sequence[TrialRow], settings: Sequence[Setting], *, 
         return figure
 
 
-def _places(trial: TrialRow, axes: Sequence[Any]) -> list[float]:
+def _units(trial: TrialRow, axes: Sequence[Any]) -> list[float]:
     units = [axis.unit(trial.values[axis.setting.key]) if axis.setting.key in trial.values else 0.5 for axis in axes]
     return [0.5 if math.isnan(unit) else unit for unit in units]
 
 
-def _loss_names(scale: Any) -> list[tuple[float, str]]:
+def _loss_ticks(scale: Any) -> list[tuple[float, str]]:
     values = round_values(scale.low, scale.high, log=scale.log)
-    return [(scale.unit(each), f"{each:g}") for each in values]
+    return [(scale.unit(value), f"{value:g}") for value in values]
 
 
 def _ribbon(places: Sequence[float]) -> Any:
-    """A smooth path through (0, places[0]), (1, places[1]) ...; level at each."""
+    """Return a smooth path through (0, places[0]), (1, places[1]) ..., horizontal at each point."""
     from matplotlib.path import Path
 
     points, codes = [(0.0, places[0])], [Path.MOVETO]
@@ -216,8 +222,8 @@ def _draw_paths(ax: Axes, trials: Sequence[TrialRow], paths: dict[int, Any], **l
     from matplotlib.collections import PathCollection
 
     if trials:
-        some = [paths[each.number] for each in trials]
+        shapes = [paths[trial.number] for trial in trials]
         look = {"edgecolor": look.pop("color"), **look}
-        lines = PathCollection(some, facecolor="none", gid=trial_gid(trials), clip_on=False, **look)
+        lines = PathCollection(shapes, facecolor="none", gid=trial_gid(trials), clip_on=False, **look)
         lines.set_transform(ax.transData)
         ax.add_collection(lines, autolim=False)

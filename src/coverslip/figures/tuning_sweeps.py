@@ -1,4 +1,4 @@
-"""Sweeps: the curves of every value side by side."""
+"""The learning curves of a sweep, with a panel for each value."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from coverslip.figures.tuning import (
     as_curves,
     as_setting,
     as_trials,
-    best_of,
+    best_trial,
     draw_legend,
     trial_gid,
     value_label,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from coverslip.figures.tuning import Frame
 
 COLUMNS, PANEL, TALL = 4, 1.86, 1.22  # inches of a panel
-MOST_LINES = len(OKABE_ITO)
+MAX_LINES = len(OKABE_ITO)
 
 
 def sweep_curves(
@@ -54,55 +54,54 @@ def sweep_curves(
     chance: float | None = None,
     most: int = 24,
 ) -> Figure:
-    """The validation log loss by epoch, a panel for each value of one setting, a line for each value of another.
+    """Draw the validation log loss by epoch, with a panel per value of one setting and a line per value of another.
 
     Args:
         trials: rows, or the frame of ``trials.csv``.
-        curves: of trials, by number, or the frame of ``curves.csv``.
-        by: the setting of the panels, or its key.
-        within: the setting of the lines in a panel, or its key; with None each panel has its trial's training loss
-            beside it.
-        chance: the loss of guessing; the axes end a little above it.
-        most: panels that are drawn; of more values, evenly chosen ones.
+        curves: trial number -> learning curve, or the frame of ``curves.csv``.
+        by: setting of the panels, or its key.
+        within: setting of the lines in a panel, or its key; None: each panel also shows the training loss.
+        chance: log loss of guessing; the axes end slightly above it.
+        most: maximum number of panels; of more values, evenly spaced ones are shown.
 
     Returns:
-        A figure with an axes for each value, all on one scale, the curves of all others faint behind. The best trial is
-        thick, in a framed panel. A curve that leaves the axis upwards stays at its edge, and ends in a cross where the
-        loss was no number.
+        A figure with an axes for each value, all on one scale, with all other curves shown faintly. The best trial is
+        thick, in a framed panel. A curve above the axis stays at its edge, and ends in a cross if the loss is not
+        finite.
 
     Raises:
         ValueError: no trial has the setting.
     """
     by, within = as_setting(by), None if within is None else as_setting(within)
     lines = as_curves(curves)
-    rows = [each for each in as_trials(trials) if by.key in each.values]
+    rows = [trial for trial in as_trials(trials) if by.key in trial.values]
     values = sorted_values(rows, by.key)
     if not values:
         raise ValueError(f"no trial has {by.key!r}")
-    values = [values[at] for at in sorted({round(x) for x in np.linspace(0, len(values) - 1, most)})]
-    inner = sorted_values(rows, within.key)[:MOST_LINES] if within is not None else [None]
-    drawn = [each for each in rows if each.number in lines]
-    scale = loss_scale([loss for each in drawn for loss in lines[each.number].loss], chance)
-    longest = max((lines[each.number].epochs[-1] for each in drawn), default=1)
+    values = [values[index] for index in sorted({round(x) for x in np.linspace(0, len(values) - 1, most)})]
+    inner = sorted_values(rows, within.key)[:MAX_LINES] if within is not None else [None]
+    drawn = [trial for trial in rows if trial.number in lines]
+    scale = loss_scale([loss for trial in drawn for loss in lines[trial.number].loss], chance)
+    longest = max((lines[trial.number].epochs[-1] for trial in drawn), default=1)
     columns = min(COLUMNS, len(values))
     across = math.ceil(len(values) / columns)
     width, height = 0.66 + columns * (PANEL + 0.14), 0.45 + 0.4 + across * (TALL + 0.36)
-    best = best_of(rows)
+    best = best_trial(rows)
     with style():
         figure = new_figure(figsize=(width, height))
         for at, value in enumerate(values):
             row, column = divmod(at, columns)
             corner = ((0.6 + column * (PANEL + 0.14)) / width, 1 - (0.68 + row * (TALL + 0.36) + TALL) / height)
             ax = figure.add_axes((*corner, PANEL / width, TALL / height))
-            own = [each for each in drawn if each.values[by.key] == value]
-            _draw_ghosts(ax, [each for each in drawn if each not in own], lines, scale)
-            for each in own:
-                place = inner.index(each.values.get(within.key)) if within is not None and len(inner) else 0
-                draw_curve(ax, each, lines[each.number], scale, place, best=each == best)
-            if within is None and len(own) == 1:
-                _draw_training(ax, lines[own[0].number], scale)
+            of_value = [trial for trial in drawn if trial.values[by.key] == value]
+            _draw_others(ax, [trial for trial in drawn if trial not in of_value], lines, scale)
+            for trial in of_value:
+                place = inner.index(trial.values.get(within.key)) if within is not None and len(inner) else 0
+                draw_curve(ax, trial, lines[trial.number], scale, place, best=trial == best)
+            if within is None and len(of_value) == 1:
+                _draw_training(ax, lines[of_value[0].number], scale)
             bottom = at + columns >= len(values)
-            set_panel(ax, scale, longest, left=column == 0, bottom=bottom, framed=best in own)
+            set_panel(ax, scale, longest, left=column == 0, bottom=bottom, framed=best in of_value)
             ax.set_title(f"{wrap_name(by.title, 16, 1)} {wrap_name(value_label(value), 12, 1)}", fontsize=8.5, pad=5)
             if at == 0:
                 _draw_key(figure, ax, inner, within, best is not None)
@@ -110,7 +109,7 @@ def sweep_curves(
 
 
 def _draw_key(figure: Figure, ax: Axes, inner: Sequence[Any], within: Setting | None, best: bool) -> None:
-    """What the lines are, above the first panel."""
+    """Draw the legend above the first panel."""
     entries: list[tuple[str, dict[str, Any]]] = []
     if within is not None:
         title = wrap_name(within.title, 20, 1)
@@ -118,13 +117,13 @@ def _draw_key(figure: Figure, ax: Axes, inner: Sequence[Any], within: Setting | 
     else:
         entries = [("validation", line_look(0)), ("training", {"color": MUTED, "linestyle": (0, (2, 1.5))})]
     if best:
-        entries.append(("the best", {"color": INK, "linewidth": 2.6, "linestyle": "-"}))
-    entries.append(("all others", {"color": LINE, "linewidth": 1.2, "linestyle": "-"}))
+        entries.append(("best", {"color": INK, "linewidth": 2.6, "linestyle": "-"}))
+    entries.append(("other trials", {"color": LINE, "linewidth": 1.2, "linestyle": "-"}))
     draw_legend(ax, entries, at=1.02 + 0.3 / TALL)
 
 
 def line_look(place: int) -> dict[str, Any]:
-    """Color, dashes and marker of the n-th line of a panel."""
+    """Return color, dashes and marker of the n-th line of a panel."""
     return {
         "color": OKABE_ITO[place],
         "linestyle": DASHES[place],
@@ -138,7 +137,7 @@ def _shown(curve: Curve, scale: LossScale) -> list[float]:
     return [scale.high if math.isnan(loss) or scale.beyond(loss) else loss for loss in curve.loss]
 
 
-def _draw_ghosts(ax: Axes, others: Sequence[TrialRow], curves: Mapping[int, Curve], scale: LossScale) -> None:
+def _draw_others(ax: Axes, others: Sequence[TrialRow], curves: Mapping[int, Curve], scale: LossScale) -> None:
     from matplotlib.collections import LineCollection
 
     lines = [np.column_stack([curves[t.number].epochs, _shown(curves[t.number], scale)]) for t in others]
@@ -146,11 +145,11 @@ def _draw_ghosts(ax: Axes, others: Sequence[TrialRow], curves: Mapping[int, Curv
 
 
 def draw_curve(ax: Axes, trial: TrialRow, curve: Curve, scale: LossScale, place: int, *, best: bool) -> None:
-    """One trial by epoch, in the n-th look; the best is thick."""
+    """Draw the learning curve of a trial in the n-th color and marker; the best is thick."""
     every = max(len(curve.epochs) // 4, 1)
     marks = list(range((len(curve.epochs) - 1) % every, len(curve.epochs), every))
-    look: dict[str, Any] = {"color": OKABE_ITO[place % MOST_LINES], "marker": MARKERS[place % MOST_LINES]}
-    look |= {"linestyle": DASHES[place % MOST_LINES], "markersize": 3.4, "linewidth": 2.6 if best else 1.2}
+    look: dict[str, Any] = {"color": OKABE_ITO[place % MAX_LINES], "marker": MARKERS[place % MAX_LINES]}
+    look |= {"linestyle": DASHES[place % MAX_LINES], "markersize": 3.4, "linewidth": 2.6 if best else 1.2}
     (line,) = ax.plot(curve.epochs, _shown(curve, scale), markevery=marks, zorder=3, clip_on=False, **look)
     line.set_gid(trial_gid([trial]))
     if not math.isfinite(curve.loss[-1]):
@@ -165,7 +164,7 @@ def _draw_training(ax: Axes, curve: Curve, scale: LossScale) -> None:
 
 
 def set_panel(ax: Axes, scale: LossScale, longest: int, *, left: bool, bottom: bool, framed: bool) -> None:
-    """Axes of a small panel: numbers only at the left and at the bottom, a frame round the best."""
+    """Set up the axes of a small panel: labels only at the left and bottom edge of the figure, a frame for the best."""
     scale.draw(ax, named=left)
     ends = [1] if longest == 1 else [1, longest] if longest < 5 else [1, (longest + 1) // 2, longest]
     ax.set_xlim(1 - 0.04 * max(longest - 1, 1), longest + 0.04 * max(longest - 1, 1))

@@ -1,1 +1,1 @@
-"""Running networks: the frozen pass on the fastest engine, features computed once, and the predictor."""
+"""Inference: engines for the frozen layers, the feature cache, and the predictor."""

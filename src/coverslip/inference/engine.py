@@ -1,6 +1,6 @@
-"""The frozen pass: prepared images in, features out, by the fastest engine this machine has.
+"""Engines that run the frozen layers: prepared images in, features out.
 
-Every engine computes in 32-bit floating point, and gives the same numbers to 1e-3 of the features' root mean square.
+Every engine computes in float32, and engines agree to 1e-3 of the root mean square of the features.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.core.devices import pick_device, same_signal_stack
+from coverslip.core.devices import pick_device, preserve_signal_stack
 from coverslip.core.registry import Registry
-from coverslip.core.storage import building, cache_folder, digest, drop_entry, entry_folder, locked
+from coverslip.core.storage import cache_folder, create_entry, delete_entry, digest, entry_folder, locked
 from coverslip.data.inputs import InputSpec
-from coverslip.models.freeze import Frozen
+from coverslip.models.freeze import FrozenStages
 
 if TYPE_CHECKING:
     import torch
 
 Images = npt.NDArray[np.float32]
-"""(N, C, H, W), prepared."""
+"""Prepared images, shape (N, C, H, W)."""
 
-CPU_BATCH, GPU_BATCH = 2, 64  # on a CPU larger ones leave its caches: 8 took a fifth longer
+CPU_BATCH, GPU_BATCH = 2, 64  # larger batches do not fit into the caches of a CPU: 8 images took 20 % longer per image
 
 
 class Engine(Protocol):
-    """Runs a frozen part over batches, in order."""
+    """A backend that runs the frozen stages of a network over batches of images, in order."""
 
     name: str
     batch: int
-    """Images a batch that suit it; the last may be smaller."""
+    """The preferred number of images per batch; the last batch may be smaller."""
 
     def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
-        """(n, C, H, W) each -> (n, D) each, in the same order; n is at most ``batch``."""
+        """Yield features (n, D) for each batch (n, C, H, W), in the same order; n is at most ``batch``."""
         ...
 
-    def way_in(self) -> Callable[[Images], npt.NDArray[np.float32]]:
-        """A function of one batch, with the same answers as `run`: for whoever asks about few images many times.
+    def batch_function(self) -> Callable[[Images], npt.NDArray[np.float32]]:
+        """Return a function of one batch with the same results as `run`, for many calls with few images each.
 
-        Only one thread may use it at a time; another thread takes a way in of its own.
+        The function is not thread-safe; each thread needs its own.
         """
         ...
 
@@ -51,14 +51,14 @@ class Engine(Protocol):
 ENGINES: Registry[type[Any]] = Registry("engine")
 
 
-def open_engine(frozen: Frozen, spec: InputSpec, name: str | None = None, batch: int = CPU_BATCH) -> Engine:
-    """The engine for this machine: OpenVINO on a CPU, PyTorch on a GPU or where OpenVINO is not installed.
+def open_engine(frozen: FrozenStages, spec: InputSpec, name: str | None = None, batch: int = CPU_BATCH) -> Engine:
+    """Return the engine for this machine: OpenVINO on a CPU; PyTorch on a GPU or if OpenVINO is not installed.
 
     Args:
-        frozen: the frozen part.
-        spec: gives the input's shape.
-        name: of an engine, to force one.
-        batch: images that go through together, where the engine has to be told before (OpenVINO).
+        frozen: the frozen stages.
+        spec: input specification, for the shape of the input.
+        name: name of an engine in `ENGINES`, to override the choice.
+        batch: images per batch on a CPU; OpenVINO compiles the network for this size.
     """
     if name is None:
         name = "openvino" if pick_device().type == "cpu" and import_openvino() is not None else "torch"
@@ -68,11 +68,11 @@ def open_engine(frozen: Frozen, spec: InputSpec, name: str | None = None, batch:
 
 @ENGINES.register("torch")
 class TorchEngine:
-    """PyTorch on the device it finds, channels last; reduced precision (TF32) is switched off while it runs."""
+    """PyTorch on the default device, channels last. TF32 is switched off while it runs, so the results are float32."""
 
     name = "torch"
 
-    def __init__(self, frozen: Frozen, spec: InputSpec, batch: int = CPU_BATCH) -> None:
+    def __init__(self, frozen: FrozenStages, spec: InputSpec, batch: int = CPU_BATCH) -> None:
         import torch
 
         self.device = pick_device()
@@ -93,8 +93,8 @@ class TorchEngine:
         finally:
             torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
 
-    def way_in(self) -> Callable[[Images], npt.NDArray[np.float32]]:
-        """See `Engine.way_in`."""
+    def batch_function(self) -> Callable[[Images], npt.NDArray[np.float32]]:
+        """See `Engine.batch_function`."""
         return lambda batch: next(self.run([batch]))
 
     def _to_device(self, batch: Images) -> torch.Tensor:
@@ -105,33 +105,33 @@ class TorchEngine:
 
 @ENGINES.register("openvino")
 class OpenVinoEngine:
-    """OpenVINO on the CPU, 32-bit forced (its default on some processors is bfloat16); requests overlap."""
+    """OpenVINO on the CPU in float32 (its default on some processors is bfloat16), with overlapping requests."""
 
     name = "openvino"
 
-    def __init__(self, frozen: Frozen, spec: InputSpec, batch: int = CPU_BATCH) -> None:
+    def __init__(self, frozen: FrozenStages, spec: InputSpec, batch: int = CPU_BATCH) -> None:
         openvino = import_openvino()
         assert openvino is not None
         self.batch = batch
-        model = _converted(openvino, frozen, [batch, spec.channels, *spec.size])
+        model = _load_or_convert(openvino, frozen, [batch, spec.channels, *spec.size])
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
-        with same_signal_stack():
+        with preserve_signal_stack():
             self._compiled = openvino.Core().compile_model(model, "CPU", options)
 
     def run(self, batches: Iterable[Images]) -> Iterator[npt.NDArray[np.float32]]:
         """See `Engine.run`."""
-        # One request more than run at a time, so that a core need not wait for the next images to be prepared.
+        # One request more than can run in parallel, so no core waits while the next images are prepared.
         count = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
         free = [self._compiled.create_infer_request() for _ in range(count)]
         busy: deque[tuple[Any, int]] = deque()
-        # Requests are waited for, not called back: OpenVINO's threads let go of a Python callback only with the
-        # interpreter's lock, and a network that is thrown away meanwhile would wait for them for ever.
+        # Requests are polled in order instead of using callbacks: OpenVINO's threads need the GIL to release a Python
+        # callback, so destroying the network at that moment would deadlock.
         try:
             for batch in batches:
                 if not free:
                     yield self._finish(busy, free)
                 request = free.pop()
-                _give(request, batch)
+                _set_input(request, batch)
                 request.start_async()
                 busy.append((request, len(batch)))
             while busy:
@@ -140,12 +140,12 @@ class OpenVinoEngine:
             for request, _ in busy:
                 request.wait()
 
-    def way_in(self) -> Callable[[Images], npt.NDArray[np.float32]]:
-        """See `Engine.way_in`."""
+    def batch_function(self) -> Callable[[Images], npt.NDArray[np.float32]]:
+        """See `Engine.batch_function`."""
         request = self._compiled.create_infer_request()
 
         def call(batch: Images) -> npt.NDArray[np.float32]:
-            _give(request, batch)
+            _set_input(request, batch)
             request.infer()
             result: npt.NDArray[np.float32] = request.get_output_tensor(0).data[: len(batch)].copy()
             return result
@@ -153,7 +153,7 @@ class OpenVinoEngine:
         return call
 
     def _finish(self, busy: deque[tuple[Any, int]], free: list[Any]) -> npt.NDArray[np.float32]:
-        """Wait for the oldest request and take its rows."""
+        """Wait for the oldest request and return its features."""
         request, rows = busy[0]
         request.wait()
         result: npt.NDArray[np.float32] = request.get_output_tensor(0).data[:rows].copy()
@@ -162,16 +162,16 @@ class OpenVinoEngine:
         return result
 
 
-def _give(request: Any, batch: Images) -> None:
-    """Put images where a request reads them.
+def _set_input(request: Any, batch: Images) -> None:
+    """Copy images into the input tensor of a request.
 
-    The compiled network has one batch size; of a smaller batch the other rows are computed too, and nobody reads them.
+    The compiled network has a fixed batch size; for a smaller batch the remaining rows are computed and ignored.
     """
     request.get_input_tensor(0).data[: len(batch)] = batch
 
 
-def _converted(openvino: Any, frozen: Frozen, shape: list[int]) -> Any:
-    """The network in OpenVINO's form; converting takes seconds, so it is kept in the cache folder."""
+def _load_or_convert(openvino: Any, frozen: FrozenStages, shape: list[int]) -> Any:
+    """Return the network converted to OpenVINO, from the cache if possible, since conversion takes seconds."""
     name = digest("openvino", openvino.get_version(), frozen.key, shape)
     core = openvino.Core()
     with locked("engines", name):
@@ -179,30 +179,30 @@ def _converted(openvino: Any, frozen: Frozen, shape: list[int]) -> Any:
         if folder is not None:
             try:
                 return core.read_model(folder / "model.xml")
-            except RuntimeError:  # all that OpenVINO raises: a disk error or another hand has spoilt the file
-                drop_entry("engines", name)
-        with building("engines") as draft:
+            except RuntimeError:  # OpenVINO raises nothing more specific; the cached file is damaged
+                delete_entry("engines", name)
+        with create_entry("engines") as draft:
             model = _convert(openvino, frozen, shape)
             openvino.save_model(model, draft.folder / "model.xml", compress_to_fp16=False)
             draft.key = name
         return core.read_model(cache_folder() / "engines" / name / "model.xml")
 
 
-def _convert(openvino: Any, frozen: Frozen, shape: list[int]) -> Any:
+def _convert(openvino: Any, frozen: FrozenStages, shape: list[int]) -> Any:
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns of shapes that it takes as fixed; here they are
+        warnings.simplefilter("ignore")  # tracing warns that shapes become constants, which is intended here
         example = torch.zeros(1, *shape[1:])
         traced = torch.jit.trace(frozen.module(), example, check_trace=False)  # type: ignore[no-untyped-call]
         return openvino.convert_model(traced, example_input=example, input=shape)
 
 
 def import_openvino() -> Any | None:
-    """OpenVINO without its telemetry, which would report each conversion over the network without asking.
+    """Return the module ``openvino`` with telemetry disabled, or None if it is not installed.
 
-    OpenVINO runs without the telemetry package when that cannot be imported, so for the time of its own import it is
-    made to look absent.
+    OpenVINO's telemetry reports each conversion over the network without asking. OpenVINO works without the telemetry
+    package if that cannot be imported, so the package is hidden while OpenVINO is imported.
     """
     if "openvino" not in sys.modules:
         missing = object()
@@ -219,7 +219,7 @@ def import_openvino() -> Any | None:
                 sys.modules["openvino_telemetry"] = before  # type: ignore[assignment]
     import openvino
 
-    # It looks NumPy up at its first array. Two threads whose first arrays come together can each hold what the other
-    # waits for (the interpreter's lock, and one of its own), for ever: one array now, and it is done.
+    # OpenVINO initializes its NumPy bindings at the first array. If two threads do this at once they can deadlock (one
+    # holds the GIL, the other OpenVINO's own lock), so create one array here.
     _ = openvino.Tensor(np.zeros(1, np.float32)).data
     return openvino

@@ -1,4 +1,7 @@
-"""Save and load a model: ``model.json`` and ``weights.safetensors`` in a run folder. No file can execute code."""
+"""Save and load a model: ``model.json`` and ``weights.safetensors`` in a run folder.
+
+Neither format can contain executable code.
+"""
 
 from __future__ import annotations
 
@@ -13,38 +16,40 @@ from safetensors.torch import load_file, save
 from coverslip.core.config import from_mapping, to_mapping
 from coverslip.core.errors import UserError
 from coverslip.core.renamed import upgrade_json
-from coverslip.core.runs import ForeignRun, Run
-from coverslip.core.storage import writing
+from coverslip.core.runs import OnnxRun, Run
+from coverslip.core.storage import atomic_write
 from coverslip.data.inputs import InputSpec
 from coverslip.evidence.threshold import Threshold
 from coverslip.inference.features import FeatureExtractor
-from coverslip.inference.foreign import load_foreign
+from coverslip.inference.onnx_model import load_onnx
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.design import Design
-from coverslip.models.freeze import frozen_part
-from coverslip.models.stages import FROZEN
+from coverslip.models.freeze import frozen_stages
+from coverslip.models.stages import FROZEN_PREFIX
 from coverslip.tasks.classification import Classification
 
-FORMAT = 3  # of model.json; raised when older programs could not read newer files
-OLD_FORMAT = 2  # of version 0.1, which calls it "bundle"
-TRUST, HEAD_WEIGHT, HEAD_BIAS, SEEN = "trust.", "head.weight", "head.bias", "seen"
+FORMAT = 3  # format number of model.json; raised when older versions could not read newer files
+OLD_FORMAT = 2  # written by version 0.1 under the key "bundle"
+TRUST_PREFIX, HEAD_WEIGHT, HEAD_BIAS, KNOWN_HASHES = "trust.", "head.weight", "head.bias", "seen"
 FIELDS = {"format", "network", "design", "classes", "temperature", "input", "weights", "trust", "threshold"}
-Read = TypeVar("Read")
+T = TypeVar("T")
 
 
 def save_predictor(predictor: Predictor, run: Run) -> None:
-    """Write a model to its run folder: weights as safetensors, everything else as JSON."""
-    tensors = {FROZEN + name: tensor.cpu().contiguous() for name, tensor in predictor.extractor.frozen.weights.items()}
+    """Write a model to its run folder: tensors as safetensors, everything else as JSON."""
+    tensors = {
+        FROZEN_PREFIX + name: tensor.cpu().contiguous() for name, tensor in predictor.extractor.frozen.weights.items()
+    }
     tensors |= {
-        TRUST + name: torch.from_numpy(array).contiguous() for name, array in predictor.trust.to_arrays().items()
+        TRUST_PREFIX + name: torch.from_numpy(array).contiguous() for name, array in predictor.trust.to_arrays().items()
     }
     tensors |= {HEAD_WEIGHT: torch.from_numpy(predictor.weight), HEAD_BIAS: torch.from_numpy(predictor.bias)}
-    if predictor.seen:
-        hashes = np.frombuffer(bytes.fromhex("".join(sorted(predictor.seen))), np.uint8)
-        tensors[SEEN] = torch.from_numpy(hashes.reshape(len(predictor.seen), -1).copy())
-    with writing(run.weights_file) as temporary:
-        temporary.write_bytes(save(tensors))  # safetensors' own writer makes files that colleagues cannot read (0600)
+    if predictor.known_hashes:
+        hashes = np.frombuffer(bytes.fromhex("".join(sorted(predictor.known_hashes))), np.uint8)
+        tensors[KNOWN_HASHES] = torch.from_numpy(hashes.reshape(len(predictor.known_hashes), -1).copy())
+    with atomic_write(run.weights_file) as temporary:
+        temporary.write_bytes(save(tensors))  # not `save_file`: it creates files that only their owner can read (0600)
     content = {
         "format": FORMAT,
         "network": predictor.design.network,
@@ -55,73 +60,85 @@ def save_predictor(predictor: Predictor, run: Run) -> None:
         "weights": predictor.extractor.weights,
         "trust": predictor.trust.to_json(),
         **({} if predictor.threshold is None else {"threshold": predictor.threshold.to_json()}),
-        **predictor.about,
+        **predictor.metadata,
     }
     run.write_json(run.model_file, content)
 
 
 def load_predictor(run: Run) -> Predictor:
-    """Load the model of a run, or an ONNX model from elsewhere.
+    """Load the model of a run, or an ONNX model of another program.
 
     Raises:
-        UserError: there is no model, a newer version of Coverslip wrote it, or its files do not belong together.
+        UserError: the model does not exist, is damaged, or was written by a newer version of Coverslip; or its files do
+            not belong together.
     """
-    if isinstance(run, ForeignRun):
-        return load_foreign(run)
+    if isinstance(run, OnnxRun):
+        return load_onnx(run)
     content = _upgraded(run, run.read_json(run.model_file))
 
-    def wrong(why: str) -> UserError:
-        problem = f"{str(run.model_folder)!r} is not a model of this program: {why}"
+    def invalid(why: str) -> UserError:
+        problem = f"{str(run.model_folder)!r} is not a valid model: {why}"
         return UserError(problem, "train again, or restore its files")
 
-    def field(name: str, read: Callable[[Any], Read]) -> Read:
+    def field(name: str, read: Callable[[Any], T]) -> T:
         try:
             return read(content[name])
         except KeyError as error:
             where = run.model_file.name if error.args[0] == name else f"{name!r} in {run.model_file.name}"
-            raise wrong(f"{where} lacks {error.args[0]!r}") from error
+            raise invalid(f"{where} lacks {error.args[0]!r}") from error
         except (TypeError, ValueError, AttributeError) as error:
-            raise wrong(f"{name!r} in {run.model_file.name} is invalid") from error
+            raise invalid(f"{name!r} in {run.model_file.name} is invalid") from error
 
     if content.get("format") != FORMAT:
-        raise wrong(f"'format' in {run.model_file.name} is {content.get('format')!r}, not {FORMAT}")
+        raise invalid(f"'format' in {run.model_file.name} is {content.get('format')!r}, not {FORMAT}")
     mismatch = f"{run.weights_file.name} does not belong to {run.model_file.name}"
-    spec = field("input", lambda found: from_mapping(InputSpec, found, "input"))
+    spec = field("input", lambda value: from_mapping(InputSpec, value, "input"))
     classes, temperature = field("classes", _class_names), field("temperature", _temperature)
-    design = field("design", lambda found: from_mapping(Design, found, "design"))
+    design = field("design", lambda value: from_mapping(Design, value, "design"))
     weights_key = field("weights", str)
-    limit = field("threshold", lambda found: Threshold.from_json(found, classes)) if "threshold" in content else None
+    threshold = None
+    if "threshold" in content:
+        threshold = field("threshold", lambda value: Threshold.from_json(value, classes))
     try:
         tensors = load_file(run.weights_file)
     except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise wrong(f"{run.weights_file.name} cannot be read") from error
+        raise invalid(f"{run.weights_file.name} cannot be read") from error
     try:
-        weights = {name.removeprefix(FROZEN): each for name, each in tensors.items() if name.startswith(FROZEN)}
-        frozen = frozen_part(design, weights)
+        weights = {
+            name.removeprefix(FROZEN_PREFIX): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(FROZEN_PREFIX)
+        }
+        frozen = frozen_stages(design, weights)
         if frozen.key != weights_key:
-            raise wrong(mismatch)
+            raise invalid(mismatch)
         weight, bias = tensors[HEAD_WEIGHT].numpy(), tensors[HEAD_BIAS].numpy()
-        arrays = {name.removeprefix(TRUST): each.numpy() for name, each in tensors.items() if name.startswith(TRUST)}
-        trust = Trust.from_bundle(content["trust"], arrays, len(classes)) if "trust" in content else NO_TRUST
-        seen = frozenset(row.tobytes().hex() for row in tensors[SEEN].numpy()) if SEEN in tensors else frozenset()
+        arrays = {
+            name.removeprefix(TRUST_PREFIX): tensor.numpy()
+            for name, tensor in tensors.items()
+            if name.startswith(TRUST_PREFIX)
+        }
+        trust = Trust.from_saved(content["trust"], arrays, len(classes)) if "trust" in content else NO_TRUST
+        hashes = tensors[KNOWN_HASHES].numpy() if KNOWN_HASHES in tensors else ()
+        known_hashes = frozenset(row.tobytes().hex() for row in hashes)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise wrong(mismatch) from error
+        raise invalid(mismatch) from error
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise wrong(f"{run.weights_file.name} holds NaN or infinity")
+        raise invalid(f"{run.weights_file.name} contains NaN or infinity")
     if weight.ndim != 2 or len(weight) != len(classes) or bias.shape != (len(classes),):
-        raise wrong(mismatch)
+        raise invalid(mismatch)
     if (design.channels, design.size) != (spec.channels, spec.size):
-        raise wrong(f"'design' and 'input' in {run.model_file.name} differ in channels or size")
-    about = {key: value for key, value in content.items() if key not in FIELDS}
-    task = Classification(classes, temperature, limit)
-    return Predictor(design, FeatureExtractor(frozen, spec), weight, bias, task, about, seen, trust)
+        raise invalid(f"'design' and 'input' in {run.model_file.name} differ in channels or size")
+    metadata = {key: value for key, value in content.items() if key not in FIELDS}
+    task = Classification(classes, temperature, threshold)
+    return Predictor(design, FeatureExtractor(frozen, spec), weight, bias, task, metadata, known_hashes, trust)
 
 
 def _upgraded(run: Run, content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of ``model.json`` in the current format.
 
     Raises:
-        UserError: a newer version wrote it.
+        UserError: the format number is higher than `FORMAT`, so a newer version wrote the file.
     """
     number = content.get("format", content.get("bundle"))
     if isinstance(number, int) and number > FORMAT:
@@ -135,17 +152,17 @@ def _upgraded(run: Run, content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _class_names(found: Any) -> tuple[str, ...]:
-    """Of ``model.json``."""
-    names = tuple(map(str, found))
-    if not isinstance(found, list) or len(set(names)) < len(names):
+def _class_names(value: Any) -> tuple[str, ...]:
+    """Return the class names in ``model.json``, which must be unique."""
+    names = tuple(map(str, value))
+    if not isinstance(value, list) or len(set(names)) < len(names):
         raise ValueError("classes")
     return names
 
 
-def _temperature(found: Any) -> float:
-    """Of ``model.json``."""
-    temperature = float(found)
+def _temperature(value: Any) -> float:
+    """Return the temperature in ``model.json``, which must be positive and finite."""
+    temperature = float(value)
     if not 0 < temperature < np.inf:
         raise ValueError("temperature")
     return temperature

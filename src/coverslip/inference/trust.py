@@ -1,6 +1,7 @@
-"""How far an answer goes: which classes hold the truth, and whether the image is like any that was learned from.
+"""Prediction sets and familiarity: the set of classes compatible with an image, and whether it resembles training data.
 
-Both are calibrated on images that trained nothing and chose nothing, by whole groups.
+Both are calibrated on the calibration half of the validation set, group by group; these images were used neither for
+training nor for model selection.
 """
 
 from __future__ import annotations
@@ -12,33 +13,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.evidence.conformal import Thresholds, fit_sets, sets
-from coverslip.evidence.familiarity import Familiarity, Looker, fit_familiarity
+from coverslip.evidence.conformal import ConformalThresholds, fit_prediction_sets, prediction_sets
+from coverslip.evidence.familiarity import Familiarity, FamiliarityScorer, fit_familiarity
 
-NEAREST = 3  # training images that are named beside an answer
-BETWEEN = " | "  # names in one cell of a table
-FEWEST = 4  # training images; of fewer nothing can be said of what is familiar
+NEAREST = 3  # nearest training images reported with each prediction
+SEPARATOR = " | "  # between names in one cell of a table
+MIN_IMAGES = 4  # training images needed to estimate familiarity
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a bundle knows beside the probabilities.
+    """The conformal thresholds and the familiarity model of a predictor.
 
     Attributes:
-        thresholds: of the sets; None where nothing was left to calibrate them with.
-        familiarity: likewise.
-        references: paths of the training images that are kept as reference, in the order of ``familiarity.rows``.
-        calibrated_on: images and groups of the calibrate part.
+        thresholds: thresholds of the prediction sets; None without calibration images.
+        familiarity: model of the training features; None without calibration images, or with fewer than `MIN_IMAGES`
+            training images.
+        references: paths of the reference training images, in the order of ``familiarity.rows``.
+        calibrated_on: numbers of calibration images and calibration groups.
     """
 
-    thresholds: Thresholds | None = None
+    thresholds: ConformalThresholds | None = None
     familiarity: Familiarity | None = None
     references: tuple[str, ...] = ()
     calibrated_on: tuple[int, int] = (0, 0)
 
-    def members(self, probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_] | None:
-        """(N, K) probabilities -> (N, K) which classes are in each set; None without thresholds."""
-        return None if self.thresholds is None else sets(probabilities, self.thresholds)
+    def set_members(self, probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_] | None:
+        """Return a mask, bool (N, K), of the classes in each prediction set; None without thresholds.
+
+        Args:
+            probabilities: calibrated probabilities, shape (N, K).
+        """
+        return None if self.thresholds is None else prediction_sets(probabilities, self.thresholds)
 
     def columns(
         self,
@@ -46,32 +52,32 @@ class Trust:
         probabilities: npt.NDArray[np.floating[Any]],
         classes: Sequence[str],
     ) -> dict[str, list[Any]]:
-        """Columns ``set``, ``familiar`` and ``nearest`` of a table of predictions, a row an image.
+        """Return the columns ``set``, ``familiar`` and ``nearest`` of a prediction table, one row per image.
 
         Args:
-            features: (N, D).
-            probabilities: (N, K) of the same images.
-            classes: K names.
+            features: features of the images, shape (N, D).
+            probabilities: calibrated probabilities of the same images, shape (N, K).
+            classes: names of the K classes.
         """
         count = len(features)
-        found: dict[str, list[Any]] = {"set": [None] * count, "familiar": [None] * count, "nearest": [None] * count}
-        members = self.members(probabilities)
+        columns: dict[str, list[Any]] = {"set": [None] * count, "familiar": [None] * count, "nearest": [None] * count}
+        members = self.set_members(probabilities)
         if members is not None:
-            found["set"] = [
-                BETWEEN.join(name for name, inside in zip(classes, row, strict=True) if inside) for row in members
+            columns["set"] = [
+                SEPARATOR.join(name for name, member in zip(classes, row, strict=True) if member) for row in members
             ]
         if self.familiarity is not None:
-            looked = Looker(self.familiarity).look(features, NEAREST)
-            found["familiar"] = (looked.score <= self.familiarity.threshold).tolist()
-            found["nearest"] = [BETWEEN.join(self.references[each] for each in row) for row in looked.nearest]
-        return found
+            result = FamiliarityScorer(self.familiarity).evaluate(features, NEAREST)
+            columns["familiar"] = (result.score <= self.familiarity.threshold).tolist()
+            columns["nearest"] = [SEPARATOR.join(self.references[row] for row in rows) for rows in result.nearest]
+        return columns
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """What belongs into a bundle of arrays."""
+        """Return the arrays to store with the weights, by name."""
         return {} if self.familiarity is None else self.familiarity.to_arrays()
 
     def to_json(self) -> dict[str, Any]:
-        """What belongs into ``model.json``."""
+        """Return the content to store in ``model.json``."""
         return {
             "sets": None if self.thresholds is None else self.thresholds.to_json(),
             "references": list(self.references),
@@ -79,21 +85,27 @@ class Trust:
         }
 
     @classmethod
-    def from_bundle(cls, content: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], classes: int) -> Trust:
-        """What `to_json` and `to_arrays` gave.
+    def from_saved(cls, content: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], classes: int) -> Trust:
+        """Rebuild from the results of `to_json` and `to_arrays`.
+
+        Args:
+            content: result of `to_json`.
+            arrays: result of `to_arrays`.
+            classes: num_groups of classes K.
 
         Raises:
-            KeyError, TypeError, ValueError: they did not, or are of another number of classes.
+            KeyError, TypeError, ValueError: the content is incomplete, inconsistent, or for another num_groups of
+            classes.
         """
-        thresholds = None if content["sets"] is None else Thresholds.from_json(content["sets"])
+        thresholds = None if content["sets"] is None else ConformalThresholds.from_json(content["sets"])
         familiarity = Familiarity.from_arrays(arrays) if arrays else None
         references = tuple(map(str, content["references"]))
         if familiarity is not None and len(references) != len(familiarity.rows):
-            raise ValueError("the references are not those of the bundle")
+            raise ValueError("the references do not match the familiarity model")
         if thresholds is not None and len(thresholds.least) != classes:
-            raise ValueError("the limits of the sets are not those of the bundle")
-        about = content["calibrated_on"]
-        return cls(thresholds, familiarity, references, (int(about["images"]), int(about["groups"])))
+            raise ValueError("the thresholds of the prediction sets do not match the classes")
+        sizes = content["calibrated_on"]
+        return cls(thresholds, familiarity, references, (int(sizes["images"]), int(sizes["groups"])))
 
 
 NO_TRUST = Trust()
@@ -109,22 +121,23 @@ def fit_trust(
     probabilities: npt.NDArray[np.floating[Any]],
     coverage: float,
 ) -> Trust:
-    """Learn from train what is familiar, and calibrate on a part that trained nothing and chose nothing.
+    """Fit the familiarity model to the training images, and calibrate it and the prediction sets on held-out images.
 
     Args:
-        train_features: (N, D), one view of each training image.
-        train_labels: (N,).
-        train_paths: N paths.
-        features: (C, D), of the calibrate part: whole groups, at least one image.
-        labels: (C,).
-        groups: (C,), or None where each image stands for itself.
-        probabilities: (C, K), calibrated.
-        coverage: of the sets, between 0 and 1.
+        train_features: features of the training images, shape (N, D), one view per image.
+        train_labels: class ids of the training images, shape (N,).
+        train_paths: paths of the N training images.
+        features: features of the calibration images, shape (C, D), C at least 1. They must not have been used for
+            training or model selection.
+        labels: class ids of the calibration images, shape (C,).
+        groups: group ids of the calibration images, shape (C,); None if each image is its own group.
+        probabilities: calibrated probabilities of the calibration images, shape (C, K).
+        coverage: target coverage of the prediction sets, between 0 and 1.
     """
-    number = len(labels) if groups is None else len(np.unique(groups))
-    thresholds = fit_sets(labels, probabilities, groups, coverage=coverage)
-    if len(train_features) < FEWEST:
-        return Trust(thresholds, None, (), (len(labels), number))
+    num_groups = len(labels) if groups is None else len(np.unique(groups))
+    thresholds = fit_prediction_sets(labels, probabilities, groups, coverage=coverage)
+    if len(train_features) < MIN_IMAGES:
+        return Trust(thresholds, None, (), (len(labels), num_groups))
     familiarity = fit_familiarity(train_features, train_labels, features, groups)
     references = tuple(train_paths[row] for row in familiarity.rows)
-    return Trust(thresholds, familiarity, references, (len(labels), number))
+    return Trust(thresholds, familiarity, references, (len(labels), num_groups))

@@ -1,1 +1,1 @@
-"""Networks by name, their weights, and where they are frozen."""
+"""Networks as named stages, their pretrained weights, and the stage from which they are trained."""

@@ -1,4 +1,4 @@
-"""Every network by name. A network is added by one function with the decorator ``@NETWORKS.register(name)``."""
+"""Networks by name. To add one, write a function with the decorator ``@NETWORKS.register(name)``."""
 
 from __future__ import annotations
 
@@ -14,78 +14,82 @@ from coverslip.models.entry import NETWORKS, OPTIONS, NetworkEntry
 from coverslip.models.pretrained import adapt_first_layer
 from coverslip.models.stages import Staged
 
-FAMILIES = ("course", "torchvision_family", "timm_family")
+FAMILIES = ("basic", "torchvision_family", "timm_family")  # modules of this package that register networks
 
 
 def network_entry(name: str) -> NetworkEntry:
-    """The entry of a network: one of ours, or any name that timm knows.
+    """Return the entry of a network: a built-in one, a registered network of the user, or any network of timm.
 
     Raises:
-        UserError: no network has this name; the nearest that does is given.
+        UserError: the name is unknown; the fix suggests the nearest name.
     """
-    ours = network_names()
-    if name in ours:
+    built_in = network_names()
+    if name in built_in:
         return NETWORKS[name]()
-    from coverslip.models.own import OWN, own_entry
     from coverslip.models.timm_family import timm_entry, timm_names
+    from coverslip.models.user_network import USER_NETWORK, user_network_entry
 
-    if name.startswith(OWN):
-        return own_entry(name)
+    if name.startswith(USER_NETWORK):
+        return user_network_entry(name)
     entry = timm_entry(name)
     if entry is None:
-        hint = nearest(name, [*ours, *timm_names()])
-        if hint.startswith("choose"):  # from more than a thousand
-            hint = nearest(name, ours) + ", or any name of the library timm"
-        raise UserError(f"no network is called {name!r}", hint)
+        hint = nearest(name, [*built_in, *timm_names()])
+        if hint.startswith("choose"):  # nothing similar: timm's list of more than a thousand names is not helpful
+            hint = nearest(name, built_in) + ", or any name of the timm library"
+        raise UserError(f"unknown network {name!r}", hint)
     return entry
 
 
 def network_names() -> tuple[str, ...]:
-    """Our own networks, in the order of the families."""
+    """Return the names of the built-in networks, in the order of their families."""
     for family in FAMILIES:
         importlib.import_module(f"coverslip.models.{family}")
     return tuple(NETWORKS)
 
 
 def stage_names(design: Design) -> tuple[str, ...]:
-    """Names of a network's stages in order, without building it."""
+    """Return the names of the stages of a network in order, without building it."""
     return network_entry(design.network).stages(design)
 
 
 def build_network(design: Design, classes: int) -> Staged:
-    """A network with random weights, drawn from torch's generator, for any number of channels.
+    """Build a network with random weights from PyTorch's global generator.
+
+    Args:
+        design: architecture, with any number of input channels.
+        classes: number of outputs K.
 
     Raises:
-        UserError: an option is given that the network does not know; its size is too small.
+        UserError: an option is not supported by the network, or the image size is too small.
     """
     entry = network_entry(design.network)
     check_options(entry, design)
-    if not entry.first:
+    if not entry.first_conv:
         return entry.build(design, classes)
     network = entry.build(replace(design, channels=3), classes)
-    adapt_first_layer(network, design.channels, entry.first)
+    adapt_first_layer(network, design.channels, entry.first_conv)
     return network
 
 
-def parameters(design: Design, classes: int) -> int:
-    """How many numbers of a network are trained when everything is."""
-    with torch.device("meta"):  # shapes without numbers: none need be drawn
+def count_parameters(design: Design, classes: int) -> int:
+    """Return the number of parameters of a network with ``classes`` outputs."""
+    with torch.device("meta"):  # shapes without memory or initialization
         network = build_network(design, classes)
-    return sum(each.numel() for each in network.parameters())
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def check_options(entry: NetworkEntry, design: Design) -> None:
-    """Refuse an option that the network does not know, rather than pass it over.
+    """Check that the network supports all options that are set, instead of ignoring some.
 
     Raises:
-        UserError: such an option differs from its default.
+        UserError: an unsupported option differs from its default.
     """
-    defaults = {each.name: each.default for each in fields(Design) if each.default is not MISSING}
+    defaults = {field.name: field.default for field in fields(Design) if field.default is not MISSING}
     for option in OPTIONS:
-        given = getattr(design, option)
-        if option not in entry.options and given != defaults[option]:
+        value = getattr(design, option)
+        if option not in entry.options and value != defaults[option]:
             known = ", ".join(entry.options)
             raise UserError(
-                f"the network {design.network!r} does not know {option}={given!r}",
-                f"its options are {known}" if known else "it has no options; leave it out",
+                f"the network {design.network!r} does not support {option}={value!r}",
+                f"its options are {known}" if known else "omit it; the network has no options",
             )

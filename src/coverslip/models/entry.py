@@ -1,4 +1,4 @@
-"""The entry of a network in the catalog, and the registry of the project's own networks."""
+"""Catalog entry of a network, and the registry of built-in networks."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ OPTIONS = ("hidden", "filters", "batch_norm", "dropout", "activation")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkEntry:
-    """What the rest of the program needs to know of a network before it is built.
+    """Properties of a network that are known before it is built.
 
     Attributes:
-        build: (design, classes) -> the network with random weights; torch's seed is the caller's. With ``first`` it
-            is built for 3 channels.
-        stages: design -> names of the stages in order, without building it.
-        size: (height, width) that suits it; for pretrained weights what they were trained at, pixels.
-        mean: of the input, one number for all channels, on the scale 0 to 1.
-        std: likewise.
-        options: which of hidden, filters, batch_norm, dropout, activation the network knows.
-        load: design -> the network with its pretrained weights, for 3 channels; None where it is trained from scratch.
-        has_weights: whether those weights are on disk now.
-        tail: the stage from which ``--depth tail`` trains; "" where only everything can be trained.
-        first: dotted name of the first convolution, which is adapted to the channels; "" where build does that.
-        by_size: whether weights depend on the images' size.
-        origin: where the weights come from, for the report.
-        licence: of the weights; "" where there are none.
-        packages: whose versions decide what ``build`` and ``load`` give.
-        suits: what it is good for, in a few words.
+        build: function (design, number of classes) -> network with random weights from PyTorch's global generator. If
+            ``first_conv`` is set, it is called with 3 channels.
+        stages: function design -> names of the stages in order, without building the network.
+        size: recommended input (height, width) in pixels; for pretrained weights the size of their training.
+        mean: mean for normalization, the same for all channels, on the scale 0 to 1.
+        std: standard deviation for normalization, likewise.
+        options: supported options out of `OPTIONS`.
+        load: function design -> network with pretrained weights for 3 channels; None if there are none.
+        has_weights: function that returns whether these weights are on disk.
+        tail: first stage that ``--depth tail`` trains; "" if the network can only be trained as a whole.
+        first_conv: dotted name of the first convolution, which is adapted to the number of channels; "" if ``build``
+            does this.
+        size_dependent: whether the weights depend on the input size.
+        origin: source of the weights, for the report.
+        licence: licence of the weights; "" if there are none.
+        packages: packages whose versions determine the result of ``build`` and ``load``.
+        suited_for: typical use, in a few words.
     """
 
     build: Callable[[Design, int], Staged]
@@ -44,12 +45,12 @@ class NetworkEntry:
     load: Callable[[Design], Staged] | None = None
     has_weights: Callable[[], bool] = lambda: False
     tail: str = ""
-    first: str = ""
-    by_size: bool = False
+    first_conv: str = ""
+    size_dependent: bool = False
     origin: str = ""
     licence: str = ""
     packages: tuple[str, ...] = ("torch",)
-    suits: str = ""
+    suited_for: str = ""
 
 
 NETWORKS: Registry[Callable[[], NetworkEntry]] = Registry("network")

@@ -1,4 +1,4 @@
-"""Batch norm of a pretrained network, folded into the convolutions before it: the same network with less to compute."""
+"""Folding of batch normalization into the preceding convolutions: the same network with less computation."""
 
 from __future__ import annotations
 
@@ -8,91 +8,90 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-NEAR = 1e-3  # of the largest output: further away, and a network is not folded
+TOLERANCE = 1e-3  # relative to the largest output; with a larger deviation the network is not folded
 
 Pairs = tuple[tuple[str, str], ...]
 """Names of convolutions, each with the batch norm that follows it."""
 
 
 def fold_batch_norm(network: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module, Pairs]:
-    """A copy in which each batch norm that follows a convolution is a factor and a bias of that convolution.
+    """Return a copy in which each batch norm that follows a convolution is merged into its weights and bias.
 
-    Pretrained statistics stay as they are then, and what is left to train are the convolutions themselves. Of the
-    time of a training step on a CPU batch norm takes a third. Depthwise convolutions (one channel each) are left as
-    they are: their gradients take another third, and they are a hundredth of what is learned. On leaves the network
-    learned no worse for either (`benchmarks/results/depth.md`).
+    The pretrained statistics are then fixed, and only the convolutions are trained. Batch norm takes a third of the
+    time of a training step on a CPU. Depthwise convolutions are frozen: their gradients take another third, and they
+    contain about one percent of the weights. On leaves neither change reduced accuracy (`benchmarks/results/depth.md`).
 
     Args:
-        network: with pretrained weights; not changed.
-        shape: of one input, to see that the copy gives what the network gives.
+        network: network with pretrained weights; not modified.
+        shape: shape of one input without the batch axis, used to verify that the copy computes the same outputs.
 
     Returns:
-        The copy, and what was folded. Where the outputs differ (a batch norm before a convolution, say), an unfolded
-        copy and no pairs.
+        The copy and the folded pairs. If the outputs differ (for example with a batch norm before a convolution), an
+        unfolded copy and no pairs.
     """
-    found = find_pairs(network)
+    pairs = find_pairs(network)
     folded = copy.deepcopy(network).eval()
-    for conv_name, norm_name in found:
+    for conv_name, norm_name in pairs:
         conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
         assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
         _fold(conv, norm)
-        folded.set_submodule(norm_name, _what_remains(norm))
-    chance = torch.Generator().manual_seed(0)
-    images = torch.rand(2, *shape, generator=chance)
+        folded.set_submodule(norm_name, _remainder(norm))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, *shape, generator=generator)
     original = copy.deepcopy(network).eval()
     with torch.inference_mode():
-        wanted, given = original(images), folded(images)
-    if not found or (wanted - given).abs().max() > NEAR * wanted.abs().max().clamp_min(1e-6):
+        expected, actual = original(images), folded(images)
+    if not pairs or (expected - actual).abs().max() > TOLERANCE * expected.abs().max().clamp_min(1e-6):
         return copy.deepcopy(network), ()
     freeze_depthwise(folded)
-    return folded.train(network.training), found
+    return folded.train(network.training), pairs
 
 
 def freeze_depthwise(network: nn.Module) -> None:
-    """Convolutions that look at one channel at a time keep weights and bias (whose gradient costs as much as both)."""
+    """Freeze weights and biases of depthwise convolutions; their gradient is expensive for few weights."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
             module.requires_grad_(False)
 
 
 def unfold_weights(network: nn.Module, folded: nn.Module, pairs: Pairs) -> dict[str, Tensor]:
-    """The state dict that makes ``network`` compute what ``folded`` does.
+    """Return the state dict with which ``network`` computes what ``folded`` does.
 
     Args:
-        network: that was folded; its batch norms get mean 0, variance 1 and factor 1.
-        folded: the copy, trained meanwhile.
-        pairs: what was folded.
+        network: the network that was folded; its batch norms get mean 0, variance 1 and weight 1.
+        folded: the folded copy, after training.
+        pairs: the folded pairs.
     """
-    state, given = dict(network.state_dict()), folded.state_dict()
+    state, trained = dict(network.state_dict()), folded.state_dict()
     for name in state:
-        if name in given:
-            state[name] = given[name].detach().cpu().clone()
+        if name in trained:
+            state[name] = trained[name].detach().cpu().clone()
     for conv_name, norm_name in pairs:
         norm = network.get_submodule(norm_name)
         assert isinstance(norm, nn.BatchNorm2d)
-        bias = given[f"{conv_name}.bias"].detach().cpu()
-        state |= _neutral(norm_name, norm)
+        bias = trained[f"{conv_name}.bias"].detach().cpu()
+        state |= _identity_state(norm_name, norm)
         state[f"{norm_name}.bias"] = bias.clone()
-        if f"{conv_name}.bias" in state:  # else it would be added twice
+        if f"{conv_name}.bias" in state:  # otherwise the bias would be added twice
             state[f"{conv_name}.bias"] = torch.zeros_like(bias)
     return state
 
 
 def find_pairs(network: nn.Module) -> Pairs:
-    """Convolutions and the batch norms of as many channels that stand next to them, in the order of their making."""
-    found = []
+    """Return convolutions and the batch norms of the same width that follow them, in registration order."""
+    pairs = []
     last: tuple[str, nn.Conv2d] | None = None
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             last = (name, module)
         elif isinstance(module, nn.BatchNorm2d):
-            if last is not None and last[1].out_channels == module.num_features and _keeps_statistics(module):
-                found.append((last[0], name))
+            if last is not None and last[1].out_channels == module.num_features and _has_statistics(module):
+                pairs.append((last[0], name))
             last = None
-    return tuple(found)
+    return tuple(pairs)
 
 
-def _keeps_statistics(norm: nn.BatchNorm2d) -> bool:
+def _has_statistics(norm: nn.BatchNorm2d) -> bool:
     return norm.running_mean is not None and norm.affine
 
 
@@ -105,16 +104,17 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         conv.bias = nn.Parameter((bias - norm.running_mean) * factor + norm.bias)
 
 
-def _what_remains(norm: nn.BatchNorm2d) -> nn.Module:
-    """timm's batch norms carry the activation."""
-    parts = [each for each in norm.children() if not isinstance(each, nn.Identity)]
-    return nn.Sequential(*parts) if parts else nn.Identity()
+def _remainder(norm: nn.BatchNorm2d) -> nn.Module:
+    """Return what replaces a folded batch norm: its activation in timm's ``BatchNormAct2d``, else the identity."""
+    children = [child for child in norm.children() if not isinstance(child, nn.Identity)]
+    return nn.Sequential(*children) if children else nn.Identity()
 
 
-def _neutral(name: str, norm: nn.BatchNorm2d) -> Mapping[str, Tensor]:
+def _identity_state(name: str, norm: nn.BatchNorm2d) -> Mapping[str, Tensor]:
+    """Return the state with which a batch norm only adds its bias."""
     count = norm.num_features
     return {
         f"{name}.weight": torch.ones(count),
         f"{name}.running_mean": torch.zeros(count),
-        f"{name}.running_var": torch.full((count,), 1 - norm.eps),  # so that the root of variance + eps is 1
+        f"{name}.running_var": torch.full((count,), 1 - norm.eps),  # so that sqrt(variance + eps) is 1
     }

@@ -1,4 +1,4 @@
-"""The freeze point: a network is cut in a frozen part, which runs once an image, and a part that is trained."""
+"""The freeze point: a network is divided into frozen stages, computed once per image, and stages that are trained."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from coverslip.core.storage import digest
 from coverslip.models.catalog import build_network, stage_names
 from coverslip.models.design import Design
 from coverslip.models.entry import NetworkEntry
-from coverslip.models.stages import CLASSIFIER, stage_place
-from coverslip.models.trial import output_shape
+from coverslip.models.shapes import output_shape
+from coverslip.models.stages import CLASSIFIER, stage_index
 
 DEPTHS = ("head", "tail", "all", "auto")
 
 
-class Prefix(nn.Module):
-    """The frozen part of a network, in evaluation mode: float32 (N, C, H, W) -> (N, D).
+class FrozenModule(nn.Module):
+    """The frozen stages of a network in evaluation mode: float32 (N, C, H, W) -> (N, D).
 
-    What has height and width is flattened with the channels last, as PyTorch is fastest in that order; `unflatten`
-    takes it back.
+    Feature maps are flattened in channels-last order, in which PyTorch computes fastest; `unflatten` restores them.
 
     Args:
-        stages: of the network before the cut.
-        size: of one image, (C, H, W).
+        stages: the stages before the freeze point.
+        size: shape of one image, (C, H, W).
 
     Attributes:
-        shape: of one output before it is flattened: (c, h, w), or (D,).
+        shape: shape of one output before flattening: (c, h, w), or (D,).
     """
 
     def __init__(self, stages: nn.Module, size: tuple[int, int, int]) -> None:
@@ -43,18 +42,23 @@ class Prefix(nn.Module):
         self.shape = output_shape(stages, size)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images, prepared -> what the stages before the cut give."""
-        given: Tensor = self.stages(images)
-        return flatten(given)
+        """Return flattened features, shape (N, D), of prepared images, float32, shape (N, C, H, W)."""
+        features: Tensor = self.stages(images)
+        return flatten(features)
 
 
 def flatten(maps: Tensor) -> Tensor:
-    """(N, c, h, w) -> (N, h * w * c), channels last; (N, D) stays as it is."""
+    """Flatten (N, c, h, w) to (N, h * w * c), channels last; (N, D) is returned unchanged."""
     return maps.permute(0, 2, 3, 1).flatten(1) if maps.ndim == 4 else maps.flatten(1)
 
 
 def unflatten(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Take `flatten` back: (N, D) -> (N, c, h, w) in channels-last memory without a copy; (D,) stays as it is."""
+    """Invert `flatten`: return (N, c, h, w) in channels-last memory format, as a view; (N, D) for shape (D,).
+
+    Args:
+        flat: flattened features, shape (N, D).
+        shape: shape of one output before flattening, (c, h, w) or (D,).
+    """
     if len(shape) == 3:
         channels, height, width = shape
         return flat.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
@@ -62,25 +66,25 @@ def unflatten(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Frozen:
-    """A frozen part by its weights; the network itself is built only when it has to run.
+class FrozenStages:
+    """Frozen stages as weights; the network itself is built only when it has to run.
 
-    Where features are cached, or a compiled network is, the weights are all that is needed, and the seconds that
-    importing a library of networks takes are saved.
+    With cached features or a compiled network only the weights are needed, which saves the seconds for importing a
+    library of networks.
 
     Attributes:
-        build: makes the network with any weights.
-        weights: state dict of the stages before the cut.
-        structure: what else decides its numbers, such as where it is cut.
+        build: function that builds the network with arbitrary weights.
+        weights: state dict of the frozen stages.
+        structure: everything else that determines the outputs, such as the freeze point.
     """
 
-    build: Callable[[], Prefix] = field(repr=False)
+    build: Callable[[], FrozenModule] = field(repr=False)
     weights: Mapping[str, Tensor] = field(repr=False)
     structure: str = ""
 
     @cached_property
     def key(self) -> str:
-        """A name for the weights: the same numbers under the same names in the same structure give the same key."""
+        """Digest of names, shapes and values of the weights and of the structure; the key of cached features."""
         parts: list[object] = [self.structure]
         for name, tensor in sorted(self.weights.items()):
             parts += [name, tuple(tensor.shape), tensor.detach().cpu().contiguous().numpy().tobytes()]
@@ -88,60 +92,60 @@ class Frozen:
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """Of one output before it is flattened: (c, h, w), or (D,)."""
+        """Shape of one output before flattening: (c, h, w), or (D,)."""
         return self.build().shape
 
-    def module(self) -> Prefix:
-        """The network with these weights, in evaluation mode.
+    def module(self) -> FrozenModule:
+        """Return the network with these weights, in evaluation mode.
 
         Raises:
-            UserError: the weights are of another network.
+            UserError: the weights belong to another network.
         """
-        prefix = self.build()
+        module = self.build()
         try:
-            prefix.stages.load_state_dict(self.weights)
+            module.stages.load_state_dict(self.weights)
         except RuntimeError as error:
             raise UserError(
-                "the weights are not of this network", "train again, or restore the model's files"
+                "the weights do not match the network", "train again, or restore the files of the model"
             ) from error
-        return prefix
+        return module
 
 
-def frozen_part(design: Design, weights: Mapping[str, Tensor], cut: str = CLASSIFIER) -> Frozen:
-    """The stages before ``cut``, with these weights.
+def frozen_stages(design: Design, weights: Mapping[str, Tensor], cut: str = CLASSIFIER) -> FrozenStages:
+    """Return the stages before ``cut`` with the given weights.
 
     Args:
-        design: of the whole network.
-        weights: state dict; names of stages from the cut on are left out.
+        design: architecture of the whole network.
+        weights: state dict; tensors of later stages are ignored.
         cut: name of the first stage that is not frozen.
 
     Raises:
         UserError: there is no such stage.
     """
     stages = stage_names(design)
-    kept = stages[: stage_place(stages, cut)]
-    mine = {name: tensor for name, tensor in weights.items() if name.partition(".")[0] in kept}
+    frozen = stages[: stage_index(stages, cut)]
+    frozen_weights = {name: tensor for name, tensor in weights.items() if name.partition(".")[0] in frozen}
     options = to_mapping(design)
-    del options["size"]  # the same weights serve any size; what was computed is known by its preparation as well
+    del options["size"]  # weights do not depend on it, and the cache key of features includes the preparation
     channels, (height, width) = design.channels, design.size
-    return Frozen(
-        # The classifier is not run: one class will do.
-        lambda: Prefix(build_network(design, 1).before(cut), (channels, height, width)),
-        mine,
+    return FrozenStages(
+        # the classifier is not part of it, so any number of classes will do
+        lambda: FrozenModule(build_network(design, 1).before(cut), (channels, height, width)),
+        frozen_weights,
         repr((sorted(options.items()), cut)),
     )
 
 
-def stage_at(entry: NetworkEntry, stages: tuple[str, ...], depth: str) -> str:
-    """The first stage that is trained.
+def first_trained_stage(entry: NetworkEntry, stages: tuple[str, ...], depth: str) -> str:
+    """Return the name of the first stage that is trained.
 
     Args:
-        entry: of the network.
-        stages: its stages in order.
-        depth: ``head`` (the classifier), ``tail`` (what the entry says), ``all``, or the name of a stage.
+        entry: catalog entry of the network.
+        stages: names of its stages in order.
+        depth: ``head`` (the classifier), ``tail`` (as defined by the entry), ``all``, or the name of a stage.
 
     Raises:
-        UserError: there is no such stage (the nearest is named), or the network has no tail.
+        UserError: there is no such stage (the fix suggests the nearest name), or the network has no tail.
     """
     if depth == "head":
         return CLASSIFIER
@@ -150,13 +154,13 @@ def stage_at(entry: NetworkEntry, stages: tuple[str, ...], depth: str) -> str:
     if depth == "tail":
         if not entry.tail:
             raise UserError(
-                "this network has no tail to train apart from the rest",
+                "this network has no tail that can be trained separately",
                 f"use --depth all, or one of its stages: {', '.join(stages)}",
             )
         return entry.tail
     if depth not in stages:
         raise UserError(
-            f"depth={depth!r} is neither {', '.join(DEPTHS)} nor a stage of this network",
+            f"depth={depth!r} is neither one of {', '.join(DEPTHS)} nor a stage of this network",
             f"{nearest(depth, [*DEPTHS, *stages])} Stages in order: {', '.join(stages)}",
         )
     return depth

@@ -1,4 +1,4 @@
-"""Weights from the hubs: what lies on disk is checked and used; else it is fetched once and checked."""
+"""Pretrained weights from PyTorch's hub and the Hugging Face Hub: cached files, downloads and their verification."""
 
 from __future__ import annotations
 
@@ -12,116 +12,126 @@ from urllib.parse import urlparse
 import torch
 
 from coverslip.core.errors import UserError
-from coverslip.core.storage import need_disk, writing
+from coverslip.core.storage import atomic_write, require_disk_space
 
 SAFETENSORS = "model.safetensors"
 CHUNK = 2**20
-PATIENCE = 20  # seconds without an answer
-FREE = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")  # every use, also for money
-BOUND = ("-nc-", "noncommercial", "amlr", "seer")  # parts of the names of licences for research only
+TIMEOUT = 20  # seconds without a response
+PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")  # licences that allow commercial use
+NON_COMMERCIAL = ("-nc-", "noncommercial", "amlr", "seer")  # parts of the names of research-only licences
 
 
-def torch_hub_file(url: str) -> Path:
-    """Where PyTorch's hub keeps the file of this address (``TORCH_HOME`` moves it)."""
+def torch_hub_path(url: str) -> Path:
+    """Return the path at which PyTorch's hub caches the file of a URL (see ``TORCH_HOME``)."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
 
 
 def fetch_torch_hub(url: str) -> Path:
-    """A weights file of PyTorch's hub: from its cache folder, or from the address when it is not there.
+    """Return a weights file of PyTorch's hub from its cache folder, downloading it if necessary.
 
-    Its name ends in the first digits of its SHA-256, by which it is checked whichever way it came.
+    The file name ends in the first digits of its SHA-256, which is verified in both cases.
 
     Raises:
-        UserError: it is neither there nor to be had, or its content is not what its name says.
+        UserError: the file is neither cached nor available for download, or its checksum differs.
     """
-    path = torch_hub_file(url)
+    path = torch_hub_path(url)
     if not path.exists():
         _download(url, path)
-    named = re.search(r"-([0-9a-f]{8,})\.", path.name)
-    if named and not _sha256(path).startswith(named[1]):
-        raise UserError(f"the weights file {str(path)!r} is broken: its checksum differs", "delete it and try again")
+    checksum = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    if checksum and not _sha256(path).startswith(checksum[1]):
+        raise _corrupt(path)
     return path
 
 
 def fetch_hugging_face(repository: str, name: str = SAFETENSORS) -> Path:
-    """A file of the Hugging Face hub: from its cache folder (``HF_HOME`` moves it), or fetched.
+    """Return a file of the Hugging Face Hub from its cache folder (see ``HF_HOME``), downloading it if necessary.
 
-    The hub stores large files under their SHA-256, by which it is checked.
+    The hub stores large files under their SHA-256, which is verified.
 
     Raises:
-        UserError: it is neither there nor to be had, or its content is not what the hub says.
+        UserError: the file is neither cached nor available for download, or its checksum differs.
     """
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
         if not has_hugging_face(repository, name):
-            _need_connection(huggingface_hub.constants.ENDPOINT)  # it would itself try for half a minute
+            _check_connection(huggingface_hub.constants.ENDPOINT)  # the library itself would retry for half a minute
         path = Path(huggingface_hub.hf_hub_download(repository, name))
-    except (HfHubHTTPError, OSError, ValueError) as error:  # its 'not found' and 'offline' are among these
+    except (HfHubHTTPError, OSError, ValueError) as error:  # includes its errors for 'not found' and 'offline'
         raise _unreachable(f"{repository}/{name}", "the Hugging Face cache folder", error) from error
     stored = path.resolve().name
     if re.fullmatch(r"[0-9a-f]{64}", stored) and _sha256(path) != stored:
-        raise UserError(f"the weights file {str(path)!r} is broken: its checksum differs", "delete it and try again")
+        raise _corrupt(path)
     return path
 
 
 def has_hugging_face(repository: str, name: str = SAFETENSORS) -> bool:
-    """Whether the file lies in the Hugging Face cache folder."""
+    """Return whether a file is in the Hugging Face cache folder."""
     import huggingface_hub
 
     return isinstance(huggingface_hub.try_to_load_from_cache(repository, name), str)
 
 
-def need_free(licence: str | None, what: str) -> None:
-    """Refuse weights that may not be used for everything, before they are fetched.
+def check_licence(licence: str | None, name: str) -> None:
+    """Check that weights may be used for any purpose, before they are downloaded.
+
+    Args:
+        licence: identifier of the licence; None if unknown.
+        name: name of the network, for the message.
 
     Raises:
-        UserError: their licence is non-commercial, has terms of its own, or is not known.
+        UserError: the licence is non-commercial, has other restrictions, or is unknown.
     """
-    name = (licence or "unknown").lower()
-    if name in FREE:
+    licence = (licence or "unknown").lower()
+    if licence in PERMISSIVE:
         return
-    if any(part in name for part in BOUND):
-        why = "which does not allow commercial use"
-    elif name == "unknown":
-        why = "so nobody can say what they may be used for"
+    if any(part in licence for part in NON_COMMERCIAL):
+        reason = "which does not allow commercial use"
+    elif licence == "unknown":
+        reason = "so their permitted use is unclear"
     else:
-        why = "which has terms of its own"
+        reason = "which has its own terms"
     raise UserError(
-        f"the weights of {what!r} are under the licence {name!r}, {why}",
-        f"use weights under {', '.join(FREE[:3])}, such as those of 'efficientnet-lite0', or train all of it without",
+        f"the weights of {name!r} have the licence {licence!r}, {reason}",
+        f"use weights under {', '.join(PERMISSIVE[:3])}, such as those of 'efficientnet-lite0', "
+        "or train the network from scratch",
     )
 
 
 def _download(url: str, path: Path) -> None:
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-            size = int(answer.headers.get("Content-Length") or 0)
-            need_disk(path.parent, size, f"the weights {path.name!r}")
-            with writing(path) as temporary, temporary.open("wb") as file:
-                got = 0
-                while piece := answer.read(CHUNK):
-                    file.write(piece)
-                    got += len(piece)
-                if size and got != size:
-                    raise urllib.error.URLError(f"the connection ended after {got:,} of {size:,} bytes")
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+            size = int(response.headers.get("Content-Length") or 0)
+            require_disk_space(path.parent, size, f"the weights {path.name!r}")
+            with atomic_write(path) as temporary, temporary.open("wb") as file:
+                received = 0
+                while chunk := response.read(CHUNK):
+                    file.write(chunk)
+                    received += len(chunk)
+                if size and received != size:
+                    raise urllib.error.URLError(f"the connection ended after {received:,} of {size:,} bytes")
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise _unreachable(url, str(path), error) from error
 
 
-def _need_connection(address: str) -> None:
+def _check_connection(url: str) -> None:
     try:
-        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=PATIENCE).close()
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT).close()
     except urllib.error.HTTPError:
-        return  # somebody answers
+        return  # the server responds, which is all that is checked
+
+
+def _corrupt(path: Path) -> UserError:
+    return UserError(f"the weights file {str(path)!r} is corrupt: its checksum differs", "delete it and try again")
 
 
 def _unreachable(what: str, place: str, error: BaseException) -> UserError:
-    said = str(getattr(error, "reason", "") or error).strip() or type(error).__name__
+    message = str(getattr(error, "reason", "") or error).strip() or type(error).__name__
     return UserError(
-        f"the weights {what} are not on this disk and cannot be fetched: {said.splitlines()[0]}",
-        f"connect to the internet once, copy the file to {place}, or use 'efficientnet-lite0', whose weights are here",
+        f"the weights {what} are not on this computer and cannot be downloaded: {message.splitlines()[0]}",
+        f"connect to the internet once, copy the file to {place}, or use 'efficientnet-lite0', whose weights are "
+        "installed",
     )
 
 

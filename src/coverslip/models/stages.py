@@ -1,4 +1,4 @@
-"""A network as named stages in order, so that it can be cut between any two of them."""
+"""A network as a sequence of named stages that can be divided between any two of them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
 
 CLASSIFIER = "classifier"
-FROZEN = "frozen."  # in a bundle, before the names of the tensors of all before the classifier
+FROZEN_PREFIX = "frozen."  # prefix of the tensors before the classifier in the weights file of a model
 
 
 class Staged(nn.Sequential):
-    """A network as named stages in order; the last is called ``classifier``.
+    """A network as a sequence of named stages, the last of which is called ``classifier``.
 
-    Wherever possible a (N, D) tensor of features stands before the classifier, which is then one ``nn.Linear(D, K)``:
-    features, weight and bias tell the whole network (dropout belongs to the stage before). A network that does not end
-    so has ``nn.Identity`` as its classifier, and its features are its scores.
+    If possible, the input of the classifier is a tensor of features, shape (N, D), and the classifier is a single
+    ``nn.Linear(D, K)`` (dropout belongs to the stage before), so that the network can be represented by features,
+    weight and bias. In other networks the classifier is ``nn.Identity``, and the features are the logits.
 
-    Names in the state dict begin with the stage's name, in the whole and in every part of it.
+    Names in the state dict start with the name of the stage, in the whole network and in each part of it.
 
     Args:
         stages: name -> module, in order.
@@ -29,7 +29,7 @@ class Staged(nn.Sequential):
     >>> network = Staged({"flatten": nn.Flatten(), "classifier": nn.Linear(12, 2)})
     >>> network.stages
     ('flatten', 'classifier')
-    >>> [name for name, _ in network.since("classifier").named_parameters()]
+    >>> [name for name, _ in network.starting_at("classifier").named_parameters()]
     ['classifier.weight', 'classifier.bias']
     """
 
@@ -43,35 +43,35 @@ class Staged(nn.Sequential):
         return tuple(self._modules)
 
     def before(self, stage: str) -> nn.Sequential:
-        """The stages before this one; they share their modules with the whole. None are left before the first.
+        """Return the stages before ``stage``, sharing their modules with the network; empty for the first stage.
 
         Raises:
-            UserError: there is no such stage; the nearest is named.
+            UserError: there is no such stage; the fix suggests the nearest name.
         """
-        place = stage_place(self.stages, stage)
-        return nn.Sequential(OrderedDict(list(self.named_children())[:place]))
+        index = stage_index(self.stages, stage)
+        return nn.Sequential(OrderedDict(list(self.named_children())[:index]))
 
-    def since(self, stage: str) -> nn.Sequential:
-        """This stage and all after it, the classifier included; they share their modules with the whole.
+    def starting_at(self, stage: str) -> nn.Sequential:
+        """Return ``stage`` and all later stages including the classifier, sharing their modules with the network.
 
         Raises:
-            UserError: there is no such stage; the nearest is named.
+            UserError: there is no such stage; the fix suggests the nearest name.
         """
-        place = stage_place(self.stages, stage)
-        return nn.Sequential(OrderedDict(list(self.named_children())[place:]))
+        index = stage_index(self.stages, stage)
+        return nn.Sequential(OrderedDict(list(self.named_children())[index:]))
 
 
-def stage_place(stages: tuple[str, ...], stage: str) -> int:
-    """Which of the stages this is, from 0.
+def stage_index(stages: tuple[str, ...], stage: str) -> int:
+    """Return the position of a stage, starting at 0.
 
     Raises:
-        UserError: there is no such stage; the nearest is named.
+        UserError: there is no such stage; the fix suggests the nearest name.
     """
     if stage not in stages:
-        raise UserError(f"the network has no stage {stage!r}", _nearest_stage(stage, stages))
+        raise UserError(f"the network has no stage {stage!r}", _suggestion(stage, stages))
     return stages.index(stage)
 
 
-def _nearest_stage(stage: str, stages: tuple[str, ...]) -> str:
+def _suggestion(stage: str, stages: tuple[str, ...]) -> str:
     hint = nearest(stage, stages)
     return hint if hint.startswith("choose") else f"{hint} Stages in order: {', '.join(stages)}"

@@ -1,4 +1,4 @@
-"""Where a network still has a grid of places: the outputs that can be laid over an image, found by their shape."""
+"""Taps: the layers of a network whose outputs have a spatial grid and can be overlaid on an image."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from torch import Tensor, nn
 
 from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
+from coverslip.models.shapes import eval_mode
 from coverslip.models.stages import Staged
-from coverslip.models.tracing import Output, trace_outputs
-from coverslip.models.trial import still
+from coverslip.models.tracing import TracedOutput, trace_outputs
 
-ROWS = (nn.Sequential, nn.ModuleList, Staged)  # hold one part after the other and do nothing of their own
+CONTAINERS = (nn.Sequential, nn.ModuleList, Staged)  # run their submodules in order and compute nothing themselves
 
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """One output of a network that has a grid.
+    """An output of a network that has a grid.
 
     Attributes:
-        name: of its stage, for people.
-        module: dotted name in the network of the module that gives it.
-        shape: (C, h, w), whatever order the module gives it in; (C, d, h, w) in a network of volumes.
-        tokens: the grid, where the module gives a row of tokens (N, T, C), its class token and registers in front;
+        name: name of its stage, for display.
+        module: dotted name of the module that returns it.
+        shape: (C, h, w), regardless of the axis order of the module; (C, d, h, w) in a network of volumes.
+        tokens: the grid, if the module returns a sequence of tokens (N, T, C), with class token and registers first;
             else None.
-        channels_last: whether the module gives (N, h, w, C).
-        call: which of the module's calls it is, from 0, where it is used more than once.
+        channels_last: whether the module returns (N, h, w, C).
+        call: index of the call of the module, from 0, if it is used more than once.
     """
 
     name: str
@@ -42,33 +42,34 @@ class Tap:
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Places, (h, w)."""
+        """Spatial shape, (h, w)."""
         return self.shape[1:]
 
     def to_grid(self, output: Tensor) -> Tensor:
-        """What the module gives -> (N, C, h, w); tokens that are no place are left out."""
+        """Return the output of the module as (N, C, h, w), without tokens that are not grid positions."""
         if self.tokens is not None:
             output = output[:, -math.prod(self.tokens) :].reshape(len(output), *self.tokens, -1)
         return output.movedim(-1, 1) if self.tokens is not None or self.channels_last else output
 
 
 def find_taps(network: nn.Module, shape: tuple[int, ...]) -> list[Tap]:
-    """The last output with a grid of every stage, first stage to last.
+    """Return the last output with a grid of each stage, in order.
 
-    Stages are the network's own where they have names (`Staged`). In a library's or a user's network they are what
-    happens at one resolution; where all of it has one resolution (vision transformers), the blocks of its longest row.
-    A stage without weights (pooling) is none. In the last block of a transformer that classifies by its class token,
-    the places end before attention: what comes after has no influence, and its maps would be blank.
+    A network with named stages (`Staged`) has these stages. In other networks a stage comprises all layers at one
+    resolution; if all layers have the same resolution (vision transformers), a stage is a block of the longest sequence
+    of blocks. Stages without weights (pooling) are left out. In the last block of a transformer that classifies by its
+    class token, the output before attention is used: later outputs at grid positions do not influence the logits, and
+    their heat maps would be blank.
 
     Args:
-        network: any module; it is left as it was.
-        shape: of one prepared image, (C, H, W); (C, D, H, W) of a volume.
+        network: any module; it is not modified.
+        shape: shape of one prepared image, (C, H, W), or of a volume, (C, D, H, W).
 
     Returns:
-        None for a network of dense layers alone.
+        The taps; empty for a network of dense layers only.
 
     Raises:
-        UserError: the network cannot take such an input.
+        UserError: the network does not accept such an input.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3), nn.Flatten())
     >>> [(tap.name, tap.module, tap.shape) for tap in find_taps(network, (3, 12, 12))]
@@ -76,165 +77,173 @@ def find_taps(network: nn.Module, shape: tuple[int, ...]) -> list[Tap]:
     """
     outputs = trace_outputs(network, shape)
     prefix = ""
-    chosen: list[tuple[str, Output]] = []
+    stages: list[tuple[str, TracedOutput]] = []
     if isinstance(network, Staged) and len(network.stages) > 2:
         for stage in network.stages:
-            own = [each for each in outputs if each.inside(stage)]
-            if any(each.weights for each in own):
-                chosen.append((stage, own[-1]))
+            members = [output for output in outputs if output.inside(stage)]
+            if any(output.weights for output in members):
+                stages.append((stage, members[-1]))
     else:
-        prefix = f"{network.stages[0]}." if isinstance(network, Staged) else ""  # a whole network and its classifier
-        chosen = _by_resolution(network, outputs)
-        if len(chosen) < 2:
-            chosen = _by_block(network, outputs) or chosen
-    names = _short_names([name for name, _ in chosen], prefix)
-    felt = [_felt(outputs, chosen, place) for place in range(len(chosen))]
-    return [_tap(name, each) for name, each in zip(names, felt, strict=True)]
+        # a Staged of two stages is a library's network as a whole and its classifier
+        prefix = f"{network.stages[0]}." if isinstance(network, Staged) else ""
+        stages = _by_resolution(network, outputs)
+        if len(stages) < 2:
+            stages = _by_block(network, outputs) or stages
+    names = _short_names([name for name, _ in stages], prefix)
+    influential = [_last_influential(outputs, stages, index) for index in range(len(stages))]
+    return [_tap(name, output) for name, output in zip(names, influential, strict=True)]
 
 
 def find_tap(network: nn.Module, shape: tuple[int, ...], name: str) -> Tap:
-    """One tap by the name of its stage, or of any module whose output has a grid.
+    """Return a tap by the name of its stage, or of any module whose output has a grid.
 
     Raises:
-        UserError: there is no such layer (the nearest is named), or the network has no grid at all.
+        UserError: there is no such layer (the fix suggests the nearest name), or no layer of the network has a grid.
     """
     taps = find_taps(network, shape)
     for tap in taps:
         if tap.name == name:
             return tap
-    modules = {each.path: each for each in trace_outputs(network, shape)}
+    modules = {output.path: output for output in trace_outputs(network, shape)}
     if name in modules:
         return _tap(name, modules[name])
     names = [tap.name for tap in taps]
     if not names:
-        raise UserError("this network has no layer with a grid of places", "leave the layer out")
+        raise UserError("no layer of this network has a spatial grid", "omit the layer")
     hint = nearest(name, names)
     if hint.startswith("choose"):
         hint = nearest(name, [*names, *modules])
     hint = hint if not hint.startswith("choose") else f"choose from {', '.join(names)}"
-    raise UserError(f"the network has no layer {name!r} with a grid of places", hint)
+    raise UserError(f"the network has no layer {name!r} with a spatial grid", hint)
 
 
 @contextmanager
 def tapped(network: nn.Module, taps: Sequence[Tap], *, cut: bool = False) -> Iterator[list[Tensor]]:
-    """While this lasts, every run of the network in evaluation mode leaves the taps' outputs in the list.
+    """Record the outputs of taps within the context: each forward pass in evaluation mode updates the list.
 
-    They are as the module gives them (`Tap.to_grid` lays them out), with their history, so that gradients flow to and
-    through them. What later layers do in place does not reach them.
+    Outputs are as returned by the module (`Tap.to_grid` rearranges them) and part of the autograd graph, so that
+    gradients flow to and through them. They are not affected by later in-place operations.
 
     Args:
-        network: any module; its modes come back as they were.
-        taps: of this network.
-        cut: let history begin at the first of these outputs instead of at the image: nothing goes back further, and
-            a frozen network has gradients all the same.
+        network: any module; the modes of its modules are restored.
+        taps: taps of this network.
+        cut: start the autograd graph at the first of these outputs instead of at the image. Earlier layers are then
+            not differentiated, and a frozen network has gradients nevertheless.
     """
     modules = dict(network.named_modules())
-    kept: list[Tensor] = [torch.zeros(0)] * len(taps)
+    recorded: list[Tensor] = [torch.zeros(0)] * len(taps)
     calls = dict.fromkeys((tap.module for tap in taps), 0)
     hooks = []
-    begun = False
+    started = False
 
-    def start(module: nn.Module, given: object) -> None:
-        nonlocal begun
-        begun = False
+    def reset(module: nn.Module, inputs: object) -> None:
+        nonlocal started
+        started = False
         for name in calls:
             calls[name] = 0
 
-    def keep(name: str, output: object) -> object:
-        nonlocal begun
+    def record(name: str, output: object) -> object:
+        nonlocal started
         calls[name] += 1
-        places = [place for place, tap in enumerate(taps) if (tap.module, tap.call + 1) == (name, calls[name])]
-        if not places:
+        indices = [index for index, tap in enumerate(taps) if (tap.module, tap.call + 1) == (name, calls[name])]
+        if not indices:
             return output
         first, *others = output if isinstance(output, tuple | list) else (output,)
-        if cut and not begun:
+        if cut and not started:
             first = first.detach().requires_grad_()
-        begun = True
-        for place in places:
-            kept[place] = first
-        safe = first.clone()
-        return (safe, *others) if isinstance(output, tuple | list) else safe
+        started = True
+        for index in indices:
+            recorded[index] = first
+        clone = first.clone()  # protects the recorded tensor from later in-place operations
+        return (clone, *others) if isinstance(output, tuple | list) else clone
 
     try:
-        hooks.append(network.register_forward_pre_hook(start))
+        hooks.append(network.register_forward_pre_hook(reset))
         for name in calls:
             hooks.append(
-                modules[name].register_forward_hook(lambda module, given, output, name=name: keep(name, output))
+                modules[name].register_forward_hook(lambda module, inputs, output, name=name: record(name, output))
             )
-        with still(network):
-            yield kept
+        with eval_mode(network):
+            yield recorded
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _by_resolution(network: nn.Module, outputs: list[Output]) -> list[tuple[str, Output]]:
-    """The last output at each resolution that has weights; none from within a block that changes the resolution."""
+def _by_resolution(network: nn.Module, outputs: list[TracedOutput]) -> list[tuple[str, TracedOutput]]:
+    """Return the last output at each resolution that has weights, except within a block that changes resolution."""
     modules = dict(network.named_modules())
-    inner = [each for each in outputs if not _passing(each, outputs, modules)]
-    chosen: list[tuple[str, Output]] = []
-    for grid in dict.fromkeys(each.grid for each in inner):
-        own = [each for each in inner if each.grid == grid]
-        heavy = [each for each in own if any(other.weights and other.inside(each.path) for other in own)]
-        if heavy:
-            name = _outermost(heavy, chosen).path  # of the part with weights, not of the activation behind it
-            chosen.append((name, _outermost(own, chosen)))
-    return sorted(chosen, key=lambda each: each[1].place)
+    candidates = [output for output in outputs if not _in_changing_block(output, outputs, modules)]
+    stages: list[tuple[str, TracedOutput]] = []
+    for grid in dict.fromkeys(output.grid for output in candidates):
+        members = [output for output in candidates if output.grid == grid]
+        weighted = [
+            output for output in members if any(other.weights and other.inside(output.path) for other in members)
+        ]
+        if weighted:
+            name = _outermost(weighted, stages).path  # named after the block with weights, not the activation after it
+            stages.append((name, _outermost(members, stages)))
+    return sorted(stages, key=lambda stage: stage[1].place)
 
 
-def _outermost(outputs: list[Output], chosen: list[tuple[str, Output]]) -> Output:
-    """The last output of a part that holds none of those chosen before; of parts that hand it on, the largest."""
-    taken = [other.path for _, other in chosen]
-    alone = [each for each in outputs if not any(path.startswith(f"{each.path}.") for path in taken)]
-    return (alone or outputs)[-1]
+def _outermost(outputs: list[TracedOutput], stages: list[tuple[str, TracedOutput]]) -> TracedOutput:
+    """Return the last output of a module that contains no earlier stage; nested modules end with the outermost."""
+    taken = [output.path for _, output in stages]
+    separate = [output for output in outputs if not any(path.startswith(f"{output.path}.") for path in taken)]
+    return (separate or outputs)[-1]
 
 
-def _passing(output: Output, outputs: list[Output], modules: dict[str, nn.Module]) -> bool:
-    """Whether it is within a block that gives another resolution (a row of blocks is none, nor a whole encoder)."""
+def _in_changing_block(output: TracedOutput, outputs: list[TracedOutput], modules: dict[str, nn.Module]) -> bool:
+    """Return whether an output is within a block that changes resolution.
+
+    A sequence of blocks does not count as a block, nor does an encoder with more than two resolutions.
+    """
     for block in outputs:
         if block.path != output.path and output.inside(block.path) and block.grid != output.grid:
-            grids = {each.grid for each in outputs if each.inside(block.path)}
-            if len(grids) <= 2 and type(modules[block.path]) not in ROWS:
+            grids = {other.grid for other in outputs if other.inside(block.path)}
+            if len(grids) <= 2 and type(modules[block.path]) not in CONTAINERS:
                 return True
     return False
 
 
-def _by_block(network: nn.Module, outputs: list[Output]) -> list[tuple[str, Output]]:
-    """The parts of the longest row of parts with weights; what follows a part without weights belongs to it."""
-    best: list[tuple[str, Output]] = []
+def _by_block(network: nn.Module, outputs: list[TracedOutput]) -> list[tuple[str, TracedOutput]]:
+    """Return the blocks of the longest sequence of blocks with weights; a following norm belongs to its block."""
+    best: list[tuple[str, TracedOutput]] = []
     longest = (1, True)
     for path, module in network.named_modules():
-        chosen: list[tuple[str, Output]] = []
+        stages: list[tuple[str, TracedOutput]] = []
         for child, _ in module.named_children():
             name = f"{path}.{child}" if path else child
-            own = [each for each in outputs if each.inside(name)]
-            if any(each.weights for each in own):
-                chosen.append((name, own[-1]))
-            elif own and chosen and own[-1].place > chosen[-1][1].place:
-                chosen[-1] = (chosen[-1][0], own[-1])
-        length = len(chosen), isinstance(module, ROWS)
+            members = [output for output in outputs if output.inside(name)]
+            if any(output.weights for output in members):
+                stages.append((name, members[-1]))
+            elif members and stages and members[-1].place > stages[-1][1].place:
+                stages[-1] = (stages[-1][0], members[-1])
+        length = len(stages), isinstance(module, CONTAINERS)
         if length > longest:
-            best, longest = chosen, length
+            best, longest = stages, length
     return best
 
 
-def _felt(outputs: list[Output], chosen: list[tuple[str, Output]], place: int) -> Output:
-    """The chosen output, or the last one like it in its stage on whose places the scores depend at all."""
-    last = chosen[place][1]
-    if last.felt:
+def _last_influential(outputs: list[TracedOutput], stages: list[tuple[str, TracedOutput]], index: int) -> TracedOutput:
+    """Return the output of a stage, or the last one of the same layout in the stage that influences the logits."""
+    last = stages[index][1]
+    if last.influential:
         return last
-    start = chosen[place - 1][1].place if place else -1
-    between = [each for each in outputs if start < each.place < last.place]
-    like = [each for each in between if each.felt and (each.shape, each.tokens) == (last.shape, last.tokens)]
-    return like[-1] if like else last
+    start = stages[index - 1][1].place if index else -1
+    between = [output for output in outputs if start < output.place < last.place]
+    layout = (last.shape, last.tokens)
+    same = [output for output in between if output.influential and (output.shape, output.tokens) == layout]
+    return same[-1] if same else last
 
 
 def _short_names(names: list[str], prefix: str) -> list[str]:
+    """Remove prefixes that all names have in common."""
     for wrapper in (prefix, "network."):
         if wrapper and all(name.startswith(wrapper) for name in names):
             names = [name.removeprefix(wrapper) for name in names]
     return names
 
 
-def _tap(name: str, output: Output) -> Tap:
+def _tap(name: str, output: TracedOutput) -> Tap:
     return Tap(name, output.path, output.shape, output.tokens, output.channels_last, output.call)

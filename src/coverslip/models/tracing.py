@@ -1,4 +1,4 @@
-"""Every output of a network that has a grid of places, seen while one made-up image runs through it."""
+"""All outputs of a network that have a spatial grid, recorded while a random image is passed through it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coverslip.models.trial import output_shape, still
+from coverslip.models.shapes import eval_mode, output_shape
 
-EXTRA = 8  # at most so many tokens stand before those of the grid: a class token, registers
-SQUARE = 0.5  # |log| of how much more a grid may be stretched one way than the other, by rounding and by borders
-CLEARER = 0.25  # by so much the other reading must fit better, before the channels are taken to come last
-IDLE = (nn.Identity, nn.modules.dropout._DropoutNd)
+MAX_EXTRA_TOKENS = 8  # tokens before those of the grid: a class token, registers
+MAX_DISTORTION = 0.5  # |log| of the aspect ratio of a grid relative to the image, due to rounding and borders
+MIN_ADVANTAGE = 0.25  # by which channels-last must fit better than channels-first to be assumed
+INACTIVE = (nn.Identity, nn.modules.dropout._DropoutNd)  # in evaluation mode they return their input
 
 
 @dataclass(slots=True)
-class Output:
-    """What a module gave in one call.
+class TracedOutput:
+    """The output of a module in one call.
 
     Attributes:
         path: dotted name of the module.
-        call: which of its calls, from 0.
-        place: in the order in which outputs were ready.
-        key: the same for modules that hand on the very same numbers.
-        weights: whether the module itself holds a matrix or filters.
+        call: index of the call of this module, from 0.
+        place: position in the order in which outputs were computed.
+        key: identifies the values; equal for modules that return the same tensor unchanged.
+        weights: whether the module itself has a weight matrix or filters.
         shape: (C, h, w).
-        tokens: the grid, where it is a row of tokens (N, T, C).
-        channels_last: whether it is (N, h, w, C).
-        tensor: as the module gave it.
-        felt: whether the network's scores depend on what stands at its places; known for tokens, else taken to be so.
+        tokens: the grid (h, w) if the output is a sequence of tokens (N, T, C), else None.
+        channels_last: whether the output is (N, h, w, C).
+        tensor: the output as returned by the module.
+        influential: whether the logits depend on the grid positions; determined for tokens, assumed otherwise.
     """
 
     path: str
@@ -43,79 +43,80 @@ class Output:
     tokens: tuple[int, ...] | None
     channels_last: bool
     tensor: Tensor
-    felt: bool = True
+    influential: bool = True
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Places, (h, w)."""
+        """Spatial shape, (h, w)."""
         return self.shape[1:]
 
     def inside(self, path: str) -> bool:
-        """Whether it comes from this module or a part of it."""
+        """Return whether the output is from this module or one of its submodules."""
         return not path or self.path == path or self.path.startswith(f"{path}.")
 
 
-def trace_outputs(network: nn.Module, shape: tuple[int, ...]) -> list[Output]:
-    """Run a made-up image through a network and keep every output that has a grid, in order.
+def trace_outputs(network: nn.Module, shape: tuple[int, ...]) -> list[TracedOutput]:
+    """Pass random images through a network and return all outputs that have a grid, in order.
 
     Args:
-        network: any module; it is left as it was.
-        shape: of one input without the batch, (C, H, W).
+        network: any module; it is not modified.
+        shape: shape of one input without the batch axis, (C, H, W).
 
     Raises:
-        UserError: the network cannot take such an input.
+        UserError: the network does not accept such an input.
     """
     output_shape(network, shape)
-    own = next(network.parameters(), torch.zeros(0))
-    # Two images, so that the axis of the images is known from others of length 1; noise, so that something happens.
+    parameter = next(network.parameters(), torch.zeros(0))
+    # A batch of two distinguishes the batch axis from other axes of length 1; noise avoids activations of all zeros.
     noise = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
-    images = noise.to(own.device, own.dtype if own.is_floating_point() else torch.float32).requires_grad_()
-    outputs: list[Output] = []
+    dtype = parameter.dtype if parameter.is_floating_point() else torch.float32
+    images = noise.to(parameter.device, dtype).requires_grad_()
+    outputs: list[TracedOutput] = []
     calls: dict[str, int] = {}
 
-    def keep(path: str, module: nn.Module, output: Any) -> None:
+    def record(path: str, module: nn.Module, output: Any) -> None:
         call = calls.get(path, 0)
         calls[path] = call + 1
         output = output[0] if isinstance(output, tuple | list) and output else output
         if not isinstance(output, Tensor) or not output.is_floating_point() or len(output) != len(images):
             return
-        read = read_shape(tuple(output.shape[1:]), shape[1:], [each.grid for each in outputs])
-        if read is None or isinstance(module, IDLE):
+        layout = read_shape(tuple(output.shape[1:]), shape[1:], [traced.grid for traced in outputs])
+        if layout is None or isinstance(module, INACTIVE):
             return
-        weights = any(each.ndim > 1 for each in module.parameters(recurse=False))
-        key = (id(output), output._version)  # layers that work in place give the same tensor, one version on
-        outputs.append(Output(path, call, len(outputs), key, weights, *read, output))
+        weights = any(weight.ndim > 1 for weight in module.parameters(recurse=False))
+        key = (id(output), output._version)  # in-place layers return the same tensor with a higher version
+        outputs.append(TracedOutput(path, call, len(outputs), key, weights, *layout, output))
 
     hooks = [
-        module.register_forward_hook(lambda module, given, output, path=path: keep(path, module, output))
+        module.register_forward_hook(lambda module, inputs, output, path=path: record(path, module, output))
         for path, module in network.named_modules()
         if path
     ]
     try:
-        with still(network), torch.enable_grad():
-            scores = network(images)
+        with eval_mode(network), torch.enable_grad():
+            logits = network(images)
     finally:
         for hook in hooks:
             hook.remove()
-    _mark_felt(scores, [each for each in outputs if each.tokens is not None])
-    for each in outputs:
-        each.tensor = each.tensor.detach()
+    _mark_influential(logits, [traced for traced in outputs if traced.tokens is not None])
+    for traced in outputs:
+        traced.tensor = traced.tensor.detach()
     return outputs
 
 
 def read_shape(
-    shape: tuple[int, ...], size: tuple[int, ...], seen: list[tuple[int, ...]]
+    shape: tuple[int, ...], size: tuple[int, ...], known_grids: list[tuple[int, ...]]
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None, bool] | None:
-    """How an output is laid out, from its shape alone.
+    """Infer the layout of an output from its shape.
 
     Args:
-        shape: of one output, without the batch.
-        size: of the image, (H, W).
-        seen: grids that were met before, which a row of tokens may have.
+        shape: shape of one output without the batch axis.
+        size: size of the image, (H, W).
+        known_grids: grids of earlier outputs, which a sequence of tokens may have.
 
     Returns:
-        (C, h, w), the grid of tokens or None, and whether the channels come last. None: it has no grid of at least two
-        places that is stretched like the image.
+        ((C, h, w), grid of tokens or None, whether channels are last). None if there is no grid of at least two
+        positions with about the aspect ratio of the image.
 
     >>> read_shape((96, 56, 56), (224, 224), []), read_shape((56, 56, 96), (224, 224), [])
     (((96, 56, 56), None, False), ((96, 56, 56), None, True))
@@ -123,46 +124,47 @@ def read_shape(
     (((192, 14, 14), (14, 14), False), None)
     """
     if len(shape) == len(size) + 1:
-        first, last = _stretch(shape[1:], size), _stretch(shape[:-1], size)
-        channels_last = last < first - CLEARER
-        if min(first, last) > SQUARE:
+        first, last = _distortion(shape[1:], size), _distortion(shape[:-1], size)
+        channels_last = last < first - MIN_ADVANTAGE
+        if min(first, last) > MAX_DISTORTION:
             return None
         return ((shape[-1], *shape[:-1]) if channels_last else shape), None, channels_last
     if len(shape) == 2:
-        grid = _token_grid(shape[0], size, seen)
+        grid = _token_grid(shape[0], size, known_grids)
         return None if grid is None else ((shape[1], *grid), grid, False)
     return None
 
 
-def _stretch(grid: tuple[int, ...], size: tuple[int, ...]) -> float:
-    """How much more a grid is stretched one way than the other, a logarithm; inf for what is no grid of places."""
-    if math.prod(grid) < 2 or any(places > pixels for places, pixels in zip(grid, size, strict=True)):
+def _distortion(grid: tuple[int, ...], size: tuple[int, ...]) -> float:
+    """Return the log ratio of the largest to the smallest stride of a grid; inf if it cannot be a spatial grid."""
+    if math.prod(grid) < 2 or any(positions > pixels for positions, pixels in zip(grid, size, strict=True)):
         return math.inf
-    steps = [pixels / places for places, pixels in zip(grid, size, strict=True)]
-    return math.log(max(steps) / min(steps))
+    strides = [pixels / positions for positions, pixels in zip(grid, size, strict=True)]
+    return math.log(max(strides) / min(strides))
 
 
-def _token_grid(tokens: int, size: tuple[int, ...], seen: list[tuple[int, ...]]) -> tuple[int, ...] | None:
-    """The grid of a row of tokens: one that was seen before, or the one in the image's proportions."""
-    for grid in reversed(seen):
-        if 0 <= tokens - math.prod(grid) <= EXTRA:
+def _token_grid(tokens: int, size: tuple[int, ...], known_grids: list[tuple[int, ...]]) -> tuple[int, ...] | None:
+    """Return the grid of a sequence of tokens: the last known one that fits, or one with the image's aspect ratio."""
+    for grid in reversed(known_grids):
+        if 0 <= tokens - math.prod(grid) <= MAX_EXTRA_TOKENS:
             return grid
     if len(size) != 2:
         return None
-    for places in range(tokens, max(tokens - EXTRA, 3) - 1, -1):
-        height = round(math.sqrt(places * size[0] / size[1]))
-        if height and places % height == 0 and _stretch((height, places // height), size) < CLEARER:
-            return height, places // height
+    for positions in range(tokens, max(tokens - MAX_EXTRA_TOKENS, 3) - 1, -1):
+        height = round(math.sqrt(positions * size[0] / size[1]))
+        if height and positions % height == 0 and _distortion((height, positions // height), size) < MIN_ADVANTAGE:
+            return height, positions // height
     return None
 
 
-def _mark_felt(scores: Tensor, outputs: list[Output]) -> None:
-    """Find out which rows of tokens the scores depend on: without a gradient at any place they do not."""
-    known = [each for each in outputs if each.tensor.requires_grad]
-    if not known or not scores.requires_grad:
+def _mark_influential(logits: Tensor, outputs: list[TracedOutput]) -> None:
+    """Determine which token outputs the logits depend on: those with a non-zero gradient at some grid position."""
+    differentiable = [traced for traced in outputs if traced.tensor.requires_grad]
+    if not differentiable or not logits.requires_grad:
         return
-    # A sum of squares: the plain sum of scores could be the same whatever the image.
-    found = torch.autograd.grad(scores.square().sum(), [each.tensor for each in known], allow_unused=True)
-    for output, gradient in zip(known, found, strict=True):
-        places = math.prod(output.tokens or ())
-        output.felt = gradient is not None and bool(gradient[:, -places:].any())
+    # Squared, because the plain sum of the logits can be constant (for example after normalization).
+    tensors = [traced.tensor for traced in differentiable]
+    gradients = torch.autograd.grad(logits.square().sum(), tensors, allow_unused=True)
+    for traced, gradient in zip(differentiable, gradients, strict=True):
+        positions = math.prod(traced.tokens or ())
+        traced.influential = gradient is not None and bool(gradient[:, -positions:].any())

@@ -1,4 +1,4 @@
-"""Runs side by side on the same test images: what their files say, brought into one order."""
+"""Compare runs on the same test images: read their predictions and align them by image."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from coverslip.core.registry import nearest
 from coverslip.core.runs import Run
 from coverslip.core.tables import read_csv
 from coverslip.data.groups import join_groups
+from coverslip.evidence.bootstrap import SCORES
 from coverslip.evidence.compare import compare
-from coverslip.evidence.draws import SCORES
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
-    """What several runs said of the same N images, rows in one order.
+class AlignedPredictions:
+    """Predictions of several runs for the same N images, rows in the same order.
 
     Attributes:
-        paths: N paths, sorted.
-        labels: (N,) class numbers.
-        classes: K names.
-        groups: (N,) numbers, or None where no run knows of groups.
-        probabilities: run name -> (N, K).
-        predicted: run name -> (N,) the class number that it named each image as.
-        dropped: run name -> images that the others did not test.
-        notes: what a reader has to know.
+        paths: paths of the images, sorted, length N.
+        labels: class ids, shape (N,), values in 0..K-1.
+        classes: class names, length K.
+        groups: group codes, shape (N,); None if no run has groups.
+        probabilities: run name -> probabilities, shape (N, K).
+        predicted: run name -> predicted class ids, shape (N,); only with two classes.
+        dropped: run name -> number of its images that not all other runs tested.
+        notes: caveats for the reader.
     """
 
     paths: list[str]
@@ -55,24 +55,25 @@ def compare_runs(
     shared: bool = False,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """What `comparison.json` holds.
+    """Compare runs on the same test images, and return the content of ``comparison.json``.
 
     Args:
         folders: two or more runs.
-        score: by which they are compared.
-        smallest: difference worth seeing; how many groups would show it is said where nothing can be told.
-        shared: compare on the images that all tested, where they did not test the same.
-        seed: of the resamples.
+        score: name of the score to compare, see `SCORES`.
+        smallest: smallest difference of interest, between 0 and 1; without a significant difference, the number of
+            groups that would detect it is reported.
+        shared: compare on the images that all runs tested, if their test sets differ.
+        seed: random seed of the resampling.
 
     Raises:
-        UserError: fewer than two runs, a run without predictions, other classes, other labels, or other test images.
+        UserError: fewer than two runs, a run without predictions, or different classes, labels or test images.
     """
     if len(folders) < 2:
-        raise UserError("one run cannot be compared", "name two or more: coverslip compare RUN RUN")
+        raise UserError("a comparison needs two runs or more", "give them: coverslip compare RUN RUN")
     if score not in SCORES:
-        raise UserError(f"no score is called {score!r}", nearest(score, SCORES))
+        raise UserError(f"unknown score {score!r}", nearest(score, SCORES))
     if not 0 < smallest < 1:
-        raise UserError(f"--smallest {smallest} is not between 0 and 1", "0.02 is a good number")
+        raise UserError(f"--smallest {smallest} is not between 0 and 1", "give a difference such as 0.02")
     runs = {name: Run(folder) for name, folder in zip(_names(folders), folders, strict=True)}
     tested = align(runs, shared=shared)
     result = compare(
@@ -86,30 +87,31 @@ def compare_runs(
         seed=seed,
     )
     groups = None if tested.groups is None else len(np.unique(tested.groups))
-    about = [{"name": name, "path": str(run.folder), "network": _network(run)} for name, run in runs.items()]
     return {
-        "runs": about,
+        "runs": [{"name": name, "path": str(run.folder), "network": _network(run)} for name, run in runs.items()],
         "result": result,
         "shared": {"images": len(tested.paths), "groups": groups, "dropped": tested.dropped},
         "notes": tested.notes,
     }
 
 
-def align(runs: dict[str, Run], *, shared: bool) -> Tested:
-    """Bring the predictions of several runs into one order.
+def align(runs: dict[str, Run], *, shared: bool) -> AlignedPredictions:
+    """Align the predictions of several runs by image.
 
     Raises:
         UserError: see `compare_runs`.
     """
     frames = {name: _predictions(run) for name, run in runs.items()}
     names = list(frames)
-    classes = {name: [each[2:] for each in frame.columns if each.startswith("p:")] for name, frame in frames.items()}
+    classes = {
+        name: [column[2:] for column in frame.columns if column.startswith("p:")] for name, frame in frames.items()
+    }
     first = names[0]
     for name in names[1:]:
         if sorted(classes[name]) != sorted(classes[first]):
             other = sorted(set(classes[name]) ^ set(classes[first]))
             raise UserError(
-                f"{first!r} and {name!r} do not tell the same classes apart (only one of them knows {other[0]!r})",
+                f"{first!r} and {name!r} have different classes (only one of them has {other[0]!r})",
                 "compare runs that were trained on the same classes",
             )
     kept = set(frames[first]["path"]).intersection(*(set(frame["path"]) for frame in frames.values()))
@@ -118,7 +120,7 @@ def align(runs: dict[str, Run], *, shared: bool) -> Tested:
         counts = ", ".join(f"{name} {frame.height:,}" for name, frame in frames.items())
         raise UserError(
             f"the runs did not test the same images ({counts}; {len(kept):,} in common)",
-            "train them with the same --split-seed and groups, or compare on the common ones: --shared",
+            "train them with the same --split-seed and groups, or compare on the common images: --shared",
         )
     if not kept:
         raise UserError("the runs have no test image in common", "train them on the same split")
@@ -126,23 +128,23 @@ def align(runs: dict[str, Run], *, shared: bool) -> Tested:
     labels = rows[first]["label"].to_list()
     for name in names:
         if not rows[name]["predicted"].is_in(classes[name]).all():
-            raise UserError(f"{name!r} names a class that it has no probabilities of", "train it again")
+            raise UserError(f"{name!r} predicted a class that has no column of probabilities", "train it again")
     for name in names[1:]:
         wrong = [path for path, a, b in zip(rows[name]["path"], rows[name]["label"], labels, strict=True) if a != b]
         if wrong:
             raise UserError(
-                f"{len(wrong):,} images have another label in {name!r} than in {first!r}, for example {wrong[0]!r}",
-                "compare runs with the same labels",
+                f"{len(wrong):,} images have different labels in {name!r} and {first!r}, for example {wrong[0]!r}",
+                "compare runs that were trained with the same labels",
             )
     notes = _trained_on_test(runs, kept) if shared else []
     if any(dropped.values()):
         notes.append(
-            "Compared on the images that all runs tested: "
-            + ", ".join(f"{n} leaves out {d:,}" for n, d in dropped.items())
+            "The comparison is restricted to the images that all runs tested; images left out: "
+            + ", ".join(f"{name} {count:,}" for name, count in dropped.items())
         )
     order = classes[first]
     number = {label: index for index, label in enumerate(order)}
-    return Tested(
+    return AlignedPredictions(
         paths=rows[first]["path"].to_list(),
         labels=np.array([number[label] for label in labels]),
         classes=tuple(order),
@@ -153,7 +155,7 @@ def align(runs: dict[str, Run], *, shared: bool) -> Tested:
         predicted={
             name: np.array([number[label] for label in rows[name]["predicted"]], np.int64)
             for name in names
-            if len(order) == 2  # else the most probable is named, and six decimals say which
+            if len(order) == 2  # with more, the most probable class is predicted, and six decimals identify it
         },
         dropped=dropped,
         notes=notes,
@@ -162,39 +164,39 @@ def align(runs: dict[str, Run], *, shared: bool) -> Tested:
 
 def _predictions(run: Run) -> pl.DataFrame:
     if not run.folder.is_dir():
-        raise UserError(f"there is no run {str(run.folder)!r}", "name a folder that 'coverslip train' wrote")
+        raise UserError(f"there is no run {str(run.folder)!r}", "give a folder that 'coverslip train' wrote")
     if not run.predictions_file.is_file() or not run.test_file.is_file():
-        raise UserError(f"{str(run.folder)!r} has no test result", "compare runs that are finished")
+        raise UserError(f"{str(run.folder)!r} has no test result", "compare finished runs")
     try:
         frame = read_csv(run.predictions_file, text=True)
-        shown = [name for name in frame.columns if name.startswith("p:")]
+        columns = [name for name in frame.columns if name.startswith("p:")]
         known = ("path", "label", "group", "predicted", "error")
-        frame = frame.with_columns(pl.col(shown).cast(pl.Float64)).select(*known, *shown)
+        frame = frame.with_columns(pl.col(columns).cast(pl.Float64)).select(*known, *columns)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0]
-        raise UserError(f"{str(run.predictions_file)!r} cannot be read: {first}", "train again") from error
-    read = frame.filter(pl.col("error").fill_null("") == "")  # an evaluation lists files that could not be read
-    if not shown or not read.height or read.select(shown).null_count().sum_horizontal().item():
-        raise UserError(f"{str(run.predictions_file)!r} holds no predictions", "train again")
-    return read
+        raise UserError(f"cannot read {str(run.predictions_file)!r}: {first}", "train again") from error
+    readable = frame.filter(pl.col("error").fill_null("") == "")  # an evaluation lists files that could not be read
+    if not columns or not readable.height or readable.select(columns).null_count().sum_horizontal().item():
+        raise UserError(f"{str(run.predictions_file)!r} contains no predictions", "train again")
+    return readable
 
 
 def _names(folders: Sequence[str | Path]) -> list[str]:
-    """The folders' own names, or as much of their paths as tells them apart."""
+    """Return the names of the folders, with as much of their paths as makes them unique."""
     paths = [expand(folder).resolve() for folder in folders]
     for depth in range(1, max(len(path.parts) for path in paths) + 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(names)) == len(set(paths)):
             break
-    seen: dict[str, int] = {}
-    for index, name in enumerate(names):  # a run beside itself
-        seen[name] = seen.get(name, 0) + 1
-        names[index] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    uses: dict[str, int] = {}
+    for index, name in enumerate(names):  # the same run may be given twice
+        uses[name] = uses.get(name, 0) + 1
+        names[index] = name if uses[name] == 1 else f"{name} ({uses[name]})"
     return names
 
 
 def _groups(rows: Sequence[pl.DataFrame]) -> npt.NDArray[np.int64] | None:
-    """Images that any run holds for one group are one group."""
+    """Return group codes, shape (N,): images that share a group in any run share one."""
     if all(frame["group"].null_count() == frame.height for frame in rows):
         return None
     joined = rows[0]["path"].to_list()
@@ -204,14 +206,14 @@ def _groups(rows: Sequence[pl.DataFrame]) -> npt.NDArray[np.int64] | None:
 
 
 def _trained_on_test(runs: dict[str, Run], kept: set[str]) -> list[str]:
-    """A warning for each run that was trained on another's test images."""
+    """Return a warning for each run that was trained on test images of another run."""
     notes = []
     for name, run in runs.items():
         if run.table_file.is_file():
             table = read_csv(run.table_file, text=True)
-            seen = table.filter(pl.col("path").is_in(kept) & (pl.col("split") == "train")).height
-            if seen:
-                notes.append(f"{name} was trained on {seen:,} of these images: its score flatters it.")
+            trained = table.filter(pl.col("path").is_in(kept) & (pl.col("split") == "train")).height
+            if trained:
+                notes.append(f"{name} was trained on {trained:,} of these images: its score is optimistic.")
     return notes
 
 

@@ -1,8 +1,8 @@
 """The config of a run: every setting typed, documented and validated where it is defined.
 
-``experiment.toml`` holds all of them. `--help` of ``coverslip train``, ``docs/settings.md`` and the JSON schema are
-generated from the ``description`` of each field. This module knows no network: `coverslip.pipeline.resolve` fills in
-what depends on one.
+``experiment.toml`` contains all of them. `--help` of ``coverslip train``, ``docs/settings.md`` and the JSON schema are
+generated from the ``description`` of each field. Defaults that depend on the network are filled in by
+`coverslip.pipeline.resolve`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from coverslip.data.summary import relative_root
 from coverslip.evidence.threshold import positive_class
 from coverslip.models.design import DEFAULT_NETWORK
 from coverslip.training.config import TrainingConfig
-from coverslip.training.heads import STRENGTHS
+from coverslip.training.heads import L2_VALUES
 
 FORMAT = 2  # of experiment.toml; version 0.1 wrote none
 SITES = ("whole", "balanced")
@@ -43,7 +43,7 @@ class DataConfig:
     group: str = option(
         "", "What keeps images together: a column, a regular expression on the path, parent, shots:K or burst:SECONDS."
     )
-    site: str = option("", "Hospital, camera or batch, given like the group.")
+    site: str = option("", "Hospital, camera or batch of each image: a column or pattern, given like the group.")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "source", expand_text(self.source))
@@ -166,7 +166,7 @@ class HeadConfig:
         "exact", "exact: L-BFGS to convergence, l2 chosen by cross-fitting; loop: the training loop of [training]."
     )
     folds: int = option(5, "Folds of the cross-fitting that selects l2 and the temperature.")
-    l2_values: tuple[float, ...] = option(STRENGTHS, "L2 penalties to choose from.")
+    l2_values: tuple[float, ...] = option(L2_VALUES, "L2 penalties to choose from.")
 
     def __post_init__(self) -> None:
         if self.solver not in SOLVERS:
@@ -232,7 +232,7 @@ class ThresholdConfig:
             return positive_class(classes)
         if self.positive not in classes:
             raise UserError(f"threshold.positive={self.positive!r} is not a class", nearest(self.positive, classes))
-        return self.positive, "it was named"
+        return self.positive, "as configured"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""How much of a network to train, where the user leaves that open: as much as the time allows and the images bear."""
+"""Depth ``auto``: choose how many layers to train from the time available and the number of images."""
 
 from __future__ import annotations
 
@@ -16,69 +16,83 @@ from coverslip.models.stages import CLASSIFIER
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.prepare import open_extractor
 from coverslip.pipeline.resolve import TAIL_EPOCHS, TAIL_VIEWS, network_design, resolve_config
-from coverslip.training.pace import step_seconds
+from coverslip.training.step_time import step_seconds
 
-FEWEST = 20  # training images a class; a head learns from fewer
-TIMED = 16  # images that the frozen pass is timed on
+MIN_IMAGES_PER_CLASS = 20  # below this, fine-tuning overfits and a head on frozen features is the safer choice
+TIMED_IMAGES = 16  # images on which the forward pass is timed
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A depth and the seconds that it would take here, from decoded images to a calibrated model."""
+    """A depth and its estimated time on this machine.
+
+    Attributes:
+        stage: first trained stage, or ``all``.
+        seconds: from decoded images to a calibrated model.
+    """
 
     stage: str
     seconds: float
 
 
 def choose_depth(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Progress) -> RunConfig:
-    """The plan with a depth in place of ``auto``: the deepest that is done within the plan's minutes; says why.
+    """Return the config with a depth in place of ``auto``, and log the reason.
 
-    Every stage that could be the first to be trained is timed on this machine. Where there are fewer than `FEWEST`
-    training images a class, a head it is.
+    Every stage is timed on this machine as the first trained stage; the deepest that fits into ``model.minutes`` is
+    chosen. With fewer than `MIN_IMAGES_PER_CLASS` training images per class, the depth is ``head``.
     """
     rows = table.rows("train") + (table.rows("validation") if config.split.refit else [])
-    each = len(rows) / len(table.classes)
-    if each < FEWEST:
-        log.note(f"depth: head, since {each:.0f} training images a class are too few to move more of the network")
-        return _settle(config, "head")
+    per_class = len(rows) / len(table.classes)
+    if per_class < MIN_IMAGES_PER_CLASS:
+        log.note(f"depth: head ({per_class:.0f} training images per class are too few to train more layers)")
+        return _with_depth(config, "head")
     options = time_depths(config, table, pixels, len(rows), log)
     budget = config.model.minutes * 60
-    fitting = [option for option in options if option.seconds <= budget]
-    chosen = fitting[0].stage if fitting else "head"
-    said = ", ".join(f"{option.stage} {option.seconds:.0f} s" for option in options)
-    why = (
-        f"the deepest that is done in {config.model.minutes:g} minutes here" if fitting else "nothing deeper is in time"
-    )
-    log.note(f"depth: {chosen}, {why} (training from {said})")
-    return _settle(config, chosen)
+    feasible = [option for option in options if option.seconds <= budget]
+    chosen = feasible[0].stage if feasible else "head"
+    times = ", ".join(f"{option.stage} {option.seconds:.0f} s" for option in options)
+    why = "the deepest possible" if feasible else "no other depth fits"
+    log.note(f"depth: {chosen} ({why} in {config.model.minutes:g} minutes on this machine; estimates: {times})")
+    return _with_depth(config, chosen)
 
 
 def time_depths(config: RunConfig, table: ImageTable, pixels: PixelCache, images: int, log: Progress) -> list[Option]:
-    """What training from each stage on would take, the deepest first; the head is not among them."""
+    """Return the estimated time of training from each stage on, the deepest first, without the head.
+
+    Args:
+        config: the config of the run.
+        table: the images with their splits.
+        pixels: the decoded images.
+        images: number of training images.
+        log: receives one event per stage that is timed.
+    """
     extractor = open_extractor(config, table, pixels)
     design = network_design(config, extractor.spec.channels)
-    stages = [each for each in network_entry(design.network).stages(design) if each != CLASSIFIER]
+    stages = [stage for stage in network_entry(design.network).stages(design) if stage != CLASSIFIER]
     frozen = frozen_seconds(extractor, pixels)
     epochs = config.training.epochs or TAIL_EPOCHS
     views = config.model.views or TAIL_VIEWS
-    after = frozen * len(table.rows())  # all images go once through the trained network
-    found = []
-    with log.stage("timing depths", len(stages), "stages") as stage:
+    after = frozen * len(table.rows())  # one pass of all images through the trained network
+    options = []
+    with log.stage("timing depths", len(stages), "stages") as progress:
         for name in stages:
             batch = config.training.batch_size or 32
             step = step_seconds(
                 design, extractor.frozen.weights, name, len(table.classes), batch, fold=config.model.fold
             )
             before = 0.0 if name == stages[0] else frozen * views * images
-            found.append(Option("all" if name == stages[0] else name, before + epochs * step * images + after))
-            stage.advance()
-    return found
+            options.append(Option("all" if name == stages[0] else name, before + epochs * step * images + after))
+            progress.advance()
+    return options
 
 
 def frozen_seconds(extractor: FeatureExtractor, pixels: PixelCache) -> float:
-    """Seconds that the whole frozen network takes for one view: what any part of it takes at most."""
-    some = [row for row, key in enumerate(pixels.facts["row_hash"].to_list()) if key][:TIMED]
-    batch = extractor.spec.prepare(np.asarray(pixels.pixels[some]))
+    """Return the seconds of one forward pass of one view through the whole frozen network.
+
+    Used for every freeze point: an upper bound of the time of its frozen layers.
+    """
+    rows = [row for row, key in enumerate(pixels.facts["row_hash"].to_list()) if key][:TIMED_IMAGES]
+    batch = extractor.spec.prepare(np.asarray(pixels.pixels[rows]))
     size = extractor.engine.batch
     batches = [batch[start : start + size] for start in range(0, len(batch), size)]
     list(extractor.engine.run(batches[:1]))
@@ -87,5 +101,5 @@ def frozen_seconds(extractor: FeatureExtractor, pixels: PixelCache) -> float:
     return (time.perf_counter() - start) / (2 * len(batch))
 
 
-def _settle(config: RunConfig, depth: str) -> RunConfig:
+def _with_depth(config: RunConfig, depth: str) -> RunConfig:
     return resolve_config(replace(config, model=replace(config.model, depth=depth)))

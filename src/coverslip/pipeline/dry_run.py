@@ -15,20 +15,20 @@ from coverslip.data.scan import scan
 from coverslip.data.table import ImageTable
 from coverslip.inference.features import FeatureExtractor
 from coverslip.models.catalog import network_entry
-from coverslip.models.freeze import frozen_part
+from coverslip.models.freeze import frozen_stages
 from coverslip.models.stages import CLASSIFIER
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.prepare import prepare, split_table_of
 from coverslip.pipeline.resolve import (
     check_threshold,
-    first_trained_stage,
     initial_weights,
     input_size,
     input_spec,
     network_design,
     resolve_config,
+    trained_from,
 )
-from coverslip.training.pace import step_seconds
+from coverslip.training.step_time import step_seconds
 
 SAMPLE = 48  # images that are decoded to estimate the time for all
 READ_SECONDS = 60  # images that take longer to decode are not read by a dry run
@@ -76,7 +76,7 @@ def dry_run(config: RunConfig, *, progress: Progress = SILENT) -> dict[str, Any]
         frozen, stored = _frozen_seconds(config, table, chunks[0].pixels, pixel_format, splits)
         seconds["computing features"] = frozen
         disk += stored
-        if first_trained_stage(config) != CLASSIFIER:
+        if trained_from(config) != CLASSIFIER:
             seconds["training"] = _training_seconds(config, pixel_format.channels, len(table.classes), splits)
     return {
         "images": len(table),
@@ -93,14 +93,14 @@ def dry_run(config: RunConfig, *, progress: Progress = SILENT) -> dict[str, Any]
 def _frozen_seconds(
     config: RunConfig, table: ImageTable, pixels: Pixels, pixel_format: PixelFormat, splits: dict[str, int]
 ) -> tuple[float, int]:
-    """Seconds of the frozen passes, less what is cached, and the bytes of what they give."""
-    network, stage = network_entry(config.model.network), first_trained_stage(config)
+    """Return the seconds of the forward passes through frozen layers that are not cached, and the bytes they store."""
+    network, stage = network_entry(config.model.network), trained_from(config)
     size, design = input_size(config, network), network_design(config, pixel_format.channels)
     spec = input_spec(config, network, pixel_format)
     weights = initial_weights(config, pixel_format.channels)
     if not weights:
         return 0.0, 0
-    extractor = FeatureExtractor(frozen_part(design, weights), spec)
+    extractor = FeatureExtractor(frozen_stages(design, weights), spec)
     batch = spec.prepare(pixels[: extractor.engine.batch])
     list(extractor.engine.run([batch]))
     start = time.perf_counter()
@@ -112,17 +112,17 @@ def _frozen_seconds(
     missing = views + after
     if stage == CLASSIFIER and is_cached(table, size, config.input.fit):
         keys = read_pixels(table, size, config.input.fit).facts["row_hash"].to_list()
-        rows = {part: [row for row in table.rows(part) if keys[row]] for part in splits}
+        rows = {split: [row for row in table.rows(split) if keys[row]] for split in splits}
         missing = extractor.missing(rows["train"], keys, config.model.views)
-        missing += sum(extractor.missing(rows[part], keys) for part in ("validation", "test"))
-    shape = frozen_part(design, weights, stage).shape if views else ()
+        missing += sum(extractor.missing(rows[split], keys) for split in ("validation", "test"))
+    shape = frozen_stages(design, weights, stage).shape if views else ()
     return per_view * missing, 2 * (views * math.prod(shape) + after * extractor.frozen.shape[0])
 
 
 def _training_seconds(config: RunConfig, channels: int, classes: int, splits: dict[str, int]) -> float:
     training, design = config.training.filled(), network_design(config, channels)
     weights = initial_weights(config, channels)
-    stage = first_trained_stage(config)
+    stage = trained_from(config)
     assert training.epochs is not None
-    each = step_seconds(design, weights, stage, classes, training.batch_size or 32, fold=config.model.fold)
-    return each * training.epochs * (splits["train"] + (splits["validation"] if config.split.refit else 0))
+    per_image = step_seconds(design, weights, stage, classes, training.batch_size or 32, fold=config.model.fold)
+    return per_image * training.epochs * (splits["train"] + (splits["validation"] if config.split.refit else 0))

@@ -1,4 +1,4 @@
-"""After training: the test set is opened, once, and all that can be said of the result is said with its interval."""
+"""Evaluate a trained model on the test set, once: predictions, and every score with its confidence interval."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from coverslip.core.tables import write_csv
 from coverslip.data.augment import Augmentation
 from coverslip.data.cache import PixelCache
 from coverslip.data.table import ImageTable
-from coverslip.evidence.basis import proportion
 from coverslip.evidence.calibration import calibration_report, reliability
 from coverslip.evidence.classification import classification_evidence
-from coverslip.evidence.conformal import set_evidence
+from coverslip.evidence.conformal import evaluate_prediction_sets
 from coverslip.evidence.intervals import Score
 from coverslip.evidence.label_errors import rank_label_errors
-from coverslip.evidence.subgroups import MOST_VALUES, subgroup_scores
+from coverslip.evidence.subgroups import MAX_VALUES, subgroup_scores
+from coverslip.evidence.support import proportion_score
 from coverslip.evidence.threshold import operating_curve
 from coverslip.inference.predictor import Predictor
 from coverslip.pipeline.config import RunConfig, ThresholdConfig
@@ -37,55 +37,65 @@ LEVEL = 0.95
 def evaluate_test(
     config: RunConfig, table: ImageTable, pixels: PixelCache, predictor: Predictor, folder: Run, log: Progress
 ) -> tuple[dict[str, Any], Floats]:
-    """Open the test set, once: predictions of every image in it, and every score with its interval.
+    """Evaluate a model on the test set: write the predictions and return every score with its confidence interval.
 
     Returns:
-        What ``test.json`` holds, and the probabilities (N, K) of the test images in the order of their rows.
+        The content of ``test.json``, and the probabilities of the N test images, shape (N, K), in row order.
     """
     rows = table.rows("test")
     files = pixels.facts["file_hash"].gather(rows).to_list()
     ledger = record_scoring(files, folder.folder.resolve().name, _settings(config))
     keys = pixels.facts["row_hash"].to_list()
-    features = predictor.extractor.extract(pixels.pixels, rows, keys, 1, log, "opening the test set")
+    features = predictor.extractor.extract(pixels.pixels, rows, keys, 1, log, "evaluating the test set")
     probabilities = predictor.probabilities(features)
-    part = table.frame[rows]
-    labels, groups = part["label"].to_list(), part["group"].to_list()
-    predictions = predictor.task.decode(probabilities, part["path"].to_list(), labels, groups, [None] * len(rows))
-    predictions = predictor.with_trust(predictions, features, probabilities)
+    test_set = table.frame[rows]
+    labels, groups = test_set["label"].to_list(), test_set["group"].to_list()
+    predictions = predictor.task.decode(probabilities, test_set["path"].to_list(), labels, groups, [None] * len(rows))
+    predictions = predictor.with_trust_columns(predictions, features, probabilities)
     write_csv(predictions, folder.predictions_file, decimals=6)
-    # In a file of its own: the result of a run must not depend on what was run before.
+    # In a separate file: the result of a run must not depend on earlier runs.
     folder.write_json(folder.ledger_file, {"scorings": ledger, "warning": reuse_warning(ledger)})
     return score_test(predictor, table, rows, predictions), probabilities
 
 
 def reuse_warning(ledger: list[dict[str, str]]) -> str:
-    """A sentence where a test set was scored with several settings; nothing where it was not."""
-    if len({each["settings"] for each in ledger}) < 2:
+    """Return a warning if a test set was used with different settings, else an empty text.
+
+    Args:
+        ledger: earlier uses of this test set and the current one, see `coverslip.core.ledger.record_scoring`.
+    """
+    if len({entry["settings"] for entry in ledger}) < 2:
         return ""
-    return f"this test set was scored {len(ledger)} times, with other settings too: the best of several flatters"
+    return (
+        f"this test set has been used {len(ledger)} times, with different settings; selecting the best of several "
+        "scores is optimistic"
+    )
 
 
 def score_test(predictor: Predictor, table: ImageTable, rows: list[int], predictions: pl.DataFrame) -> dict[str, Any]:
-    """All that ``test.json`` holds of some rows and their predictions, in the same order."""
+    """Return the content of ``test.json`` for predictions of the given rows, in the same order."""
     probabilities = predictions.select([f"p:{name}" for name in table.classes]).to_numpy().astype(np.float64)
     flags = predictions["familiar"]
     familiar = None if flags.null_count() else flags.to_numpy().astype(bool)
     labels = np.asarray(table.labels(rows))
-    named, threshold = predictor.task.named(probabilities), predictor.threshold
+    predicted, threshold = predictor.task.predicted_classes(probabilities), predictor.threshold
     positive = None if threshold is None else threshold.class_name
     groups = table.group_codes(rows)
-    scores = classification_evidence(labels, probabilities, groups, table.classes, predicted=named, positive=positive)
-    found = {**scores, **trust_evidence(predictor, table, rows, probabilities, familiar)}
-    # One number has one interval: that of `coverslip.evidence.calibration.error_limits`, which says why.
-    error = found["calibration"]["report"]["ece"]["after"]
-    found["scores"]["ece"] = {key: value for key, value in error.items() if key != "likely"}
+    scores = classification_evidence(
+        labels, probabilities, groups, table.classes, predicted=predicted, positive=positive
+    )
+    evidence = {**scores, **trust_evidence(predictor, table, rows, probabilities, familiar)}
+    # The expected calibration error has one interval everywhere, that of
+    # `coverslip.evidence.calibration.calibration_error_interval`, which gives the reason.
+    error = evidence["calibration"]["report"]["ece"]["after"]
+    evidence["scores"]["ece"] = {key: value for key, value in error.items() if key != "likely"}
     if threshold is not None:
         curve = operating_curve(
             labels, probabilities, groups, table.classes, threshold.class_name, value=threshold.value
         )
-        found["threshold"] = {**threshold.to_json(), "calibrated_on": _calibrated_on(predictor), "curve": curve}
-        found["warnings"] += [threshold.note] if threshold.note else []
-    return found
+        evidence["threshold"] = {**threshold.to_json(), "calibrated_on": _calibrated_on(predictor), "curve": curve}
+        evidence["warnings"] += [threshold.note] if threshold.note else []
+    return evidence
 
 
 def trust_evidence(
@@ -95,48 +105,48 @@ def trust_evidence(
     probabilities: Floats,
     familiar: npt.NDArray[np.bool_] | None,
 ) -> dict[str, Any]:
-    """Calibration, sets, familiarity and subgroups of some rows, by the names that ``test.json`` has for them.
+    """Return calibration, prediction sets, familiarity and subgroup scores, by their keys in ``test.json``.
 
     Args:
         predictor: the trained model.
         table: the images.
-        rows: those that are judged.
-        probabilities: (len(rows), K), calibrated.
-        familiar: (len(rows),); None where the model cannot tell.
+        rows: the N rows to evaluate.
+        probabilities: calibrated, shape (N, K).
+        familiar: familiarity flags, shape (N,); None if the model has no familiarity check.
     """
     labels, groups = np.asarray(table.labels(rows)), table.group_codes(rows)
-    named = predictor.task.named(probabilities)
-    # The scores are known up to a constant: their probabilities without a temperature are these to its power.
-    scores = np.log(np.maximum(probabilities, 1e-300)) * predictor.task.temperature
-    before = Classification(table.classes, 1.0).probabilities(scores)
+    predicted = predictor.task.predicted_classes(probabilities)
+    # Log probabilities times the temperature are the logits up to a constant per image, which softmax ignores.
+    logits = np.log(np.maximum(probabilities, 1e-300)) * predictor.task.temperature
+    before = Classification(table.classes, 1.0).probabilities(logits)
     trust, calibrated_on = predictor.trust, _calibrated_on(predictor)
-    found: dict[str, Any] = {
+    evidence: dict[str, Any] = {
         "calibration": {
-            "reliability": reliability(labels, probabilities, groups, predicted=named),
-            "report": calibration_report(labels, before, probabilities, groups, predicted=named),
+            "reliability": reliability(labels, probabilities, groups, predicted=predicted),
+            "report": calibration_report(labels, before, probabilities, groups, predicted=predicted),
             "temperature": predictor.task.temperature,
-            "assumes": predictor.about.get("assumes"),
+            "assumes": predictor.metadata.get("assumes"),
         },
         "sets": None,
         "familiarity": None,
-        "subgroups": _subgroups(labels, probabilities, named, groups, table, rows),
+        "subgroups": _subgroups(labels, probabilities, predicted, groups, table, rows),
     }
-    members = trust.members(probabilities)
+    members = trust.set_members(probabilities)
     if trust.thresholds is not None and members is not None:
-        found["sets"] = {
-            **set_evidence(labels, members, groups),
+        evidence["sets"] = {
+            **evaluate_prediction_sets(labels, members, groups),
             "asked": trust.thresholds.coverage,
             "calibrated_on": calibrated_on,
             "warnings": trust.thresholds.warnings(table.classes),
         }
     if trust.familiarity is not None and familiar is not None:
-        found["familiarity"] = {
-            "flagged": _share(~familiar, groups),
-            "promised": trust.familiarity.rate,
-            "rough": trust.familiarity.rough,
+        evidence["familiarity"] = {
+            "flagged": _fraction(~familiar, groups),
+            "promised": trust.familiarity.false_alarm_rate,
+            "rough": trust.familiarity.approximate,
             "calibrated_on": calibrated_on,
         }
-    return found
+    return evidence
 
 
 def _calibrated_on(predictor: Predictor) -> dict[str, int]:
@@ -144,41 +154,41 @@ def _calibrated_on(predictor: Predictor) -> dict[str, int]:
 
 
 def write_label_errors(table: ImageTable, rows: list[int], probabilities: Floats, folder: Run) -> None:
-    """Write every image with the class it would rather have, the most suspect first; nothing is dropped by itself.
+    """Write ``label_errors.csv``: every image with the class the model suggests, the most suspect label first.
 
     Args:
         table: the images.
-        rows: all that can be judged.
-        probabilities: (len(rows), K), each by a model that was not fitted on the image nor on its group.
+        rows: the N rows with out-of-sample predictions.
+        probabilities: shape (N, K), each by a model that was fitted without the image and without its group.
         folder: the run.
     """
     ranked = rank_label_errors(np.asarray(table.labels(rows)), probabilities, table.group_codes(rows))
-    part = table.frame[[rows[each] for each in ranked.rows]]
-    suspects = part.select("path", "label").with_columns(
-        pl.Series("suggested", [table.classes[each] for each in ranked.suggested]),
+    images = table.frame[[rows[position] for position in ranked.rows]]
+    suspects = images.select("path", "label").with_columns(
+        pl.Series("suggested", [table.classes[label] for label in ranked.suggested]),
         pl.Series("score", ranked.score),
         pl.Series("suspect", ranked.suspect),
-        part["split"].alias("part"),
+        images["split"].alias("part"),
     )
     write_csv(suspects, folder.label_errors_file, decimals=6)
 
 
 def _settings(config: RunConfig) -> str:
-    """What names the settings that a model depends on: not where the images lie, nor what else is measured."""
-    wish = (config.audit.accept, config.audit.drop, config.audit.fix)
+    """Return a digest of the settings that a model depends on: not the location of the images, nor repetitions."""
+    decisions = (config.audit.accept, config.audit.drop, config.audit.fix)
     grouping = (config.data.group, config.data.site)
     settings: tuple[object, ...] = (config.split, config.input, config.model, config.head, config.training)
     settings = (*settings, config.calibration, config.augment or Augmentation())
-    if config.threshold != ThresholdConfig():  # else as before there were thresholds: the ledger remembers those runs
+    if config.threshold != ThresholdConfig():  # omitted at the default, so that the ledger recognizes older runs
         settings = (*settings, config.threshold)
-    return digest("settings", wish, grouping, *map(to_toml, settings))
+    return digest("settings", decisions, grouping, *map(to_toml, settings))
 
 
-def _share(hits: npt.NDArray[np.bool_], groups: Integers | None) -> Score:
-    """The share of images for which something holds, with its interval over groups."""
+def _fraction(hits: npt.NDArray[np.bool_], groups: Integers | None) -> Score:
+    """Return the fraction of True values with its confidence interval over groups."""
     codes = np.arange(len(hits)) if groups is None else np.unique(groups, return_inverse=True)[1]
     counts = np.bincount(codes)
-    return proportion(
+    return proportion_score(
         np.bincount(codes, weights=hits).astype(np.float64),
         counts.astype(np.float64),
         level=LEVEL,
@@ -189,20 +199,20 @@ def _share(hits: npt.NDArray[np.bool_], groups: Integers | None) -> Score:
 def _subgroups(
     labels: Integers,
     probabilities: Floats,
-    named: Integers,
+    predicted: Integers,
     groups: Integers | None,
     table: ImageTable,
     rows: list[int],
 ) -> dict[str, Any]:
-    """Scores by every further column of the user's table that divides the images into few enough kinds."""
-    found = {}
-    for name in table.further:
+    """Return scores by every further column of the table that has few enough distinct values, or numbers."""
+    evidence = {}
+    for name in table.extra_columns:
         column = table.frame[name].gather(rows)
         numbers = column.cast(pl.Float64, strict=False)
         is_number = numbers.null_count() == column.null_count()
         different = column.n_unique()
-        if different < 2 or (different > MOST_VALUES and not is_number):
+        if different < 2 or (different > MAX_VALUES and not is_number):
             continue
         values = (numbers if is_number else column).to_list()
-        found[name] = subgroup_scores(labels, probabilities, groups, values, table.classes, predicted=named)
-    return found
+        evidence[name] = subgroup_scores(labels, probabilities, groups, values, table.classes, predicted=predicted)
+    return evidence

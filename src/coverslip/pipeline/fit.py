@@ -1,7 +1,7 @@
-"""The middle of a run: from divided images to a trained model, calibrated; the test set is not touched.
+"""Train and calibrate a model on the train and validation set; the test set is not used.
 
-Three depths, one mechanism: what stands before the freeze point is computed once and cached, what stands after it is
-trained. With the freeze point at the classifier a head is fitted; anywhere else the loop trains.
+All depths share one mechanism: the layers before the freeze point are computed once and cached, the layers after it
+are trained. With the freeze point at the classifier a linear head is fitted; anywhere else the training loop runs.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from coverslip.core.runs import Run
 from coverslip.core.storage import cache_folder, digest, free_bytes, size_text
 from coverslip.data.augment import Augmentation
 from coverslip.data.cache import PixelCache
-from coverslip.data.split import assign_parts
+from coverslip.data.split import assign_splits
 from coverslip.data.table import ImageTable
-from coverslip.evidence.familiarity import MOST_ROWS
+from coverslip.evidence.familiarity import MAX_REFERENCE
 from coverslip.evidence.recalibration import fit_temperature
 from coverslip.evidence.threshold import fit_threshold, unmeasured_threshold
 from coverslip.inference.features import FeatureExtractor
@@ -31,29 +31,34 @@ from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import fit_trust
 from coverslip.models.catalog import network_entry
 from coverslip.models.design import Design
-from coverslip.models.freeze import frozen_part
-from coverslip.models.own import OWN
+from coverslip.models.freeze import frozen_stages
+from coverslip.models.user_network import USER_NETWORK
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.prepare import fitted_spec, open_extractor
 from coverslip.pipeline.resolve import (
-    first_trained_stage,
     initial_weights,
     is_pretrained,
     network_design,
+    trained_from,
     uses_exact_head,
 )
 from coverslip.tasks.classification import Classification
 from coverslip.training.batches import Inputs
+from coverslip.training.fine_tuning import TrainedStages, train_from_stage
 from coverslip.training.heads import fit_head
-from coverslip.training.images import ActivationInputs, ImageInputs
-from coverslip.training.part import TrainedPart, train_part
+from coverslip.training.inputs import ActivationInputs, ImageInputs
 
 MIXING = ("mixup", "cutmix")
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What models that were fitted without an image (and its group) say of it: rows of the table, and (N, K)."""
+    """Out-of-sample predictions: each by a model fitted without the image and without its group.
+
+    Attributes:
+        rows: N rows of the table.
+        probabilities: shape (N, K).
+    """
 
     rows: list[int]
     probabilities: npt.NDArray[np.float64]
@@ -61,15 +66,15 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """What training gives.
+    """A trained model with the records of its training.
 
     Attributes:
-        predictor: the model, calibrated.
-        history: step by step for a head, epoch by epoch for anything deeper.
-        held_out: for the label errors.
+        predictor: the calibrated model.
+        history: a row per optimizer step for a head, a row per epoch for other depths.
+        held_out: out-of-sample predictions, from which label errors are estimated.
         penalties: cross-fitted log loss of each L2 penalty of a head; None for other depths.
-        l2: penalty of the head; 0 for other depths.
-        computed: views that a frozen part was run on, beside those of the predictor's own network.
+        l2: L2 penalty of the head; 0 for other depths.
+        computed: number of views passed through frozen layers, in addition to those that the predictor counts.
     """
 
     predictor: Predictor
@@ -81,35 +86,35 @@ class FitResult:
 
 
 def fit(config: RunConfig, table: ImageTable, pixels: PixelCache, folder: Run, log: Progress) -> FitResult:
-    """Train as deep as the (settled) plan says, and calibrate on validation.
+    """Train to the depth of a resolved config, and calibrate on the validation set.
 
     Raises:
-        UserError: see `coverslip.training.part.train_part`.
+        UserError: see `coverslip.training.fine_tuning.train_from_stage`.
     """
     channels = pixels.format.channels
     if is_pretrained(config) and channels == 1:
-        log.note("grey images are shown in grey to a network that was trained on color")
+        log.note("the network was pretrained on color images; its first layer is adapted to grey images")
     elif is_pretrained(config) and channels != 3:
-        log.note(f"the network's first layer, trained on color, is adapted to {channels} channels")
+        log.note(f"the network was pretrained on color images; its first layer is adapted to {channels} channels")
     if uses_exact_head(config):
-        return _learn_head(config, table, pixels, log)
-    return _learn_part(config, table, pixels, folder, log)
+        return _fit_head(config, table, pixels, log)
+    return _fine_tune(config, table, pixels, folder, log)
 
 
 def delete_checkpoints(folder: Run) -> None:
-    """The model is saved: what was kept to go on training is of no use any more."""
+    """Delete the checkpoints of a run whose model is saved."""
     shutil.rmtree(folder.checkpoints_folder, ignore_errors=True)
 
 
-def _learn_head(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Progress) -> FitResult:
+def _fit_head(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Progress) -> FitResult:
     extractor = open_extractor(config, table, pixels)
     keys = pixels.facts["row_hash"].to_list()
-    train, validation, seen = _parts(config, table, keys)
+    train, validation, known_hashes = _training_rows(config, table, keys)
     views = config.model.views
     features = extractor.extract(pixels.pixels, train, keys, views, log, "computing features")
     held = None
     if validation:
-        held = extractor.extract(pixels.pixels, validation, keys, 1, log, "features of validation")
+        held = extractor.extract(pixels.pixels, validation, keys, 1, log, "computing validation features")
     head = fit_head(
         features,
         table.labels(train),
@@ -117,41 +122,45 @@ def _learn_head(config: RunConfig, table: ImageTable, pixels: PixelCache, log: P
         len(table.classes),
         views=views,
         validation=None if held is None else (held, table.labels(validation)),
-        strengths=config.head.l2_values,
+        l2_values=config.head.l2_values,
         folds=config.head.folds,
         seed=config.training.seed,
         progress=log,
     )
-    about = {**_about(config, table, train), "l2": head.strength}
+    about = {**_model_facts(config, table, train), "l2": head.l2}
     task = Classification(table.classes, head.temperature)
     design = network_design(config, extractor.spec.channels)
-    predictor = Predictor(design, extractor, head.weight, head.bias, task, about, seen)
-    held_out = HeldOut(train, task.probabilities(head.held))
+    predictor = Predictor(design, extractor, head.weight, head.bias, task, about, known_hashes)
+    held_out = HeldOut(train, task.probabilities(head.held_out_logits))
     if held is None:
-        log.note("note: with --refit no image is left to calibrate sets and familiarity with, so there are none")
+        log.note(
+            "note: with --refit no images are left for calibration, so the model has no prediction sets and no "
+            "familiarity check"
+        )
         predictor = _with_threshold(config, table, predictor, [], calibrated=None, log=log)
-        return FitResult(predictor, head.history, held_out, head.strengths, head.strength)
+        return FitResult(predictor, head.history, held_out, head.penalties, head.l2)
     calibrated = predictor.probabilities(held)
-    predictor = _trusting(config, table, predictor, train, features[: len(train)], validation, held, calibrated)
+    predictor = _with_trust(config, table, predictor, train, features[: len(train)], validation, held, calibrated)
     predictor = _with_threshold(config, table, predictor, validation, calibrated=calibrated, log=log)
     held_out = HeldOut(train + validation, np.concatenate([held_out.probabilities, calibrated]))
-    return FitResult(predictor, head.history, held_out, head.strengths, head.strength)
+    return FitResult(predictor, head.history, held_out, head.penalties, head.l2)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """All that training from a stage on starts from.
+class PreparedTraining:
+    """Everything that training from a stage on needs before its first step.
 
     Attributes:
-        weights: pretrained, or empty.
-        stage: the first that is trained.
-        inputs: what it takes, of the training images.
-        train: rows of those.
-        watched: the same of the choose half of validation.
-        choose: rows of those.
-        calibrate: rows of the other half.
+        design: the network's design.
+        weights: pretrained weights by name; empty for random initialization.
+        stage: first trained stage.
+        inputs: inputs of that stage for the training images.
+        train: rows of the training images.
+        selection_inputs: inputs of that stage for the selection half of the validation set.
+        selection: rows of the selection half, on which the best epoch and the temperature are chosen.
+        calibration: rows of the calibration half, for prediction sets and familiarity.
         mix: mixup and cutmix, or None.
-        computed: views that the frozen part was run on.
+        computed: number of views passed through the frozen layers.
     """
 
     design: Design
@@ -159,169 +168,192 @@ class Prepared:
     stage: str
     inputs: Inputs
     train: list[int]
-    watched: Inputs
-    choose: list[int]
-    calibrate: list[int]
+    selection_inputs: Inputs
+    selection: list[int]
+    calibration: list[int]
     mix: Augmentation | None
     computed: int
 
 
-def prepare_part(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Progress) -> Prepared:
-    """Divide validation, and run what is frozen, once."""
+def prepare_training(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Progress) -> PreparedTraining:
+    """Split the validation set into its halves, and compute the outputs of the frozen layers."""
     keys = pixels.facts["row_hash"].to_list()
-    train, validation, _ = _parts(config, table, keys)
-    choose, calibrate = halves(table, validation, config.split.seed)
+    train, validation, _ = _training_rows(config, table, keys)
+    selection, calibration = split_validation(table, validation, config.split.seed)
     spec = fitted_spec(config, table, pixels)
-    design, stage, seed = network_design(config, spec.channels), first_trained_stage(config), config.training.seed
+    design, stage, seed = network_design(config, spec.channels), trained_from(config), config.training.seed
     weights = initial_weights(config, spec.channels)
-    how, mix = _apart(config.augment or Augmentation())
-    inputs: Inputs = ImageInputs(pixels.pixels, train, spec, how, seed)
-    watched: Inputs = ImageInputs(pixels.pixels, choose, spec)
+    single, mix = _split_augmentation(config.augment or Augmentation())
+    inputs: Inputs = ImageInputs(pixels.pixels, train, spec, single, seed)
+    selection_inputs: Inputs = ImageInputs(pixels.pixels, selection, spec)
     computed = 0
     if stage != network_entry(design.network).stages(design)[0]:
-        extractor = FeatureExtractor(frozen_part(design, weights, stage), spec, how)
+        extractor = FeatureExtractor(frozen_stages(design, weights, stage), spec, single)
         shape, views = extractor.frozen.shape, config.model.views
-        _tell_size(extractor, train, choose, keys, views, log)
-        cached = extractor.open_rows(pixels.pixels, train, keys, views, log, f"computing all before {stage}")
-        aside = extractor.open_rows(pixels.pixels, choose, keys, 1, log, "the same of validation")
-        inputs, watched = ActivationInputs(cached, views, shape, seed), ActivationInputs(aside, 1, shape, seed)
+        _log_cache_size(extractor, train, selection, keys, views, log)
+        cached = extractor.open_rows(pixels.pixels, train, keys, views, log, f"frozen layers, before {stage}")
+        held = extractor.open_rows(pixels.pixels, selection, keys, 1, log, "frozen layers, validation")
+        inputs, selection_inputs = ActivationInputs(cached, views, shape, seed), ActivationInputs(held, 1, shape, seed)
         computed = extractor.computed
-    return Prepared(design, weights, stage, inputs, train, watched, choose, calibrate, mix, computed)
+    return PreparedTraining(
+        design, weights, stage, inputs, train, selection_inputs, selection, calibration, mix, computed
+    )
 
 
-def _learn_part(config: RunConfig, table: ImageTable, pixels: PixelCache, folder: Run, log: Progress) -> FitResult:
-    ready = prepare_part(config, table, pixels, log)
+def _fine_tune(config: RunConfig, table: ImageTable, pixels: PixelCache, folder: Run, log: Progress) -> FitResult:
+    prepared = prepare_training(config, table, pixels, log)
     keys = pixels.facts["row_hash"].to_list()
-    part = train_part(
-        ready.design,
-        ready.weights,
-        ready.stage,
-        ready.inputs,
-        _labels(table, ready.train),
+    part = train_from_stage(
+        prepared.design,
+        prepared.weights,
+        prepared.stage,
+        prepared.inputs,
+        _labels(table, prepared.train),
         len(table.classes),
         config.training,
         fold=config.model.fold,
-        validation=(ready.watched, _labels(table, ready.choose)) if ready.choose else None,
-        mix=ready.mix,
+        validation=(prepared.selection_inputs, _labels(table, prepared.selection)) if prepared.selection else None,
+        mix=prepared.mix,
         checkpoint=folder.checkpoints_folder,
-        identity={"images, in their order": digest("train", [keys[row] for row in ready.train + ready.choose])},
+        identity={
+            "images, in their order": digest("train", [keys[row] for row in prepared.train + prepared.selection])
+        },
         progress=log,
     )
-    return _calibrated(config, table, pixels, part, ready, log)
+    return _calibrated(config, table, pixels, part, prepared, log)
 
 
 def _calibrated(
-    config: RunConfig, table: ImageTable, pixels: PixelCache, part: TrainedPart, ready: Prepared, log: Progress
+    config: RunConfig,
+    table: ImageTable,
+    pixels: PixelCache,
+    part: TrainedStages,
+    prepared: PreparedTraining,
+    log: Progress,
 ) -> FitResult:
-    """The trained network as a predictor: temperature from the choose half, sets and familiarity from the other."""
-    train, choose, calibrate, computed = ready.train, ready.choose, ready.calibrate, ready.computed
+    """Return the calibrated predictor: temperature from the selection half, sets and familiarity from the other."""
+    train, selection, calibration, computed = (
+        prepared.train,
+        prepared.selection,
+        prepared.calibration,
+        prepared.computed,
+    )
     keys = pixels.facts["row_hash"].to_list()
-    about = {**_about(config, table, train), **_about_part(config, table, part, choose, calibrate)}
-    seen = _parts(config, table, keys)[2]
-    design = ready.design
-    extractor = FeatureExtractor(frozen_part(design, part.weights), fitted_spec(config, table, pixels))
+    about = {**_model_facts(config, table, train), **_training_facts(config, table, part, selection, calibration)}
+    known_hashes = _training_rows(config, table, keys)[2]
+    design = prepared.design
+    extractor = FeatureExtractor(frozen_stages(design, part.weights), fitted_spec(config, table, pixels))
     task = Classification(table.classes)
-    predictor = Predictor(design, extractor, part.weight, part.bias, task, about, seen)
-    history = part.trained.history
-    if not calibrate:
-        log.note("note: no image is left to calibrate with, so there are no sets, and the temperature is 1")
+    predictor = Predictor(design, extractor, part.weight, part.bias, task, about, known_hashes)
+    history = part.result.history
+    if not calibration:
+        log.note("note: no images are left for calibration: no prediction sets, and a temperature of 1")
         predictor = _with_threshold(config, table, predictor, [], calibrated=None, log=log)
         return FitResult(predictor, history, HeldOut([], np.zeros((0, len(table.classes)))), computed=computed)
-    held = extractor.extract(pixels.pixels, choose + calibrate, keys, 1, log, "features of validation")
-    if choose:
-        scores = predictor.scores(held[: len(choose)])
-        temperature = fit_temperature(scores, _labels(table, choose), table.groups(choose))
+    held = extractor.extract(pixels.pixels, selection + calibration, keys, 1, log, "computing validation features")
+    if selection:
+        scores = predictor.logits(held[: len(selection)])
+        temperature = fit_temperature(scores, _labels(table, selection), table.groups(selection))
         predictor = replace(predictor, task=Classification(table.classes, temperature))
     probabilities = predictor.probabilities(held)
-    some = train if len(train) <= MOST_ROWS else train[:: -(-len(train) // MOST_ROWS)]
-    features = extractor.extract(pixels.pixels, some, keys, 1, log, "features of training images")
-    own = probabilities[len(choose) :]
-    predictor = _trusting(config, table, predictor, some, features, calibrate, held[len(choose) :], own)
-    predictor = _with_threshold(config, table, predictor, calibrate, calibrated=own, log=log)
-    return FitResult(predictor, history, HeldOut(choose + calibrate, probabilities), computed=computed)
+    # Familiarity compares with the nearest training images: an evenly spaced subset keeps model and search small.
+    references = train if len(train) <= MAX_REFERENCE else train[:: -(-len(train) // MAX_REFERENCE)]
+    features = extractor.extract(pixels.pixels, references, keys, 1, log, "computing training features")
+    calibrated = probabilities[len(selection) :]
+    held = held[len(selection) :]
+    predictor = _with_trust(config, table, predictor, references, features, calibration, held, calibrated)
+    predictor = _with_threshold(config, table, predictor, calibration, calibrated=calibrated, log=log)
+    return FitResult(predictor, history, HeldOut(selection + calibration, probabilities), computed=computed)
 
 
-def halves(table: ImageTable, validation: list[int], seed: int) -> tuple[list[int], list[int]]:
-    """Validation in two, by whole groups: one half chooses (the epoch, the temperature), the other calibrates.
+def split_validation(table: ImageTable, validation: list[int], seed: int) -> tuple[list[int], list[int]]:
+    """Split the validation rows into the selection half and the calibration half; groups stay together.
 
-    Where there are too few groups for two halves, all of them calibrate.
+    With fewer than two groups, all rows are in the calibration half.
+
+    Args:
+        table: the images.
+        validation: rows of the validation set.
+        seed: random seed of the split.
     """
     if len(set(table.groups(validation))) < 2:
         return [], validation
-    half = assign_parts(np.asarray(table.labels(validation)), table.groups(validation), (0.5, 0.5), seed)
-    choose = [row for row, part in zip(validation, half.tolist(), strict=True) if part == 0]
-    calibrate = [row for row, part in zip(validation, half.tolist(), strict=True) if part == 1]
-    return (choose, calibrate) if calibrate else ([], choose)
+    half = assign_splits(np.asarray(table.labels(validation)), table.groups(validation), (0.5, 0.5), seed)
+    selection = [row for row, part in zip(validation, half.tolist(), strict=True) if part == 0]
+    calibration = [row for row, part in zip(validation, half.tolist(), strict=True) if part == 1]
+    return (selection, calibration) if calibration else ([], selection)
 
 
-def _parts(config: RunConfig, table: ImageTable, keys: list[str]) -> tuple[list[int], list[int], frozenset[str]]:
-    """Rows that train and that validate, and what the model will have seen."""
+def _training_rows(
+    config: RunConfig, table: ImageTable, keys: list[str]
+) -> tuple[list[int], list[int], frozenset[str]]:
+    """Return the rows of the training and of the validation set, and the hashes of all their images."""
     train, validation = table.rows("train"), table.rows("validation")
-    seen = frozenset(keys[row] for row in train + validation)
-    return (sorted(train + validation), [], seen) if config.split.refit else (train, validation, seen)
+    known_hashes = frozenset(keys[row] for row in train + validation)
+    return (sorted(train + validation), [], known_hashes) if config.split.refit else (train, validation, known_hashes)
 
 
 def _labels(table: ImageTable, rows: list[int]) -> npt.NDArray[np.int64]:
     return np.asarray(table.labels(rows), np.int64)
 
 
-def _apart(augment: Augmentation) -> tuple[Augmentation | None, Augmentation | None]:
-    """What changes single images, and what mixes several of a batch; None where nothing does."""
-    alone = replace(augment, mixup=0.0, cutmix=0.0)
-    return None if alone == Augmentation() else alone, augment if augment.uses(*MIXING) else None
+def _split_augmentation(augment: Augmentation) -> tuple[Augmentation | None, Augmentation | None]:
+    """Return the augmentation of single images and that which mixes images of a batch, each None where unused."""
+    single = replace(augment, mixup=0.0, cutmix=0.0)
+    return None if single == Augmentation() else single, augment if augment.uses(*MIXING) else None
 
 
-def _tell_size(
+def _log_cache_size(
     extractor: FeatureExtractor,
     train: list[int],
-    choose: list[int],
+    selection: list[int],
     keys: list[str],
     views: int,
     log: Progress,
 ) -> None:
-    missing = extractor.missing(train, keys, views) + extractor.missing(choose, keys)
+    missing = extractor.missing(train, keys, views) + extractor.missing(selection, keys)
     if missing:
         needed = size_text(missing * 2 * int(np.prod(extractor.frozen.shape)))
         free = size_text(free_bytes(cache_folder()))
-        log.note(f"what the frozen stages give takes {needed} in the cache, {free} are free")
+        log.note(f"the outputs of the frozen layers take {needed} in the cache; {free} are free")
 
 
-def _about(config: RunConfig, table: ImageTable, train: list[int]) -> dict[str, Any]:
+def _model_facts(config: RunConfig, table: ImageTable, train: list[int]) -> dict[str, Any]:
     entry = network_entry(config.model.network)
     return {
         "depth": config.model.depth,
         "trained_on": {"images": len(train), "groups": len(set(table.groups(train)))},
-        "assumes": _shares(table, train),
+        "assumes": _class_fractions(table, train),
         "origin": f"the file {Path(config.model.weights).name}" if config.model.weights else entry.origin,
     }
 
 
-def _about_part(
-    config: RunConfig, table: ImageTable, part: TrainedPart, choose: list[int], calibrate: list[int]
+def _training_facts(
+    config: RunConfig, table: ImageTable, part: TrainedStages, selection: list[int], calibration: list[int]
 ) -> dict[str, Any]:
     def count(rows: list[int]) -> dict[str, int]:
         return {"images": len(rows), "groups": len(set(table.groups(rows)))}
 
-    own = config.model.network.startswith(OWN)
+    own = config.model.network.startswith(USER_NETWORK)
     return {
-        "stage": first_trained_stage(config),
+        "stage": trained_from(config),
         "from_scratch": not is_pretrained(config) and not own,
         "own": own,
-        "epochs": part.trained.history.height,
-        "best_epoch": part.trained.best_epoch,
-        "stopped": part.trained.stopped,
-        "precision": part.trained.precision,
-        "validation_roles": {"choose": count(choose), "calibrate": count(calibrate)},
+        "epochs": part.result.history.height,
+        "best_epoch": part.result.best_epoch,
+        "stopped": part.result.stopped,
+        "precision": part.result.precision,
+        "validation_roles": {"choose": count(selection), "calibrate": count(calibration)},
     }
 
 
-def _trusting(
+def _with_trust(
     config: RunConfig,
     table: ImageTable,
     predictor: Predictor,
     train: list[int],
     features: npt.NDArray[np.floating],
-    calibrate: list[int],
+    calibration: list[int],
     held: npt.NDArray[np.floating],
     probabilities: npt.NDArray[np.float64],
 ) -> Predictor:
@@ -330,8 +362,8 @@ def _trusting(
         _labels(table, train),
         table.frame["path"].gather(train).to_list(),
         held,
-        _labels(table, calibrate),
-        table.group_codes(calibrate),
+        _labels(table, calibration),
+        table.group_codes(calibration),
         probabilities,
         config.calibration.coverage,
     )
@@ -347,32 +379,33 @@ def _with_threshold(
     calibrated: npt.NDArray[np.float64] | None,
     log: Progress,
 ) -> Predictor:
-    """The predictor with a threshold from images that trained nothing; as it is, with other than two classes."""
+    """Return the predictor with a decision threshold from held-out images; unchanged unless there are two classes."""
     if len(table.classes) != 2:
         return predictor
-    wish, (positive, why) = config.threshold, config.threshold.positive_of(table.classes)
+    threshold_config, (positive, why) = config.threshold, config.threshold.positive_of(table.classes)
     if calibrated is None:
-        found = unmeasured_threshold(positive, wish.value, why)
+        threshold = unmeasured_threshold(positive, threshold_config.value, why)
     else:
-        found = fit_threshold(
+        threshold = fit_threshold(
             _labels(table, rows),
             calibrated,
             table.group_codes(rows),
             table.classes,
             positive,
-            value=wish.value,
-            sensitivity=wish.sensitivity,
-            specificity=wish.specificity,
-            balanced=wish.balanced,
+            value=threshold_config.value,
+            sensitivity=threshold_config.sensitivity,
+            specificity=threshold_config.specificity,
+            balanced=threshold_config.balanced,
             why=why,
         )
-    log.note(f"an image is named {positive!r} from a probability of {found.value:.3g} on ({why})")
-    if found.note:
-        log.note(f"note: {found.note}")
-    return replace(predictor, task=replace(predictor.task, threshold=found))
+    log.note(f"decision threshold for {positive!r}: {threshold.value:.3g} (positive class: {why})")
+    if threshold.note:
+        log.note(f"note: {threshold.note}")
+    return replace(predictor, task=replace(predictor.task, threshold=threshold))
 
 
-def _shares(table: ImageTable, rows: list[int]) -> dict[str, float]:
-    """The share of each class among the training images: what the probabilities take for usual."""
+def _class_fractions(table: ImageTable, rows: list[int]) -> dict[str, float]:
+    """Return the fraction of each class in the training set: the prior that the probabilities assume."""
     counts = np.bincount(table.labels(rows), minlength=len(table.classes))
-    return {name: round(float(share), 6) for name, share in zip(table.classes, counts / counts.sum(), strict=True)}
+    fractions = zip(table.classes, counts / counts.sum(), strict=True)
+    return {name: round(float(fraction), 6) for name, fraction in fractions}

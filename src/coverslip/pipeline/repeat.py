@@ -8,7 +8,7 @@ from coverslip.data.cache import PixelCache
 from coverslip.data.table import ImageTable
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.fit import FitResult
-from coverslip.training.repeats import cross_validate, learning_curve, repeat_seeds
+from coverslip.training.repeats import cross_validate, learning_curve, repeat_splits
 
 
 def repeat(
@@ -25,12 +25,12 @@ def repeat(
     folds = seeds = None
     if repeats.folds:
         folds, _ = cross_validate(
-            features, labels, groups, classes, folds=repeats.folds, strength=l2, seed=seed, progress=log
+            features, labels, groups, classes, folds=repeats.folds, l2=l2, seed=seed, progress=log
         )
     if repeats.seeds:
         held = len(table.rows("validation")) / len(rows)
-        seeds = repeat_seeds(
-            features, labels, groups, classes, seeds=repeats.seeds, strength=l2, held=held, seed=seed, progress=log
+        seeds = repeat_splits(
+            features, labels, groups, classes, seeds=repeats.seeds, l2=l2, held=held, seed=seed, progress=log
         )
     if folds is not None or seeds is not None:
         folder.write_json(folder.repeats_file, {"folds": folds, "seeds": seeds})
@@ -42,7 +42,7 @@ def repeat(
             [labels[position] for position in chosen],
             [groups[position] for position in chosen],
             classes,
-            strength=l2,
+            l2=l2,
             seed=seed,
             unit="groups" if table.group_codes(rows) is not None else "images",
             progress=log,

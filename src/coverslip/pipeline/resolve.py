@@ -1,4 +1,4 @@
-"""Fill in what a config leaves open, by network and depth: the network's shape, its weights, sizes, what is trained."""
+"""Resolve a config: fill in the defaults that depend on the network and the depth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from coverslip.data.inputs import InputSpec
 from coverslip.models.catalog import check_options, network_entry
 from coverslip.models.design import Design
 from coverslip.models.entry import NetworkEntry
-from coverslip.models.freeze import stage_at
+from coverslip.models.freeze import first_trained_stage
 from coverslip.models.stages import CLASSIFIER
 from coverslip.models.weights import file_weights, pretrained_weights
 from coverslip.pipeline.config import RunConfig, ThresholdConfig
@@ -47,7 +47,7 @@ def resolve_config(config: RunConfig) -> RunConfig:
     depth = "all" if depth == "auto" else depth
     if depth == "head" and not pretrained:
         raise UserError(f"{_without_weights(config)}, so the features of a head would be random", TRAIN_ALL)
-    first = first_trained_stage(config, depth)
+    first = trained_from(config, depth)
     depth = "all" if first in _first_stages(config) else depth
     if depth not in ("all", "head") and not pretrained:
         raise UserError(f"{_without_weights(config)}, so there is nothing to freeze before {first!r}", TRAIN_ALL)
@@ -120,13 +120,13 @@ def initial_weights(config: RunConfig, channels: int) -> dict[str, Tensor]:
 
 def uses_exact_head(config: RunConfig) -> bool:
     """Return whether a linear head is fitted to convergence, without the training loop."""
-    return config.head.solver == "exact" and first_trained_stage(config) == CLASSIFIER and is_pretrained(config)
+    return config.head.solver == "exact" and trained_from(config) == CLASSIFIER and is_pretrained(config)
 
 
-def first_trained_stage(config: RunConfig, depth: str | None = None) -> str:
-    """Return the first stage that is trained at ``depth`` (default: the config's); ``classifier`` for a head."""
+def trained_from(config: RunConfig, depth: str | None = None) -> str:
+    """Return the first stage that is trained at ``depth``, by default the config's; ``classifier`` for a head."""
     entry = network_entry(config.model.network)
-    return stage_at(entry, entry.stages(network_design(config, 3)), depth or config.model.depth)
+    return first_trained_stage(entry, entry.stages(network_design(config, 3)), depth or config.model.depth)
 
 
 def _first_stages(config: RunConfig) -> tuple[str, ...]:

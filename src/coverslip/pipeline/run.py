@@ -1,4 +1,4 @@
-"""The recipe of a run: the one place that joins data, model, task, training and evidence. Read `run` first."""
+"""A run from images to a tested model: joins data, model, training and evaluation. Read `run` first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from coverslip.core.devices import keep_big_blocks, machine, pick_device
+from coverslip.core.devices import machine, pick_device, tune_allocator
 from coverslip.core.progress import SILENT, EventLog, Progress
 from coverslip.core.runs import Run
 from coverslip.core.storage import evict
@@ -22,12 +22,12 @@ from coverslip.models.folding import fold_batch_norm
 from coverslip.pipeline.config import RunConfig, write_config
 from coverslip.pipeline.depth import choose_depth
 from coverslip.pipeline.evaluate import evaluate_test, write_label_errors
-from coverslip.pipeline.fit import FitResult, delete_checkpoints, fit, prepare_part
+from coverslip.pipeline.fit import FitResult, delete_checkpoints, fit, prepare_training
 from coverslip.pipeline.prepare import PreparedData, open_extractor, prepare, run_probes, write_audit
 from coverslip.pipeline.repeat import repeat
 from coverslip.pipeline.resolve import resolve_config
-from coverslip.training.part import new_network
-from coverslip.training.rate_finder import RateTest, find_rate
+from coverslip.training.fine_tuning import new_network
+from coverslip.training.lr_finder import LrRangeTest, find_lr
 
 
 def run(config: RunConfig, folder: Run, *, verify: bool = False, progress: Progress = SILENT) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def run(config: RunConfig, folder: Run, *, verify: bool = False, progress: Progr
         UserError: the data or the config does not allow it.
         BlockedError: a finding that blocks training is not accepted.
     """
-    keep_big_blocks()
+    tune_allocator()
     log = EventLog(folder.events_file, progress)
     config = resolve_config(config)
     write_config(config, folder.experiment_file)
@@ -91,18 +91,18 @@ def save(fitted: FitResult, config: RunConfig, data: PreparedData, folder: Run, 
     delete_checkpoints(folder)
 
 
-def lr_range_test(config: RunConfig, progress: Progress = SILENT) -> RateTest:
+def lr_range_test(config: RunConfig, progress: Progress = SILENT) -> LrRangeTest:
     """Run the learning-rate range test on the training set of a resolved config; no run is written."""
     data = prepare(config, progress=progress)
-    ready = prepare_part(config, data.table, data.pixels, progress)
-    network = new_network(ready.design, ready.weights, len(data.table.classes), config.training.seed)
-    part: nn.Module = network.since(ready.stage)
-    if config.model.fold and ready.weights:
-        shape = ready.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:]
+    prepared = prepare_training(config, data.table, data.pixels, progress)
+    network = new_network(prepared.design, prepared.weights, len(data.table.classes), config.training.seed)
+    part: nn.Module = network.starting_at(prepared.stage)
+    if config.model.fold and prepared.weights:
+        shape = prepared.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:]
         part = fold_batch_norm(part, tuple(shape))[0]
-    labels = np.asarray(data.table.labels(ready.train), np.int64)
-    return find_rate(
-        part, ready.inputs, labels, len(data.table.classes), config.training, mix=ready.mix, progress=progress
+    labels = np.asarray(data.table.labels(prepared.train), np.int64)
+    return find_lr(
+        part, prepared.inputs, labels, len(data.table.classes), config.training, mix=prepared.mix, progress=progress
     )
 
 

@@ -17,7 +17,7 @@ SCHEMA_FILE = Path(__file__).with_name("experiment.schema.json")
 DOCS_FILE = Path("docs/settings.md")
 INTRODUCTION = """# Settings
 
-All settings of a run stand in `experiment.toml`. Every one can also be set on the command line, as
+All settings of a run are stored in `experiment.toml`. Every one can also be set on the command line, as
 `--set SECTION.KEY=VALUE`, and in Python, as `SECTION_KEY=VALUE`:
 
 ```
@@ -54,13 +54,13 @@ def _stored() -> dict[str, Any]:
 
 
 def build_schema() -> dict[str, Any]:
-    """Return the JSON schema of ``experiment.toml``: a property a section, in each a property a setting."""
+    """Return the JSON schema of ``experiment.toml``: a property per section, and in each a property per setting."""
     from coverslip.pipeline.config import DataConfig, RunConfig
 
     defaults = RunConfig(data=DataConfig(source=""))
     properties: dict[str, Any] = {}
     for name, kind in typing.get_type_hints(RunConfig).items():
-        section = next((each for each in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(each)), None)
+        section = next((part for part in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(part)), None)
         if section is None:
             properties[name] = {"type": "integer", "const": getattr(defaults, name)}
         else:
@@ -98,12 +98,12 @@ def _type(hint: Any) -> dict[str, Any]:
         return {"type": names[hint]}
     if typing.get_origin(hint) is tuple:
         return {"type": "array", "items": _type(arguments[0])}
-    inner = next(each for each in arguments if each is not type(None))
+    inner = next(argument for argument in arguments if argument is not type(None))
     return {"type": [_type(inner)["type"], "null"]}
 
 
 def settings_page(schema: dict[str, Any]) -> str:
-    """Return ``docs/settings.md``: a table a section, a row a setting."""
+    """Return ``docs/settings.md``: a table per section, a row per setting."""
     parts = [INTRODUCTION]
     for section, content in schema["properties"].items():
         if content["type"] != "object":

@@ -1,4 +1,4 @@
-"""Pages from what a run wrote: they read its folder, and never the run's own objects."""
+"""Reports of runs and audits as HTML pages. They are built from the files of a run folder only."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a reviewer asks, each line answered from the run, in a person's words, or openly not at all.
+"""The reviewer checklist: questions of reporting guidelines, answered from the run, by its author, or marked as open.
 
-The questions are those of three lists that apply to an image classifier, in our own words: the model info sheet for
-leakage (Kapoor & Narayanan, Patterns 4, 2023; its kinds of leakage are L1 to L3), CLAIM (Tejani et al., Radiology: AI
-6, 2024) and TRIPOD+AI (Collins et al., BMJ 385, 2024).
+The questions paraphrase the items of three lists that apply to an image classifier: the model info sheet for leakage
+(Kapoor & Narayanan, Patterns 4, 2023; its types of leakage are L1 to L3), CLAIM (Tejani et al., Radiology: AI 6, 2024)
+and TRIPOD+AI (Collins et al., BMJ 385, 2024).
 """
 
 from __future__ import annotations
@@ -14,174 +14,251 @@ from typing import Any, Literal, NamedTuple
 
 from coverslip.reporting import leakage_answers as leak
 from coverslip.reporting import run_answers as run
-from coverslip.reporting.methods import (
-    preparation_sentence,
-    software_sentence,
-)
+from coverslip.reporting.methods import preparation_sentence, software_sentence
 from coverslip.reporting.run_files import RunFiles
 
-By = Literal["run", "person", "nobody"]
 NOT_ANSWERED = "not answered"
 
 
-class Line(NamedTuple):
-    """A question: under which heading, from which lists, and what answers it from the run (None: only a person can)."""
+class Question(NamedTuple):
+    """A question of the checklist.
+
+    Attributes:
+        key: its name in ``answers.toml``.
+        topic: the heading it belongs under.
+        text: the question.
+        source: the guidelines and their items.
+        answer: returns the answer from the run's files, or "" if they do not contain it; None if only a person knows.
+    """
 
     key: str
     topic: str
-    question: str
+    text: str
     source: str
-    tell: Callable[[RunFiles], str] | None = None
+    answer: Callable[[RunFiles], str] | None = None
 
 
-DATA, LEAKAGE, MODEL, TRAINING = "The data", "The split, and leakage", "The model", "Training"
+DATA, LEAKAGE, MODEL, TRAINING = "Data", "Split and leakage", "Model", "Training"
 EVALUATION, USE = "Evaluation", "Use"
 SHEET, CLAIM, TRIPOD = "leakage:", "CLAIM 2024:", "TRIPOD+AI:"
 
-LINES = (
-    Line("origin", DATA, "Who took the images, where, when, and with what?", f"{CLAIM} 7, 13; {TRIPOD} 5"),
-    Line("eligibility", DATA, "By what rule was an image or a subject taken in or kept out?", f"{CLAIM} 8; {TRIPOD} 6"),
-    Line("ethics", DATA, "Who approved it, who consented, and how were names removed?", f"{CLAIM} 11; {TRIPOD} 17"),
-    Line(
+QUESTIONS = (
+    Question(
+        "origin", DATA, "Who acquired the images, where, when, and with which equipment?", f"{CLAIM} 7, 13; {TRIPOD} 5"
+    ),
+    Question(
+        "eligibility",
+        DATA,
+        "What were the inclusion and exclusion criteria for images and subjects?",
+        f"{CLAIM} 8; {TRIPOD} 6",
+    ),
+    Question(
+        "ethics",
+        DATA,
+        "Who approved the study, was consent obtained, and how were the data de-identified?",
+        f"{CLAIM} 11; {TRIPOD} 17",
+    ),
+    Question(
         "labels",
         DATA,
-        "Who named the classes, by what evidence, and how well do they agree?",
+        "Who assigned the labels, by what reference standard, and what was the agreement between raters?",
         f"{CLAIM} 14–18; {TRIPOD} 8",
     ),
-    Line("label_errors", DATA, "How many labels look wrong?", "CLAIM 2024: reference standard", run.tell_label_errors),
-    Line(
+    Question(
+        "label_errors",
+        DATA,
+        "How many labels are likely to be wrong?",
+        "CLAIM 2024: reference standard",
+        run.label_errors_answer,
+    ),
+    Question(
         "flow",
         DATA,
-        "How many images were found, left out and used?",
+        "How many images were found, excluded and used?",
         f"{CLAIM} 12, 35; {TRIPOD} 11, 20",
-        run.tell_flow,
+        run.flow_answer,
     ),
-    Line(
+    Question(
         "classes",
         DATA,
-        "What is told apart, and how many images are there of each?",
+        "Which classes are distinguished, and how many images does each have?",
         f"{TRIPOD} 20, 21",
-        run.tell_classes,
+        run.classes_answer,
     ),
-    Line(
-        "quality", DATA, "Was the data looked at before training, and what was found?", f"{TRIPOD} 7", run.tell_quality
+    Question(
+        "quality",
+        DATA,
+        "Were the data checked before training, and what was found?",
+        f"{TRIPOD} 7",
+        run.quality_answer,
     ),
-    Line("preparation", DATA, "How does an image become the input?", f"{CLAIM} 9; {TRIPOD} 7", preparation_sentence),
-    Line("size", DATA, "Why so many images, and would more help?", f"{CLAIM} 21; {TRIPOD} 10", run.tell_size),
-    Line(
-        "partitions", LEAKAGE, "How did images come into the parts?", f"{CLAIM} 19; {TRIPOD} 12", leak.tell_partitions
+    Question(
+        "preparation",
+        DATA,
+        "How are images preprocessed for the model?",
+        f"{CLAIM} 9; {TRIPOD} 7",
+        preparation_sentence,
     ),
-    Line(
+    Question(
+        "size",
+        DATA,
+        "How was the sample size determined, and would more data help?",
+        f"{CLAIM} 21; {TRIPOD} 10",
+        run.size_answer,
+    ),
+    Question(
+        "partitions",
+        LEAKAGE,
+        "How were images assigned to the training, validation and test sets?",
+        f"{CLAIM} 19; {TRIPOD} 12",
+        leak.partitions_answer,
+    ),
+    Question(
         "disjoint",
         LEAKAGE,
-        "On what level have the parts nothing in common?",
+        "At which level are the sets disjoint (image, subject, site)?",
         f"{SHEET} L3.2; {CLAIM} 20",
-        leak.tell_disjoint,
+        leak.disjoint_answer,
     ),
-    Line(
+    Question(
         "duplicates",
         LEAKAGE,
-        "Can a copy of a test image be among the training images?",
+        "Can a duplicate of a test image be in the training set?",
         f"{SHEET} L1.4",
-        leak.tell_duplicates,
+        leak.duplicates_answer,
     ),
-    Line(
+    Question(
         "preprocessing",
         LEAKAGE,
-        "Was anything taken from test images before the test?",
+        "Was any preprocessing step fitted to test images?",
         f"{SHEET} L1.2, L1.3",
-        leak.tell_preprocessing,
+        leak.preprocessing_answer,
     ),
-    Line(
+    Question(
         "test_once",
         LEAKAGE,
-        "Was the test set held back, and how often was it opened?",
+        "Was the test set held out, and how often was it used?",
         f"{SHEET} L1.1",
-        leak.tell_test_once,
+        leak.held_out_answer,
     ),
-    Line("shortcuts", LEAKAGE, "Can the class be told without the subject?", f"{SHEET} L2", leak.tell_shortcuts),
-    Line(
+    Question(
+        "shortcuts",
+        LEAKAGE,
+        "Can the class be predicted without the subject?",
+        f"{SHEET} L2",
+        leak.shortcuts_answer,
+    ),
+    Question(
         "time",
         LEAKAGE,
-        "Are the test images later than those learned from, if the model is to foretell?",
+        "For a prognostic model: were the test images acquired after the training images?",
         f"{SHEET} L3.1",
     ),
-    Line("target", LEAKAGE, "Are the test images like those the model will meet?", f"{SHEET} L3.3; {TRIPOD} 16"),
-    Line(
+    Question(
+        "target",
+        LEAKAGE,
+        "Does the test set represent the images on which the model will be used?",
+        f"{SHEET} L3.3; {TRIPOD} 16",
+    ),
+    Question(
         "network",
         MODEL,
-        "Which network, and with which first weights?",
+        "Which network was used, and how were its weights initialized?",
         f"{CLAIM} 22, 24; {TRIPOD} 22",
-        run.tell_network,
+        run.network_answer,
     ),
-    Line("output", MODEL, "What does the model say of an image?", f"{TRIPOD} 15", run.tell_output),
-    Line("software", MODEL, "With which software, on which machine?", f"{CLAIM} 23", software_sentence),
-    Line(
+    Question("output", MODEL, "What does the model output for an image?", f"{TRIPOD} 15", run.output_answer),
+    Question("software", MODEL, "Which software and hardware were used?", f"{CLAIM} 23", software_sentence),
+    Question(
         "training",
         TRAINING,
-        "How was it trained, and what chose its settings?",
+        "How was the model trained, and how were its hyperparameters selected?",
         f"{CLAIM} 25, 26; {TRIPOD} 12",
-        run.tell_training,
+        run.training_answer,
     ),
-    Line(
+    Question(
         "imbalance",
         TRAINING,
-        "Which shares of the classes are assumed, and was anything re-balanced?",
+        "Which class frequencies are assumed, and was class imbalance corrected?",
         f"{TRIPOD} 13",
-        run.tell_imbalance,
+        run.imbalance_answer,
     ),
-    Line(
+    Question(
         "repeats",
         TRAINING,
-        "How much does the result change with other folds or seeds?",
+        "How much do the results vary between folds or seeds?",
         f"{CLAIM} 30",
-        run.tell_repeats,
+        run.repeats_answer,
     ),
-    Line(
+    Question(
         "performance",
         EVALUATION,
-        "How good is it, how sure is that, and how was it found?",
+        "What is the performance, with which uncertainty, and how was it estimated?",
         f"{CLAIM} 28, 29, 37; {TRIPOD} 12, 23",
-        run.tell_performance,
+        run.performance_answer,
     ),
-    Line("class_scores", EVALUATION, "How good is it for each class?", f"{CLAIM} 38", run.tell_class_scores),
-    Line("calibration", EVALUATION, "Does a confidence of 0.9 mean nine in ten?", f"{TRIPOD} 12", run.tell_calibration),
-    Line("failures", EVALUATION, "Where does it fail?", f"{CLAIM} 39", run.tell_failures),
-    Line(
+    Question(
+        "class_scores", EVALUATION, "What is the performance for each class?", f"{CLAIM} 38", run.class_scores_answer
+    ),
+    Question(
+        "calibration",
+        EVALUATION,
+        "Are the predicted probabilities calibrated?",
+        f"{TRIPOD} 12",
+        run.calibration_answer,
+    ),
+    Question("failures", EVALUATION, "In which cases does the model fail?", f"{CLAIM} 39", run.failures_answer),
+    Question(
         "subgroups",
         EVALUATION,
-        "Is it as good in every subgroup (site, camera, people)?",
+        "Is performance equal across subgroups (site, device, demographics)?",
         f"{TRIPOD} 14, 23",
-        run.tell_subgroups,
+        run.subgroups_answer,
     ),
-    Line("elsewhere", EVALUATION, "Was it tested on images from elsewhere?", f"{CLAIM} 33", run.tell_elsewhere),
-    Line("intended_use", USE, "Who is to use it, for what, and for what not?", f"{CLAIM} 3, 41; {TRIPOD} 3"),
-    Line(
+    Question(
+        "elsewhere",
+        EVALUATION,
+        "Was the model validated on external data?",
+        f"{CLAIM} 33",
+        run.external_answer,
+    ),
+    Question(
+        "intended_use",
+        USE,
+        "Who are the intended users, what is the intended use, and what is out of scope?",
+        f"{CLAIM} 3, 41; {TRIPOD} 3",
+    ),
+    Question(
         "unfamiliar",
         USE,
-        "What happens with an image unlike any it learned from?",
+        "How are images handled that differ from the training data?",
         f"{TRIPOD} 27",
-        run.tell_unfamiliar,
+        run.unfamiliar_answer,
     ),
-    Line("limits", USE, "What are the limits of this study?", f"{CLAIM} 40; {TRIPOD} 26"),
-    Line("availability", USE, "Where are data, code, model and the plan of the study?", f"{CLAIM} 42, 43; {TRIPOD} 18"),
-    Line("funding", USE, "Who paid, and who has an interest in the result?", f"{CLAIM} 44; {TRIPOD} 18"),
+    Question("limits", USE, "What are the limitations of this study?", f"{CLAIM} 40; {TRIPOD} 26"),
+    Question(
+        "availability",
+        USE,
+        "Where are the data, code, model and study protocol available?",
+        f"{CLAIM} 42, 43; {TRIPOD} 18",
+    ),
+    Question("funding", USE, "Who funded the study, and are there conflicts of interest?", f"{CLAIM} 44; {TRIPOD} 18"),
 )
-KEYS = tuple(line.key for line in LINES)
+KEYS = tuple(question.key for question in QUESTIONS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
-    """One line of the checklist with its answer.
+class ChecklistItem:
+    """A question with its answer.
 
     Attributes:
-        key: what ``answers.toml`` calls it.
-        topic: the heading it stands under.
-        question: in our words.
-        source: the lists and items it comes from.
-        answer: a sentence, or that there is none.
-        by: who answers: the run, a person, or nobody.
-        words: what a person adds to the run's answer; else "".
+        key: its name in ``answers.toml``.
+        topic: the heading it belongs under.
+        question: the question.
+        source: the guidelines and their items.
+        answer: the answer, or "not answered".
+        by: where the answer comes from: "run", "author", or None if there is no answer.
+        comment: what the author adds to an answer from the run; else "".
     """
 
     key: str
@@ -189,40 +266,39 @@ class Item:
     question: str
     source: str
     answer: str
-    by: By
-    words: str = ""
+    by: Literal["run", "author"] | None
+    comment: str = ""
 
 
-def checklist(files: RunFiles, answers: dict[str, str] | None = None) -> list[Item]:
-    """Every line with its answer.
+def checklist(files: RunFiles, answers: dict[str, str] | None = None) -> list[ChecklistItem]:
+    """Return every question with its answer.
 
     Args:
-        files: of the run; what is missing there makes a line "not answered", never an error.
-        answers: key -> a person's words, as `read_answers` gives them.
+        files: a run's files; if one is missing, the questions that need it stay open.
+        answers: key -> the author's answer, from `read_answers`.
     """
-    return [_item(line, files, (answers or {}).get(line.key, "")) for line in LINES]
+    return [_item(question, files, (answers or {}).get(question.key, "")) for question in QUESTIONS]
 
 
 def checklist_section(files: RunFiles, answers: dict[str, str] | None = None) -> dict[str, Any]:
-    """The lines under their headings, and how many are answered by whom."""
+    """Return the items by topic, and how many are answered by the run and by its author."""
     items = checklist(files, answers)
-    counts = {by: sum(item.by == by for item in items) for by in ("run", "person", "nobody")}
-    said = f"{counts['run']} of {len(items)} are answered from the run"
-    said += f", {counts['person']} by a person" if counts["person"] else ""
-    said += f", {counts['nobody']} by nobody" if counts["nobody"] else ""
-    topics = [(topic, list(some)) for topic, some in groupby(items, key=lambda item: item.topic)]
-    return {"topics": topics, "says": f"{said}.", "open": [item.key for item in items if item.by == "nobody"]}
+    by_run, by_author, unanswered = (sum(item.by == by for item in items) for by in ("run", "author", None))
+    summary = f"{by_run} of {len(items)} questions are answered from the run"
+    summary += f", {by_author} by the author" if by_author else ""
+    summary += f"; {unanswered} {'is' if unanswered == 1 else 'are'} unanswered" if unanswered else ""
+    topics = [(topic, list(members)) for topic, members in groupby(items, key=lambda item: item.topic)]
+    return {"topics": topics, "summary": f"{summary}.", "open": [item.key for item in items if item.by is None]}
 
 
-def _item(line: Line, files: RunFiles, words: str) -> Item:
-    told = line.tell(files) if line.tell is not None else ""
-    by: By = "run" if told else "person" if words else "nobody"
-    return Item(
-        key=line.key,
-        topic=line.topic,
-        question=line.question,
-        source=line.source,
-        answer=told or words or NOT_ANSWERED,
-        by=by,
-        words=words if told else "",
+def _item(question: Question, files: RunFiles, by_author: str) -> ChecklistItem:
+    by_run = question.answer(files) if question.answer is not None else ""
+    return ChecklistItem(
+        key=question.key,
+        topic=question.topic,
+        question=question.text,
+        source=question.source,
+        answer=by_run or by_author or NOT_ANSWERED,
+        by="run" if by_run else "author" if by_author else None,
+        comment=by_author if by_run else "",
     )

@@ -1,4 +1,4 @@
-"""How far a result can be trusted: calibration, sets of classes, subgroups, and how often the test set was scored."""
+"""Reliability of the results: calibration, prediction sets, subgroups, and how often the test set was used."""
 
 from __future__ import annotations
 
@@ -12,237 +12,252 @@ from coverslip.figures import ReliabilityBin, ScoreRow, forest_plot, reliability
 from coverslip.reporting.run_files import RunFiles
 from coverslip.reporting.wording import count_text, number_text, score_context, share_text
 
-MOST_CLASSES = 60
-MOST_DIAGRAMS = 16  # of single classes
-MOST_COLUMNS = 8
-MOST_SCORINGS = 20
-NO_COLUMN = "The table has no further column (such as site, camera or severity) to score by."
+MAX_CLASSES = 60
+MAX_DIAGRAMS = 16  # of single classes
+MAX_COLUMNS = 8
+MAX_SCORINGS = 20
+NO_COLUMN = "The table has no further column (such as site, camera or severity) to evaluate by."
+NOT_RECORDED = {
+    "calibration": "Calibration was not evaluated in this run.",
+    "sets": "Prediction sets were not evaluated in this run.",
+    "familiarity": "Familiarity was not evaluated in this run.",
+    "subgroups": "Subgroups were not evaluated in this run.",
+    "ledger": "The use of the test set was not recorded for this run.",
+}
 
 
-def absent(files: RunFiles, key: str, null: str = "") -> str:
-    """Why test.json has nothing to show under a key; empty where it has.
+def missing_reason(files: RunFiles, key: str, if_null: str = "") -> str:
+    """Return why test.json has no content under a key, as a sentence; "" if it has.
 
     Args:
-        files: a run's folder. Old runs lack the key; a run that could not measure it has null there, or a reason only.
-        key: of test.json.
-        null: what a null without a reason means.
+        files: a run's files. Runs of older versions lack the key; if something could not be measured, the value is
+            null or contains only a reason.
+        key: key of test.json.
+        if_null: what a null without a reason means.
     """
     content = files.test.get(key)
     if isinstance(content, Mapping) and set(content) == {"reason"}:
         return f"Not measured: {content['reason']}."
     if content is not None:
         return ""
-    return null if null and key in files.test else f"test.json holds no {key}."
+    return if_null if if_null and key in files.test else NOT_RECORDED[key]
 
 
-def said(sentence: object) -> Markup:
-    """A sentence of `evidence` as HTML: a capital, a full stop, and its intervals in grey; empty stays empty.
+def as_sentence(text: object) -> Markup:
+    """Return text of `coverslip.evidence` as an HTML sentence with its intervals in grey; "" stays "".
 
-    >>> said("better by 0.02 [0.01, 0.03]")
+    >>> as_sentence("better by 0.02 [0.01, 0.03]")
     Markup('Better by 0.02 <span class="interval">[0.01, 0.03]</span>.')
     """
-    text = str(escape(str(sentence or "").strip()))
-    text = re.sub(r"(\[-?[\d.]+, -?[\d.]+\])", r'<span class="interval">\1</span>', text)
-    return Markup(f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') or not text else '.'}")
+    html = str(escape(str(text or "").strip()))
+    html = re.sub(r"(\[-?[\d.]+, -?[\d.]+\])", r'<span class="interval">\1</span>', html)
+    return Markup(f"{html[:1].upper()}{html[1:]}{'' if html.endswith('.') or not html else '.'}")
 
 
 def calibration_section(files: RunFiles) -> dict[str, Any]:
-    """Whether confidence can be taken at its word: the diagram, what calibration changed, and what it assumes."""
-    if why := absent(files, "calibration"):
-        return {"missing": why}
+    """Return reliability diagrams, the effect of calibration, and the class frequencies that are assumed."""
+    if reason := missing_reason(files, "calibration"):
+        return {"missing": reason}
     content = files.test["calibration"]
     reliability, report = content.get("reliability") or {}, content.get("report") or {}
-    bins, rows = _bins(reliability.get("top")), _changes(report)
+    bins, rows = _bins(reliability.get("top")), _before_and_after(report)
     if not bins and not rows:
-        return {"missing": "test.json holds no numbers of the calibration."}
-    named = list(zip(files.class_names, reliability.get("classes") or [], strict=False))
+        return {"missing": "Not available: test.json has no calibration results."}
+    by_class = list(zip(files.class_names, reliability.get("classes") or [], strict=False))
     diagrams = []
-    for number, (name, diagram) in enumerate(named[:MOST_DIAGRAMS]):
-        if each := _bins(diagram):
-            figure = reliability_figure(each, title=name, small=True)
+    for number, (name, diagram) in enumerate(by_class[:MAX_DIAGRAMS]):
+        if class_bins := _bins(diagram):
+            figure = reliability_figure(class_bins, title=name, small=True)
             diagrams.append(svg_text(figure, f"reliability-{number}", label=f"Reliability diagram of {name}"))
-    label = "Reliability diagram: how often the model was right where it was how sure"
+    label = "Reliability diagram: accuracy against confidence"
     return {
-        "says": said(report.get("says")),
+        "summary": as_sentence(report.get("says")),
         "svg": svg_text(reliability_figure(bins), "reliability", label=label) if bins else "",
         "open": any(each.low is None for each in bins),
-        "images": _span([each["accuracy"]["images"] for each in reliability["top"]["bins"]]) if bins else "",
+        "images": _range_text([each["accuracy"]["images"] for each in reliability["top"]["bins"]]) if bins else "",
         "rows": rows,
         "temperature": number_text(content["temperature"], 2) if content.get("temperature") is not None else "",
-        "assumes": _shares(content.get("assumes")),
+        "assumed": _class_frequencies(content.get("assumes")),
         "classes": diagrams,
-        "left_out": max(0, len(named) - MOST_DIAGRAMS),
+        "left_out": max(0, len(by_class) - MAX_DIAGRAMS),
     }
 
 
-def _changes(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Calibration error and log loss before and after; ``likely`` is the error freed of what chance adds."""
+def sets_section(files: RunFiles) -> dict[str, Any]:
+    """Return coverage and size of prediction sets, overall and by class, against the nominal coverage."""
+    reason = missing_reason(
+        files,
+        "sets",
+        "There are no prediction sets: no images were left to calibrate them, or the model is an imported one.",
+    )
+    if reason:
+        return {"missing": reason}
+    content, names = files.test["sets"], files.class_names
+    coverage, size = content.get("coverage") or {}, content.get("size") or {}
+    if coverage.get("value") is None:
+        return {"missing": "Not available: test.json has no coverage of the prediction sets."}
+    nominal = content.get("asked")
+    classes = list(zip(names, content.get("classes") or [], strict=False))
+    classes.sort(key=lambda item: _lowest_first((item[1].get("coverage") or {}).get("value")))
+    entries = [("All classes", {"coverage": coverage, "size": size}), *classes]
+    panels = {
+        key: [score_row(name, scores.get(key)) for name, scores in entries[: MAX_CLASSES + 1]]
+        for key in ("coverage", "size")
+    }
+    figure = sets_figure(panels["coverage"], panels["size"], nominal, len(names))
+    label = "Coverage and size of the prediction sets of each class with confidence intervals; see the table below"
+    highs = {name: (scores.get("coverage") or {}).get("high") for name, scores in entries}
+    rows = [_table_row(name, scores, scores.get("coverage"), ("coverage", "size")) for name, scores in entries]
+    return {
+        "nominal": number_text(nominal, 2) if nominal is not None else "",
+        "coverage": score_context(coverage),
+        "size": score_context(size, digits=2),
+        "sizes": _sizes_text(content.get("sizes") or []),
+        "basis": _basis_text(content.get("calibrated_on")),
+        "under": [name for name, high in highs.items() if nominal is not None and high is not None and high < nominal],
+        "warnings": [as_sentence(warning) for warning in content.get("warnings") or []],
+        "svg": svg_text(figure, "sets", label=label),
+        "rows": rows,
+        "left_out": len(classes) > MAX_CLASSES,
+        "grouped": files.grouped,
+    }
+
+
+def subgroups_section(files: RunFiles) -> dict[str, Any]:
+    """Return scores for each value of the table's further columns, with a warning for values with few images."""
+    if reason := missing_reason(files, "subgroups", NO_COLUMN):
+        return {"missing": reason}
+    content: dict[str, Any] = files.test["subgroups"]
+    if not content:
+        return {"missing": NO_COLUMN}
+    columns = [_column(name, column or {}, k, files.grouped) for k, (name, column) in enumerate(content.items())]
+    return {"columns": columns[:MAX_COLUMNS], "more": [column["name"] for column in columns[MAX_COLUMNS:]]}
+
+
+def ledger_section(files: RunFiles) -> dict[str, Any]:
+    """Return how often this test set was scored; repeated scoring with different settings amounts to selection."""
+    entries = [entry for entry in files.test.get("ledger") or [] if isinstance(entry, Mapping)]
+    if not entries:
+        return {"missing": missing_reason(files, "ledger") or NOT_RECORDED["ledger"]}
+    settings = str(entries[-1].get("settings") or "")
+    rows = [
+        {
+            "when": str(entry.get("when") or "").replace("T", " ")[:16],
+            "run": str(entry.get("run") or ""),
+            "same": str(entry.get("settings") or "") == settings,
+            "this": number == len(entries) - 1,
+        }
+        for number, entry in enumerate(entries)
+    ]
+    different = len({str(entry.get("settings") or "") for entry in entries})
+    return {
+        "count": len(entries),
+        "different": different,
+        "rows": rows[-MAX_SCORINGS:],
+        "left_out": max(0, len(rows) - MAX_SCORINGS),
+    }
+
+
+def score_row(name: str, score: Mapping[str, Any] | None) -> ScoreRow:
+    """Return a score of test.json as a row of a forest plot."""
+    score = score or {}
+    return ScoreRow(name, score.get("value"), score.get("low"), score.get("high"), score.get("images") or 0)
+
+
+def _before_and_after(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return calibration error and log loss before and after calibration; ``likely`` is the error without its bias."""
     rows = []
     for key, name in (("ece", "Calibration error"), ("log_loss", "Log loss")):
         scores = report.get(key) or {}
         if scores.get("before") and scores.get("after"):
             likely = scores["after"].get("likely")
-            each = [score_context(scores[when]) for when in ("before", "after")]
-            rows.append({"name": name, "scores": each, "likely": "" if likely is None else number_text(likely)})
+            contexts = [score_context(scores[when]) for when in ("before", "after")]
+            rows.append({"name": name, "scores": contexts, "likely": "" if likely is None else number_text(likely)})
     return rows
 
 
 def _bins(diagram: Mapping[str, Any] | None) -> list[ReliabilityBin]:
-    found = []
-    for each in (diagram or {}).get("bins") or []:
-        right = each.get("accuracy") or {}
-        spot = (each["confidence"], each["low"], each["high"])
-        found.append(ReliabilityBin(*spot, right.get("value"), right.get("low"), right.get("high")))
-    return found
+    bins = []
+    for entry in (diagram or {}).get("bins") or []:
+        accuracy = entry.get("accuracy") or {}
+        confidence = (entry["confidence"], entry["low"], entry["high"])
+        bins.append(ReliabilityBin(*confidence, accuracy.get("value"), accuracy.get("low"), accuracy.get("high")))
+    return bins
 
 
-def _span(numbers: Sequence[int]) -> str:
-    """How many images, from the fewest to the most."""
+def _range_text(numbers: Sequence[int]) -> str:
+    """Return the smallest and largest number of images."""
     least, most = min(numbers), max(numbers)
     return count_text(most, "image") if least == most else f"{least:,} to {count_text(most, 'image')}"
 
 
-def _shares(assumes: Mapping[str, float] | None) -> dict[str, Any] | None:
-    """The shares of the classes that probabilities rest on, the largest first."""
-    rows = sorted((assumes or {}).items(), key=lambda row: (-row[1], row[0]))
+def _class_frequencies(assumed: Mapping[str, float] | None) -> dict[str, Any] | None:
+    """Return the class frequencies that probabilities assume, the largest first."""
+    rows = sorted((assumed or {}).items(), key=lambda row: (-row[1], row[0]))
     if not rows:
         return None
     ends = f"from {share_text(rows[-1][1])} ({rows[-1][0]}) to {share_text(rows[0][1])} ({rows[0][0]})"
-    same = abs(rows[0][1] - rows[-1][1]) < 0.0005
-    text = f"{share_text(rows[0][1])} each" if same else ends
+    equal = abs(rows[0][1] - rows[-1][1]) < 0.0005
+    text = f"{share_text(rows[0][1])} each" if equal else ends
     return {"text": text, "rows": [(name, share_text(share)) for name, share in rows]}
 
 
-def sets_section(files: RunFiles) -> dict[str, Any]:
-    """How often the sets held the true class, against what was asked for, and how large they were."""
-    if why := absent(
-        files,
-        "sets",
-        "No sets were made: no images were left to calibrate them with, or the model was made elsewhere.",
-    ):
-        return {"missing": why}
-    content, names = files.test["sets"], files.class_names
-    coverage, size = content.get("coverage") or {}, content.get("size") or {}
-    if coverage.get("value") is None:
-        return {"missing": "test.json holds no coverage of the sets."}
-    asked = content.get("asked")
-    classes = list(zip(names, content.get("classes") or [], strict=False))
-    classes.sort(key=lambda each: _lowest((each[1].get("coverage") or {}).get("value")))
-    every = [("All classes", {"coverage": coverage, "size": size}), *classes]
-    panels = {
-        key: [score_row(name, scores.get(key)) for name, scores in every[: MOST_CLASSES + 1]]
-        for key in ("coverage", "size")
-    }
-    figure = sets_figure(panels["coverage"], panels["size"], asked, len(names))
-    label = "Coverage and size of the sets of each class with their intervals; the table below has the numbers"
-    highs = {name: (scores.get("coverage") or {}).get("high") for name, scores in every}
-    rows = [_table_row(name, scores, scores.get("coverage"), ("coverage", "size")) for name, scores in every]
-    return {
-        "asked": number_text(asked, 2) if asked is not None else "",
-        "coverage": score_context(coverage),
-        "size": score_context(size, digits=2),
-        "sizes": _sizes_text(content.get("sizes") or []),
-        "basis": _basis_text(content.get("calibrated_on")),
-        "under": [name for name, high in highs.items() if asked is not None and high is not None and high < asked],
-        "warnings": [said(warning) for warning in content.get("warnings") or []],
-        "svg": svg_text(figure, "sets", label=label),
-        "rows": rows,
-        "left_out": len(classes) > MOST_CLASSES,
-        "grouped": files.grouped,
-    }
-
-
-def score_row(name: str, score: Mapping[str, Any] | None) -> ScoreRow:
-    """A score of test.json as a row of a forest plot."""
-    score = score or {}
-    return ScoreRow(name, score.get("value"), score.get("low"), score.get("high"), score.get("images") or 0)
-
-
-def _lowest(value: float | None) -> tuple[bool, float]:
-    return value is None, value or 0.0  # what was never tested comes last
+def _lowest_first(value: float | None) -> tuple[bool, float]:
+    return value is None, value or 0.0  # classes without a test image come last
 
 
 def _table_row(
     name: str, scores: Mapping[str, Any], counted: Mapping[str, Any] | None, keys: Sequence[str]
 ) -> dict[str, Any]:
     counted = counted or {}
-    each = [score_context(scores.get(key), digits=2) for key in keys]
-    return {"name": name, "images": counted.get("images") or 0, "groups": counted.get("groups"), "scores": each}
+    contexts = [score_context(scores.get(key), digits=2) for key in keys]
+    return {"name": name, "images": counted.get("images") or 0, "groups": counted.get("groups"), "scores": contexts}
 
 
 def _sizes_text(sizes: Sequence[int]) -> str:
-    """How many images have one class in their set, and how many more."""
-    held = [(k, int(number)) for k, number in enumerate(sizes) if number]
-    said = [f"{number:,} {'holds' if number == 1 else 'hold'} {k or 'none'}" for k, number in held[:4]]
-    more = sum(number for _, number in held[4:])
-    if said and held[0][0] == 1:
-        said[0] += " class"
-    return ", ".join([*said, f"{more:,} {'holds' if more == 1 else 'hold'} more"] if more else said)
+    """Return how many prediction sets contain one class, two classes, and so on.
+
+    >>> _sizes_text([0, 1, 2, 0, 4])
+    '1 contains 1 class, 2 contain 2 and 4 contain 4'
+    """
+    counts = [(k, int(number)) for k, number in enumerate(sizes) if number]
+    parts = [f"{number:,} {'contains' if number == 1 else 'contain'} {k or 'none'}" for k, number in counts[:4]]
+    rest = sum(number for _, number in counts[4:])
+    if parts:
+        parts[0] += " class" if counts[0][0] == 1 else " classes" if counts[0][0] else " of the classes"
+    if rest:
+        parts.append(f"{rest:,} {'contains' if rest == 1 else 'contain'} more")
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
 
 
 def _basis_text(calibrated_on: Mapping[str, Any] | None) -> str:
     images, groups = (calibrated_on or {}).get("images"), (calibrated_on or {}).get("groups")
     if images is None:
         return ""
-    return count_text(images, "image") + (f" of {count_text(groups, 'group')}" if groups is not None else "")
-
-
-def subgroups_section(files: RunFiles) -> dict[str, Any]:
-    """Scores for each value of the table's further columns, with a warning where a value has too little to say."""
-    if why := absent(files, "subgroups", NO_COLUMN):
-        return {"missing": why}
-    content: dict[str, Any] = files.test["subgroups"]
-    if not content:
-        return {"missing": NO_COLUMN}
-    columns = [_column(name, each or {}, k, files.grouped) for k, (name, each) in enumerate(content.items())]
-    return {"columns": columns[:MOST_COLUMNS], "more": [each["name"] for each in columns[MOST_COLUMNS:]]}
+    return count_text(images, "image") + (f" from {count_text(groups, 'group')}" if groups is not None else "")
 
 
 def _column(name: str, content: Mapping[str, Any], number: int, grouped: bool) -> dict[str, Any]:
     values = content.get("values") or []
     if not values:
-        return {"name": name, "missing": said(content.get("reason") or "no scores")}
-    names = [str(each.get("value") or "(empty)") for each in values]
+        return {"name": name, "missing": as_sentence(content.get("reason") or "no scores")}
+    names = [str(entry.get("value") or "(empty)") for entry in values]
     keys = {"accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy"}
     panels = {
-        title: [score_row(value, each.get(key)) for value, each in zip(names, values, strict=True)]
+        title: [score_row(value, entry.get(key)) for value, entry in zip(names, values, strict=True)]
         for key, title in keys.items()
     }
-    label = f"Scores for each value of {name}; the table below has the numbers"
+    label = f"Scores for each value of {name}; see the table below"
     return {
         "name": name,
-        "says": said(content.get("says")),
-        "reason": said(content.get("reason")),
+        "summary": as_sentence(content.get("says")),
+        "reason": as_sentence(content.get("reason")),
         "p": number_text(content["p"]) if content.get("p") is not None else "",
         "svg": svg_text(forest_plot(panels), f"subgroups-{number}", label=label),
         "titles": list(keys.values()),
-        "rows": [_table_row(value, each, each, list(keys)) for value, each in zip(names, values, strict=True)],
+        "rows": [_table_row(value, entry, entry, list(keys)) for value, entry in zip(names, values, strict=True)],
         "warnings": [
-            (value, each["warning"]) for value, each in zip(names, values, strict=True) if each.get("warning")
+            (value, entry["warning"]) for value, entry in zip(names, values, strict=True) if entry.get("warning")
         ],
         "grouped": grouped,
-    }
-
-
-def ledger_section(files: RunFiles) -> dict[str, Any]:
-    """How often this very test set was scored; a part that is looked at again and again begins to choose."""
-    entries = [each for each in files.test.get("ledger") or [] if isinstance(each, Mapping)]
-    if not entries:
-        return {"missing": absent(files, "ledger") or "test.json holds an empty ledger."}
-    this = str(entries[-1].get("settings") or "")
-    rows = [
-        {
-            "when": str(each.get("when") or "").replace("T", " ")[:16],
-            "run": str(each.get("run") or ""),
-            "same": str(each.get("settings") or "") == this,
-            "this": at == len(entries) - 1,
-        }
-        for at, each in enumerate(entries)
-    ]
-    different = len({str(each.get("settings") or "") for each in entries})
-    return {
-        "count": len(entries),
-        "different": different,
-        "rows": rows[-MOST_SCORINGS:],
-        "left_out": max(0, len(rows) - MOST_SCORINGS),
     }

@@ -1,4 +1,4 @@
-"""The numbers of heat maps as rows of tables: where the heat lies beside its area, and what the tests of trust gave."""
+"""Table rows about heat maps: their overlap with regions of the image, and the results of sanity checks."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any
 from coverslip.reporting.wording import number_text, score_context
 
 
-def heat_rows(places: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row an area: share of the heat, share of the area, the pointing game and its chance."""
+def heat_rows(regions: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one row per region: its share of the heat and of the area, the pointing game and its chance level."""
     rows = []
-    for name, place in places.items():
-        points = name not in ("background", "border")  # nobody hopes that the hottest place lies there
+    for name, region in regions.items():
+        pointing = name not in ("background", "border")  # the maximum should not be there
         rows.append(
             {
                 "name": name,
-                "heat": score_context(place.get("heat"), 2),
-                "area": number_text(place.get("area"), 2),
-                "hits": score_context(place.get("hits"), 2) if points else None,
-                "chance": number_text(place.get("hits_by_chance"), 2) if points else "",
+                "heat": score_context(region.get("heat"), 2),
+                "area": number_text(region.get("area"), 2),
+                "hits": score_context(region.get("hits"), 2) if pointing else None,
+                "chance": number_text(region.get("hits_by_chance"), 2) if pointing else "",
             }
         )
     return rows
 
 
-def trust_rows(trust: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """A row a test: what it asks, what came out, and what would be good."""
-    if not trust:
+def sanity_rows(checks: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return one row per sanity check: its title, result, and the result of a reliable map."""
+    if not checks:
         return []
-    asked = [
-        ("similarity", "Likeness to the map of the same network with weights in random order", "under 0.5"),
-        ("gain", "How much faster the probability changes than in a random order", "above 0"),
-        ("deletion", "Mean probability while the hottest places are blurred first", "small"),
-        ("insertion", "Mean probability while the hottest places come back first", "large"),
+    titles = [
+        ("similarity", "Similarity to the map of the same network with randomized weights", "below 0.5"),
+        ("gain", "Deletion and insertion test: advantage over a random order", "above 0"),
+        ("deletion", "Mean probability while the hottest regions are blurred first", "low"),
+        ("insertion", "Mean probability while the hottest regions are restored first", "high"),
     ]
-    rows = [{"says": says, "wanted": wanted, **score_context(trust.get(key), 2)} for key, says, wanted in asked]
-    for method, score in (trust.get("agreement") or {}).items():
-        rows.append({"says": f"Rank correlation with {method}", "wanted": "near 1", **score_context(score, 2)})
+    rows = [{"title": title, "good": good, **score_context(checks.get(key), 2)} for key, title, good in titles]
+    for method, score in (checks.get("agreement") or {}).items():
+        rows.append({"title": f"Rank correlation with {method}", "good": "near 1", **score_context(score, 2)})
     return rows

@@ -1,4 +1,4 @@
-"""The page of an explanation: where the network looks, what it has learned, and whether the maps can be trusted."""
+"""The page of an explanation: heat maps, what the network has learned, and how reliable the maps are."""
 
 from __future__ import annotations
 
@@ -9,59 +9,59 @@ from typing import Any
 
 from PIL import Image
 
-from coverslip.core.runs import Explained, read_object
+from coverslip.core.runs import ExplanationFolder, read_object
 from coverslip.core.storage import write_text
 from coverslip.reporting.explain_sections import review_section
 from coverslip.reporting.markup import fill
-from coverslip.reporting.thumbnails import data_address
+from coverslip.reporting.thumbnails import data_url
 
-BUDGET = 9_000_000  # characters of all figures in the page, so that it can be sent
-WIDEST = 2000  # pixels of a figure in the page
+BUDGET = 9_000_000  # characters of all figures, so that the page can be sent by e-mail
+MAX_WIDTH = 2000  # pixels of a figure in the page
 QUALITY = 86
 CONTENTS = {
-    "images": "Images, one by one",
-    "learned": "What it has learned",
+    "images": "Single images",
+    "learned": "What the network has learned",
     "test": "The whole test set",
     "reading": "How to read these maps",
 }
+LISTED = {"mean-maps", "looked-away", "examples", "mistakes", "clusters"}  # drawings shown in the test section
 
 
 def write_explain_page(folder: Path) -> Path:
-    """Write ``explain.html`` beside ``explain.json``, whole or not at all.
+    """Write ``explain.html`` next to ``explain.json``, completely or not at all.
 
     Args:
-        folder: what ``coverslip explain`` wrote.
+        folder: a folder written by ``coverslip explain``.
 
     Returns:
         The file that was written.
 
     Raises:
-        UserError: there is no explain.json in the folder, or it cannot be read.
+        UserError: the folder has no explain.json, or it cannot be read.
     """
-    there = Explained(folder)
-    write_text(there.page_file, render_explain_page(read_explained(folder), there))
-    return there.page_file
+    explained = ExplanationFolder(folder)
+    write_text(explained.page_file, render_explain_page(read_explained(folder), explained))
+    return explained.page_file
 
 
 def read_explained(folder: Path) -> dict[str, Any]:
-    """What ``explain.json`` holds.
+    """Read ``explain.json``.
 
     Raises:
-        UserError: it is not there, or is not JSON.
+        UserError: the file does not exist or is not JSON.
     """
-    again = "run coverslip explain again"
-    return read_object(Explained(folder).numbers_file, folder, again, again)
+    fix = "run coverslip explain again"
+    return read_object(ExplanationFolder(folder).numbers_file, folder, fix, fix)
 
 
-def render_explain_page(content: Mapping[str, Any], folder: Explained) -> str:
-    """The whole page as HTML."""
+def render_explain_page(content: Mapping[str, Any], folder: ExplanationFolder) -> str:
+    """Render the page to HTML."""
     figures = Figures(folder)
     review = content.get("review")
-    names = {each["name"] for each in content.get("drawings") or []}
-    of_test = {"mean-maps", "looked-away", "examples", "mistakes", "clusters"}  # shown as lists, but for the first
-    learned = [figures.shown(each) for each in content.get("drawings") or [] if each["name"] not in of_test]
-    means = [figures.shown(each) for each in content.get("drawings") or [] if each["name"] == "mean-maps"]
-    images = [figures.shown(each) for each in content.get("images") or []]
+    drawings = content.get("drawings") or []
+    learned = [figures.embed(entry) for entry in drawings if entry["name"] not in LISTED]
+    means = [figures.embed(entry) for entry in drawings if entry["name"] == "mean-maps"]
+    images = [figures.embed(entry) for entry in content.get("images") or []]
     contents = {
         key: title
         for key, title in CONTENTS.items()
@@ -83,25 +83,24 @@ def render_explain_page(content: Mapping[str, Any], folder: Explained) -> str:
         learned=learned,
         means=means,
         review=None if review is None else review_section(review, folder, figures.left),
-        drawn=bool(names),
     )
 
 
 class Figures:
-    """Figures of a folder as data addresses, until the page is full."""
+    """Figures of a folder as data URLs, until the page's budget is used."""
 
-    def __init__(self, folder: Explained) -> None:
-        self.folder, self.left, self.over = folder, BUDGET, 0
+    def __init__(self, folder: ExplanationFolder) -> None:
+        self.folder, self.left, self.omitted = folder, BUDGET, 0
 
-    def shown(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """An entry of explain.json with ``data``: an address, or empty where the figure is gone or the page full."""
+    def embed(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an entry of explain.json with ``data``: a data URL, or "" if the figure is omitted or missing."""
         data, width = "", 0
         file = self.folder.folder / str(entry.get("figure") or "")
         if self.left > 0 and file.is_file():
-            data, width = _address(file)
+            data, width = _encode(file)
             self.left -= len(data)
         else:
-            self.over += 1
+            self.omitted += 1
         return {
             "title": entry.get("title") or entry.get("name") or "",
             "caption": "",
@@ -111,17 +110,19 @@ class Figures:
         }
 
     def note(self) -> str:
-        """A sentence on figures that are not in the page."""
-        return f"{self.over} figures are beside this page only, as PNG files." if self.over else ""
+        """Return a sentence on figures that are not in the page, or ""."""
+        if not self.omitted:
+            return ""
+        return f"Figures not included in this page: {self.omitted} (see the PNG files in the same folder)."
 
 
-def _address(file: Path) -> tuple[str, int]:
-    """The figure as a data address, and how wide it is on a screen, in pixels of CSS."""
+def _encode(file: Path) -> tuple[str, int]:
+    """Return the figure as a data URL, and its width on a screen in CSS pixels."""
     with Image.open(file) as image:
         small, dpi = image.convert("RGB"), float(image.info.get("dpi", (150, 150))[0])
     width = round(small.width / dpi * 96)
-    if small.width > WIDEST:
-        small = small.resize((WIDEST, round(small.height * WIDEST / small.width)), Image.Resampling.LANCZOS)
+    if small.width > MAX_WIDTH:
+        small = small.resize((MAX_WIDTH, round(small.height * MAX_WIDTH / small.width)), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
-    return data_address(buffer.getvalue()), width
+    return data_url(buffer.getvalue()), width

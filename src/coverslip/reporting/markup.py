@@ -1,4 +1,4 @@
-"""The templates of every page, filled so that no name of a class or file is ever obeyed as markup."""
+"""Rendering of templates; names of classes and files are always escaped."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from markupsafe import Markup, escape
 
 
 def fill(template: str, **context: Any) -> str:
-    """A template of ``templates/`` with its context, as HTML."""
+    """Render a template of ``templates/`` to HTML.
+
+    Args:
+        template: its file name.
+        context: its variables; a missing one is an error.
+    """
     return _templates().get_template(template).render(**context)
 
 
 @cache
 def _templates() -> Environment:
-    """One for all pages, so that each template is compiled once: the page of a running study is written every epoch."""
+    """Create the environment once, so that each template is compiled once: a study writes its page every epoch."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader("coverslip.reporting", "templates"), PackageLoader("coverslip", "look")]),
-        autoescape=True,  # a class may be called <b>"x", y</b>
+        autoescape=True,  # a class may be named <b>"x", y</b>
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -30,7 +35,7 @@ def _templates() -> Environment:
 
 
 def breakable(name: str) -> Markup:
-    """A name as safe HTML that may be broken into lines after ``_`` and ``/``.
+    """Return a name as safe HTML with optional line breaks after ``_`` and ``/``.
 
     >>> breakable("a_b & c")
     Markup('a_<wbr>b &amp; c')

@@ -1,4 +1,4 @@
-"""What chance in training did, and what more data would buy: folds, seeds, and the learning curve."""
+"""Variation between folds and seeds, and the learning curve."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from coverslip.figures import FittedCurve, SpreadRow, learning_curve_figure, repeats_figure, svg_text
-from coverslip.reporting.evidence_sections import said
+from coverslip.reporting.evidence_sections import as_sentence
 from coverslip.reporting.run_files import RunFiles
 from coverslip.reporting.wording import name_of_score, number_text
 
-KINDS = {"folds": ("k", "fold"), "seeds": ("n", "seed")}  # key of repeats.json -> key of its number, noun
+KINDS = {"folds": ("k", "fold"), "seeds": ("n", "random split")}  # key of repeats.json -> key of its number, noun
 
 
 def repeats_section(files: RunFiles) -> dict[str, Any]:
-    """The score of each fold and seed beside what other test images alone could have done to it."""
+    """Return the score of each fold and seed, next to the interval of the test score."""
     if files.repeats is None:
-        return {"missing": "Nothing was repeated: train --folds 5 or --seeds 10 does."}
+        return {"missing": "Not run. To run it, train with --folds 5 or --seeds 10."}
     kinds = {kind: files.repeats.get(kind) or {} for kind in KINDS}
     names = list(dict.fromkeys(name for content in kinds.values() for name in content.get("scores") or {}))
     if not names:
-        return {"missing": "repeats.json holds no scores."}
+        return {"missing": "Not available: repeats.json has no scores."}
     first = "accuracy" if "accuracy" in names else names[0]
     rows, drawn, sentences = [], [], []
     for kind, content in kinds.items():
@@ -29,58 +29,63 @@ def repeats_section(files: RunFiles) -> dict[str, Any]:
         number, noun = content.get(KINDS[kind][0]), KINDS[kind][1]
         for name, values in (content.get("scores") or {}).items():
             points = [value for value in values or [] if value is not None]
-            found = _interval(summary, name, alone=name == first) or {}
-            mean = found.get("mean", sum(points) / len(points) if points else None)
-            low, high = found.get("low"), found.get("high")
+            interval = _interval(summary, name, only=name == first) or {}
+            mean = interval.get("mean", sum(points) / len(points) if points else None)
+            low, high = interval.get("low"), interval.get("high")
             row = {
-                "what": f"{len(values or [])} {noun}s",
+                "repeats": f"{len(values or [])} {noun}s",
                 "score": name_of_score(name)[0],
                 "mean": number_text(mean),
                 "interval": f"[{low:.3f}, {high:.3f}]" if low is not None and high is not None else "",
-                "spread": number_text(found["spread"]) if found.get("spread") is not None else "–",
-                "ends": f"{min(points):.3f} to {max(points):.3f}" if points else "–",
-                "method": str(found.get("method") or "") if low is not None else str(found.get("reason") or ""),
+                "spread": number_text(interval["spread"]) if interval.get("spread") is not None else "–",
+                "range": f"{min(points):.3f} to {max(points):.3f}" if points else "–",
+                "method": str(interval.get("method") or "") if low is not None else str(interval.get("reason") or ""),
             }
             rows.append(row)
             if name == first:
                 drawn.append(SpreadRow(f"{number or len(points)} {noun}s", points, mean, low, high))
-        sentences += [said(each["sentence"]) for each in _dicts(summary) if each.get("sentence")]
-    own = (files.test.get("scores") or {}).get(first) or {}
-    if own.get("value") is not None:
-        drawn.append(SpreadRow("this run, other test images", [], own["value"], own.get("low"), own.get("high")))
-    label = f"{name_of_score(first)[0]} of each repeat; the table below has the numbers"
+        sentences += [as_sentence(entry["sentence"]) for entry in _dicts(summary) if entry.get("sentence")]
+    test_score = (files.test.get("scores") or {}).get(first) or {}
+    if test_score.get("value") is not None:
+        value, low, high = (test_score.get(key) for key in ("value", "low", "high"))
+        drawn.append(SpreadRow("test set of this run", [], value, low, high))
+    label = f"{name_of_score(first)[0]} of each repeat; see the table below"
     return {
         "svg": svg_text(repeats_figure(drawn, name_of_score(first)[0]), "repeats", label=label),
         "kinds": [noun for kind, (_, noun) in KINDS.items() if kinds[kind].get("scores")],
-        "own": own.get("value") is not None,
-        "says": list(dict.fromkeys(sentences)),
+        "with_test": test_score.get("value") is not None,
+        "sentences": list(dict.fromkeys(sentences)),
         "rows": rows,
     }
 
 
 def _dicts(content: object) -> Iterator[Mapping[str, Any]]:
-    """A summary and all in it: it may hold one interval, or one for each score."""
+    """Yield a summary and all dicts in it: it may contain one interval, or one per score."""
     if isinstance(content, Mapping):
         yield content
-        for each in content.values():
-            yield from _dicts(each)
+        for value in content.values():
+            yield from _dicts(value)
 
 
-def _interval(summary: object, score: str, *, alone: bool) -> Mapping[str, Any] | None:
-    """The mean and interval of one score; a summary that names no score is of the first (``alone``)."""
-    named = summary.get(score) if isinstance(summary, Mapping) else None
-    where = named if named is not None else summary if alone else None
-    return next((each for each in _dicts(where) if "mean" in each and "low" in each), None)
+def _interval(summary: object, score: str, *, only: bool) -> Mapping[str, Any] | None:
+    """Return mean and interval of one score; a summary without names of scores belongs to the first (``only``)."""
+    by_name = summary.get(score) if isinstance(summary, Mapping) else None
+    content = by_name if by_name is not None else summary if only else None
+    return next((entry for entry in _dicts(content) if "mean" in entry and "low" in entry), None)
 
 
 def learning_section(files: RunFiles) -> dict[str, Any]:
-    """Scores at growing sizes of the training set, the fitted curve, and what twice as much would buy."""
+    """Return scores at growing sizes of the training set, the fitted curve, and the forecast for twice the data."""
     content = files.learning_curve
     if content is None:
-        return {"missing": "No learning curve was made: train --learning-curve does."}
+        return {"missing": "Not run. To run it, train with --learning-curve."}
     sizes, scores, fit = content.get("sizes") or [], content.get("scores") or [], content.get("fit") or {}
     if not sizes or not scores:
-        return {"missing": f"{content['reason']}." if content.get("reason") else "learning_curve.json holds no scores."}
+        return {
+            "missing": f"Not available: {content['reason']}."
+            if content.get("reason")
+            else "Not available: learning_curve.json has no scores."
+        }
     unit, name = str(content.get("unit") or "images"), name_of_score(str(content.get("score") or "accuracy"))[0]
     table = [[math.nan if value is None else float(value) for value in row] for row in scores]
     curve = fit.get("curve")
@@ -89,18 +94,18 @@ def learning_section(files: RunFiles) -> dict[str, Any]:
     images = content.get("images") or [None] * len(sizes)
     rows = []
     for at, (size, number) in enumerate(zip(sizes, images, strict=False)):
-        there = [row[at] for row in table if not math.isnan(row[at])]
+        known = [row[at] for row in table if not math.isnan(row[at])]
         rows.append(
             {
                 "size": f"{size:,.0f}",
                 "images": f"{number:,.0f}" if number is not None else "–",
-                "mean": number_text(sum(there) / len(there) if there else None),
-                "ends": f"{min(there):.3f} to {max(there):.3f}" if there else "–",
+                "mean": number_text(sum(known) / len(known) if known else None),
+                "range": f"{min(known):.3f} to {max(known):.3f}" if known else "–",
             }
         )
     return {
-        "svg": svg_text(figure, "learning", label=f"{name} at growing sizes; the table below has the numbers"),
-        "says": said(fit.get("says")),
+        "svg": svg_text(figure, "learning", label=f"{name} against the size of the training set; see the table below"),
+        "summary": as_sentence(fit.get("says")),
         "unit": unit,
         "score": name,
         "repeats": len(scores),

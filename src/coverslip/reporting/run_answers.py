@@ -1,4 +1,4 @@
-"""What a run's files say to the questions of the checklist, a function a question; "" where they do not say it."""
+"""Answers for the checklist from a run's files, one function per question; "" if the files do not contain them."""
 
 from __future__ import annotations
 
@@ -18,53 +18,57 @@ from coverslip.reporting.methods import (
     threshold_sentence,
 )
 from coverslip.reporting.run_files import RunFiles, as_number
-from coverslip.reporting.training_words import training_sentence
+from coverslip.reporting.training_sentences import training_sentence
 from coverslip.reporting.wording import count_text, name_of_score, number_text
 
+DECISIONS = {"fixed": "fixed", "dropped": "images excluded", "accepted": "accepted"}
 
-def tell_flow(files: RunFiles) -> str:
-    """Found, left out, used."""
+
+def flow_answer(files: RunFiles) -> str:
+    """Count the images found, excluded and used."""
     flow = count_steps(files)
     return flow_text(flow) if flow else ""
 
 
-def tell_classes(files: RunFiles) -> str:
-    """Images of each class, in all and in the test set."""
+def classes_answer(files: RunFiles) -> str:
+    """Count the images of each class, in total and in the test set."""
     used = [row for row in files.table or [] if (row.get("status") or "ok") == "ok"]
     counts = Counter(row["label"] for row in used)
     if not counts:
         return ""
     tested = Counter(row["label"] for row in used if row.get("split") == "test" or not files.trained_here)
-    listed = [f"{name} {number:,} ({tested[name]:,} in the test)" for name, number in counts.most_common(8)]
-    more = f" and {len(counts) - 8} classes more" if len(counts) > 8 else ""
+    listed = [f"{name} {number:,} ({tested[name]:,} in the test set)" for name, number in counts.most_common(8)]
+    more = f" and {count_text(len(counts) - 8, 'more class', 'more classes')}" if len(counts) > 8 else ""
     return f"{count_text(len(counts), 'class', 'classes')}: {', '.join(listed)}{more}."
 
 
-def tell_quality(files: RunFiles) -> str:
-    """What the audit found, and what was decided about it."""
+def quality_answer(files: RunFiles) -> str:
+    """List the findings of the audit, and the decisions about them."""
     findings = (files.audit or {}).get("findings")
     if not isinstance(findings, list):
         return ""
-    said = []
-    for each in findings:
-        decision = each.get("decision") or ("accepted" if each.get("accepted") else "")
-        if decision or each.get("severity") != "notes":
-            said.append(f"{each.get('title', each.get('name'))}{f' ({decision})' if decision else ''}")
-    notes = len(findings) - len(said)
-    also = f" {count_text(notes, 'note')} besides." if notes else ""
-    return (
-        f"Every file was read and judged: {'; '.join(said)}." if said else "Every file was read; no warning."
-    ) + also
+    listed = []
+    for finding in findings:
+        decision = str(finding.get("decision") or ("accepted" if finding.get("accepted") else ""))
+        if decision or finding.get("severity") != "notes":
+            suffix = f" ({DECISIONS.get(decision, decision)})" if decision else ""
+            listed.append(f"{finding.get('title', finding.get('name'))}{suffix}")
+    notes = len(findings) - len(listed)
+    text = "Yes, every file was read and checked. "
+    text += f"Errors and warnings: {'; '.join(listed)}." if listed else "There were no errors or warnings."
+    return text + (
+        f" In addition, there {'was' if notes == 1 else 'were'} {count_text(notes, 'note')}." if notes else ""
+    )
 
 
-def tell_size(files: RunFiles) -> str:
-    """What the learning curve says of more data."""
-    says = (files.run.known(files.run.learning_curve_file).get("fit") or {}).get("says")
-    return f"By the learning curve within the training set: {says}." if says else ""
+def size_answer(files: RunFiles) -> str:
+    """Report what the learning curve predicts for more data."""
+    forecast = (files.run.json_or_empty(files.run.learning_curve_file).get("fit") or {}).get("says")
+    return f"According to the learning curve within the training set: {forecast}." if forecast else ""
 
 
-def tell_label_errors(files: RunFiles) -> str:
-    """How many labels look wrong."""
+def label_errors_answer(files: RunFiles) -> str:
+    """Count the labels that are likely to be wrong."""
     if not files.run.label_errors_file.is_file():
         return ""
     text = files.run.label_errors_file.read_text(encoding="utf-8-sig", errors="replace")
@@ -72,124 +76,127 @@ def tell_label_errors(files: RunFiles) -> str:
     suspects = [row for row in rows if (row.get("suspect") or "").lower() in ("true", "1")]
     tested = sum(row.get("part") == "test" for row in suspects)
     return (
-        f"Confident learning on cross-fitted answers suspects {count_text(len(suspects), 'label')} of {len(rows):,}, "
-        f"{tested:,} of them in the test set, where none was changed or dropped."
+        f"Confident learning on out-of-fold predictions flagged {count_text(len(suspects), 'label')} of {len(rows):,}, "
+        f"{tested:,} of them in the test set. No test label was changed or excluded."
     )
 
 
-def tell_network(files: RunFiles) -> str:
-    """Network and first weights."""
+def network_answer(files: RunFiles) -> str:
+    """Name the network and its initial weights."""
     return _without_blanks(network_sentence(files))
 
 
-def tell_training(files: RunFiles) -> str:
-    """How it was fitted."""
+def training_answer(files: RunFiles) -> str:
+    """Describe the training."""
     return _without_blanks(training_sentence(files))
 
 
-def tell_performance(files: RunFiles) -> str:
-    """The scores, with intervals and their methods."""
+def performance_answer(files: RunFiles) -> str:
+    """Report the scores with their intervals and methods."""
     return _without_blanks(evaluation_sentence(files))
 
 
-def _without_blanks(text: str) -> str:
-    for blank, instead in WITHOUT_BLANKS.items():
-        text = text.replace(blank, instead)
-    return text
-
-
-def tell_output(files: RunFiles) -> str:
-    """What the model says of an image."""
+def output_answer(files: RunFiles) -> str:
+    """Describe the model's output for an image."""
     number = len(files.class_names)
     if not number:
         return ""
     text = f"A probability for each of {count_text(number, 'class', 'classes')}"
-    named = threshold_sentence(files)
-    text += f". {named}" if named else "; the most probable is named."
+    threshold = threshold_sentence(files)
+    text += f". {threshold}" if threshold else "; the most probable class is the prediction."
     return f"{text} {sets_sentence(files)}".strip()
 
 
-def tell_imbalance(files: RunFiles) -> str:
-    """Which shares of the classes the probabilities assume."""
-    assumes = (files.test.get("calibration") or {}).get("assumes")
-    if not isinstance(assumes, dict) or not assumes:
+def imbalance_answer(files: RunFiles) -> str:
+    """Report the class frequencies that the probabilities assume."""
+    assumed = (files.test.get("calibration") or {}).get("assumes")
+    if not isinstance(assumed, dict) or not assumed:
         return ""
-    shares = sorted(assumes.items(), key=lambda each: -float(each[1]))
-    listed = ", ".join(f"{name} {share:.2f}" for name, share in (*shares[:2], *shares[-2:][: len(shares) - 2]))
-    return f"The probabilities assume the shares of the training images (from the largest: {listed})."
+    priors = sorted(assumed.items(), key=lambda item: -float(item[1]))
+    listed = ", ".join(f"{name} {share:.2f}" for name, share in (*priors[:2], *priors[-2:][: len(priors) - 2]))
+    return f"The probabilities assume the class frequencies of the training images (from the largest: {listed})."
 
 
-def tell_repeats(files: RunFiles) -> str:
-    """Spread over folds and seeds."""
-    repeats, said = files.run.known(files.run.repeats_file), []
-    for key, what in (("folds", "folds"), ("seeds", "seeds")):
-        scores = ((repeats.get(key) or {}).get("scores") or {}).get("accuracy") or []
+def repeats_answer(files: RunFiles) -> str:
+    """Report the range of scores over folds and random splits."""
+    repeats, ranges = files.run.json_or_empty(files.run.repeats_file), []
+    for kind, noun in (("folds", "folds"), ("seeds", "random splits")):
+        scores = ((repeats.get(kind) or {}).get("scores") or {}).get("accuracy") or []
         values = [value for value in scores if isinstance(value, int | float)]
         if values:
-            said.append(f"accuracy over {len(values)} {what} {min(values):.3f} to {max(values):.3f}")
-    return f"{'; '.join(said).capitalize()}." if said else ""
+            ranges.append(f"accuracy over {len(values)} {noun} {min(values):.3f} to {max(values):.3f}")
+    return f"{'; '.join(ranges).capitalize()}." if ranges else ""
 
 
-def tell_class_scores(files: RunFiles) -> str:
-    """The recalls of the classes, the lowest first."""
-    recalls = {name: each.get("recall") or {} for name, each in (files.test.get("classes") or {}).items()}
+def class_scores_answer(files: RunFiles) -> str:
+    """Report the lowest recalls of single classes."""
+    recalls = {name: scores.get("recall") or {} for name, scores in (files.test.get("classes") or {}).items()}
     known = sorted((score["value"], name) for name, score in recalls.items() if score.get("value") is not None)
     if not known:
         return ""
     listed = [f"{name} {score_text(recalls[name])}" for _, name in known[:3]]
-    return f"Recall, the lowest first: {', '.join(listed)}{' …' if len(known) > 3 else ''}; all are in the report."
+    rest = " (all classes: see Scores by class)" if len(known) > 3 else ""
+    return f"Recall, lowest first: {', '.join(listed)}{rest}."
 
 
-def tell_calibration(files: RunFiles) -> str:
-    """How far confidence is from the share that is right."""
+def calibration_answer(files: RunFiles) -> str:
+    """Report the calibration error."""
     calibration = files.test.get("calibration")
-    says = (calibration.get("report") or {}).get("says") if isinstance(calibration, dict) else ""
-    if says:
-        return f"{str(says)[:1].upper()}{str(says)[1:]}."
+    summary = (calibration.get("report") or {}).get("says") if isinstance(calibration, dict) else ""
+    if summary:
+        return f"{str(summary)[:1].upper()}{str(summary)[1:]}."
     error = (files.test.get("scores") or {}).get("ece") or {}
     return f"{name_of_score('ece')[0]} {score_text(error)}." if error.get("value") is not None else ""
 
 
-def tell_failures(files: RunFiles) -> str:
-    """How many mistakes, and the most frequent kind."""
+def failures_answer(files: RunFiles) -> str:
+    """Count the misclassified images, and name the most frequent confusion."""
     wrong = [row for row in files.predictions or [] if row.get("predicted") and row["predicted"] != row.get("label")]
     if files.predictions is None:
         return ""
     if not wrong:
-        return "The model made no mistake on the test images."
-    (label, said), number = Counter((row["label"], row["predicted"]) for row in wrong).most_common(1)[0]
-    surest = max((as_number(row.get("confidence", "")) or 0.0 for row in wrong), default=0.0)
+        return "No test image was misclassified."
+    (label, predicted), number = Counter((row["label"], row["predicted"]) for row in wrong).most_common(1)[0]
+    highest = max((as_number(row.get("confidence", "")) or 0.0 for row in wrong), default=0.0)
     return (
-        f"{count_text(len(wrong), 'mistake')}, shown as images in the report; most often {label} was taken for "
-        f"{said} ({number:,}); the surest mistake had a confidence of {number_text(surest, 2)}."
+        f"{count_text(len(wrong), 'test image')} {'was' if len(wrong) == 1 else 'were'} misclassified (shown in the "
+        f"report). The most frequent confusion was {label} predicted as {predicted} ({number:,}); the highest "
+        f"confidence of a wrong prediction was {number_text(highest, 2)}."
     )
 
 
-def tell_subgroups(files: RunFiles) -> str:
-    """Scores by further columns of the table."""
+def subgroups_answer(files: RunFiles) -> str:
+    """Report the range of scores over the values of further columns of the table."""
     columns: dict[str, Any] = files.test.get("subgroups") or {}
-    said = []
-    for column, told in columns.items():
-        values = told.get("values") if isinstance(told, dict) else None
+    ranges = []
+    for column, content in columns.items():
+        values = content.get("values") if isinstance(content, dict) else None
         known = [
-            (v["accuracy"]["value"], v["value"])
-            for v in values or []
-            if (v.get("accuracy") or {}).get("value") is not None
+            (entry["accuracy"]["value"], entry["value"])
+            for entry in values or []
+            if (entry.get("accuracy") or {}).get("value") is not None
         ]
         if known:
             (low, worst), (high, best) = min(known), max(known)
-            said.append(f"by {column}: accuracy {low:.3f} ({worst}) to {high:.3f} ({best})")
-    return f"{'; '.join(said)[:1].upper()}{'; '.join(said)[1:]}." if said else ""
+            ranges.append(f"by {column}: accuracy {low:.3f} ({worst}) to {high:.3f} ({best})")
+    return f"{'; '.join(ranges)[:1].upper()}{'; '.join(ranges)[1:]}." if ranges else ""
 
 
-def tell_elsewhere(files: RunFiles) -> str:
-    """An evaluation is a test on other images."""
+def external_answer(files: RunFiles) -> str:
+    """Report an evaluation of an existing model on other images."""
     if files.trained_here or not files.test.get("images"):
         return ""
-    return f"This page is such a test: {count_text(files.test['images'], 'image')} of another source, an earlier model."
+    images = count_text(files.test["images"], "image")
+    return f"Yes. This report evaluates an existing model on {images} from another source."
 
 
-def tell_unfamiliar(files: RunFiles) -> str:
-    """What happens with an image unlike anything seen."""
-    flag = familiarity_sentence(files)
-    return f"It is flagged, and the nearest training images are named. {flag}" if flag else ""
+def unfamiliar_answer(files: RunFiles) -> str:
+    """Describe the flag for images unlike the training images."""
+    flagged = familiarity_sentence(files)
+    return f"They are flagged, and the nearest training images are listed. {flagged}" if flagged else ""
+
+
+def _without_blanks(text: str) -> str:
+    for blank, replacement in WITHOUT_BLANKS.items():
+        text = text.replace(blank, replacement)
+    return text

@@ -1,4 +1,4 @@
-"""What a run wrote, read back. Only ``test.json`` has to be there."""
+"""The files of a run's folder, read back for its report. Only ``test.json`` is required."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.core.errors import UserError
+from coverslip.core.renamed import upgrade_json, upgrade_settings
 from coverslip.core.runs import Run
 
 Row = dict[str, str]
@@ -19,44 +20,61 @@ Row = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFiles:
-    """The content of a run's folder, or of an audit's; None for a file that is not there."""
+    """The content of a run's folder, or of an audit's folder.
+
+    Attributes:
+        run: the folder.
+        test: content of ``test.json`` with the entries of ``ledger.json``; empty for an audit.
+        experiment: content of ``experiment.toml``; None for this and all following files if the file does not exist.
+        table: rows of ``table.csv`` with path, label, group, split and status, all as text.
+        audit: content of ``audit.json``.
+        history: columns of ``history.csv``.
+        predictions: rows of ``predictions.csv``.
+        environment: content of ``environment.json``.
+        label_errors: rows of ``label_errors.csv`` with path, label, suggested, score, suspect and part, most suspect
+            first.
+        repeats: content of ``repeats.json``.
+        learning_curve: content of ``learning_curve.json``.
+        roots: folders that image paths may be relative to.
+        arrays_file: the ``.npz`` file that contains the images, if they are not separate files.
+    """
 
     run: Run
-    test: dict[str, Any]  # empty for an audit
+    test: dict[str, Any]
     experiment: dict[str, Any] | None = None
-    table: list[Row] | None = None  # path, label, group, split, status; all as text
+    table: list[Row] | None = None
     audit: dict[str, Any] | None = None
     history: dict[str, list[float | None]] | None = None
     predictions: list[Row] | None = None
     environment: dict[str, Any] | None = None
-    label_errors: list[Row] | None = None  # path, label, suggested, score, suspect, part; the most suspect first
+    label_errors: list[Row] | None = None
     repeats: dict[str, Any] | None = None
     learning_curve: dict[str, Any] | None = None
-    roots: list[Path] = field(default_factory=list)  # folders that the paths of images may be relative to
-    arrays_file: Path | None = None  # the .npz file that holds the images, where they are no files
+    roots: list[Path] = field(default_factory=list)
+    arrays_file: Path | None = None
 
     @property
     def class_names(self) -> list[str]:
-        """The classes in the order of the confusion matrix."""
+        """Return the classes in the order of the confusion matrix."""
         return [str(name) for name in self.test.get("class_names") or self.test.get("classes") or []]
 
     @property
     def grouped(self) -> bool:
-        """Whether groups were named. Twins alone make groups too, but say nothing of plants, patients or slides."""
+        """Whether groups were specified. Duplicates also form groups, but these are not plants, patients or slides."""
         if self.audit is not None and "grouped_by" in self.audit:
             return bool(self.audit["grouped_by"])
         return bool(self.test.get("grouped"))
 
     @property
     def trained_here(self) -> bool:
-        """False for an evaluation: an earlier model's test on images of which none was learned from here."""
+        """False for an evaluation: the model was trained in another run, and every image here is a test image."""
         return self.table is None or any(row.get("split") == "train" for row in self.table)
 
     def image_file(self, path: str) -> Path:
-        """Where an image is now.
+        """Return the current location of an image.
 
         Raises:
-            FileNotFoundError: it is no longer there.
+            FileNotFoundError: the file does not exist under any of the roots.
         """
         for root in self.roots:
             if (root / path).is_file():
@@ -68,18 +86,18 @@ def read_run(folder: Path | str) -> RunFiles:
     """Read a run's folder.
 
     Raises:
-        UserError: there is no test result in it, or one of its files cannot be read.
+        UserError: the folder has no test result, or one of its files cannot be read.
     """
     run = Run(folder)
     if not run.folder.is_dir():
-        raise UserError(f"there is no run {str(folder)!r}", "name a folder that 'coverslip train' wrote")
+        raise UserError(f"there is no run {str(folder)!r}", "give a folder written by 'coverslip train'")
     if not run.test_file.is_file():
-        fix = "a page needs a finished run: train again, or go on with it by 'coverslip train --resume'"
+        fix = "finish the run with 'coverslip train --resume', or train again: a report needs a finished run"
         raise UserError(f"{str(folder)!r} has no {run.test_file.name}", fix)
-    experiment = _read_toml(run.experiment_file)
+    experiment = _read_settings(run.experiment_file)
     audit = _read_json(run.audit_file)
     data = (experiment or {}).get("data")
-    source = _place(run, data.get("source") if isinstance(data, dict) else None)
+    source = _resolve(run, data.get("source") if isinstance(data, dict) else None)
     return RunFiles(
         run=run,
         test=_with_ledger(run, _read_json(run.test_file) or {}),
@@ -92,25 +110,25 @@ def read_run(folder: Path | str) -> RunFiles:
         label_errors=_read_csv(run.label_errors_file),
         repeats=_read_json(run.repeats_file),
         learning_curve=_read_json(run.learning_curve_file),
-        roots=[root for root in (_place(run, (audit or {}).get("root")), source) if root is not None],
+        roots=[root for root in (_resolve(run, (audit or {}).get("root")), source) if root is not None],
         arrays_file=source if source is not None and source.suffix.lower() == ".npz" else None,
     )
 
 
 def read_audit(folder: Path | str) -> RunFiles:
-    """Read what ``coverslip audit --out`` wrote: audit.json, and table.csv where there is one.
+    """Read the files that ``coverslip audit --out`` wrote: audit.json, and table.csv if it exists.
 
     Raises:
-        UserError: there is no audit.json in the folder, or a file cannot be read.
+        UserError: the folder has no audit.json, or a file cannot be read.
     """
     run = Run(folder)
-    again = "look at the images first: coverslip audit FOLDER --out DIR"
+    fix = "audit the images first: coverslip audit FOLDER --out DIR"
     if not run.folder.is_dir():
-        raise UserError(f"there is no folder {str(folder)!r}", again)
+        raise UserError(f"there is no folder {str(folder)!r}", fix)
     audit = _read_json(run.audit_file)
     if audit is None:
-        raise UserError(f"{str(folder)!r} has no {run.audit_file.name}", again)
-    root, name = _place(run, audit.get("root") or "."), str(audit.get("source") or "")
+        raise UserError(f"{str(folder)!r} has no {run.audit_file.name}", fix)
+    root, name = _resolve(run, audit.get("root") or "."), str(audit.get("source") or "")
     return RunFiles(
         run=run,
         test={},
@@ -122,36 +140,25 @@ def read_audit(folder: Path | str) -> RunFiles:
 
 
 def model_facts(files: RunFiles) -> dict[str, Any]:
-    """What ``model/model.json`` holds; nothing where there is no model in the folder, as in an evaluation."""
-    return files.run.known(files.run.model_file)
+    """Return the content of ``model/model.json``; empty if the folder has no model, as for an evaluation."""
+    return files.run.json_or_empty(files.run.model_file)
 
 
 def settings_of(files: RunFiles, section: str) -> dict[str, Any]:
-    """One section of experiment.toml; empty where it is not there."""
+    """Return one section of experiment.toml; empty if it does not exist."""
     content = (files.experiment or {}).get(section)
     return content if isinstance(content, dict) else {}
 
 
-def _with_ledger(run: Run, test: dict[str, Any]) -> dict[str, Any]:
-    """What was tested, and how often it was."""
-    ledger = _read_json(run.ledger_file)
-    if ledger is None:
-        return test
-    warning = str(ledger.get("warning") or "")
-    warnings = [*(test.get("warnings") or []), *([warning] if warning else [])]
-    return {**test, "ledger": ledger.get("scorings"), "warnings": warnings}
-
-
-def _place(run: Run, name: object) -> Path | None:
-    """A path that a file of the run names: relative ones are seen from the run's folder."""
-    return run.folder / str(name) if name else None
-
-
 def text_of(path: Path, again: str = "train again") -> str | None:
-    """The text of a file that may be missing: None.
+    """Return the text of a file, or None if it does not exist.
+
+    Args:
+        path: the file.
+        again: an imperative that says how the file is written again.
 
     Raises:
-        UserError: it is there and cannot be read; ``again`` says what writes it anew.
+        UserError: the file exists and cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -161,43 +168,8 @@ def text_of(path: Path, again: str = "train again") -> str | None:
         raise UserError(f"{str(path)!r} cannot be read: {error}", f"restore the file, or {again}") from error
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    text = text_of(path)
-    try:
-        content = None if text is None else json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{str(path)!r} is not JSON: {error}", "restore the file, or train again") from error
-    if content is not None and not isinstance(content, dict):
-        raise UserError(f"{str(path)!r} holds no JSON object", "restore the file, or train again")
-    return content
-
-
-def _read_toml(path: Path) -> dict[str, Any] | None:
-    text = text_of(path)
-    try:
-        return None if text is None else tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{str(path)!r} is not TOML: {error}", "restore the file, or train again") from error
-
-
-def _read_csv(path: Path) -> list[Row] | None:
-    """Rows of text: a class called '001' stays '001', and one called 'null' stays 'null'."""
-    if not path.is_file():
-        return None
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return [{key: value or "" for key, value in row.items() if key is not None} for row in csv.DictReader(file)]
-
-
-def _read_history(path: Path) -> dict[str, list[float | None]] | None:
-    rows = _read_csv(path)
-    if rows is None:
-        return None
-    columns = list(rows[0]) if rows else []
-    return {name: [as_number(row.get(name, "")) for row in rows] for name in columns}
-
-
 def as_number(text: str) -> float | None:
-    """The number, or None for an empty cell, a word, or a value that is not finite.
+    """Parse a number; return None for an empty cell, a word, or a value that is not finite.
 
     >>> as_number("0.25"), as_number(""), as_number("nan")
     (0.25, None, None)
@@ -210,7 +182,7 @@ def as_number(text: str) -> float | None:
 
 
 def split_names(text: str, known: Collection[str]) -> list[str]:
-    """Names that were joined by `` | ``, of which some may hold that themselves; unknown ones are parted at each.
+    """Split names that were joined by `` | ``. A known name may contain the separator; unknown names are split at it.
 
     >>> split_names("rust | leaf | spot", ["rust", "leaf | spot"])
     ['rust', 'leaf | spot']
@@ -222,3 +194,54 @@ def split_names(text: str, known: Collection[str]) -> list[str]:
         names.append(" | ".join(pieces[:end]))
         pieces = pieces[end:]
     return names
+
+
+def _with_ledger(run: Run, test: dict[str, Any]) -> dict[str, Any]:
+    """Add the scorings of this test set, and the warning if there were several with different settings."""
+    ledger = _read_json(run.ledger_file)
+    if ledger is None:
+        return test
+    return {**test, "ledger": ledger.get("scorings"), "ledger_warning": str(ledger.get("warning") or "")}
+
+
+def _resolve(run: Run, name: object) -> Path | None:
+    """Resolve a path named in one of the run's files; relative paths start at the run's folder."""
+    return run.folder / str(name) if name else None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    text = text_of(path)
+    try:
+        content = None if text is None else json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{str(path)!r} is not JSON: {error}", "restore the file, or train again") from error
+    if content is not None and not isinstance(content, dict):
+        raise UserError(f"{str(path)!r} does not contain a JSON object", "restore the file, or train again")
+    return None if content is None else upgrade_json(path.name, content)
+
+
+def _read_settings(path: Path) -> dict[str, Any] | None:
+    """Read experiment.toml; a file without ``format`` is of version 0.1 and gets the current names of its settings."""
+    text = text_of(path)
+    try:
+        content = None if text is None else tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{str(path)!r} is not TOML: {error}", "restore the file, or train again") from error
+    return content if content is None or "format" in content else upgrade_settings(content)
+
+
+def _read_csv(path: Path) -> list[Row] | None:
+    """Read rows as text, so that a class named '001' or 'null' keeps its name."""
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [{key: value or "" for key, value in row.items() if key is not None} for row in csv.DictReader(file)]
+
+
+def _read_history(path: Path) -> dict[str, list[float | None]] | None:
+    """Read history.csv by column; the learning rate was named ``rate`` in version 0.1."""
+    rows = _read_csv(path)
+    if rows is None:
+        return None
+    columns = list(rows[0]) if rows else []
+    return {"lr" if name == "rate" else name: [as_number(row.get(name, "")) for row in rows] for name in columns}

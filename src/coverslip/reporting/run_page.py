@@ -1,4 +1,4 @@
-"""The page of one run: one file that can be read anywhere, without a network connection and for a long time."""
+"""The report of one run: a single HTML file that needs no network connection."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from coverslip.reporting.answers import answers_of
 from coverslip.reporting.audit_images import ImageStrips
 from coverslip.reporting.audit_sections import audit_section
 from coverslip.reporting.checklist import checklist_section
+from coverslip.reporting.command_paths import run_path
 from coverslip.reporting.data_sections import data_section, examples_section, split_section
-from coverslip.reporting.doubt_sections import familiarity_section, labels_section
 from coverslip.reporting.evidence_sections import calibration_section, ledger_section, sets_section, subgroups_section
-from coverslip.reporting.explain_sections import looks_section
+from coverslip.reporting.explain_sections import maps_section
+from coverslip.reporting.flagged_sections import familiarity_section, labels_section
 from coverslip.reporting.flow import flow_section
 from coverslip.reporting.markup import fill
 from coverslip.reporting.methods import methods_section
-from coverslip.reporting.places import place_of
 from coverslip.reporting.repeat_sections import learning_section, repeats_section
 from coverslip.reporting.result_sections import (
     classes_section,
@@ -33,47 +33,47 @@ from coverslip.reporting.threshold_section import threshold_section
 from coverslip.reporting.thumbnails import Thumbnails
 
 CONTENTS = {  # anchor -> title, in the order of the page
-    "data": "The data",
-    "flow": "From files to parts",
-    "audit": "Is this data fit to learn from?",
-    "split": "The split",
-    "examples": "Examples",
+    "data": "Data",
+    "flow": "From files to splits",
+    "audit": "Data audit",
+    "split": "Split",
+    "examples": "Example images",
     "training": "Training",
     "scores": "Scores",
-    "ledger": "How often it was scored",
-    "classes": "Class by class",
+    "ledger": "Use of the test set",
+    "classes": "Scores by class",
     "subgroups": "Subgroups",
-    "confusion": "Confusions",
-    "mistakes": "Mistakes",
-    "looks": "Where it looks",
-    "threshold": "Sensitivity and specificity",  # of two classes only
+    "confusion": "Confusion matrix",
+    "mistakes": "Misclassified images",
+    "maps": "Heat maps",
+    "threshold": "Decision threshold",  # of two classes only
     "calibration": "Calibration",
-    "sets": "Sets of classes",
-    "familiarity": "Familiarity",
+    "sets": "Prediction sets",
+    "familiarity": "Unfamiliar images",
     "labels": "Suspect labels",
-    "repeats": "Folds and seeds",
+    "repeats": "Cross-validation and other splits",
     "learning": "Learning curve",
-    "limits": "What this page does not tell",
-    "checklist": "What a reviewer asks",
-    "methods": "Methods, to copy",
-    "repeat": "How to repeat it",
+    "limits": "Limitations",
+    "checklist": "Reviewer checklist",
+    "methods": "Methods paragraph",
+    "repeat": "How to repeat this run",
     "settings": "Settings and environment",
 }
 
 
 def write_report(folder: Path, *, thumbnails: bool = True, training_images: bool = False) -> Path:
-    """Write ``report.html`` into a run's folder, whole or not at all.
+    """Write ``report.html`` into a run's folder, completely or not at all.
 
     Args:
-        folder: a run's folder; only what is in it is used, and the image files it names where they are still there.
-        thumbnails: show images. They become part of the page: whoever gets the page gets them.
-        training_images: show images of every part; without it test images only.
+        folder: a run's folder; only its files are used, and the image files listed in them if these still exist.
+        thumbnails: show images. They are embedded, so everyone who receives the page receives them.
+        training_images: show images of all splits; otherwise test images only.
 
     Returns:
         The file that was written.
 
     Raises:
-        UserError: there is no test result in the folder, or one of its files cannot be read.
+        UserError: the folder has no test result, or one of its files cannot be read.
     """
     files = read_run(folder)
     page = render_page(files, Thumbnails(files, show=thumbnails), training_images=training_images)
@@ -82,7 +82,7 @@ def write_report(folder: Path, *, thumbnails: bool = True, training_images: bool
 
 
 def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_images: bool = False) -> str:
-    """The whole page as HTML."""
+    """Render the page to HTML."""
     sections: dict[str, dict[str, Any]] = {
         "data": data_section(files),
         "split": split_section(files),
@@ -93,10 +93,12 @@ def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_images: boo
         "classes": classes_section(files),
         "subgroups": subgroups_section(files),
         "confusion": confusion_section(files),
-        "familiarity": familiarity_section(files, thumbnails),  # few and small: the mistakes take what is left
+        "familiarity": familiarity_section(
+            files, thumbnails
+        ),  # few and small; the mistakes take the rest of the budget
         "labels": labels_section(files, thumbnails, training_images=training_images),
         "mistakes": mistakes_section(files, thumbnails),
-        "looks": looks_section(files, thumbnails),
+        "maps": maps_section(files, thumbnails),
         "threshold": threshold_section(files),
         "calibration": calibration_section(files),
         "sets": sets_section(files),
@@ -111,11 +113,11 @@ def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_images: boo
         "settings": settings_section(files),
     }
     tested = {row["path"] for row in files.table or [] if row.get("split") == "test"}
-    strips = ImageStrips(files, thumbnails, shown=None if training_images else tested.__contains__, most=300)
-    place = place_of(files)
-    look = place.command("audit", files.run.experiment_file.name) if files.experiment else "coverslip audit FOLDER"
-    # The last section: the mistakes come first where the page runs full.
-    sections["audit"] = audit_section(files, strips, look=look, where=place.where)
+    strips = ImageStrips(files, thumbnails, shown=None if training_images else tested.__contains__, limit=300)
+    path = run_path(files)
+    command = path.command("audit", files.run.experiment_file.name) if files.experiment else "coverslip audit FOLDER"
+    # Last, so that the misclassified images have priority for the budget of thumbnails.
+    sections["audit"] = audit_section(files, strips, command=command, where=path.where)
     return fill(
         "page.html.j2",
         name=files.run.folder.resolve().name,

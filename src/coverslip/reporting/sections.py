@@ -1,4 +1,4 @@
-"""How the run was made: training curves, settings, how to repeat it, and what nobody looked at."""
+"""Training curves, settings, how to repeat the run, and limitations of the report."""
 
 from __future__ import annotations
 
@@ -6,53 +6,40 @@ import shlex
 from typing import Any
 
 from coverslip.figures import history, svg_text, training_curves
-from coverslip.reporting.places import place_of
+from coverslip.reporting.command_paths import run_path
 from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
-from coverslip.reporting.training_words import augment_text, chooses, depth_of, stopping_sentence, tuned_sentence
+from coverslip.reporting.training_sentences import (
+    augmentation_text,
+    depth_of,
+    selects_on_validation,
+    stopping_sentence,
+    tuned_sentence,
+)
 from coverslip.reporting.wording import count_text, flat_rows
 
-FEW = 20  # below this many test images, a class's score says little
+FEW = 20  # with fewer test images than this, the scores of a class are very uncertain
 
 
 def training_section(files: RunFiles) -> dict[str, Any]:
-    """What was measured while the model was trained."""
+    """Return the training curves."""
     columns = files.history
     if columns is None and not files.trained_here:
-        return {"missing": "Nothing was trained here: an earlier model was tested on these images."}
+        return {"missing": "No training: an existing model was evaluated on these images."}
     if columns is None:
-        return {"missing": "There is no history.csv in the run folder."}
+        return {"missing": "Not available: there is no history.csv in the run folder."}
     if not len(next(iter(columns.values()), [])):
-        return {"missing": "history.csv holds no row."}
+        return {"missing": "Not available: history.csv is empty."}
     if "epoch" in columns and depth_of(files) != "head":
         return _by_epoch(files, columns)
     x = next((name for name in ("step", "epoch") if name in columns), "step")
-    label = "Training curves: what was measured at each step, on the training and the validation images"
-    says = f"What was measured at each {x}, on the part of the data that each line names."
-    return {"svg": svg_text(training_curves(columns, x=x), "curves", label=label), "says": says}
-
-
-def _by_epoch(files: RunFiles, columns: dict[str, list[float | None]]) -> dict[str, Any]:
-    """Loss and accuracy of each epoch, with the best one marked where something chose it."""
-    best, kept = model_facts(files).get("best_epoch"), settings_of(files, "training").get("keep_best", True)
-    marked = best if isinstance(best, int) and kept and chooses(files) else None
-    seconds = max([value for value in columns.get("seconds", []) if value is not None], default=0.0)  # since the start
-    says = f"Loss and accuracy of {count_text(len(columns['epoch']), 'epoch')}"
-    says += f", which took {seconds:,.0f} s in all. " if seconds else ". "
-    says += "The training line is measured while the weights still change"
-    says += ", on augmented images" if augment_text(files) else ""
-    if not any(value is not None for value in columns.get("train_accuracy", [])):
-        says += "; there is no training accuracy, since mixed images have no single class"
-    if any(value is not None for value in columns.get("validation_loss", [])):
-        says += "; the validation line after each epoch, on images as they are, so that it can be the better one"
-    svg = svg_text(history(columns, best=marked), "curves", label=f"Training curves. {says}.")
-    said = filter(None, [f"{says}.", stopping_sentence(files), tuned_sentence(files)])
-    return {"svg": svg, "says": " ".join(said)}
+    label = "Training curves: metrics on the training and validation images at each step"
+    return {"svg": svg_text(training_curves(columns, x=x), "curves", label=label), "caption": f"Metrics at each {x}."}
 
 
 def settings_section(files: RunFiles) -> dict[str, Any]:
-    """Every setting, and what the run ran on, as rows of a table."""
-    experiment = files.experiment
-    if experiment is not None and not files.trained_here:  # the other settings are the model's own run's
+    """Return all settings, the environment and the time of each stage as table rows."""
+    experiment = None if files.experiment is None else {k: v for k, v in files.experiment.items() if k != "format"}
+    if experiment is not None and not files.trained_here:  # the other settings are those of the model's own run
         experiment = {"data": experiment.get("data", {})}
     environment = dict(files.environment or {})
     seconds = environment.pop("seconds", None)
@@ -65,80 +52,98 @@ def settings_section(files: RunFiles) -> dict[str, Any]:
 
 
 def repeat_section(files: RunFiles) -> dict[str, Any]:
-    """The command that makes this run again, and the one that makes it with one thing changed."""
-    run, place = files.run, place_of(files)
-    again = place.command("train", run.experiment_file.name)
-    if not place.known:  # beside the folder: called in it, the new run would become a part of this one
+    """Return the commands that repeat this run, repeat it with a change, and write this page again."""
+    run, path = files.run, run_path(files)
+    again = path.command("train", run.experiment_file.name)
+    if not path.known:  # shown for the parent folder: run inside it, the new run would be nested in this one
         again = f"coverslip train {shlex.quote(f'{run.folder.resolve().name}/{run.experiment_file.name}')}"
     return {
         "trained_here": files.trained_here,
         "again": again if files.experiment is not None else "",
         "changed": f"{again} --set section.key=value",
-        "known": place.known,
-        "where": place.where,
-        "page": place.command("report"),
-        "explain": f"{place.command('explain')} --test",
+        "known": path.known,
+        "where": path.where,
+        "page": path.command("report"),
+        "explain": f"{path.command('explain')} --test",
     }
 
 
 def limits_section(files: RunFiles) -> dict[str, Any]:
-    """What this page cannot tell, as far as the files of the run show it."""
+    """Return limitations of this report, as far as the files of the run show them."""
     test, audit = files.test, files.audit or {}
-    said = []
+    limits = []
     if not files.trained_here:
-        said.append(
-            "Whether any of these images, or the plants, patients or slides they show, were also used to train the "
-            "model. The number above is honest only if none was."
+        limits.append(
+            "Overlap with the training data. If any of these images, or of the plants, patients or slides they show, "
+            "was used to train the model, the scores are too optimistic."
         )
     elif not files.grouped:
-        said.append(
-            "Whether images of one plant, patient or slide are in both the training and the test set. No groups "
-            "were named, so if there are several images of one thing, the scores here are likely to be too high."
+        limits.append(
+            "Leakage between images of the same plant, patient or slide. No groups were specified, so if there are "
+            "several images of one subject, the scores are probably too optimistic."
         )
-    if files.trained_here and "findings" not in audit and "near" not in (audit.get("twins") or {"near": 0}):
-        said.append(
-            "Whether an image and its near copy (resized, cropped, saved again) are in two parts. Only exact copies "
-            "were looked for."
+    if files.trained_here and "findings" not in audit and "near" not in (audit.get("duplicates") or {"near": 0}):
+        limits.append(
+            "Leakage by near-duplicates (resized, cropped or recompressed copies). Only exact duplicates were searched "
+            "for."
         )
     if audit.get("shortcuts") is None:
-        said.append(
-            "Whether the label can be read off something else than the subject: the background, the light, the camera. "
-            "No search for such shortcuts is part of this run."
+        limits.append(
+            "Shortcuts, such as background, illumination or camera, from which the class can be predicted. "
+            "No shortcut probes were run."
         )
     if not test.get("calibration") and "ece" not in (test.get("scores") or {}):
-        said.append("Whether a confidence of 0.9 is right nine times in ten. Calibration was not measured.")
+        limits.append("Calibration of the predicted probabilities. It was not measured.")
     if not test.get("familiarity"):
-        said.append("Whether a new image is like those the model learned from, so that its answer can be trusted.")
+        limits.append("Detection of images that differ from the training images. It was not measured.")
     else:
-        said.append(
-            "Whether a new image shows something that was never learned on a subject of a known kind, such as a new "
-            "disease on a leaf of a known plant. Familiarity tells other plants and other kinds of image, not that."
+        limits.append(
+            "New classes on familiar subjects, such as a new disease on leaves of a known plant. The familiarity flag "
+            "detects other subjects and other kinds of images, not new classes."
         )
     if files.trained_here:
-        said += _unrepeated(files.repeats or {})
-    if files.trained_here:
-        said.append(
-            "How the model does on images from another camera, place or season. The test images come from the same "
-            "source as the training images."
+        limits += _not_repeated(files)
+        limits.append(
+            "Performance on images from another camera, site or season. The test images are from the same source as "
+            "the training images."
         )
     few = [name for name, scores in (test.get("classes") or {}).items() if (scores.get("images") or 0) < FEW]
     if few:
         names = ", ".join(few[:6]) + (f" and {len(few) - 6} more" if len(few) > 6 else "")
-        has = "has" if len(few) == 1 else "have"
-        said.append(
-            f"Much about {count_text(len(few), 'class', 'classes')} that {has} fewer than {FEW} test images: {names}."
-        )
-    return {"said": said}
+        classes = count_text(len(few), "class", "classes")
+        limits.append(f"Performance on {classes} with fewer than {FEW} test images, at useful precision: {names}.")
+    return {"limits": limits}
 
 
-def _unrepeated(repeats: dict[str, Any]) -> list[str]:
-    """What was not tried again: another split (folds), another seed."""
-    folds, seeds = (bool((repeats.get(kind) or {}).get("scores")) for kind in ("folds", "seeds"))
-    if folds:
-        return [] if seeds else ["How much the numbers change with another seed alone. Only folds were repeated."]
-    what = "another split" if seeds else "another split or another seed"
-    rest = "Only the seed was changed" if seeds else "This is one run"
+def _by_epoch(files: RunFiles, columns: dict[str, list[float | None]]) -> dict[str, Any]:
+    """Return loss and accuracy of each epoch, with the selected epoch marked."""
+    best, keep_best = model_facts(files).get("best_epoch"), settings_of(files, "training").get("keep_best", True)
+    marked = best if isinstance(best, int) and keep_best and selects_on_validation(files) else None
+    seconds = max([value for value in columns.get("seconds", []) if value is not None], default=0.0)  # cumulative
+    text = f"Loss and accuracy over {count_text(len(columns['epoch']), 'epoch')}"
+    text += f" ({seconds:,.0f} s in total). " if seconds else ". "
+    text += "Training metrics are running means over the epoch, while the weights change"
+    text += ", on augmented images" if augmentation_text(files) else ""
+    if not any(value is not None for value in columns.get("train_accuracy", [])):
+        text += "; there is no training accuracy, since mixed images have no single class"
+    text += "."
+    if any(value is not None for value in columns.get("validation_loss", [])):
+        text += " Validation metrics are computed after each epoch on images without augmentation and can be better."
+    svg = svg_text(history(columns, best=marked), "curves", label=f"Training curves. {text}")
+    return {"svg": svg, "caption": " ".join(filter(None, [text, stopping_sentence(files), tuned_sentence(files)]))}
+
+
+def _not_repeated(files: RunFiles) -> list[str]:
+    """Return the source of variation that was not measured: other splits, or other training runs."""
+    repeats = files.repeats or {}
+    if not any((repeats.get(kind) or {}).get("scores") for kind in ("folds", "seeds")):
+        return [
+            "Variation between splits. This is a single run; the confidence intervals reflect the choice of test "
+            "images, not the choice of training images."
+        ]
+    if depth_of(files) in ("head", ""):
+        return []  # the fit of a head does not depend on a seed
     return [
-        f"How much the numbers change with {what}. {rest}; the intervals cover the choice of test images, not the "
-        "choice of training images."
+        "Variation between training runs with different seeds. Folds and splits were repeated for the classifier only, "
+        "on fixed features."
     ]

@@ -1,4 +1,4 @@
-"""Small images for a page, inside the page."""
+"""Thumbnails embedded in a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ BUDGET = 3_400_000  # characters for all images of a page, so that it stays unde
 
 
 class Thumbnails:
-    """Makes thumbnails of a run's images until ``budget`` characters are spent, and counts what it could not show."""
+    """Creates thumbnails of a run's images until ``budget`` characters are used, and counts images not shown.
+
+    Args:
+        files: a run's files.
+        show: False to show no images at all.
+        budget: maximum number of characters of all thumbnails.
+    """
 
     def __init__(self, files: RunFiles, *, show: bool = True, budget: int = BUDGET) -> None:
         self.files, self.show, self.left = files, show, budget
@@ -24,40 +30,40 @@ class Thumbnails:
         self._arrays: dict[str, Pixels] = {}
 
     def image(self, path: str, side: int = SIDE) -> dict[str, Any]:
-        """The context of one image: ``path``, ``data`` (a data address, or empty) and ``why`` there is none.
+        """Return ``path``, ``data`` (a data URL, or "") and ``why`` (the reason if ``data`` is empty) of one image.
 
         Args:
-            path: as the run names it.
-            side: pixels of its longer side in the page.
+            path: as in table.csv.
+            side: pixels of the longer side in the page.
         """
         data, why = self._data(path, side)
         return {"path": path, "data": data, "why": why}
 
     def note(self) -> str:
-        """One sentence on images that are not shown; empty if all are."""
+        """Return a sentence on images that are not shown, or "" if all are."""
         parts = []
         if self.missing:
-            parts.append(f"{self.missing:,} were no longer where the run found them")
+            parts.append(f"{self.missing:,} no longer exist at the location recorded by the run")
         if self.broken:
-            parts.append(f"{self.broken:,} could not be drawn here")
+            parts.append(f"{self.broken:,} could not be decoded")
         if self.over_budget:
-            parts.append(f"{self.over_budget:,} were left out to keep this page small enough to send")
-        return f"Of the images on this page, {'; '.join(parts)}." if parts else ""
+            parts.append(f"{self.over_budget:,} were omitted to limit the size of this page")
+        return f"Images not shown: {'; '.join(parts)}." if parts else ""
 
     def _data(self, path: str, side: int) -> tuple[str, str]:
         if not self.show:
-            return "", "no images in this page"
+            return "", "this page has no images"
         if self.left <= 0:
             self.over_budget += 1
-            return "", "left out to keep this page small"
+            return "", "omitted to limit the size of this page"
         try:
             data = thumbnail(self._pixels(path, side), side)
         except UnreadableError as error:
             self.broken += 1
-            return "", f"cannot be drawn: {error}"
+            return "", f"cannot be decoded: {error}"
         except (OSError, LookupError, ValueError):  # no such file, array, or row of it
             self.missing += 1
-            return "", "the image is no longer there"
+            return "", "the image file no longer exists"
         self.left -= len(data)
         return data, ""
 
@@ -74,10 +80,10 @@ class Thumbnails:
 
 
 def thumbnail(pixels: Pixels, side: int = SIDE) -> str:
-    """An image as a ``data:image/jpeg`` address, its longer side at most ``side`` pixels; see `thumbnail_jpeg`."""
-    return data_address(thumbnail_jpeg(pixels, side))
+    """Return an image as a ``data:image/jpeg`` URL, its longer side at most ``side`` pixels; see `thumbnail_jpeg`."""
+    return data_url(thumbnail_jpeg(pixels, side))
 
 
-def data_address(jpeg: bytes) -> str:
-    """The ``data:image/jpeg`` address of a JPEG."""
+def data_url(jpeg: bytes) -> str:
+    """Return a JPEG as a ``data:image/jpeg`` URL."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

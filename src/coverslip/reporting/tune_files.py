@@ -1,4 +1,4 @@
-"""What a study wrote, read back while it may still be running. Only ``study.json`` has to be there."""
+"""Read the files of a study, which may still be running. Only ``study.json`` is required."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from coverslip.core.errors import UserError
+from coverslip.core.renamed import current_study_key
 from coverslip.core.runs import Study
-from coverslip.evidence.intervals import FEWEST_GROUPS, freedom_of_spread, quantile
-from coverslip.figures.tuning import NO_KEY, Curve, Setting, TrialRow, Value, read_curves, read_trials
+from coverslip.evidence.intervals import MIN_GROUPS, critical_value, effective_df
+from coverslip.figures.tuning import NOT_SETTINGS, Curve, Setting, TrialRow, Value, read_curves, read_trials
 from coverslip.reporting.run_files import text_of
 
 NUMBERS = frozenset({"number", "epochs", "validation_loss", "validation_accuracy", "best_epoch", "seconds", "stack"})
@@ -23,107 +24,122 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyFiles:
-    """The content of a study's folder."""
+    """The content of a study's folder.
+
+    Attributes:
+        study: the folder.
+        summary: content of ``study.json``.
+        settings: the settings that the study varies.
+        trials: the trials, in order of their number.
+        curves: trial number -> learning curve.
+    """
 
     study: Study
-    told: dict[str, Any]  # study.json
+    summary: dict[str, Any]
     settings: tuple[Setting, ...]
     trials: list[TrialRow]
-    curves: dict[int, Curve]  # by the number of the trial
+    curves: dict[int, Curve]
 
     @property
     def chance(self) -> float | None:
-        """The log loss of guessing evenly among the classes."""
-        classes = self.told.get("classes") or []
+        """Log loss of uniform guessing, ln K; None with fewer than two classes."""
+        classes = self.summary.get("classes") or []
         return math.log(len(classes)) if len(classes) > 1 else None
 
     @property
     def kind(self) -> str:
-        """search, sweep or one-at-a-time."""
-        return str(self.told.get("kind") or "search")
+        """``search``, ``sweep`` or ``one-at-a-time``."""
+        return str(self.summary.get("kind") or "search")
 
     @property
     def running(self) -> bool:
-        """Whether more is to come."""
-        return self.told.get("state") == "running"
+        """Whether the study is still running."""
+        return self.summary.get("state") == "running"
 
     @property
     def varied(self) -> tuple[Setting, ...]:
-        """Settings of which more than one value was tried; all of them while that cannot be told."""
-        some = [s for s in self.settings if len({str(t.values.get(s.key)) for t in self.trials}) > 1]
-        return tuple(some) if len(self.trials) > 2 else self.settings
+        """Settings with more than one tried value; all settings while there are fewer than three trials."""
+        varied = [
+            setting
+            for setting in self.settings
+            if len({str(trial.values.get(setting.key)) for trial in self.trials}) > 1
+        ]
+        return tuple(varied) if len(self.trials) > 2 else self.settings
 
     def setting(self, key: str) -> Setting:
-        """The setting of a key; one that ``study.json`` does not describe has the key's last part as its name."""
-        return next((each for each in self.settings if each.key == key), Setting(key))
+        """Return the setting of a key; if ``study.json`` does not describe it, it is named by the key."""
+        return next((setting for setting in self.settings if setting.key == key), Setting(key))
 
     def trial(self, number: int) -> TrialRow | None:
-        """The trial of this number, None where there is none."""
-        return next((each for each in self.trials if each.number == number), None)
+        """Return the trial with a number; None if there is none."""
+        return next((trial for trial in self.trials if trial.number == number), None)
 
 
 def read_study(folder: Path | str) -> StudyFiles:
     """Read a study's folder.
 
     Raises:
-        UserError: there is no study in it, or one of its files cannot be read.
+        UserError: the folder contains no study, or one of its files cannot be read.
     """
     study = Study(folder)
     if not study.folder.is_dir():
-        raise UserError(f"there is no study {str(folder)!r}", "name a folder that 'coverslip tune' wrote")
-    told = study.read_summary()
-    settings = tuple(_setting(key, each) for key, each in (told.get("keys") or {}).items())
+        raise UserError(f"there is no study {str(folder)!r}", "give a folder written by 'coverslip tune'")
+    summary = study.read_summary()
+    settings = tuple(_setting(key, dimension) for key, dimension in (summary.get("keys") or {}).items())
     table = _read_columns(study.trials_file, NUMBERS)
     if table is not None and "number" not in table:
         raise UserError(f"{str(study.trials_file)!r} has no column 'number'", "tune again, or restore the file")
-    for name in [each for each in table or {} if each not in NO_KEY]:
-        assert table is not None  # else nothing is looped over
-        parse = _parser(next((each for each in settings if each.key == name), Setting(name)))
+    for name in [column for column in table or {} if column not in NOT_SETTINGS]:
+        assert table is not None  # for mypy: without a table the loop is empty
+        parse = _parser(next((setting for setting in settings if setting.key == name), Setting(name)))
         table[name] = [parse(str(value)) if value not in (None, "") else None for value in table[name]]
     curves = _read_columns(study.curves_file, None)
-    trials, best = read_trials(table) if table else [], (told.get("best") or {}).get("number")
+    trials, best = read_trials(table) if table else [], (summary.get("best") or {}).get("number")
     return StudyFiles(
         study=study,
-        told=told,
+        summary=summary,
         settings=settings,
-        trials=[replace(each, best=True) if each.number == best else each for each in trials],
+        trials=[replace(trial, best=True) if trial.number == best else trial for trial in trials],
         curves=read_curves(curves) if curves and "epoch" in curves else {},
     )
 
 
-def loss_limits(files: StudyFiles) -> dict[int, tuple[float, float]]:
-    """The 95 % interval of each finished trial's log loss, by number, over groups; none below five groups.
+def loss_intervals(files: StudyFiles) -> dict[int, tuple[float, float]]:
+    """Return the 95 % confidence interval of each finished trial's log loss, by number; empty with too few groups.
 
-    Student's t on what each group adds to the mean, with the degrees of freedom that `freedom_of_spread` allows.
+    Student's t on the contribution of each group to the mean, with the degrees of freedom that `effective_df` allows.
     """
     try:
-        with np.load(files.study.validation_file, allow_pickle=False) as found:
-            numbers, losses, groups = (found[name] for name in ("numbers", "losses", "groups"))
-    except (OSError, ValueError, KeyError, EOFError):  # not yet there, or half of it: a study is running
+        with np.load(files.study.validation_file, allow_pickle=False) as arrays:
+            numbers, losses, groups = (arrays[name] for name in ("numbers", "losses", "groups"))
+    except (OSError, ValueError, KeyError, EOFError):  # missing or incomplete while the study is running
         return {}
-    _, places, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    if len(counts) < FEWEST_GROUPS or losses.shape != (len(numbers), len(groups)):
+    _, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(counts) < MIN_GROUPS or losses.shape != (len(numbers), len(groups)):
         return {}
-    limits = {}
+    intervals = {}
     for number, row in zip(numbers.tolist(), losses.astype(np.float64), strict=True):
         mean = float(row.mean())
-        moves = np.bincount(places, row, len(counts)) - counts * mean
-        if not math.isfinite(mean) or not moves.any():
+        contributions = np.bincount(codes, row, len(counts)) - counts * mean
+        if not math.isfinite(mean) or not contributions.any():
             continue
-        spread = math.sqrt(len(counts) / (len(counts) - 1) * float((moves**2).sum())) / len(groups)
-        wide = quantile(LEVEL, freedom_of_spread(moves - moves.mean(), len(counts) - 1)) * spread
-        limits[int(number)] = (max(mean - wide, 0.0), mean + wide)
-    return limits
+        # Standard error of a ratio estimate: groups are the sampling units, and their sizes vary.
+        error = math.sqrt(len(counts) / (len(counts) - 1) * float((contributions**2).sum())) / len(groups)
+        df = effective_df(contributions - contributions.mean(), len(counts) - 1)
+        half_width = critical_value(LEVEL, df) * error
+        intervals[int(number)] = (max(mean - half_width, 0.0), mean + half_width)
+    return intervals
 
 
-def _setting(key: str, told: Mapping[str, Any]) -> Setting:
-    low, high = (told.get(end) for end in ("low", "high"))
-    choices = tuple(each if isinstance(each, int | float | str) else str(each) for each in told.get("choices") or [])
+def _setting(key: str, dimension: Mapping[str, Any]) -> Setting:
+    low, high = (dimension.get(end) for end in ("low", "high"))
+    choices = dimension.get("choices") or []
+    choices = tuple(choice if isinstance(choice, int | float | str) else str(choice) for choice in choices)
     return Setting(
         key=key,
-        name=str(told.get("name") or ""),
-        kind=str(told.get("kind") or "float"),
-        log=bool(told.get("log")),
+        name=str(dimension.get("name") or ""),
+        kind=str(dimension.get("kind") or "float"),
+        log=bool(dimension.get("log")),
         low=None if low is None else float(low),
         high=None if high is None else float(high),
         choices=choices,
@@ -131,8 +147,8 @@ def _setting(key: str, told: Mapping[str, Any]) -> Setting:
 
 
 def _parser(setting: Setting) -> Any:
-    """Text of a table -> the value as ``study.json`` has it."""
-    known: dict[str, Value] = {str(each).lower(): each for each in setting.choices}
+    """Return a function that parses the text of a table to the value of ``study.json``."""
+    known: dict[str, Value] = {str(choice).lower(): choice for choice in setting.choices}
 
     def parse(text: str) -> Value:
         if text.lower() in known:
@@ -141,10 +157,11 @@ def _parser(setting: Setting) -> Any:
             number = float(text)
         except ValueError:
             return text
-        same = next((each for each in setting.choices if not isinstance(each, str | bool) and each == number), None)
+        numbers = [choice for choice in setting.choices if not isinstance(choice, str | bool)]
+        same = next((choice for choice in numbers if choice == number), None)
         if same is not None:
             return same
-        if setting.kind == "choice" and any(isinstance(each, str | bool) for each in setting.choices):
+        if setting.kind == "choice" and len(numbers) < len(setting.choices):
             return text
         return int(number) if setting.kind == "int" and number.is_integer() else number
 
@@ -152,18 +169,27 @@ def _parser(setting: Setting) -> Any:
 
 
 def _read_columns(path: Path, numbers: frozenset[str] | None) -> dict[str, list[Any]] | None:
-    """A CSV file by columns; those named (all, where None) as floats, an empty cell as None."""
+    """Read a CSV file by columns.
+
+    Args:
+        path: path of the file.
+        numbers: columns to read as floats, with None for empty cells; None: all.
+
+    Returns:
+        Column name -> values; None if the file does not exist.
+    """
     text = text_of(path, "tune again")
     if text is None:
         return None
     header, *rows = list(csv.reader(text.splitlines())) or [[]]
+    header = [current_study_key(name) for name in header]
     rows = [row for row in rows if len(row) == len(header)]
     columns: dict[str, list[Any]] = {name: [row[at] for row in rows] for at, name in enumerate(header)}
     try:
-        for name in header if numbers is None else [each for each in header if each in numbers]:
+        for name in header if numbers is None else [column for column in header if column in numbers]:
             columns[name] = [float(cell) if cell else None for cell in columns[name]]
     except ValueError as error:
         raise UserError(
-            f"{str(path)!r} is not a table of a study: {error}", "restore the file, or tune again"
+            f"{str(path)!r} is not the table of a study: {error}", "restore the file, or tune again"
         ) from error
     return columns

@@ -1,6 +1,6 @@
-"""The page of a study: which settings were tried, what they did, and how far the best can be believed.
+"""The page of a study: the settings that were tried, their effects, and the expected accuracy of the best trial.
 
-It is one file, written again while the study runs; a browser that shows it loads it again by itself.
+The page is a single file that is rewritten while the study runs; a browser that shows it reloads it.
 """
 
 from __future__ import annotations
@@ -33,21 +33,23 @@ from coverslip.reporting.tune_sections import (
 )
 from coverslip.reporting.tune_words import KINDS, edges, headline, sentences
 
-REFRESH = 3  # seconds after which an open page of a running study loads itself again
-SECTIONS: dict[str, tuple[str, Callable[[StudyFiles], Any]]] = {  # anchor -> title, what fills it; None leaves it out
-    "expected": ("How far to believe it", expected_section),
-    "chosen": ("The best, beside the default", settings_section),
-    "steps": ("Setting by setting", steps_section),
-    "map": ("Two settings at once", map_section),
-    "sweep": ("Every value’s curve", sweep_section),
-    "history": ("Trial by trial", history_section),
-    "curves": ("Epoch by epoch", curves_section),
-    "importance": ("What mattered", importance_section),
-    "slices": ("Each setting by itself", slices_section),
-    "contour": ("The two that matter most", contour_section),
-    "parallel": ("All settings at once", parallel_section),
-    "trials": ("Every trial", table_section),
-    "how": ("How it was done", how_section),
+REFRESH = 3  # seconds between two reloads of the page of a running study
+SECTIONS: dict[
+    str, tuple[str, Callable[[StudyFiles], Any]]
+] = {  # anchor -> title, function that returns the content (None: omitted)
+    "expected": ("Expected accuracy", expected_section),
+    "chosen": ("Best and default settings", settings_section),
+    "steps": ("Steps", steps_section),
+    "map": ("Map of two settings", map_section),
+    "sweep": ("Learning curves by value", sweep_section),
+    "history": ("History of the trials", history_section),
+    "curves": ("Learning curves", curves_section),
+    "importance": ("Importance of the settings", importance_section),
+    "slices": ("Loss by setting", slices_section),
+    "contour": ("The two most important settings", contour_section),
+    "parallel": ("Parallel coordinates", parallel_section),
+    "trials": ("All trials", table_section),
+    "how": ("Methods", how_section),
 }
 ORDER = {  # kind -> its sections in the order of the page
     "search": "expected chosen history curves importance slices contour parallel trials how",
@@ -57,17 +59,17 @@ ORDER = {  # kind -> its sections in the order of the page
 
 
 def write_tune_page(folder: Path | str) -> Path:
-    """Write ``tune.html`` into a study's folder, whole or not at all.
+    """Write ``tune.html`` into a study's folder, atomically.
 
     Args:
-        folder: a study's folder, finished or still running; ``study.json``, ``trials.csv`` and ``curves.csv`` are
-            read, and for intervals ``validation.npz``.
+        folder: folder of a finished or running study; ``study.json``, ``trials.csv`` and ``curves.csv`` are read, and
+            ``validation.npz`` for intervals.
 
     Returns:
-        The file that was written.
+        The path of the page.
 
     Raises:
-        UserError: there is no ``study.json`` in the folder, or one of its files cannot be read.
+        UserError: the folder contains no ``study.json``, or one of its files cannot be read.
     """
     files = read_study(folder)
     write_text(files.study.page_file, render_study(files))
@@ -75,46 +77,45 @@ def write_tune_page(folder: Path | str) -> Path:
 
 
 def render_study(files: StudyFiles) -> str:
-    """The whole page as HTML."""
+    """Return the page as HTML."""
     order = ORDER.get(files.kind, ORDER["search"]).split()
-    if files.kind == "sweep" and len(files.varied) == 1:  # then the one curve of losses says most
-        order = ["slices", *(each for each in order if each != "slices")]
-    if any(each.loss is not None for each in files.trials):
-        found = {anchor: SECTIONS[anchor][1](files) for anchor in order}
-    else:  # nothing can be drawn: why it failed stands in the table
-        found = {anchor: SECTIONS[anchor][1](files) for anchor in ("trials", "how")}
-    found = {anchor: content for anchor, content in found.items() if content is not None}
-    told = files.told
+    if files.kind == "sweep" and len(files.varied) == 1:  # the loss by value is the main result
+        order = ["slices", *(anchor for anchor in order if anchor != "slices")]
+    if all(trial.loss is None for trial in files.trials):  # no figures; the table has the reasons of failure
+        order = ["trials", "how"]
+    contents = {anchor: SECTIONS[anchor][1](files) for anchor in order}
+    contents = {anchor: content for anchor, content in contents.items() if content is not None}
+    summary = files.summary
     folder = files.study.folder.resolve().name
     return fill(
         "tune_page.html.j2",
-        name=str(told.get("name") or folder),
-        contents={anchor: _title(anchor, content) for anchor, content in found.items()},
+        name=str(summary.get("name") or folder),
+        contents={anchor: _title(anchor, content) for anchor, content in contents.items()},
         image_note="",
         with_images=False,
         kind=KINDS.get(files.kind, KINDS["search"]),
         running=files.running,
-        interrupted=told.get("state") == "interrupted",
+        interrupted=summary.get("state") == "interrupted",
         refresh=REFRESH,
         folder=folder,
         result=headline(files),
         sentences=sentences(files),
-        warnings=[*edges(files), *(str(note) for note in told.get("notes") or [])],
+        warnings=[*edges(files), *(str(note) for note in summary.get("notes") or [])],
         state=state_section(files),
-        next=_command(files) if told.get("best") or told.get("state") == "interrupted" else "",
+        next=_command(files) if summary.get("best") or summary.get("state") == "interrupted" else "",
         database=files.study.database_file.name if files.study.database_file.is_file() else "",
-        sections=found,
+        sections=contents,
     )
 
 
 def _title(anchor: str, content: Any) -> str:
-    own = content.get("title") if isinstance(content, dict) else None
-    return own or SECTIONS[anchor][0]
+    title = content.get("title") if isinstance(content, dict) else None
+    return title or SECTIONS[anchor][0]
 
 
 def _command(files: StudyFiles) -> str:
-    """The next command; of an absolute path only the study's own folder is left, as in all pages."""
-    command = str(files.told.get("next") or "")
+    """Return the next command; absolute paths are shortened to the study's folder, for privacy."""
+    command = str(files.summary.get("next") or "")
     try:
         words = shlex.split(command)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A study in plain words: its result, how far that can be believed, and what it took."""
+"""Sentences about a study: its result, its reliability, and its duration."""
 
 from __future__ import annotations
 
@@ -14,97 +14,101 @@ from coverslip.reporting.wording import count_text, score_context
 
 KINDS = {
     "search": "a search for better settings",
-    "sweep": "a sweep: every value tried",
-    "one-at-a-time": "one setting after another",
+    "sweep": "a sweep of all values",
+    "one-at-a-time": "one setting at a time",
 }
-EDGE = 0.03  # of a range: a best value so near its end may lie beyond it
+EDGE = 0.03  # fraction of a range; a best value this close to an end suggests that the optimum lies beyond
 DIVERGED = ("became", "diverged", "nan", "inf")
 
 
 def headline(files: StudyFiles) -> dict[str, Any]:
-    """The first sentence, in pieces that the page sets apart: before, number, interval, after; and what follows it."""
-    told = files.told
-    best, luck, default = (told.get(name) or {} for name in ("best", "luck", "default"))
-    counts = told.get("trials") or {}
-    trials = int(luck.get("trials") or counts.get("finished") or len(files.trials))
-    corrected, seen = (score_context(each) for each in (luck.get("corrected"), best.get("accuracy")))
+    """Return the headline in parts that the page formats: before, value, interval, after; and the following sentences.
+
+    Args:
+        files: the study's files.
+    """
+    summary = files.summary
+    best, selection, default = (summary.get(name) or {} for name in ("best", "luck", "default"))
+    counts = summary.get("trials") or {}
+    trials = int(selection.get("trials") or counts.get("finished") or len(files.trials))
+    corrected, apparent = (score_context(score) for score in (selection.get("corrected"), best.get("accuracy")))
     number = best.get("number")
     if number is None:
         return {"plain": _without_best(files), "rest": _advice(files)}
     rest = []
     stepped = files.kind == "one-at-a-time"
     among = f"{trials:,} finished" if len(files.trials) > trials else f"{trials:,}"
-    of = f"trial {number}, the best of {among}" if trials > 1 else f"trial {number}, the only one"
+    name = f"trial {number}, the best of {among}" if trials > 1 else f"trial {number}, the only one"
     if corrected["number"] is not None and trials > 1:
-        parts = {"before": "Expect", "after": f"of new images to be named correctly with the settings of {of}."}
-        if seen["number"] is not None:
-            rest.append(f"On the images that chose it, it has {seen['value']}.")
+        parts = {"before": "Expected accuracy on new images:", "after": f"(settings of {name})."}
+        if apparent["number"] is not None:
+            rest.append(f"On the images used for selection, its accuracy is {apparent['value']}.")
         rest.append(
-            f"The best of {trials:,} is the best partly by luck, and the number above is corrected for that"
-            f"{_interval_words(corrected)}."
+            f"Selecting the best of {trials:,} trials biases this score upwards; the expected accuracy is corrected "
+            f"for this selection bias{_interval_text(corrected)}."
         )
-        return {**parts, **_pieces(corrected), "rest": rest}
-    if seen["number"] is None:
+        return {**parts, **_value_and_interval(corrected), "rest": rest}
+    if apparent["number"] is None:
         loss = best.get("validation_loss")
-        shown = f"; its validation log loss is {loss:.3f}" if isinstance(loss, int | float) else ""
-        return {"plain": f"The best so far is {of}{shown}.", "rest": []}
-    subject = of if trials > 1 else "one trial is finished"
-    subject = f"trial {number}, to which the steps came" if stepped and not files.running else subject
-    subject = f"so far {subject}" if files.running else subject
-    before = f"{subject[:1].upper()}{subject[1:]}, {'and ' if trials == 1 else ''}named correctly"
-    chose = trials > 1 and not stepped
-    parts = {"before": before, "after": "of the images that chose it." if chose else "of the choosing images."}
-    if chose:
-        rest.append("It was chosen for being right about these very images, so this number flatters it.")
+        loss_text = f"; its validation log loss is {loss:.3f}" if isinstance(loss, int | float) else ""
+        return {"plain": f"The best trial so far is {name}{loss_text}.", "rest": []}
+    subject = name if trials > 1 else f"trial {number}, the only finished one"
+    subject = f"trial {number}, chosen by the steps" if stepped and not files.running else subject
+    before = f"Accuracy of {subject}{', so far' if files.running else ''}:"
+    selected = trials > 1 and not stepped
+    parts = {"before": before, "after": "on the images used for selection."}
+    if selected:
+        rest.append("The trial was selected on these images, so this accuracy is optimistic.")
     standard = score_context(default.get("accuracy"))
     if standard["number"] is not None and default.get("number") != number:
-        rest.append(f"The default has {standard['value']}{' ' + standard['interval'] if standard['interval'] else ''}.")
-    return {**parts, **_pieces(seen), "rest": rest}
+        interval = f" {standard['interval']}" if standard["interval"] else ""
+        rest.append(f"The accuracy of the default is {standard['value']}{interval}.")
+    return {**parts, **_value_and_interval(apparent), "rest": rest}
 
 
-def _pieces(score: Mapping[str, Any]) -> dict[str, Any]:
+def _value_and_interval(score: Mapping[str, Any]) -> dict[str, Any]:
     return {"value": score["value"], "interval": score["interval"]}
 
 
-def _interval_words(score: Mapping[str, Any]) -> str:
+def _interval_text(score: Mapping[str, Any]) -> str:
     if not score["interval"]:
-        return f"; it has no interval: {score['reason']}"
-    on = f" over {count_text(score['groups'], 'group')}" if score["groups"] else ""
-    return f"; the range in brackets is its {score['level'] or '95 %'} interval{on}"
+        return f" (no interval: {score['reason']})"
+    over = f" over {count_text(score['groups'], 'group')}" if score["groups"] else ""
+    return f" (in brackets: {score['level'] or '95 %'} confidence interval{over})"
 
 
 def _without_best(files: StudyFiles) -> str:
     if not files.trials:
-        return "No trial has begun yet."
-    failed = sum(each.state == "failed" for each in files.trials)
+        return "No trial has started yet."
+    failed = sum(trial.state == "failed" for trial in files.trials)
     if failed == len(files.trials):
-        return f"None of {count_text(failed, 'trial')} came to a number." if failed > 1 else "The only trial failed."
+        return f"All {count_text(failed, 'trial')} failed." if failed > 1 else "The only trial failed."
     if files.running:
-        return "No trial is finished yet."
-    return f"None of {count_text(len(files.trials), 'trial')} was finished."
+        return "No trial has finished yet."
+    return f"None of {count_text(len(files.trials), 'trial')} finished."
 
 
 def _advice(files: StudyFiles) -> list[str]:
-    """Why trials failed, and what to try first."""
-    reasons = Counter(each.why for each in files.trials if each.state == "failed" and each.why)
+    """Return the most frequent reason of failure, and what to try first."""
+    reasons = Counter(trial.why for trial in files.trials if trial.state == "failed" and trial.why)
     if not reasons or files.running:
         return []
     why, count = reasons.most_common(1)[0]
-    said = [f"Most often: {why} ({count_text(count, 'trial')})."]
+    lines = [f"Most frequent reason: {why} ({count_text(count, 'trial')})."]
     if any(word in why.lower() for word in DIVERGED):
-        said.append("A learning rate ten to a thousand times lower is the first thing to try.")
-    return said
+        lines.append("First try a learning rate that is ten to a thousand times lower.")
+    return lines
 
 
 def sentences(files: StudyFiles) -> list[str]:
-    """What the study says of its best, the most important first, each a whole sentence."""
-    told = files.told
-    found = [(told.get(name) or {}).get("sentence") for name in ("compared", "luck", "nested", "repeats")]
-    return [whole_sentence(str(each)) for each in found if each]
+    """Return the conclusions about the best trial as sentences, the most important first."""
+    summary = files.summary
+    texts = [(summary.get(name) or {}).get("sentence") for name in ("compared", "luck", "nested", "repeats")]
+    return [as_sentence(str(text)) for text in texts if text]
 
 
-def whole_sentence(text: str) -> str:
-    """With a capital and a full stop, and signs that are not hyphens.
+def as_sentence(text: str) -> str:
+    """Return the text with a capital letter, a full stop, and minus signs instead of hyphens.
 
     >>> whole_sentence("trial 3 is better: +0.1 [-0.01, +0.2]")
     'Trial 3 is better: +0.1 [−0.01, +0.2].'
@@ -114,24 +118,23 @@ def whole_sentence(text: str) -> str:
 
 
 def edges(files: StudyFiles) -> list[str]:
-    """The best values that lie at an end of what was searched, beyond which a better one may be."""
-    best = files.trial(int((files.told.get("best") or {}).get("number", -1)))
-    said = []
+    """Return a warning for every best value at an end of its range, since a better value may lie beyond."""
+    best = files.trial(int((files.summary.get("best") or {}).get("number", -1)))
+    warnings = []
     for setting in files.varied if best is not None and len(files.trials) > 2 else ():
         end = _edge(setting, best, files.trials) if best is not None else ""
         if end and best is not None:
             value = value_label(best.values[setting.key])
-            said.append(
-                f"The best {setting.title}, {value}, is at the {end} end of what was tried: "
-                "a better one may lie beyond."
+            warnings.append(
+                f"The best {setting.title}, {value}, is at the {end} end of the range: a better value may lie beyond."
             )
-    return said
+    return warnings
 
 
 def _edge(setting: Setting, best: TrialRow, trials: Sequence[TrialRow]) -> str:
-    """lower, upper or nothing; an end at 0 is no edge, since nothing lies beyond it."""
+    """Return "lower", "upper" or ""; an end at 0 does not count, since nothing lies beyond it."""
     value = best.values.get(setting.key)
-    tried = sorted({float(t.values[setting.key]) for t in trials if _is_number(t.values.get(setting.key))})
+    tried = sorted({float(trial.values[setting.key]) for trial in trials if _is_number(trial.values.get(setting.key))})
     if not _is_number(value) or value is None or len(tried) < 3:
         return ""
     axis = setting_scale(setting, trials)
@@ -147,9 +150,9 @@ def _is_number(value: object) -> bool:
 
 
 def time_text(seconds: float | None) -> str:
-    """A time as people say it.
+    """Return a duration for readers.
 
-    >>> [time_text(each) for each in (0.4, 12, 250, 4000, 200000, None)]
+    >>> [time_text(seconds) for seconds in (0.4, 12, 250, 4000, 200000, None)]
     ['under 1 s', '12 s', '4 min 10 s', '1 h 6 min', '55 h 33 min', '']
     """
     if seconds is None or not math.isfinite(seconds):

@@ -1,29 +1,36 @@
-"""Numbers and names as a page says them."""
+"""Numbers, names and scores as text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-SCORES = {  # key in test.json -> what a page calls it, and what it is
-    "accuracy": ("Accuracy", "the share of test images that were named correctly"),
-    "balanced_accuracy": ("Balanced accuracy", "the mean of the classes' recalls: every class counts the same"),
-    "macro_f1": ("Macro F1", "the mean of the classes' F1 scores: every class counts the same"),
-    "mcc": ("MCC", "Matthews' correlation of what was said with what is so; 0 is chance, 1 is all right"),
-    "macro_auroc": ("Macro AUROC", "how well the probabilities rank each class above the rest; 0.5 is chance"),
-    "macro_auprc": ("Macro AUPRC", "the area under precision over recall, mean of the classes; 1 is all right"),
-    "log_loss": ("Log loss", "how far the probabilities are from the truth; lower is better"),
-    "brier": ("Brier score", "the squared error of the probabilities; lower is better"),
-    "ece": ("Calibration error", "how far confidence is from the share that is right; lower is better"),
-    "sensitivity": ("Sensitivity", "of the images of the class that is looked for, the share named so"),
-    "specificity": ("Specificity", "of the images of the other class, the share named so"),
-    "top_5_accuracy": ("Top-5 accuracy", "the share whose true class is among the five most probable"),
+SCORES = {  # key in test.json -> title, definition
+    "accuracy": ("Accuracy", "share of test images classified correctly"),
+    "balanced_accuracy": ("Balanced accuracy", "mean recall over classes: each class has the same weight"),
+    "macro_f1": ("Macro F1", "mean F1 score over classes: each class has the same weight"),
+    "mcc": ("MCC", "Matthews correlation between predicted and true classes; 0 is chance, 1 is perfect"),
+    "macro_auroc": (
+        "Macro AUROC",
+        "mean area under the ROC curve, each class against the rest; 0.5 is chance, 1 is perfect",
+    ),
+    "macro_auprc": ("Macro AUPRC", "mean area under the precision–recall curve, each class against the rest"),
+    "log_loss": ("Log loss", "mean negative log-probability of the true class; lower is better"),
+    "brier": ("Brier score", "mean squared error of the predicted probabilities; lower is better"),
+    "ece": (
+        "Calibration error",
+        "expected calibration error: mean gap between confidence and accuracy; lower is better",
+    ),
+    "sensitivity": ("Sensitivity", "share of images of the positive class that were classified as positive"),
+    "specificity": ("Specificity", "share of images of the negative class that were classified as negative"),
+    "top_5_accuracy": ("Top-5 accuracy", "share of test images whose true class is among the five most probable"),
 }
 
 
 def count_text(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun.
+    """Return a number with its noun in the singular or plural.
 
     >>> count_text(1, "image"), count_text(2991, "image"), count_text(2, "class", "classes")
     ('1 image', '2,991 images', '2 classes')
@@ -31,8 +38,17 @@ def count_text(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def listed(items: Sequence[str]) -> str:
+    """Join phrases to a list in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
 def number_text(value: float | None, digits: int = 3) -> str:
-    """A score as text; None is said to be not defined.
+    """Return a score as text; None becomes "not defined".
 
     >>> number_text(0.8456), number_text(None)
     ('0.846', 'not defined')
@@ -41,7 +57,7 @@ def number_text(value: float | None, digits: int = 3) -> str:
 
 
 def share_text(share: float) -> str:
-    """A share as percent, never rounded up to all of it or down to none.
+    """Return a share, 0 to 1, as a percentage that is never rounded to 0 or 100 % unless it is exact.
 
     >>> share_text(1.0), share_text(0.9999), share_text(0.784), share_text(0.0001)
     ('100 %', '99.9 %', '78 %', '0.1 %')
@@ -54,7 +70,15 @@ def share_text(share: float) -> str:
 
 
 def score_context(score: dict[str, Any] | None, digits: int = 3) -> dict[str, Any]:
-    """One score of test.json as text: value, interval (empty without one), its reason, n, method."""
+    """Return one score of test.json as a template shows it.
+
+    Args:
+        score: value, low, high, level, method, images and groups; None or empty if the score does not exist.
+        digits: decimals of the value and of the interval.
+
+    Returns:
+        The numbers, and as text: value, interval (empty without one), the reason for a missing interval, method, level.
+    """
     score = score or {}
     low, high, images, groups = (score.get(key) for key in ("low", "high", "images", "groups"))
     has_interval = low is not None and high is not None
@@ -64,7 +88,7 @@ def score_context(score: dict[str, Any] | None, digits: int = 3) -> dict[str, An
         "high": high,
         "value": number_text(score.get("value"), digits),
         "interval": f"[{low:.{digits}f}, {high:.{digits}f}]" if has_interval else "",
-        "reason": "" if has_interval else str(score.get("reason") or "no reason was given"),
+        "reason": "" if has_interval else str(score.get("reason") or "no reason given"),
         "method": str(score.get("method") or "") if has_interval else "",
         "level": share_text(score["level"]) if score.get("level") else "",
         "images": images,
@@ -73,12 +97,12 @@ def score_context(score: dict[str, Any] | None, digits: int = 3) -> dict[str, An
 
 
 def name_of_score(key: str) -> tuple[str, str]:
-    """What a page calls a score, and what it is in one line (empty for a score this version does not know)."""
+    """Return the title of a score and its definition in one line (empty for a score unknown to this version)."""
     return SCORES.get(key, (key.replace("_", " ").capitalize(), ""))
 
 
 def without_folders(text: str) -> str:
-    """An absolute path is cut to its last part: a page that is sent on should not tell where its sender keeps things.
+    """Shorten an absolute path to its last part, so that a shared page does not reveal the folders of its author.
 
     >>> [without_folders(path) for path in ("/Users/ada/leaves", "C:\\\\Users\\\\ada\\\\leaves", "data/leaves")]
     ['…/leaves', '…/leaves', 'data/leaves']
@@ -89,7 +113,7 @@ def without_folders(text: str) -> str:
 
 
 def value_text(value: object) -> str:
-    """A setting as a table shows it."""
+    """Return the value of a setting as a table shows it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value in ("", None, [], {}):
@@ -97,12 +121,12 @@ def value_text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return ", ".join(value_text(each) for each in value)
+        return ", ".join(value_text(item) for item in value)
     return without_folders(str(value))
 
 
 def flat_rows(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """A nested dict as rows ``section.key``, value.
+    """Flatten a nested dict to rows of ``section.key`` and value.
 
     >>> flat_rows({"model": {"name": "lite0", "views": 1}})
     [('model.name', 'lite0'), ('model.views', '1')]

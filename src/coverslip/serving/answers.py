@@ -1,4 +1,4 @@
-"""What the model says of images from memory, by the same decoding, preparation and engine as at every other door."""
+"""Predict images that are in memory, with the same decoding, preparation and engine as every other entry point."""
 
 from __future__ import annotations
 
@@ -11,167 +11,171 @@ import numpy.typing as npt
 from coverslip.core.devices import cores, pick_device
 from coverslip.data.decoding import PixelFormat, decode_one
 from coverslip.data.image import Pixels, UnreadableError
-from coverslip.evidence.familiarity import Looker
+from coverslip.evidence.familiarity import FamiliarityScorer
 from coverslip.inference.engine import Engine, open_engine
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import NEAREST
-from coverslip.serving.kinds import kind_of
-from coverslip.serving.refusals import Refused, unreadable
+from coverslip.serving.image_headers import read_header
+from coverslip.serving.request_errors import RequestError, unreadable
 from coverslip.serving.schemas import Answer, Neighbor
 from coverslip.serving.uploads import Upload
 
-Known = Callable[[int], tuple[str, str | None]]
-"""Number of a reference image -> its class, and its thumbnail where there is one."""
+ReferenceLookup = Callable[[int], tuple[str, str | None]]
+"""Function of the index of a reference image that returns its class and its thumbnail, or None without thumbnail."""
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """One image, ready for the network.
+class PreparedImage:
+    """One decoded and resized image.
 
     Attributes:
-        name: of the file, to be shown.
-        row: (H, W, C), resized as the network takes it.
-        width: of the image upright, pixels.
-        height: likewise.
-        notes: what its sender should know.
+        name: file name for display.
+        pixels: pixels resized to the network's input size, shape (H, W, C).
+        width: width of the original image in pixels, EXIF orientation applied.
+        height: height of the original image in pixels, EXIF orientation applied.
+        notes: remarks for the sender.
     """
 
     name: str
-    row: Pixels
+    pixels: Pixels
     width: int
     height: int
     notes: tuple[str, ...] = ()
 
 
-class Instrument:
-    """A predictor that answers single images quickly.
+class ImagePredictor:
+    """A predictor with low latency for single images.
 
     Args:
         predictor: the trained model.
-        known: what may be told of the training images that are kept as reference; None tells nothing.
-        most_pixels: of an image.
+        references: returns class and thumbnail of a reference image; None: the nearest images are not reported.
+        max_pixels: largest number of pixels of an image.
     """
 
-    def __init__(self, predictor: Predictor, known: Known | None, most_pixels: int) -> None:
-        self.predictor, self._known, self._most_pixels = predictor, known, most_pixels
+    def __init__(self, predictor: Predictor, references: ReferenceLookup | None, max_pixels: int) -> None:
+        self.predictor, self._references, self._max_pixels = predictor, references, max_pixels
         self._form = PixelFormat(predictor.spec.channels, predictor.spec.depth)
         familiarity = predictor.trust.familiarity
-        self._looker = None if familiarity is None else Looker(familiarity)
+        self._familiarity_scorer = None if familiarity is None else FamiliarityScorer(familiarity)
         self._engines = open_engines(predictor)
 
     @property
-    def batch(self) -> int:
-        """Images that are answered together at most."""
+    def batch_size(self) -> int:
+        """Largest number of images in one batch."""
         return max(self._engines)
 
     @property
-    def at_once(self) -> int:
-        """Batches that may be under way at the same time: on a GPU one, on a CPU two a core.
+    def max_concurrent_batches(self) -> int:
+        """Number of batches that may run at the same time: one on a GPU, two per core on a CPU.
 
-        With one a core, a core has nothing to do while its thread waits for the interpreter: an eighth of the time.
+        With one per core, a core is idle while its thread waits for the interpreter lock, an eighth of the time.
         """
         return 2 * cores() if pick_device().type == "cpu" else 1
 
-    def prepare(self, upload: Upload) -> Image:
-        """Decode a file, if its first bytes say that this is safe, and resize it.
+    def prepare(self, upload: Upload) -> PreparedImage:
+        """Check the header of a file, then decode and resize the image.
 
         Raises:
-            Refused: 413, 415 or 422, with what is wrong.
+            RequestError: 413, 415 or 422; the image is too large, its format is unsupported, or it cannot be decoded.
         """
-        kind_of(upload.data, self._most_pixels)
+        read_header(upload.data, self._max_pixels)
         try:
             spec = self.predictor.spec
             decoded, row = decode_one(upload.data, self._form, spec.size, spec.fit)
         except UnreadableError as error:
-            raise _refusal(str(error)) from error
-        return Image(upload.name, row, decoded.width, decoded.height, notes_of(decoded.pages, row))
+            raise _request_error(str(error)) from error
+        return PreparedImage(upload.name, row, decoded.width, decoded.height, image_notes(decoded.pages, row))
 
-    def answers(self) -> Callable[[Sequence[Image]], list[Answer]]:
-        """A function of 1 to `batch` images, for one thread: see `coverslip.inference.engine.Engine.way_in`."""
-        ways = {size: engine.way_in() for size, engine in self._engines.items()}
+    def make_answer_function(self) -> Callable[[Sequence[PreparedImage]], list[Answer]]:
+        """Return a function that answers 1 to ``batch_size`` images.
+
+        The function must be used by one thread only; see `coverslip.inference.engine.Engine.batch_function`.
+        """
+        functions = {size: engine.batch_function() for size, engine in self._engines.items()}
         prepare = self.predictor.spec.prepare
 
-        def call(images: Sequence[Image]) -> list[Answer]:
-            size = min(each for each in ways if each >= len(images))
-            features = ways[size](prepare(np.stack([image.row for image in images]))).astype(np.float16)
-            return self.words(images, features)
+        def answer(images: Sequence[PreparedImage]) -> list[Answer]:
+            size = min(size for size in functions if size >= len(images))
+            features = functions[size](prepare(np.stack([image.pixels for image in images]))).astype(np.float16)
+            return self.answers_from_features(images, features)
 
-        return call
+        return answer
 
-    def words(self, images: Sequence[Image], features: npt.NDArray[np.float16]) -> list[Answer]:
-        """What features (N, D) say of N images."""
+    def answers_from_features(self, images: Sequence[PreparedImage], features: npt.NDArray[np.float16]) -> list[Answer]:
+        """Return the answers for N images from their features, shape (N, D)."""
         predictor = self.predictor
         classes = predictor.task.classes
         probabilities = predictor.probabilities(features)
-        named = predictor.task.named(probabilities)
-        members = predictor.trust.members(probabilities)
-        found = []
-        for place, image in enumerate(images):
-            row = probabilities[place].tolist()
-            if not np.isfinite(features[place]).all() or not all(map(np.isfinite, row)):
-                found.append(failed(image.name, "the network gives no numbers for this image"))
+        labels = predictor.task.predicted_classes(probabilities)
+        members = predictor.trust.set_members(probabilities)
+        answers = []
+        for index, image in enumerate(images):
+            shares = probabilities[index].tolist()
+            if not np.isfinite(features[index]).all() or not all(map(np.isfinite, shares)):
+                answers.append(failed_answer(image.name, "the network returned NaN or infinity for this image"))
                 continue
-            inside = None if members is None else np.flatnonzero(members[place]).tolist()
+            in_set = None if members is None else np.flatnonzero(members[index]).tolist()
             answer = Answer(
                 file=image.name,
-                label=classes[named[place]],
-                confidence=row[named[place]],
-                probabilities=dict(zip(classes, row, strict=True)),
-                members=None if inside is None else [classes[number] for number in inside],
+                label=classes[labels[index]],
+                confidence=shares[labels[index]],
+                probabilities=dict(zip(classes, shares, strict=True)),
+                members=None if in_set is None else [classes[number] for number in in_set],
                 width=image.width,
                 height=image.height,
                 notes=list(image.notes),
             )
-            if self._looker is not None:
-                self._look(answer, features[place : place + 1])
-            found.append(answer)
-        return found
+            if self._familiarity_scorer is not None:
+                self._add_familiarity(answer, features[index : index + 1])
+            answers.append(answer)
+        return answers
 
-    def _look(self, answer: Answer, features: npt.NDArray[np.float16]) -> None:
-        """Familiarity and the nearest training images, one image at a time: two at once would take longer."""
-        assert self._looker is not None
-        looked, limit = self._looker.look(features, NEAREST), self._looker.familiarity.threshold
-        answer.familiar = bool(looked.score[0] <= limit)
-        answer.unfamiliarity = float(looked.score[0] / limit)
-        if self._known is None:
+    def _add_familiarity(self, answer: Answer, features: npt.NDArray[np.float16]) -> None:
+        """Add familiarity and the nearest training images for one image; batches of two would take longer."""
+        assert self._familiarity_scorer is not None
+        result = self._familiarity_scorer.evaluate(features, NEAREST)
+        threshold = self._familiarity_scorer.familiarity.threshold
+        answer.familiar = bool(result.score[0] <= threshold)
+        answer.unfamiliarity = float(result.score[0] / threshold)
+        if self._references is None:
             return
-        for number, distance in zip(looked.nearest[0].tolist(), looked.distance[0].tolist(), strict=True):
-            label, thumbnail = self._known(number)
+        for number, distance in zip(result.nearest[0].tolist(), result.distance[0].tolist(), strict=True):
+            label, thumbnail = self._references(number)
             answer.nearest.append(Neighbor(label=label, distance=distance, thumbnail=thumbnail))
 
 
 def open_engines(predictor: Predictor) -> dict[int, Engine]:
-    """Engines by the number of images that they take at once.
+    """Return engines by batch size.
 
-    OpenVINO compiles a network for one size of batch, and a single image in a batch of two takes twice its time.
+    OpenVINO compiles a network for a fixed batch size, and a single image in a batch of two takes twice as long.
     """
-    together = predictor.extractor.engine
-    if together.name != "openvino":
-        return {together.batch: together}
-    alone = open_engine(predictor.extractor.frozen, predictor.spec, "openvino", 1)
-    return {1: alone, together.batch: together}
+    batched = predictor.extractor.engine
+    if batched.name != "openvino":
+        return {batched.batch: batched}
+    single = open_engine(predictor.extractor.frozen, predictor.spec, "openvino", 1)
+    return {1: single, batched.batch: batched}
 
 
-def _refusal(said: str) -> Refused:
-    """What the decoder says, as a problem and its fix: it names some fixes itself."""
-    problem, _, fix = said.partition("; ")
+def _request_error(message: str) -> RequestError:
+    """Return the error for a message of the decoder, which may contain a fix after a semicolon."""
+    problem, _, fix = message.partition("; ")
     if problem.startswith("too large"):
-        return Refused(413, problem, fix or "save it smaller")
-    if "16 bits a channel" in problem:
-        return unreadable(problem, "convert it to 8 bits a channel")
+        return RequestError(413, problem, fix or "save it with fewer pixels")
+    if "16 bits" in problem:
+        return unreadable(problem, "convert it to 8 bits per channel")
     return unreadable(problem, fix) if fix else unreadable(problem)
 
 
-def failed(name: str, why: str) -> Answer:
-    """An answer that says only why there is none."""
-    return Answer(file=name, error=why)
+def failed_answer(name: str, reason: str) -> Answer:
+    """Return an answer without prediction, with the reason."""
+    return Answer(file=name, error=reason)
 
 
-def notes_of(pages: int, row: Pixels) -> tuple[str, ...]:
-    """What the sender of an image should know of it."""
+def image_notes(pages: int, pixels: Pixels) -> tuple[str, ...]:
+    """Return remarks on an image for its sender."""
     notes = []
     if pages > 1:
-        notes.append(f"the file has {pages:,} pages or planes; the first was used")
-    if int(row.max()) == int(row.min()):
-        notes.append("the image is of one color only")
+        notes.append(f"the file has {pages:,} pages or planes; only the first was used")
+    if int(pixels.max()) == int(pixels.min()):
+        notes.append("all pixels of the image have the same color")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""What the model is and what it was tested on, from its run's folder."""
+"""Describe a served model, from the files of its run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from coverslip._version import __version__
-from coverslip.core.runs import ForeignRun, Run
+from coverslip.core.runs import OnnxRun, Run
 from coverslip.evidence.threshold import BALANCED, SENSITIVITY, SPECIFICITY, Threshold
 from coverslip.inference.predictor import Predictor
 from coverslip.serving.limits import Limits
-from coverslip.serving.schemas import Bounds, Interval, Model, NamedScore, Operating, TestedOn, TrainedOn
+from coverslip.serving.schemas import Interval, Model, NamedScore, OperatingPoint, RequestLimits, TestedOn, TrainedOn
 
 SCORE = "accuracy"
 
@@ -29,39 +29,41 @@ def model_card(
     keeps: bool = False,
     warnings: list[str],
 ) -> Model:
-    """What ``GET /v1/model`` says; a run of which parts are missing is served, and says what is missing.
+    """Return the response of ``GET /v1/model``. A run with missing files is served; warnings state what is missing.
 
     Args:
         predictor: the trained model.
-        run: its folder.
-        limits: of a request.
-        test: see `coverslip.serving.tested.test_of`.
-        maps: whether there are maps.
-        examples: whether there are thumbnails.
-        keeps: whether images are kept.
-        warnings: what else its users should know.
+        run: folder of the run.
+        limits: limits of a request.
+        test: test result, see `coverslip.serving.evaluation.find_test_result`.
+        maps: whether heat maps are available.
+        examples: whether thumbnails of training images are available.
+        keeps: whether the server stores images.
+        warnings: further warnings for users.
     """
-    audit = run.known(run.audit_file)
-    said = [*warnings, *predictor.notes]
-    tested, scores = _part(test), test.get("scores")
-    score = _named(scores.get(SCORE)) if isinstance(scores, dict) else None
+    audit = run.json_or_empty(run.audit_file)
+    all_warnings = [*warnings, *predictor.notes]
+    tested, scores = _tested_on(test), test.get("scores")
+    score = _named_score(scores.get(SCORE)) if isinstance(scores, dict) else None
     if tested is None:
-        said.insert(0, "nobody tested this model, or the result is not with it: do not rely on its answers")
-    said += [str(each) for each in test.get("warnings") or []]
+        all_warnings.insert(
+            0, "this model was not tested, or its test result is missing: do not rely on its predictions"
+        )
+    all_warnings += [str(warning) for warning in test.get("warnings") or []]
     trust = predictor.trust
     if trust.thresholds is not None:
-        said += trust.thresholds.warnings(predictor.task.classes)
-    if trust.familiarity is not None and trust.familiarity.rough:
-        said.append(
-            f"what is unlike the training images was learned from {trust.familiarity.calibrated_on:,} images or "
-            f"groups only: about one like the others in {round(1 / trust.familiarity.rate):,} is flagged too"
+        all_warnings += trust.thresholds.warnings(predictor.task.classes)
+    if trust.familiarity is not None and trust.familiarity.approximate:
+        all_warnings.append(
+            f"the familiarity threshold was calibrated on only {trust.familiarity.calibrated_on:,} images or groups: "
+            f"about 1 in {round(1 / trust.familiarity.false_alarm_rate):,} familiar images is flagged as unfamiliar"
         )
-    about = predictor.about
+    metadata = predictor.metadata
     return Model(
         name=run.folder.resolve().name,
         network=predictor.design.network,
         classes=list(predictor.task.classes),
-        trained_on=_trained(about.get("trained_on"), audit),
+        trained_on=_trained_on(metadata.get("trained_on"), audit),
         tested_on=tested,
         score=score,
         calibrated=predictor.task.temperature != 1,
@@ -71,16 +73,16 @@ def model_card(
         maps=maps,
         examples=examples,
         keeps=keeps,
-        limits=Bounds(bytes=limits.bytes, images=limits.images, pixels=limits.pixels),
-        licence=str(about.get("licence") or about.get("origin") or "not known"),
+        limits=RequestLimits(bytes=limits.bytes, images=limits.images, pixels=limits.pixels),
+        licence=str(metadata.get("licence") or metadata.get("origin") or "not known"),
         program=f"coverslip {__version__}",
-        date=None if isinstance(run, ForeignRun) else _date(run),  # of a copy it says nothing
-        warnings=list(dict.fromkeys(said)),
+        date=None if isinstance(run, OnnxRun) else _date(run),  # the date of a copied ONNX file has no meaning
+        warnings=list(dict.fromkeys(all_warnings)),
     )
 
 
-def in_words(model: Model) -> str:
-    """The model in one line, for the terminal."""
+def summary_line(model: Model) -> str:
+    """Return a description of the model in one line, for the terminal."""
     tested = ""
     if model.score is not None and model.score.value is not None:
         low, high = model.score.low, model.score.high
@@ -90,8 +92,8 @@ def in_words(model: Model) -> str:
     return f"{model.name}: {model.network}, {len(model.classes):,} classes, {on}"
 
 
-def _part(test: Mapping[str, Any]) -> TestedOn | None:
-    """Of a run's own test set nothing was trained on; an evaluation says how much was, as far as it can."""
+def _tested_on(test: Mapping[str, Any]) -> TestedOn | None:
+    """Return the test set. A run was never trained on its own; an evaluation states how many images were seen."""
     images = test.get("images")
     if not isinstance(images, int):
         return None
@@ -103,60 +105,59 @@ def _part(test: Mapping[str, Any]) -> TestedOn | None:
     )
 
 
-def _named(found: object) -> NamedScore | None:
-    return None if not isinstance(found, Mapping) else NamedScore(name=SCORE, **_interval(found))
+def _named_score(score: object) -> NamedScore | None:
+    return None if not isinstance(score, Mapping) else NamedScore(name=SCORE, **_interval(score))
 
 
-def _interval(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Value, limits, level, images and groups of a score; what is no number is null."""
-    numbers = {key: found.get(key) for key in ("value", "low", "high")}
-    kept: dict[str, Any] = {
-        key: value if isinstance(value, int | float) and math.isfinite(value) else None
-        for key, value in numbers.items()
+def _interval(score: Mapping[str, Any]) -> dict[str, Any]:
+    """Return value, interval, level, images and groups of a score; values that are not finite numbers become None."""
+    numbers: dict[str, Any] = {
+        key: value if isinstance(value := score.get(key), int | float) and math.isfinite(value) else None
+        for key in ("value", "low", "high")
     }
-    level = found.get("level")
-    return kept | {
+    level = score.get("level")
+    return numbers | {
         "level": level if isinstance(level, int | float) else 0.95,
-        "images": found.get("images"),
-        "groups": found.get("groups"),
+        "images": score.get("images"),
+        "groups": score.get("groups"),
     }
 
 
-def _trained(found: object, audit: Mapping[str, Any]) -> TrainedOn:
-    part: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-    images, groups = part.get("images"), part.get("groups")
+def _trained_on(content: object, audit: Mapping[str, Any]) -> TrainedOn:
+    training_set: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
+    images, groups = training_set.get("images"), training_set.get("groups")
     name = PurePath(str(audit.get("source") or "").replace("\\", "/")).name
     grouped = bool(audit.get("grouped_by")) and isinstance(groups, int)
     return TrainedOn(images=images if isinstance(images, int) else 0, groups=groups if grouped else None, name=name)
 
 
-def _threshold(threshold: Threshold | None, test: Mapping[str, Any]) -> Operating | None:
-    """What the threshold came to in the test, where the test set was named by it; else what is stored with it."""
+def _threshold(threshold: Threshold | None, test: Mapping[str, Any]) -> OperatingPoint | None:
+    """Return the operating point on the test set if it was tested with this threshold, else the stored one."""
     if threshold is None:
         return None
     used, scores = test.get("threshold"), test.get("scores")
-    named = isinstance(used, Mapping) and (used.get("class_name"), used.get("value")) == (
+    is_same = isinstance(used, Mapping) and (used.get("class_name"), used.get("value")) == (
         threshold.class_name,
         threshold.value,
     )
-    tested = [scores.get(side) for side in (SENSITIVITY, SPECIFICITY)] if isinstance(scores, Mapping) else []
-    sides = [_interval(each) for each in tested if isinstance(each, Mapping)] if named else []
-    on: Literal["test", "fit", "validation"] | None = "test"
-    if len(sides) < 2 or all(each["value"] is None for each in sides):
-        sides = [_interval(threshold.sensitivity), _interval(threshold.specificity)]
-        on = "fit" if threshold.chosen in (SENSITIVITY, SPECIFICITY, BALANCED) else "validation"
-        on = None if all(each["value"] is None for each in sides) else on
-    return Operating(
+    tested = [scores.get(name) for name in (SENSITIVITY, SPECIFICITY)] if isinstance(scores, Mapping) else []
+    intervals = [_interval(score) for score in tested if isinstance(score, Mapping)] if is_same else []
+    measured_on: Literal["test", "fit", "validation"] | None = "test"
+    if len(intervals) < 2 or all(interval["value"] is None for interval in intervals):
+        intervals = [_interval(threshold.sensitivity), _interval(threshold.specificity)]
+        measured_on = "fit" if threshold.chosen in (SENSITIVITY, SPECIFICITY, BALANCED) else "validation"
+        measured_on = None if all(interval["value"] is None for interval in intervals) else measured_on
+    return OperatingPoint(
         class_name=threshold.class_name,
         value=threshold.value,
-        sensitivity=Interval(**sides[0]),
-        specificity=Interval(**sides[1]),
-        measured_on=on,
+        sensitivity=Interval(**intervals[0]),
+        specificity=Interval(**intervals[1]),
+        measured_on=measured_on,
     )
 
 
 def _date(run: Run) -> str | None:
-    """The day on which the model was written."""
+    """Return the date on which the model was written, ISO 8601."""
     try:
         return datetime.fromtimestamp(run.weights_file.stat().st_mtime, UTC).date().isoformat()
     except OSError:

@@ -1,9 +1,9 @@
-"""What may be told of the training images nearest to a new one: always their class, a thumbnail only where asked for.
+"""Labels and thumbnails of the training images that are nearest to a new image.
 
-Training images may be patients'. A bundle holds none of them, only what the network made of them, unless its training
-was told to keep small ones (``train --with-examples``). For a bundle without, whoever starts the server says where they
-are (``serve --with-examples FOLDER``): each is checked to be the very image that was trained on, and its thumbnail
-stays in the memory of this server. Paths are never told.
+Training images may show patients. A model contains only their features, unless it was trained with ``train
+--with-examples``, which stores thumbnails. For a model without thumbnails, the operator of the server can give the
+location of the training images (``serve --with-examples FOLDER``). The content of each image is checked to be the one
+used for training, and its thumbnail is kept in memory only. Paths are never sent.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from coverslip.core.progress import SILENT, Progress
 from coverslip.core.runs import Run
 from coverslip.data.decoding import PixelFormat, decode_all
 from coverslip.data.scan import scan
-from coverslip.data.table import READ
+from coverslip.data.table import STATUS_OK
 from coverslip.inference.examples import example, read_examples
 from coverslip.inference.predictor import Predictor
-from coverslip.reporting.thumbnails import data_address
-from coverslip.serving.answers import Known
+from coverslip.reporting.thumbnails import data_url
+from coverslip.serving.answers import ReferenceLookup
 
 
-def labels_of(predictor: Predictor, run: Run) -> list[str] | None:
-    """The class of each reference image, from the run's table; None where that is not there."""
+def reference_labels(predictor: Predictor, run: Run) -> list[str] | None:
+    """Return the class of each reference image from the run's table; None if the table does not exist."""
     if not run.table_file.is_file():
         return None
     with run.table_file.open(encoding="utf-8-sig", newline="") as file:
@@ -33,47 +33,50 @@ def labels_of(predictor: Predictor, run: Run) -> list[str] | None:
     return labels if labels and all(label in predictor.task.classes for label in labels) else None
 
 
-def thumbnails_of(predictor: Predictor, source: str | Path, progress: Progress = SILENT) -> dict[int, str]:
-    """Number of a reference image -> its thumbnail as a data address.
+def find_thumbnails(predictor: Predictor, source: str | Path, progress: Progress = SILENT) -> dict[int, str]:
+    """Return thumbnails as data URLs, by index of the reference image.
 
     Args:
         predictor: the trained model.
-        source: the folder, table or ``.npz`` file that it was trained on.
-        progress: told of the stage.
+        source: the folder, table or ``.npz`` file of the training images.
+        progress: receives one event per image.
 
     Raises:
-        UserError: none of the reference images is there, or those there are other images.
+        UserError: no reference image exists there, or the images differ from those used for training.
     """
     table = scan(source, classes=1)
-    there = set(table.paths)
-    wanted = {path: number for number, path in enumerate(predictor.trust.references) if path in there}
-    spec, found = predictor.spec, dict[int, str]()
-    with progress.stage("thumbnails of training images", len(wanted)) as stage:
+    available = set(table.paths)
+    numbers = {path: number for number, path in enumerate(predictor.trust.references) if path in available}
+    spec, thumbnails = predictor.spec, dict[int, str]()
+    with progress.stage("thumbnails of training images", len(numbers)) as stage:
         form = PixelFormat(spec.channels, spec.depth)
-        for chunk in decode_all(table.source, list(wanted), form, spec.size, spec.fit, stage, widen=False, looks=False):
-            for fact, row in zip(chunk.facts, chunk.pixels, strict=True):
-                if fact["status"] == READ and fact["row_hash"] in predictor.seen:
-                    width, height = int(str(fact["width"])), int(str(fact["height"]))
-                    found[wanted[str(fact["path"])]] = data_address(example(row, width, height, spec))
-    if not found:
-        raise UserError(
-            f"{str(source)!r} does not hold the images that this model was trained on",
-            "name the folder that it was trained on, or leave --with-examples out",
+        chunks = decode_all(
+            table.source, list(numbers), form, spec.size, spec.fit, stage, widen=False, statistics=False
         )
-    return found
+        for chunk in chunks:
+            for fact, row in zip(chunk.facts, chunk.pixels, strict=True):
+                if fact["status"] == STATUS_OK and fact["row_hash"] in predictor.known_hashes:
+                    width, height = int(str(fact["width"])), int(str(fact["height"]))
+                    thumbnails[numbers[str(fact["path"])]] = data_url(example(row, width, height, spec))
+    if not thumbnails:
+        raise UserError(
+            f"{str(source)!r} does not contain the images that this model was trained on",
+            "give the folder of the training images, or omit --with-examples",
+        )
+    return thumbnails
 
 
-def kept_thumbnails(predictor: Predictor, run: Run) -> dict[int, str]:
-    """The same of a bundle that was made with small images; nothing of one that was not.
+def stored_thumbnails(predictor: Predictor, run: Run) -> dict[int, str]:
+    """Return the thumbnails that are stored in the model, by index of the reference image.
 
     Raises:
         UserError: see `coverslip.inference.examples.read_examples`.
     """
-    return {number: data_address(jpeg) for number, jpeg in read_examples(run, predictor).items()}
+    return {number: data_url(jpeg) for number, jpeg in read_examples(run, predictor).items()}
 
 
-def known_references(labels: list[str] | None, thumbnails: dict[int, str]) -> Known | None:
-    """What may be told, as `coverslip.serving.answers.Instrument` asks for it."""
+def reference_lookup(labels: list[str] | None, thumbnails: dict[int, str]) -> ReferenceLookup | None:
+    """Return the lookup for `coverslip.serving.answers.ImagePredictor`; None without labels."""
     if labels is None:
         return None
     return lambda number: (labels[number], thumbnails.get(number))

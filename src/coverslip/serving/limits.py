@@ -1,4 +1,4 @@
-"""How much is let in."""
+"""Limits of requests and of the queue."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from coverslip.core.errors import UserError
 from coverslip.data.image import MAX_PIXELS
 
-MOST_BYTES, MOST_IMAGES = 2**30, 10_000
+MAX_BYTES, MAX_IMAGES = 2**30, 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may hold, and how much waits at most; all of it is asked before anything is decoded.
+    """Limits of a request and of the queue; all are checked before an image is decoded.
 
     Attributes:
-        bytes: of one request, all of its files.
-        images: of one request.
-        pixels: of one image, width times height (times channels / 4, where it has more than four).
-        queue: images that may wait at once; a single request is let in where nothing waits, however many it has.
+        bytes: size of one request, all files together.
+        images: number of images in one request.
+        pixels: size of one image, width times height (times channels / 4 if it has more than four channels).
+        queue: number of images that may wait; a request that arrives at an empty queue is accepted whatever its size.
         uploads: bytes of all requests together that are held in memory.
-        seconds: that a request may take, from its first byte to its answer.
+        seconds: time for one request, from its first byte to the answer.
     """
 
     bytes: int = 64_000_000
@@ -31,14 +31,14 @@ class Limits:
     seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        for name, least, most in (
-            ("bytes", 1000, MOST_BYTES),
-            ("images", 1, MOST_IMAGES),
+        for name, low, high in (
+            ("bytes", 1000, MAX_BYTES),
+            ("images", 1, MAX_IMAGES),
             ("pixels", 64, MAX_PIXELS),
-            ("queue", 1, MOST_IMAGES),
-            ("uploads", self.bytes, 64 * MOST_BYTES),
+            ("queue", 1, MAX_IMAGES),
+            ("uploads", self.bytes, 64 * MAX_BYTES),
             ("seconds", 0.05, 3600),
         ):
-            if not least <= getattr(self, name) <= most:
-                given = getattr(self, name)
-                raise UserError(f"{name}={given:,} is not possible", f"give {least:,} to {most:,}")
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"{name}={value:,} is out of range", f"give a value from {low:,} to {high:,}")

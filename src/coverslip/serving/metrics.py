@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus: requests, images, seconds, what waits. Never a name or a label of an image."""
+"""Prometheus metrics: requests, images, seconds and queue. They never contain a file name or a label."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """The numbers of one server.
+    """The metrics of one server.
 
     Args:
-        waiting: how many images wait now.
-        held: bytes of bodies that are held now.
+        waiting: returns the number of images that wait now.
+        held: returns the bytes of request bodies that are in memory now.
     """
 
     def __init__(self, waiting: Callable[[], float], held: Callable[[], float]) -> None:
@@ -25,29 +25,35 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         registry = self.registry
         self._requests = Counter(
-            "coverslip_requests", "Requests, by what was asked and said", ["route", "status"], registry=registry
+            "coverslip_requests", "Requests, by route and status", ["route", "status"], registry=registry
         )
         self._seconds = Histogram(
-            "coverslip_request_seconds", "From first byte to answer", ["route"], buckets=SECONDS, registry=registry
+            "coverslip_request_seconds",
+            "Seconds from the first byte of a request to the answer",
+            ["route"],
+            buckets=SECONDS,
+            registry=registry,
         )
-        self._images = Counter("coverslip_images", "Images, by what became of them", ["outcome"], registry=registry)
+        self._images = Counter("coverslip_images", "Images, by outcome", ["outcome"], registry=registry)
         self.batches = Histogram(
-            "coverslip_batch_images", "Images that were answered together", buckets=BATCHES, registry=registry
+            "coverslip_batch_images", "Images predicted in one batch", buckets=BATCHES, registry=registry
         )
-        Gauge("coverslip_waiting_images", "Let in and not answered yet", registry=registry).set_function(waiting)
+        Gauge("coverslip_waiting_images", "Images accepted and not yet answered", registry=registry).set_function(
+            waiting
+        )
         Gauge("coverslip_held_bytes", "Bytes of requests in memory", registry=registry).set_function(held)
         for outcome in ("answered", "unfamiliar", "failed"):
             self._images.labels(outcome)
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """Count one."""
+        """Count one request."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def image(self, *, failed: bool, familiar: bool | None) -> None:
-        """Count one."""
+        """Count one image."""
         self._images.labels("failed" if failed else "unfamiliar" if familiar is False else "answered").inc()
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""The files of the page: read once at the start, so that no path from a request ever reaches a disk."""
+"""The files of the web page: read once at startup, so that no path from a request ever reaches the file system."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOME = Path(__file__).parent / "static"
-LOOK = Path(__file__).parents[1] / "look"  # colors, fonts and the mark, as the reports have them
+LOOK = Path(__file__).parents[1] / "look"  # colors, fonts and logo, shared with the reports
 INDEX = "index.html"
-KINDS = {
+MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -21,21 +21,27 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One file: its bytes, what it is, and a tag that changes with its content."""
+class PageFile:
+    """One file of the page.
+
+    Attributes:
+        data: content of the file.
+        media_type: value of the Content-Type header.
+        etag: value of the ETag header; changes with the content.
+    """
 
     data: bytes
-    kind: str
-    tag: str
+    media_type: str
+    etag: str
 
 
-def read_pages() -> dict[str, Page]:
-    """Every file of the page by its name, such as ``main.js``; other files are left alone."""
-    found: dict[str, Page] = {}
+def read_pages() -> dict[str, PageFile]:
+    """Return the files of the page by name, such as ``main.js``; files of other types are ignored."""
+    pages: dict[str, PageFile] = {}
     for path in sorted([*HOME.iterdir(), *LOOK.iterdir()]):
-        kind = KINDS.get(path.suffix)
-        if kind is not None and path.is_file() and not path.name.startswith("."):
+        media_type = MEDIA_TYPES.get(path.suffix)
+        if media_type is not None and path.is_file() and not path.name.startswith("."):
             data = path.read_bytes()
-            tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
-            found[path.name] = Page(data, kind, tag)
-    return found
+            etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+            pages[path.name] = PageFile(data, media_type, etag)
+    return pages

@@ -1,4 +1,4 @@
-"""What goes in and out over HTTP: the schema that the page, programs and the OpenAPI description share."""
+"""Schemas of the REST API, shared by the web page, client programs and the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -7,179 +7,206 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Shape(BaseModel):
-    """Every part of the schema: names as they stand, nothing unknown."""
+class Schema(BaseModel):
+    """Base of all schemas: unknown fields are errors, and aliases are used in JSON."""
 
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 
 
-class Problem(Shape):
-    """What is wrong, and how to mend it."""
+class ErrorDetail(Schema):
+    """A problem and how to fix it."""
 
-    problem: str = Field(examples=["it is text, not an image"])
-    fix: str = Field(examples=["send JPEG, PNG, TIFF, BMP, WebP or HEIC"])
-
-
-class Failure(Shape):
-    """Every answer that is none."""
-
-    error: Problem
+    problem: str = Field(description="What is wrong and what was found.", examples=["the file is text, not an image"])
+    fix: str = Field(description="How to fix it.", examples=["send a JPEG, PNG, TIFF, BMP, WebP or HEIC file"])
 
 
-class Interval(Shape):
-    """A measured share with its interval; null where there is no honest one."""
+class ErrorResponse(Schema):
+    """An error response."""
 
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    level: float = 0.95
-    images: int | None = None
-    groups: int | None = None
+    error: ErrorDetail
+
+
+class Interval(Schema):
+    """A score with its confidence interval."""
+
+    value: float | None = Field(description="The score; null if it was not measured.")
+    low: float | None = Field(
+        default=None, description="Lower bound of the confidence interval; null if there is no valid interval."
+    )
+    high: float | None = Field(
+        default=None, description="Upper bound of the confidence interval; null if there is no valid interval."
+    )
+    level: float = Field(default=0.95, description="Confidence level.")
+    images: int | None = Field(default=None, description="Number of images.")
+    groups: int | None = Field(default=None, description="Number of groups, for example leaves, patients or slides.")
 
 
 class NamedScore(Interval):
-    """A score of the test set."""
+    """A score on the test set."""
 
-    name: str = Field(examples=["accuracy"])
-
-
-class Part(Shape):
-    """Images, and the leaves, patients or slides that they are of (null where nobody said)."""
-
-    images: int
-    groups: int | None = None
+    name: str = Field(description="Name of the metric.", examples=["accuracy"])
 
 
-class TestedOn(Part):
-    """What the model was tested on."""
+class SampleSize(Schema):
+    """Number of images and groups."""
 
-    seen: int | None = Field(description="how many of them it was trained on; null where nobody can tell")
-
-
-class TrainedOn(Part):
-    """What the model was trained on."""
-
-    name: str = ""
+    images: int = Field(description="Number of images.")
+    groups: int | None = Field(
+        default=None, description="Number of groups, for example leaves, patients or slides; null if unknown."
+    )
 
 
-class NamedFrom(Shape):
-    """Of two classes: from which probability on an image gets the name that is looked for; else it gets the other."""
+class TestedOn(SampleSize):
+    """The test set of the model."""
 
-    class_name: str = Field(examples=["rust"])
-    value: float = Field(examples=[0.3])
+    seen: int | None = Field(description="Number of these images that the model was trained on; null if unknown.")
 
 
-class Operating(NamedFrom):
-    """The same, and what it finds and leaves alone."""
+class TrainedOn(SampleSize):
+    """The training set of the model."""
 
-    sensitivity: Interval = Field(description="share of the images of this class that are named so")
-    specificity: Interval = Field(description="share of the others that are not")
+    name: str = Field(default="", description="Name of the data set.")
+
+
+class DecisionThreshold(Schema):
+    """Decision threshold of a model with two classes.
+
+    `class_name` is predicted if its probability is at least `value`; otherwise the other class is predicted.
+    """
+
+    class_name: str = Field(description="The class to which the threshold applies.", examples=["rust"])
+    value: float = Field(description="Smallest probability at which the class is predicted.", examples=[0.3])
+
+
+class OperatingPoint(DecisionThreshold):
+    """Decision threshold with its sensitivity and specificity."""
+
+    sensitivity: Interval = Field(description="Fraction of the images of `class_name` that are predicted as such.")
+    specificity: Interval = Field(
+        description="Fraction of the images of the other class that are not predicted as `class_name`."
+    )
     measured_on: Literal["test", "fit", "validation"] | None = Field(
-        description="`test`: on the test set. `fit`: on the images that the threshold was set with, which flatters "
-        "it. `validation`: on images that neither trained the model nor set the threshold. null: not measured"
+        description="Images used for sensitivity and specificity. `test`: the test set. `fit`: the images that the "
+        "threshold was chosen on, so the values are too optimistic. `validation`: images used neither for training nor "
+        "for choosing the threshold. null: not measured."
     )
 
 
-class Bounds(Shape):
-    """How much one request may hold."""
+class RequestLimits(Schema):
+    """Limits of one request."""
 
-    bytes: int = Field(description="of all files of a request together")
-    images: int = Field(description="files of a request")
-    pixels: int = Field(description="of one image")
+    bytes: int = Field(description="Total size of all files in bytes.")
+    images: int = Field(description="Number of files.")
+    pixels: int = Field(description="Number of pixels of one image.")
 
 
-class Model(Shape):
-    """What the model is, what it was tested on, and what it can say."""
+class Model(Schema):
+    """Description of the model and of its test result."""
 
-    name: str
-    network: str
-    classes: list[str]
-    task: Literal["classification"] = "classification"
+    name: str = Field(description="Name of the model.")
+    network: str = Field(description="Name of the network architecture.")
+    classes: list[str] = Field(description="Names of the classes, in the order of the network's outputs.")
+    task: Literal["classification"] = Field(default="classification", description="Task of the model.")
     trained_on: TrainedOn
-    tested_on: TestedOn | None
-    score: NamedScore | None
-    calibrated: bool = Field(description="whether probabilities were brought to agree with how often they are right")
-    coverage: float | None = Field(description="how often sets hold the true class; null where there are no sets")
-    threshold: Operating | None
-    familiarity: bool = Field(description="whether it tells images that are unlike any it was trained on")
-    maps: bool = Field(description="whether explain=true gives a map")
-    examples: bool = Field(description="whether the nearest training images come with thumbnails")
-    keeps: bool = Field(default=False, description="whether those who run this server keep the images and answers")
-    limits: Bounds
-    licence: str
-    program: str
-    date: str | None
-    warnings: list[str]
-
-
-class Neighbor(Shape):
-    """A training image that is near to this one."""
-
-    label: str
-    distance: float | None = Field(description="in units of the spread within classes; 0 is the same image")
-    thumbnail: str | None = Field(description="a data address, only where the server was started with examples")
-
-
-class HeatMap(Shape):
-    """Which places of the image spoke for the class, over the whole image as it stands upright."""
-
-    values: str = Field(description="base64 of height * width bytes, row by row: 0 is none, 255 the most of this map")
-    height: int
-    width: int
-    class_name: str = Field(serialization_alias="class")
-    method: str
-    layer: str
-    trust: str = Field(description="one sentence on whether maps of this model were tested, and what was found")
-
-
-class Answer(Shape):
-    """What the model says of one image; ``error`` says why it says nothing."""
-
-    file: str
-    label: str | None = None
-    confidence: float | None = Field(
-        default=None, description="probability of the label; it can be under 0.5 where a `threshold` decides"
+    tested_on: TestedOn | None = Field(description="The test set; null if the model was not tested.")
+    score: NamedScore | None = Field(description="Score on the test set; null if the model was not tested.")
+    calibrated: bool = Field(description="Whether the probabilities are calibrated.")
+    coverage: float | None = Field(
+        description="Probability that a prediction set contains the true class; null without prediction sets."
     )
-    probabilities: dict[str, float] | None = None
+    threshold: OperatingPoint | None = Field(
+        description="Decision threshold; null if the most probable class is predicted."
+    )
+    familiarity: bool = Field(description="Whether the model can detect images that are unlike its training images.")
+    maps: bool = Field(description="Whether `explain=true` returns a heat map.")
+    examples: bool = Field(description="Whether the nearest training images are returned with thumbnails.")
+    keeps: bool = Field(default=False, description="Whether this server stores received images and answers.")
+    limits: RequestLimits
+    licence: str = Field(description="Licence of the pretrained weights.")
+    program: str = Field(description="Program and version of this server.")
+    date: str | None = Field(description="Date on which the model was written, ISO 8601; null if unknown.")
+    warnings: list[str] = Field(description="What users of the model should know.")
+
+
+class Neighbor(Schema):
+    """A training image that is similar to the received image."""
+
+    label: str = Field(description="Class of the training image.")
+    distance: float | None = Field(
+        description="Distance in units of the standard deviation within classes; 0 is the same image."
+    )
+    thumbnail: str | None = Field(
+        description="Thumbnail as a data URL; null unless the model or the server provides example images."
+    )
+
+
+class HeatMap(Schema):
+    """Heat map of the evidence for a class, over the whole image with EXIF orientation applied."""
+
+    values: str = Field(
+        description="height * width bytes in base64, row by row: 0 is no evidence, 255 is the maximum of this map."
+    )
+    height: int = Field(description="Number of rows of the map.")
+    width: int = Field(description="Number of columns of the map.")
+    class_name: str = Field(serialization_alias="class", description="The class that the map explains.")
+    method: str = Field(description="Method, for example `grad-cam`.")
+    layer: str = Field(description="Layer of the network; empty if the method uses no layer.")
+    trust: str = Field(description="Reliability of the maps of this model: one sentence with the result of its test.")
+
+
+class Answer(Schema):
+    """Prediction for one image; if `error` is set, there is no prediction."""
+
+    file: str = Field(description="File name.")
+    label: str | None = Field(default=None, description="Predicted class.")
+    confidence: float | None = Field(
+        default=None,
+        description="Probability of the predicted class. It can be below 0.5 if the model has a `threshold`.",
+    )
+    probabilities: dict[str, float] | None = Field(default=None, description="Probability of each class.")
     members: list[str] | None = Field(
         default=None,
         serialization_alias="set",
-        description="classes that hold the true one as often as `coverage` of the model says",
+        description="Prediction set: classes that together contain the true class with the model's `coverage`.",
     )
-    familiar: bool | None = None
-    unfamiliarity: float | None = Field(default=None, description="above 1 is unlike the training images")
-    nearest: list[Neighbor] = []
-    map: HeatMap | None = None
-    width: int | None = None
-    height: int | None = None
-    notes: list[str] = []
-    error: str | None = None
+    familiar: bool | None = Field(
+        default=None, description="Whether the image is like the training images; null if the model cannot tell."
+    )
+    unfamiliarity: float | None = Field(
+        default=None, description="Distance from the training images; above 1 the image is unlike them."
+    )
+    nearest: list[Neighbor] = Field(default=[], description="The most similar training images.")
+    map: HeatMap | None = Field(default=None, description="Heat map, if `explain=true` was sent.")
+    width: int | None = Field(default=None, description="Width of the image in pixels, EXIF orientation applied.")
+    height: int | None = Field(default=None, description="Height of the image in pixels, EXIF orientation applied.")
+    notes: list[str] = Field(default=[], description="Remarks on the image.")
+    error: str | None = Field(default=None, description="Why there is no prediction; null on success.")
 
 
-class Predictions(Shape):
-    """Answers in the order of the files."""
+class Predictions(Schema):
+    """Predictions in the order of the files."""
 
-    model: str
-    threshold: NamedFrom | None = Field(
+    model: str = Field(description="Name of the model.")
+    threshold: DecisionThreshold | None = Field(
         default=None,
-        description="what named the images where there are two classes: the `label` is `class_name` where its "
-        "probability is at least `value`, else the other class, be it the less probable one; null: the `label` is the "
-        "most probable class",
+        description="Decision threshold of a model with two classes: `class_name` is predicted if its probability is "
+        "at least `value`, otherwise the other class, even if it is less probable. null: the most probable class is "
+        "predicted.",
     )
-    images: list[Answer]
+    images: list[Answer] = Field(description="One answer per file.")
 
 
-class AllFailed(Failure):
-    """Several files, of which none could be answered: why, file by file."""
+class AllFailedResponse(ErrorResponse):
+    """An error response: none of several files could be predicted. `images` contains the reason for each file."""
 
-    model: str | None = None
-    images: list[Answer] | None = None
+    model: str | None = Field(default=None, description="Name of the model.")
+    images: list[Answer] | None = Field(default=None, description="One answer per file, each with its `error`.")
 
 
-class Health(Shape):
-    """Whether it takes images."""
+class Health(Schema):
+    """State of the server."""
 
-    status: Literal["ok", "stopping"]
+    status: Literal["ok", "stopping"] = Field(description="`ok`: accepts images. `stopping`: accepts no more images.")
 
 
 ANSWER: dict[str, Any] = {

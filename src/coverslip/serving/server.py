@@ -1,4 +1,4 @@
-"""A run served: loaded, announced in the terminal, answered from until Ctrl+C."""
+"""Start and stop the server of a run."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from coverslip.core.runs import Run
 from coverslip.core.storage import size_text
 from coverslip.inference.model_files import load_predictor
 from coverslip.serving.addresses import listen
-from coverslip.serving.answers import Instrument
+from coverslip.serving.answers import ImagePredictor
 from coverslip.serving.app import create_app
-from coverslip.serving.card import in_words, model_card
-from coverslip.serving.examples import kept_thumbnails, known_references, labels_of, thumbnails_of
-from coverslip.serving.keeping import Keeper
+from coverslip.serving.card import model_card, summary_line
+from coverslip.serving.evaluation import find_test_result
+from coverslip.serving.examples import find_thumbnails, reference_labels, reference_lookup, stored_thumbnails
 from coverslip.serving.limits import Limits
-from coverslip.serving.maps import open_mapper
+from coverslip.serving.maps import open_map_renderer
 from coverslip.serving.service import Service
-from coverslip.serving.tested import test_of
 from coverslip.serving.tokens import check_token, is_loopback, new_token
+from coverslip.serving.upload_store import UploadStore
 
 HOST, PORT = "127.0.0.1", 8000
-SPARE_SECONDS = 5  # after the longest request, until what is left is given up
+GRACE_SECONDS = 5  # added to the time limit of a request at shutdown, before open connections are closed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """What can be chosen of a server.
+class ServeConfig:
+    """Settings of a server.
 
     Attributes:
-        host: to listen on.
-        port: likewise; 0 for any that is free.
-        token: that must be known; empty makes one where the address is not the loopback.
-        keep: a folder for images and answers; None keeps nothing.
-        examples: where the training images are, to show the nearest; None shows those that the bundle holds.
-        tested: an evaluation of this model, to tell its users instead of its run's own test; None tells that.
-        maps: whether maps can be asked for.
-        limits: of requests.
-        log: whether each request is a line in the terminal.
+        host: address to listen on.
+        port: port to listen on; 0 for any free port.
+        token: token that requests must send; if empty, one is generated unless the address is a loopback address.
+        keep: folder for received images and answers; None: nothing is stored.
+        examples: location of the training images, for thumbnails of the nearest; None: thumbnails stored in the model.
+        tested: folder of an evaluation of this model that is shown instead of the run's own test result.
+        maps: whether heat maps are available.
+        limits: limits of requests.
+        log: whether to print one line per request.
     """
 
     host: str = HOST
@@ -60,75 +60,75 @@ class Wishes:
     log: bool = False
 
 
-def serve(folder: str | Path, wishes: Wishes, progress: Progress = SILENT) -> None:
-    """Serve the model of a run until the process is told to stop (Ctrl+C or SIGTERM); then finish what was accepted.
+def serve(folder: str | Path, config: ServeConfig, progress: Progress = SILENT) -> None:
+    """Serve the model of a run until Ctrl+C or SIGTERM, then finish the accepted requests.
 
     Args:
         folder: the run.
-        wishes: see there.
-        progress: told the address, the model, and how to stop.
+        config: settings of the server.
+        progress: receives the address, the model, and how to stop the server.
 
     Raises:
-        UserError: no model there; the port is in use; a token that is too short; a folder that cannot be used.
+        UserError: the run has no model, the port is in use, the token is too short, or a folder cannot be used.
     """
     run = Run.open(folder)
-    open_to_all = not is_loopback(wishes.host)
-    token = check_token(wishes.token) if wishes.token else new_token() if open_to_all else ""
-    with contextlib.closing(listen(wishes.host, wishes.port)) as place:
-        service = open_service(run, wishes, progress)
-        app = create_app(service, token=token, say=progress.note if wishes.log else None)
-        config = uvicorn.Config(
+    is_public = not is_loopback(config.host)
+    token = check_token(config.token) if config.token else new_token() if is_public else ""
+    with contextlib.closing(listen(config.host, config.port)) as listener:
+        service = open_service(run, config, progress)
+        app = create_app(service, token=token, log_request=progress.note if config.log else None)
+        uvicorn_config = uvicorn.Config(
             app,
-            log_config=None,  # its log would hold addresses with what was asked
+            log_config=None,  # uvicorn's log contains addresses with query parameters
             access_log=False,
             server_header=False,
             proxy_headers=False,
             ws="none",
             timeout_keep_alive=30,
-            timeout_graceful_shutdown=round(wishes.limits.seconds) + SPARE_SECONDS,
+            timeout_graceful_shutdown=round(config.limits.seconds) + GRACE_SECONDS,
         )
-        _announce(service, place, wishes, token, progress)
-        server = QuietServer(config, lambda: _stopping(service, progress))
-        server.run(sockets=[place])
-    progress.note("stopped; every accepted request was answered" if not server.forced else "stopped at once")
+        _announce(service, listener, config, token, progress)
+        server = QuietServer(uvicorn_config, lambda: _stopping(service, progress))
+        server.run(sockets=[listener])
+    progress.note("stopped; all accepted requests were answered" if not server.forced else "stopped immediately")
 
 
-def open_service(run: Run, wishes: Wishes, progress: Progress = SILENT) -> Service:
-    """Load a run's model and all that is asked for beside it."""
-    for each in ("uvicorn", "python_multipart", "tifffile", "PIL"):
-        logging.getLogger(each).setLevel(logging.CRITICAL)  # their words can hold what was sent; ours do not
+def open_service(run: Run, config: ServeConfig, progress: Progress = SILENT) -> Service:
+    """Return the service of a run, with its model, test result, maps and example images loaded."""
+    for name in ("uvicorn", "python_multipart", "tifffile", "PIL"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # their messages can contain data of requests
     predictor = load_predictor(run)
-    labels, warnings = labels_of(predictor, run), list(predictor.notes)
+    labels, warnings = reference_labels(predictor, run), list(predictor.notes)
     if labels is None and predictor.trust.references:
-        warnings.append("the table of the training images is not with this model, so the nearest are not named")
-    if wishes.examples is None:
-        thumbnails = kept_thumbnails(predictor, run)
+        warnings.append("the table of training images is missing, so the nearest training images are not shown")
+    if config.examples is None:
+        thumbnails = stored_thumbnails(predictor, run)
     else:
-        thumbnails = thumbnails_of(predictor, wishes.examples, progress)
-    keeper = None if wishes.keep is None else Keeper(wishes.keep)
-    if keeper is not None:
-        warnings.append("images that are sent to this server are kept by those who run it")
-    mapper, why = open_mapper(predictor, run) if wishes.maps else (None, "")
-    if why:
-        progress.note(f"note: {why}")
-    instrument = Instrument(predictor, known_references(labels, thumbnails), wishes.limits.pixels)
+        thumbnails = find_thumbnails(predictor, config.examples, progress)
+    upload_store = None if config.keep is None else UploadStore(config.keep)
+    if upload_store is not None:
+        warnings.append("the operator of this server stores the images that are sent to it")
+    map_renderer, reason = open_map_renderer(predictor, run) if config.maps else (None, "")
+    if reason:
+        progress.note(f"note: {reason}")
+    image_predictor = ImagePredictor(predictor, reference_lookup(labels, thumbnails), config.limits.pixels)
     card = model_card(
         predictor,
         run,
-        wishes.limits,
-        test_of(predictor, run, wishes.tested),
-        maps=mapper is not None,
+        config.limits,
+        find_test_result(predictor, run, config.tested),
+        maps=map_renderer is not None,
         examples=bool(thumbnails) and labels is not None,
-        keeps=keeper is not None,
+        keeps=upload_store is not None,
         warnings=warnings,
     )
-    return Service(instrument, card, wishes.limits, mapper, keeper)
+    return Service(image_predictor, card, config.limits, map_renderer, upload_store)
 
 
 class QuietServer(uvicorn.Server):
-    """Uvicorn that ends on the first Ctrl+C with what was accepted done, at once on the second, and without a trace.
+    """A uvicorn server that finishes accepted requests on the first Ctrl+C and stops immediately on the second.
 
-    The original raises the signal again when all is done, which would look like an interrupted computation.
+    Uvicorn itself raises the signal again after shutdown, which would look like an interrupted computation.
     """
 
     def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
@@ -137,18 +137,18 @@ class QuietServer(uvicorn.Server):
 
     @property
     def forced(self) -> bool:
-        """Whether it was told twice."""
+        """Whether a second signal stopped the server immediately."""
         return bool(self.force_exit)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """See uvicorn."""
+        """Handle a signal; see uvicorn."""
         if not self.should_exit:
             self._stopping()
         super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """See uvicorn."""
+        """Handle signals within the context; see uvicorn."""
         with super().capture_signals():
             try:
                 yield
@@ -158,36 +158,38 @@ class QuietServer(uvicorn.Server):
 
 def _stopping(service: Service, progress: Progress) -> None:
     service.stopping = True
-    waiting = service.gate.images
-    progress.note(f"stopping: {waiting:,} images to finish (Ctrl+C again: at once)" if waiting else "stopping")
+    waiting = service.admission.images
+    progress.note(
+        f"stopping: {waiting:,} images to finish (press Ctrl+C again to stop immediately)" if waiting else "stopping"
+    )
 
 
-def _announce(service: Service, place: socket.socket, wishes: Wishes, token: str, progress: Progress) -> None:
-    """Address, model, how to stop; and what is out of the ordinary."""
-    port, limits = place.getsockname()[1], wishes.limits
-    host = socket.gethostname() if wishes.host in ("0.0.0.0", "::", "") else wishes.host
+def _announce(service: Service, listener: socket.socket, config: ServeConfig, token: str, progress: Progress) -> None:
+    """Print the model, its warnings, the address, the limits, and how to stop the server."""
+    port, limits = listener.getsockname()[1], config.limits
+    host = socket.gethostname() if config.host in ("0.0.0.0", "::", "") else config.host
     host = f"[{host}]" if ":" in host else host
     address = f"http://{host}:{port}/"
-    progress.note(in_words(service.model))
+    progress.note(summary_line(service.model))
     for warning in service.model.warnings:
         progress.note(f"note: {warning}")
     if token:
         progress.note(f"address: {address}#token={token}")
-        progress.note(f"programs: send 'Authorization: Bearer {token}'")
+        progress.note(f"client programs: send the header 'Authorization: Bearer {token}'")
     else:
         progress.note(f"address: {address}")
-    if not is_loopback(wishes.host):
+    if not is_loopback(config.host):
         progress.note(
-            "note: others can reach this address; whoever knows the token can ask. Images travel unencrypted: put a "
-            "proxy with TLS before it where the network is not yours"
+            "note: other computers can reach this address; everyone with the token has access. Images are sent "
+            "unencrypted: use a TLS proxy on networks that you do not control"
         )
     if service.model.examples:
-        progress.note("note: small images of training images are shown to whoever asks")
-    if wishes.keep is not None:
-        progress.note(f"note: images are kept in {str(wishes.keep)!r}")
+        progress.note("note: thumbnails of training images are shown to all users")
+    if config.keep is not None:
+        progress.note(f"note: received images are stored in {str(config.keep)!r}")
     progress.note(
-        f"at most {limits.images:,} images and {size_text(limits.bytes)} a request, "
-        f"{limits.pixels / 1e6:g} million pixels an image"
+        f"limits: {limits.images:,} images and {size_text(limits.bytes)} per request, "
+        f"{limits.pixels / 1e6:g} million pixels per image"
     )
     progress.note("stop: Ctrl+C")
     sys.stderr.flush()

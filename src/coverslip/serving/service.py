@@ -1,4 +1,4 @@
-"""From files in memory to answers: in by the gate, through the crew, with a map where one is wanted."""
+"""The service: admits uploads, predicts them in a worker pool, and adds heat maps on request."""
 
 from __future__ import annotations
 
@@ -14,31 +14,36 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from coverslip.core.devices import cores
-from coverslip.serving.answers import Image, Instrument
-from coverslip.serving.crew import Crew, Ticket
-from coverslip.serving.gate import Gate
-from coverslip.serving.keeping import Keeper
+from coverslip.serving.admission import AdmissionControl
+from coverslip.serving.answers import ImagePredictor, PreparedImage
 from coverslip.serving.limits import Limits
-from coverslip.serving.maps import Mapper
+from coverslip.serving.maps import MapRenderer
 from coverslip.serving.metrics import Metrics
-from coverslip.serving.refusals import Refused
+from coverslip.serving.request_errors import RequestError
 from coverslip.serving.schemas import Answer, HeatMap, Model
+from coverslip.serving.upload_store import UploadStore
 from coverslip.serving.uploads import Upload
+from coverslip.serving.worker_pool import WorkerPool, WorkItem
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An answer with the image that it is about."""
+class AnsweredImage:
+    """An answer with its prepared image, which a heat map needs.
 
-    image: Image
+    Attributes:
+        image: the prepared image.
+        answer: the answer.
+    """
+
+    image: PreparedImage
     answer: Answer
 
 
-class OneThread:
-    """NumPy computes on one thread as long as any service is open, whichever of them is closed first.
+class SingleThreadedBlas:
+    """Context in which NumPy's BLAS uses one thread, until the last of several services is closed.
 
-    A product of one image's features is small, and NumPy's threads burn a core each waiting for the next one: with
-    them an image takes twice its processor time.
+    The matrix products for one image are small, and BLAS threads that wait for the next one keep a core busy: they
+    double the processor time per image.
     """
 
     def __init__(self) -> None:
@@ -59,133 +64,145 @@ class OneThread:
                 self._limits = None
 
 
-ONE_THREAD = OneThread()
+SINGLE_THREADED_BLAS = SingleThreadedBlas()
 Outcome = Answer | BaseException
-"""An answer; or a `Refused` that says why there is none, or what else went wrong."""
+"""An answer; a `RequestError` that states why there is none; or an unexpected exception."""
 
 
 class Service:
-    """A model at work: `answer` is called on the event loop and computes nothing there.
+    """A model that answers uploads. `answer` runs on the event loop and computes nothing there.
 
     Args:
-        instrument: answers.
-        model: what it is.
-        limits: of requests.
-        mapper: draws maps; None where there are none.
-        keeper: keeps images; None keeps nothing.
+        predictor: predicts prepared images.
+        model: description of the model.
+        limits: limits of requests.
+        map_renderer: computes heat maps; None: there are no maps.
+        upload_store: stores images and answers; None: nothing is stored.
     """
 
     def __init__(
         self,
-        instrument: Instrument,
+        predictor: ImagePredictor,
         model: Model,
         limits: Limits,
-        mapper: Mapper | None = None,
-        keeper: Keeper | None = None,
+        map_renderer: MapRenderer | None = None,
+        upload_store: UploadStore | None = None,
     ) -> None:
         self.model, self.limits, self.stopping = model, limits, False
-        self.gate = Gate(limits)
-        self.metrics = Metrics(lambda: self.gate.images, lambda: self.gate.bytes)
-        self._mapper, self._keeper = mapper, keeper
-        self._open = ExitStack()  # closed once, however often it is asked to
-        self._open.enter_context(ONE_THREAD)
-        self._crew: Crew[Upload, Image, Told] = Crew(
-            instrument.prepare,
-            partial(_answers, instrument),
-            batch=instrument.batch,
-            threads=max(instrument.at_once, cores()),
-            at_once=instrument.at_once,
-            on_its_way=lambda: self.gate.reading > 0,
-            # The cores are shared among these threads; PyTorch's own would only get into their way.
-            begin=partial(torch.set_num_threads, 1),
-            answered=self.metrics.batches.observe,
+        self.admission = AdmissionControl(limits)
+        self.metrics = Metrics(lambda: self.admission.images, lambda: self.admission.bytes)
+        self._map_renderer, self._upload_store = map_renderer, upload_store
+        self._resources = ExitStack()  # `close` may be called several times; the stack is closed once
+        self._resources.enter_context(SINGLE_THREADED_BLAS)
+        self._workers: WorkerPool[Upload, PreparedImage, AnsweredImage] = WorkerPool(
+            predictor.prepare,
+            partial(_make_answer_function, predictor),
+            batch_size=predictor.batch_size,
+            num_threads=max(predictor.max_concurrent_batches, cores()),
+            max_concurrent_batches=predictor.max_concurrent_batches,
+            more_expected=lambda: self.admission.receiving > 0,
+            # These threads already use all cores; more threads of PyTorch would only slow them down.
+            initializer=partial(torch.set_num_threads, 1),
+            on_batch=self.metrics.batches.observe,
         )
-        # maps, and what is kept
-        self._aside = ThreadPoolExecutor(1, "aside", initializer=torch.set_num_threads, initargs=(cores(),))
+        # one thread for maps and for storing uploads
+        self._background = ThreadPoolExecutor(1, "background", initializer=torch.set_num_threads, initargs=(cores(),))
 
     async def answer(self, uploads: Sequence[Upload], explain: bool = False) -> list[Outcome]:
-        """What the model says of each file, in their order.
+        """Return one outcome per file, in the same order.
+
+        Args:
+            uploads: the received files.
+            explain: whether to add heat maps.
 
         Raises:
-            Refused: 429, too much waits already; or 422, a map is wanted where there are none.
+            RequestError: 429, the queue is full; 422, maps were requested but are not available.
         """
-        if explain and self._mapper is None:
-            raise Refused(422, "this server draws no maps of this model", "leave out explain=true")
-        self.gate.enter(len(uploads))
+        if explain and self._map_renderer is None:
+            raise RequestError(422, "this server provides no maps for this model", "omit explain=true")
+        self.admission.admit(len(uploads))
         loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[Told | BaseException]] = [loop.create_future() for _ in uploads]
-        tickets: list[Ticket[Upload, Image, Told]] = [
-            Ticket(upload, partial(self._tell, loop, future)) for upload, future in zip(uploads, futures, strict=True)
+        futures: list[asyncio.Future[AnsweredImage | BaseException]] = [loop.create_future() for _ in uploads]
+        items: list[WorkItem[Upload, PreparedImage, AnsweredImage]] = [
+            WorkItem(upload, partial(self._deliver, loop, future))
+            for upload, future in zip(uploads, futures, strict=True)
         ]
-        self._crew.submit(tickets)
+        self._workers.submit(items)
         try:
-            found = [await future for future in futures]
-        except asyncio.CancelledError:  # out of time, or nobody listens any more
-            for ticket in tickets:
-                ticket.unwanted.set()
+            results = [await future for future in futures]
+        except asyncio.CancelledError:  # the time limit is exceeded, or the client has disconnected
+            for item in items:
+                item.cancelled.set()
             raise
-        told = [each for each in found if isinstance(each, Told)]
-        if explain and told:
-            await self._explain(loop, told)
-        outcomes: list[Outcome] = [each.answer if isinstance(each, Told) else each for each in found]
+        answered = [result for result in results if isinstance(result, AnsweredImage)]
+        if explain and answered:
+            await self._add_maps(loop, answered)
+        outcomes: list[Outcome] = [result.answer if isinstance(result, AnsweredImage) else result for result in results]
         for outcome in outcomes:
-            good = isinstance(outcome, Answer) and outcome.error is None
-            self.metrics.image(failed=not good, familiar=outcome.familiar if isinstance(outcome, Answer) else None)
-        if self._keeper is not None:
-            await loop.run_in_executor(self._aside, self._keep, list(zip(uploads, outcomes, strict=True)))
+            succeeded = isinstance(outcome, Answer) and outcome.error is None
+            self.metrics.image(failed=not succeeded, familiar=outcome.familiar if isinstance(outcome, Answer) else None)
+        if self._upload_store is not None:
+            await loop.run_in_executor(self._background, self._save, list(zip(uploads, outcomes, strict=True)))
         return outcomes
 
     def close(self) -> None:
-        """Answer all that was let in, then end."""
-        self._crew.close()
-        self._aside.shutdown(wait=True)
-        self._open.close()
+        """Answer all admitted images, then end the threads."""
+        self._workers.close()
+        self._background.shutdown(wait=True)
+        self._resources.close()
 
-    def _tell(
-        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Told | BaseException], told: Told | BaseException
+    def _deliver(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        future: asyncio.Future[AnsweredImage | BaseException],
+        result: AnsweredImage | BaseException,
     ) -> None:
-        """Bring an answer from a thread to the event loop."""
+        """Pass a result from a worker thread to the event loop."""
 
         def set_result() -> None:
-            self.gate.leave()
+            self.admission.complete()
             if not future.done():
-                future.set_result(told)
+                future.set_result(result)
 
-        _quietly(loop, set_result)
+        _call_soon(loop, set_result)
 
-    async def _explain(self, loop: asyncio.AbstractEventLoop, told: list[Told]) -> None:
-        mapper, count = self._mapper, len(told)
-        assert mapper is not None
-        self.gate.draw(count)
-        good = [each for each in told if each.answer.label is not None]
-        drawing: Future[list[HeatMap]] = self._aside.submit(
-            mapper.draw, [each.image for each in good], [str(each.answer.label) for each in good]
+    async def _add_maps(self, loop: asyncio.AbstractEventLoop, answered: list[AnsweredImage]) -> None:
+        map_renderer, count = self._map_renderer, len(answered)
+        assert map_renderer is not None
+        self.admission.add_maps(count)
+        predicted = [result for result in answered if result.answer.label is not None]
+        rendering: Future[list[HeatMap]] = self._background.submit(
+            map_renderer.render,
+            [result.image for result in predicted],
+            [str(result.answer.label) for result in predicted],
         )
-        drawing.add_done_callback(lambda _: _quietly(loop, self.gate.drawn, count))
-        maps = await asyncio.wrap_future(drawing)  # cancelled with us, where it has not begun
-        for each, heat in zip(good, maps, strict=True):
-            each.answer.map = heat
+        rendering.add_done_callback(lambda _: _call_soon(loop, self.admission.complete_maps, count))
+        maps = await asyncio.wrap_future(rendering)  # cancelled with this coroutine if it has not begun
+        for result, heat_map in zip(predicted, maps, strict=True):
+            result.answer.map = heat_map
 
-    def _keep(self, pairs: list[tuple[Upload, Outcome]]) -> None:
-        assert self._keeper is not None
+    def _save(self, pairs: list[tuple[Upload, Outcome]]) -> None:
+        assert self._upload_store is not None
         for upload, outcome in pairs:
             if isinstance(outcome, Answer) and outcome.error is None:
-                wrong = self._keeper.keep(upload, outcome)
-                outcome.notes.append(f"it could not be kept: {wrong}" if wrong else "this server keeps the image")
+                problem = self._upload_store.save(upload, outcome)
+                outcome.notes.append(
+                    f"the image could not be stored: {problem}" if problem else "this server stores the image"
+                )
 
 
-def _answers(instrument: Instrument) -> Callable[[Sequence[Image]], list[Told]]:
-    call = instrument.answers()
+def _make_answer_function(predictor: ImagePredictor) -> Callable[[Sequence[PreparedImage]], list[AnsweredImage]]:
+    answer_function = predictor.make_answer_function()
 
-    def told(images: Sequence[Image]) -> list[Told]:
-        return [Told(image, answer) for image, answer in zip(images, call(images), strict=True)]
+    def answer_images(images: Sequence[PreparedImage]) -> list[AnsweredImage]:
+        return [AnsweredImage(image, answer) for image, answer in zip(images, answer_function(images), strict=True)]
 
-    return told
+    return answer_images
 
 
-def _quietly(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
-    """Have the event loop call this soon."""
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: object) -> None:
+    """Schedule a call on the event loop."""
     try:
-        loop.call_soon_threadsafe(call, *arguments)
+        loop.call_soon_threadsafe(function, *arguments)
     except RuntimeError:
-        return  # the loop was closed by force: nobody waits
+        return  # the loop was closed by force: no client waits for the result

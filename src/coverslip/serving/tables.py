@@ -1,4 +1,4 @@
-"""Answers as a table for a spreadsheet: the columns of `coverslip predict`, as far as the service tells them."""
+"""Answers as a CSV table, with the same columns as `coverslip predict` where the service has them."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ import csv
 import io
 from collections.abc import Sequence
 
-from coverslip.inference.trust import BETWEEN
+from coverslip.inference.trust import SEPARATOR
 from coverslip.serving.schemas import Answer
 
-BEHIND = ("set", "familiar", "unfamiliarity", "nearest_labels", "error")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute instead of showing
+TRAILING_COLUMNS = ("set", "familiar", "unfamiliarity", "nearest_labels", "error")
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would evaluate a cell that begins with one of these
 
 
 def to_csv(answers: Sequence[Answer], classes: Sequence[str]) -> str:
-    """A head, and a row an image; CSV as RFC 4180 has it."""
+    """Return a CSV table (RFC 4180) with a header and one row per image."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     columns = [f"p:{name}" for name in classes]
-    writer.writerow(["path", "predicted", "confidence", *columns, *BEHIND])
-    for each in answers:
-        probabilities = each.probabilities or {}
-        row: list[object] = [plain(each.file), each.label, _number(each.confidence)]
+    writer.writerow(["path", "predicted", "confidence", *columns, *TRAILING_COLUMNS])
+    for answer in answers:
+        probabilities = answer.probabilities or {}
+        row: list[object] = [escape_formula(answer.file), answer.label, _number(answer.confidence)]
         row += [_number(probabilities.get(name)) for name in classes]
-        row += [None if each.members is None else BETWEEN.join(each.members)]
-        row += [None if each.familiar is None else str(each.familiar).lower(), _number(each.unfamiliarity)]
-        row += [BETWEEN.join(neighbor.label for neighbor in each.nearest), each.error]
+        row += [None if answer.members is None else SEPARATOR.join(answer.members)]
+        row += [None if answer.familiar is None else str(answer.familiar).lower(), _number(answer.unfamiliarity)]
+        row += [SEPARATOR.join(neighbor.label for neighbor in answer.nearest), answer.error]
         writer.writerow(row)
     return text.getvalue()
 
 
-def plain(name: str) -> str:
-    """A file's name that no spreadsheet takes for a formula.
+def escape_formula(name: str) -> str:
+    """Return a file name that a spreadsheet does not evaluate as a formula.
 
-    >>> plain("=1+1.jpg"), plain("leaf.jpg")
+    >>> escape_formula("=1+1.jpg"), escape_formula("leaf.jpg")
     ("'=1+1.jpg", 'leaf.jpg')
     """
-    return f"'{name}" if name.startswith(FORMULA) else name
+    return f"'{name}" if name.startswith(FORMULA_PREFIXES) else name
 
 
 def _number(value: float | None) -> str:

@@ -1,7 +1,7 @@
-"""TIFFs from strangers: what one claims to hold is compared with what it does hold, before it is believed.
+"""Validate TIFF files from untrusted senders: compare the claimed number of planes with the size of the file.
 
-A TIFF of 6 kB can say in a comment that it has two thousand million planes, and its reader makes a list of them. Only
-kinds whose claims are checked here are let through.
+The comment of a TIFF of 6 kB can claim two billion planes, and the reader then allocates a list of them. Only variants
+whose claims are checked here are accepted.
 """
 
 from __future__ import annotations
@@ -9,44 +9,48 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from coverslip.data.tiff_claims import claimed_planes
-from coverslip.serving.refusals import no_image, too_large
+from coverslip.data.tiff_planes import claimed_planes
+from coverslip.serving.request_errors import too_large, unsupported_format
 
-OTHERS = (  # kinds that are not read here
+UNSUPPORTED_VARIANTS = (
     *("lsm", "mmstack", "ndtiff", "fluoview", "stk", "sis", "svs", "scn", "qpi", "ndpi", "bif", "avs", "eer"),
     *("philips", "scanimage", "nih", "mdgel", "indica"),
 )
 COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50000)  # none, fax, LZW, JPEG, deflate, PackBits, Zstandard
-MOST_PAGES = 10_000
-LONGEST_COMMENT = 4_000_000  # characters
+MAX_PAGES = 10_000
+MAX_COMMENT = 4_000_000  # characters
 
 
-def plane_of(tiff: Any, size: int) -> tuple[int, int, int]:
-    """Width, height and channels of the plane that would be decoded.
+def plane_shape(tiff: Any, size: int) -> tuple[int, int, int]:
+    """Return width, height and channels of the plane that would be decoded.
 
     Args:
         tiff: an opened ``tifffile.TiffFile``.
-        size: of the file, bytes.
+        size: size of the file in bytes.
 
     Raises:
-        Refused: 413 or 415; it claims more than it holds, or is of a kind that is not read here.
+        RequestError: 413, the file claims more planes than it contains; 415, the TIFF variant is not supported.
     """
-    other = next((kind for kind in OTHERS if getattr(tiff, f"is_{kind}", False)), "")
-    if other:
-        raise no_image(f"it is a TIFF of the kind {other!r}, not an ordinary one, OME or ImageJ's")
-    if int(tiff.pages.first.compression) not in COMPRESSIONS:  # some take minutes for what came as a few kilobytes
-        raise no_image(f"it is a TIFF compressed by {tiff.pages.first.compression.name}, which is not read here")
+    variant = next((name for name in UNSUPPORTED_VARIANTS if getattr(tiff, f"is_{name}", False)), "")
+    if variant:
+        raise unsupported_format(
+            f"TIFF files of the variant {variant!r} are not supported (only plain, OME and ImageJ)"
+        )
+    if int(tiff.pages.first.compression) not in COMPRESSIONS:  # some take minutes to decode from a few kilobytes
+        raise unsupported_format(f"TIFF compression {tiff.pages.first.compression.name} is not supported")
     pages = _pages(tiff)
-    comment = str(tiff.pages.first.description or "")[: LONGEST_COMMENT + 1]
-    if len(comment) > LONGEST_COMMENT:
-        raise too_large("a TIFF with a comment of millions of letters", "save it without")
+    comment = str(tiff.pages.first.description or "")[: MAX_COMMENT + 1]
+    if len(comment) > MAX_COMMENT:
+        raise too_large(f"the comment of the TIFF has more than {MAX_COMMENT:,} characters", "save it without comment")
     if tiff.is_ome and "<Modulo" in comment:
-        raise no_image("it is an OME TIFF with modulo dimensions")
+        raise unsupported_format("OME TIFF files with modulo dimensions are not supported")
     planes = claimed_planes(tiff, comment)
     first = tiff.pages.first
-    within = max(pages, size // max(1, math.prod(first.shape)) + 1)  # ImageJ keeps one page for many planes
-    if planes > within:
-        raise too_large(f"a TIFF that claims {planes:,} planes and holds {within:,} at most", "save one plane of it")
+    possible = max(pages, size // max(1, math.prod(first.shape)) + 1)  # ImageJ stores one page for many planes
+    if planes > possible:
+        raise too_large(
+            f"the TIFF claims {planes:,} planes but has room for at most {possible:,}", "save one plane as a new file"
+        )
     series = tiff.series[0]
     axes = dict(zip(str(series.axes), map(int, series.shape), strict=True))
     page = series.keyframe
@@ -55,10 +59,10 @@ def plane_of(tiff: Any, size: int) -> tuple[int, int, int]:
 
 
 def _pages(tiff: Any) -> int:
-    """Pages that are there; their list is walked, as far as is allowed."""
+    """Return the number of pages, found by following the list of pages up to `MAX_PAGES`."""
     pages = tiff.pages
     try:
-        pages[MOST_PAGES]
+        pages[MAX_PAGES]
     except IndexError:
         return len(pages)
-    raise too_large(f"a TIFF of more than {MOST_PAGES:,} pages", "save one page of it")
+    raise too_large(f"the TIFF has more than {MAX_PAGES:,} pages", "save one page as a new file")

@@ -1,4 +1,4 @@
-"""Who may ask: on the loopback everybody on this machine, elsewhere whoever knows the token."""
+"""Access control: on the loopback address every local user has access, elsewhere only clients that send the token."""
 
 from __future__ import annotations
 
@@ -8,62 +8,69 @@ import socket
 
 from coverslip.core.errors import UserError
 
-SHORTEST = 16  # characters of a token that somebody chooses
+MIN_TOKEN_LENGTH = 16  # characters of a token chosen by the user
 
 
 def new_token() -> str:
-    """A token that nobody guesses: 192 bits."""
+    """Return a random token of 192 bits."""
     return secrets.token_urlsafe(24)
 
 
 def check_token(token: str) -> str:
-    """A token that somebody chose.
+    """Return a token chosen by the user, after checking it.
 
     Raises:
-        UserError: it is short, or holds what cannot be sent.
+        UserError: the token is too short, or contains characters that cannot be sent in a header.
     """
-    if len(token) < SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
+    if len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable() or " " in token:
         raise UserError(
-            f"--token needs {SHORTEST} or more letters and digits without spaces", "leave it out: one is made and shown"
+            f"the token must have at least {MIN_TOKEN_LENGTH} ASCII characters and no spaces",
+            "use a longer --token, or omit the option: a token is then generated and printed",
         )
     return token
 
 
-def same_token(given: str, token: str) -> bool:
-    """Whether they are equal, in a time that tells nothing of how alike they are."""
-    return secrets.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+def same_token(received: str, token: str) -> bool:
+    """Compare two tokens in constant time, so that the time does not reveal how many characters agree."""
+    return secrets.compare_digest(received.encode("utf-8", "surrogateescape"), token.encode())
 
 
-def token_of(authorization: str) -> str:
-    """The token in an Authorization header; empty where there is none.
+def bearer_token(authorization: str) -> str:
+    """Return the token of an Authorization header, or an empty string if there is none.
 
-    >>> token_of("Bearer abc"), token_of("Basic abc")
+    >>> bearer_token("Bearer abc"), bearer_token("Basic abc")
     ('abc', '')
     """
-    kind, _, value = authorization.partition(" ")
-    return value.strip() if kind.lower() == "bearer" else ""
+    scheme, _, value = authorization.partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else ""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address reaches this machine only.
+    """Return whether an address can be reached from this machine only.
 
     Raises:
-        UserError: there is no such address.
+        UserError: the address does not exist.
 
     >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0"), is_loopback("::1")
     (True, False, True)
     """
     try:
-        found = {str(each[4][0]) for each in socket.getaddrinfo(host or "0.0.0.0", None, type=socket.SOCK_STREAM)}
+        results = socket.getaddrinfo(host or "0.0.0.0", None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise UserError(f"there is no address {host!r}", "127.0.0.1 is this machine, 0.0.0.0 its network") from error
-    return all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in found)
+        raise UserError(
+            f"unknown address {host!r}", "use 127.0.0.1 for this machine only, or 0.0.0.0 for its network"
+        ) from error
+    addresses = {str(result[4][0]) for result in results}
+    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)
 
 
-def is_own_name(host: str) -> bool:
-    """Whether a Host header names this machine: a web page elsewhere can make its own name lead here, but not this.
+def is_local_name(host: str) -> bool:
+    """Return whether a Host header is a loopback name or address.
 
-    >>> is_own_name("localhost:8000"), is_own_name("evil.example:8000")
+    A web page on the internet can make its own host name resolve to this machine (DNS rebinding), but it cannot use
+    these names.
+
+    >>> is_local_name("localhost:8000"), is_local_name("evil.example:8000")
     (True, False)
     """
     name = host.lower()

@@ -1,7 +1,7 @@
-"""From the body of a request to the files in it: in memory, bounded, nothing of it on a disk.
+"""Read the files in the body of a request into memory, with limits, and without writing to disk.
 
-The standard reader of FastAPI writes larger files to a temporary folder, and counts nothing; this one holds at most
-what `Limits` allows and stops reading as soon as that is exceeded.
+FastAPI's own form parser writes larger files to a temporary folder and does not limit their size. This one stops
+reading as soon as a limit of `Limits` is exceeded.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from python_multipart.multipart import parse_options_header
 from coverslip.core.registry import nearest
 from coverslip.core.storage import size_text
 from coverslip.serving.limits import Limits
-from coverslip.serving.refusals import Refused, too_large, unreadable
+from coverslip.serving.request_errors import RequestError, too_large, unreadable
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 FILES = "files"
-FIELDS = ("explain", "format")  # what else a form may say
-LONGEST_NAME, LONGEST_FIELD = 160, 64
-HOW = "send multipart/form-data with a field 'files', such as: curl -F files=@leaf.jpg ADDRESS/v1/predict"
+FIELDS = ("explain", "format")  # the other fields that a form may contain
+MAX_NAME, MAX_FIELD = 160, 64
+EXAMPLE = "send multipart/form-data with the field 'files', for example: curl -F files=@leaf.jpg ADDRESS/v1/predict"
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One file: its name as it is shown (never used as a path), and all of its bytes."""
+    """One received file: its name for display (never used as a path) and its content."""
 
     name: str
     data: bytes
@@ -40,68 +40,73 @@ class Upload:
 
 @dataclass(slots=True)
 class Form:
-    """What a request holds: files in their order, and what else it says."""
+    """The content of a request: files in order, and values of the other fields."""
 
     files: list[Upload] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
 
 
-def boundary_of(content_type: str) -> bytes:
-    """What parts the files of a multipart body.
+def parse_boundary(content_type: str) -> bytes:
+    """Return the boundary between the files of a multipart body.
+
+    Args:
+        content_type: value of the Content-Type header.
 
     Raises:
-        Refused: 415, the body is something else.
+        RequestError: 415, the body has another type.
 
-    >>> boundary_of("multipart/form-data; boundary=abc")
+    >>> parse_boundary("multipart/form-data; boundary=abc")
     b'abc'
     """
-    kind, options = parse_options_header(content_type)
+    media_type, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
-    if kind != b"multipart/form-data" or not boundary:
-        said = f"the body is {kind.decode('latin-1')[:60]!r}" if kind else "the body does not say what it is"
-        raise Refused(415, said, HOW)
+    if media_type != b"multipart/form-data" or not boundary:
+        name = media_type.decode("latin-1")[:60]
+        problem = f"unsupported content type {name!r}" if media_type else "the header Content-Type is missing"
+        raise RequestError(415, problem, EXAMPLE)
     return boundary
 
 
-async def read_form(boundary: bytes, chunks: AsyncIterator[bytes], limits: Limits, hold: Callable[[int], None]) -> Form:
+async def read_form(
+    boundary: bytes, chunks: AsyncIterator[bytes], limits: Limits, reserve: Callable[[int], None]
+) -> Form:
     """Read a body to its end.
 
     Args:
-        boundary: see `boundary_of`.
-        chunks: the body as it comes.
-        limits: of a request.
-        hold: told the bytes of each chunk that is kept; what it raises ends the reading.
+        boundary: see `parse_boundary`.
+        chunks: chunks of the body as they arrive.
+        limits: limits of a request.
+        reserve: called with the size of each chunk that is stored; an exception stops reading.
 
     Raises:
-        Refused: 413 for too many bytes or files, 422 for a body that is broken, has no files or fields that nobody
-            knows.
+        RequestError: 413 for too many bytes or files; 422 for a malformed body, no files, or unknown fields.
     """
-    reader = _Reader(limits)
+    reader = _FormParser(limits)
     try:
         parser = MultipartParser(boundary, reader.callbacks(), max_header_count=8, max_header_size=4096)
         async for chunk in chunks:
             reader.count(len(chunk))
-            hold(len(chunk))
+            reserve(len(chunk))
             parser.write(chunk)
         parser.finalize()
     except FormParserError as error:
-        raise unreadable("the body is no form that can be read", HOW) from error
-    return reader.form()
+        raise unreadable("the body is not valid multipart/form-data", EXAMPLE) from error
+    return reader.result()
 
 
-class _Reader:
-    """Takes what the parser finds."""
+class _FormParser:
+    """Collects the files and fields that the multipart parser finds."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.read, self.ended = limits, 0, False
-        self.found = Form()
+        self.limits, self.bytes_read, self.ended = limits, 0, False
+        self.form = Form()
         self.header, self.value = bytearray(), bytearray()
         self.headers: dict[bytes, bytes] = {}
         self.name, self.filename = "", b""
         self.data = bytearray()
 
     def callbacks(self) -> MultipartCallbacks:
-        """What the parser calls."""
+        """Return the functions that the multipart parser calls."""
         return {
             "on_part_begin": self._begin,
             "on_part_data": self._take,
@@ -113,19 +118,19 @@ class _Reader:
             "on_end": self._finish,
         }
 
-    def count(self, more: int) -> None:
-        """Refuse the body as soon as it is too long."""
-        self.read += more
-        if self.read > self.limits.bytes + 2000 * (self.limits.images + 8):  # what stands between the files
-            raise too_long(self.limits)
+    def count(self, size: int) -> None:
+        """Count received bytes; raise an error as soon as there are too many."""
+        self.bytes_read += size
+        if self.bytes_read > self.limits.bytes + 2000 * (self.limits.images + 8):  # 2000: part headers and boundaries
+            raise request_too_large(self.limits)
 
-    def form(self) -> Form:
-        """All of it, once the body has ended."""
+    def result(self) -> Form:
+        """Return the form after the end of the body."""
         if not self.ended:
-            raise unreadable("the body ends before its last file does", "send it again")
-        if not self.found.files:
-            raise unreadable("there is no file in the request", HOW)
-        return self.found
+            raise unreadable("the body is incomplete: it ends within a file", "send it again")
+        if not self.form.files:
+            raise unreadable("the request contains no file", EXAMPLE)
+        return self.form
 
     def _begin(self) -> None:
         self.headers, self.data = {}, bytearray()
@@ -141,41 +146,37 @@ class _Reader:
         self.name = options.get(b"name", b"").decode("utf-8", "replace")
         self.filename = options.get(b"filename", b"")
         if self.name not in (FILES, *FIELDS):
-            said = f"there is no field {self.name[:60]!r}" if self.name else "a part of the form has no name"
-            raise unreadable(said, nearest(self.name, (FILES, *FIELDS)))
-        if self.name == FILES and len(self.found.files) >= self.limits.images:
-            raise too_large(
-                f"more than {self.limits.images:,} files in one request", "send them in several requests, one by one"
-            )
+            problem = f"unknown field {self.name[:60]!r}" if self.name else "a field of the form has no name"
+            raise unreadable(problem, nearest(self.name, (FILES, *FIELDS)))
+        if self.name == FILES and len(self.form.files) >= self.limits.images:
+            raise too_large(f"the request has more than {self.limits.images:,} files", "send several smaller requests")
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         self.data += data[start:end]
-        if len(self.data) > (self.limits.bytes if self.name == FILES else LONGEST_FIELD):
-            raise (
-                too_long(self.limits)
-                if self.name == FILES
-                else unreadable(f"{self.name} is too long", "explain=true, format=csv")
-            )
+        if len(self.data) > (self.limits.bytes if self.name == FILES else MAX_FIELD):
+            if self.name == FILES:
+                raise request_too_large(self.limits)
+            raise unreadable(f"the value of {self.name} is too long", "use for example explain=true or format=csv")
 
     def _end(self) -> None:
         if self.name in FIELDS:
-            self.found.fields[self.name] = self.data.decode("utf-8", "replace")
+            self.form.fields[self.name] = self.data.decode("utf-8", "replace")
         elif self.name == FILES:
-            number = len(self.found.files) + 1
-            self.found.files.append(Upload(clean_name(self.filename) or f"image {number}", bytes(self.data)))
+            number = len(self.form.files) + 1
+            self.form.files.append(Upload(clean_name(self.filename) or f"image {number}", bytes(self.data)))
         self.data = bytearray()
 
     def _finish(self) -> None:
         self.ended = True
 
 
-def too_long(limits: Limits) -> Refused:
-    """413, with how much is taken."""
+def request_too_large(limits: Limits) -> RequestError:
+    """Return a 413 error that states the limit of bytes."""
     return too_large(f"the request has more than {size_text(limits.bytes)}", "send fewer or smaller images at once")
 
 
 def clean_name(raw: bytes) -> str:
-    """A file's name as it is shown: its last part, on one line, without what would turn or hide text.
+    """Return a file name for display: last component, on one line, without control or direction characters.
 
     >>> clean_name(b"C:\\\\fields\\\\IMG 01.jpg"), clean_name(b"../../etc/passwd"), clean_name(b"a\\r\\nb.jpg")
     ('IMG 01.jpg', 'passwd', 'a b.jpg')
@@ -184,17 +185,17 @@ def clean_name(raw: bytes) -> str:
     last = re.split(r"[/\\]", text)[-1]
     shown = "".join(char if unicodedata.category(char)[0] != "C" else " " for char in last)
     shown = " ".join(unicodedata.normalize("NFC", shown).split())
-    return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
+    return shown if len(shown) <= MAX_NAME else shown[: MAX_NAME - 1] + "…"
 
 
-def as_flag(text: str | None, name: str) -> bool:
-    """``true`` or ``false`` of a query or a form.
+def parse_flag(text: str | None, name: str) -> bool:
+    """Return the boolean value of a query parameter or a form field; False if it is missing.
 
     Raises:
-        Refused: 422, something else.
+        RequestError: 422, the value is neither ``true`` nor ``false``.
     """
     if text is None:
         return False
     if text.lower() not in ("true", "false", "1", "0"):
-        raise unreadable(f"{name}={text[:40]!r} is neither true nor false", f"{name}=true")
+        raise unreadable(f"{name}={text[:40]!r} is neither true nor false", f"use {name}=true or {name}=false")
     return text.lower() in ("true", "1")

@@ -1,1 +1,1 @@
-"""What scores mean."""
+"""Tasks: the meaning of a network's outputs."""

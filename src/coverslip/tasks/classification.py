@@ -1,4 +1,4 @@
-"""One label an image: scores (N, K) become probabilities, a label, a confidence."""
+"""Single-label classification: logits become probabilities, predicted classes and a table of predictions."""
 
 from __future__ import annotations
 
@@ -14,35 +14,34 @@ from coverslip.evidence.threshold import Threshold
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What scores mean.
+    """The conversion of logits into probabilities and predicted classes.
 
     Attributes:
-        classes: by name, in the order of the network's outputs.
-        temperature: of its scores.
-        threshold: for two classes, from which probability on an image is named as the one that is looked for; None
-            names the most probable, as with more classes.
+        classes: class names, in the order of the network's outputs.
+        temperature: value that the logits are divided by before the softmax (temperature scaling).
+        threshold: decision threshold for two classes; None predicts the most probable class.
     """
 
     classes: tuple[str, ...]
     temperature: float = 1.0
     threshold: Threshold | None = None
 
-    def probabilities(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """(N, K) scores -> (N, K) probabilities, rows sum to 1: softmax of scores / temperature."""
-        scaled = scores.astype(np.float64) / self.temperature
-        scaled -= scaled.max(axis=1, keepdims=True)  # else exp overflows
+    def probabilities(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return softmax(logits / temperature), shape (N, K), rows sum to 1, for logits of shape (N, K)."""
+        scaled = logits.astype(np.float64) / self.temperature
+        scaled -= scaled.max(axis=1, keepdims=True)  # avoids overflow of exp
         powers = np.exp(scaled)
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
-    def named(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-        """(N, K) probabilities -> (N,) the number of the class that each image is named as, at every door alike.
+    def predicted_classes(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+        """Return predicted class ids, shape (N,), for probabilities of shape (N, K). Every entry point uses this rule.
 
-        >>> Classification(("healthy", "rust")).named(np.array([[0.4, 0.6]])).tolist()
+        >>> Classification(("healthy", "rust")).predicted_classes(np.array([[0.4, 0.6]])).tolist()
         [1]
         """
         if self.threshold is None:
             return np.asarray(probabilities.argmax(axis=1))
-        return self.threshold.named(probabilities, self.classes)
+        return self.threshold.predicted_classes(probabilities, self.classes)
 
     def decode(
         self,
@@ -52,29 +51,30 @@ class Classification:
         groups: Sequence[str | None],
         errors: Sequence[str | None],
     ) -> pl.DataFrame:
-        """The table that `predict`, `evaluate` and `train` write: a row an image.
+        """Return the table of predictions that `predict`, `evaluate` and `train` write, one row per image.
 
         Args:
-            probabilities: (N, K); rows of NaN for images that cannot be read.
-            paths: of the images.
-            labels: the true class, where it is known.
-            groups: of the images, where they are known.
-            errors: why an image cannot be read; None where it can.
+            probabilities: shape (N, K); rows of NaN for unreadable images.
+            paths: paths of the images, length N.
+            labels: name of the true class of each image; None if unknown.
+            groups: group of each image; None if unknown.
+            errors: why an image is unreadable; None for readable images.
 
         Returns:
-            path, label, group, predicted, confidence (the probability of the class named), one column ``p:CLASS`` a
-            class, error.
+            Columns path, label, group, predicted, confidence (probability of the predicted class), ``p:CLASS`` for
+            each class, error. Unreadable images have nulls in place of predictions.
         """
         readable = [error is None for error in errors]
-        best = np.where(readable, self.named(probabilities), -1)
+        predicted = np.where(readable, self.predicted_classes(probabilities), -1)
+        confidence = probabilities[np.arange(len(predicted)), predicted]
         columns: dict[str, pl.Series] = {
             "path": pl.Series(list(paths), dtype=pl.String),
             "label": pl.Series(list(labels), dtype=pl.String),
             "group": pl.Series(list(groups), dtype=pl.String),
-            "predicted": pl.Series([self.classes[i] if i >= 0 else None for i in best], dtype=pl.String),
-            "confidence": pl.Series(probabilities[np.arange(len(best)), best]).fill_nan(None),
+            "predicted": pl.Series([self.classes[i] if i >= 0 else None for i in predicted], dtype=pl.String),
+            "confidence": pl.Series(confidence).fill_nan(None),
         }
-        for number, name in enumerate(self.classes):
-            columns[f"p:{name}"] = pl.Series(probabilities[:, number]).fill_nan(None)
+        for class_id, name in enumerate(self.classes):
+            columns[f"p:{name}"] = pl.Series(probabilities[:, class_id]).fill_nan(None)
         columns["error"] = pl.Series(list(errors), dtype=pl.String)
         return pl.DataFrame(columns)

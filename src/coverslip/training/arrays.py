@@ -1,4 +1,4 @@
-"""The small door: arrays in, a trained network and its history out. For notebooks, and for the course."""
+"""Train and evaluate networks on arrays, as in Keras: `coverslip.fit`. For notebooks and the course."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from coverslip.core.devices import keep_big_blocks, pick_device
+from coverslip.core.devices import pick_device, tune_allocator
 from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
 from coverslip.data.augment import Augmentation, augmentation
-from coverslip.data.split import assign_parts
+from coverslip.data.split import assign_splits
 from coverslip.evidence import classification_evidence
 from coverslip.models.keras_adapter import as_module
 from coverslip.tasks.classification import Classification
-from coverslip.training.array_data import Part, read_groups, read_images, read_labels
+from coverslip.training.array_data import Subset, read_groups, read_images, read_labels
 from coverslip.training.batches import ArrayInputs
-from coverslip.training.checks import check_answer, explain_grown
+from coverslip.training.checks import check_output, high_loss_note
 from coverslip.training.config import TrainingConfig
-from coverslip.training.epoch_lines import EpochLines
-from coverslip.training.held_out import number_groups
+from coverslip.training.epoch_printer import EpochPrinter
+from coverslip.training.forward import compute_logits, eval_mode
+from coverslip.training.held_out import group_codes
 from coverslip.training.loop import train_network
 from coverslip.training.outcome import History, Scores
-from coverslip.training.scoring import evaluating, score_network
 
 IntArray = npt.NDArray[np.int64]
-LIKE_KERAS = {"schedule": "constant", "weight_decay": 0.0}  # what `fit` there does with its Adam
+KERAS_DEFAULTS = {"schedule": "constant", "weight_decay": 0.0}  # what `Model.fit` does with Keras' Adam
 
 
 def fit_arrays(
@@ -53,83 +53,89 @@ def fit_arrays(
 ) -> History:
     """Train a network on arrays, in place.
 
-    Some images are held out by chance, every class by its share and groups whole, never the last rows. After training
-    the network has the weights of the epoch with the smallest loss on them (``keep_best=False`` leaves the last).
+    The validation set is a random sample, stratified by class, with groups kept intact (Keras would take the last
+    rows). After training, the network has the weights of the epoch with the smallest validation loss; with
+    ``keep_best=False`` it keeps the last ones.
 
     Args:
-        network: any `torch.nn.Module` that answers images (N, C, H, W), or rows (N, D), with scores (N, K) before
-            softmax; or a Keras model on PyTorch, with its softmax or without.
-        x: NumPy array or torch tensor: (N, H, W, C), (N, C, H, W) or (N, H, W), uint8 or floats 0 to 1; the network
-            sees floats 0 to 1. Or (N, D), any numbers.
-        y: class numbers (N,), one-hot rows (N, K), or names (N,).
-        epochs: passes over the training images.
-        batch_size: images a step; 0 is all of them.
+        network: a `torch.nn.Module` that maps images (N, C, H, W), or feature vectors (N, D), to logits (N, K); or a
+            Keras model with the PyTorch backend, with or without a final softmax.
+        x: NumPy array or torch tensor. Images have shape (N, H, W, C), (N, C, H, W) or (N, H, W), and are uint8 or
+            floats from 0 to 1; the network receives floats from 0 to 1. Feature vectors (N, D) are passed unchanged.
+        y: class ids (N,), one-hot rows (N, K), or class names (N,).
+        epochs: number of passes over the training images.
+        batch_size: images per step; 0 for all.
         lr: learning rate.
-        validation_split: share that is held out, 0 to below 1; 0 holds out nothing.
-        groups: what each image is of (leaf, patient, slide): images of one are never on both sides.
-        classes: names in the order of the outputs.
-        seed: of the split, the order and the augmentation. What the network starts from is up to you:
-            ``torch.manual_seed`` before it is built.
-        augment: a preset ("flips", "light", "strong") or an `Augmentation`; None leaves the images as they are.
+        validation_split: fraction of the images to use for validation, 0 to below 1; 0 for no validation set.
+        groups: group of each image (leaf, patient, slide); images of one group always stay in the same split.
+        classes: class names in the order of the network's outputs.
+        seed: random seed of the split, the batch order and the augmentation. For reproducible initial weights, call
+            ``torch.manual_seed`` before building the network.
+        augment: name of a preset ("flips", "light", "strong") or an `Augmentation`; None for no augmentation.
         optimizer: "adam", "adamw" or "sgd".
-        layout: "NHWC" or "NCHW", where the shape of ``x`` does not tell.
-        verbose: 0 prints nothing.
-        recipe: other settings of `coverslip.training.config.TrainingConfig`, such as ``patience=5``, ``l2=1e-4``,
-            ``schedule="one-cycle"``. The learning rate is constant and there is no weight decay, unless said here.
+        layout: "NHWC" or "NCHW"; required if the shape of ``x`` is ambiguous.
+        verbose: 1 prints one line per epoch; 0 prints nothing.
+        config: further settings of `coverslip.training.config.TrainingConfig`, such as ``patience=5``, ``l2=1e-4`` or
+            ``schedule="one-cycle"``. As in Keras, the learning rate is constant and there is no weight decay by
+            default.
 
     Returns:
-        The history, which also holds the network and which rows were held out.
+        The history, with the network and the rows of the validation set.
 
     Raises:
-        UserError: arrays, labels or settings that do not fit, each with what to do about it.
+        UserError: arrays, labels or settings are invalid; the message states how to fix it.
 
-    >>> chance = np.random.default_rng(0)
-    >>> x = chance.integers(0, 256, (40, 8, 8, 3), np.uint8)
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.integers(0, 256, (40, 8, 8, 3), np.uint8)
     >>> network = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
-    >>> history = fit_arrays(network, x, chance.integers(0, 2, 40), epochs=2, verbose=0)
+    >>> history = fit_arrays(network, x, rng.integers(0, 2, 40), epochs=2, verbose=0)
     >>> history.frame.height, len(history.validation_rows)
     (2, 8)
     """
     module = as_module(network)
-    how = augmentation(augment) if isinstance(augment, str) else augment
-    weights = config.pop("class_weights", ())
-    plan = _recipe(config, epochs=epochs, lr=lr, batch_size=batch_size, optimizer=optimizer, seed=seed)
-    inputs, said = read_images(x, layout, how, seed)
-    labels, names = _read_answers(module, inputs, y, classes)
-    plan = dataclasses.replace(plan, class_weights=_weights_of(weights, names))
+    augment = augmentation(augment) if isinstance(augment, str) else augment
+    class_weights = config.pop("class_weights", ())
+    settings = _training_config(config, epochs=epochs, lr=lr, batch_size=batch_size, optimizer=optimizer, seed=seed)
+    inputs, description = read_images(x, layout, augment, seed)
+    labels, names = _read_labels(module, inputs, y, classes)
+    settings = dataclasses.replace(settings, class_weights=_class_weights(class_weights, names))
     if len(set(labels.tolist())) < 2:
-        raise UserError(f"all images are of one class, {names[int(labels[0])]!r}", "add images of another class")
-    parts = hold_out(labels, read_groups(groups, len(inputs)), validation_split, seed)
-    rows, held = np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)
-    lines = EpochLines() if verbose else None
-    if lines is not None:
-        how_held = " at random" + ("" if groups is None else ", whole groups") if len(held) else ""
-        lines.note(f"{said}; {len(names)} classes; {len(rows):,} to learn from, {len(held):,} held out{how_held}")
-    keep_big_blocks()
-    trained = train_network(
+        raise UserError(f"all images belong to one class, {names[int(labels[0])]!r}", "add images of another class")
+    split = hold_out(labels, read_groups(groups, len(inputs)), validation_split, seed)
+    train, validation = np.flatnonzero(split == 0), np.flatnonzero(split == 1)
+    printer = EpochPrinter() if verbose else None
+    if printer is not None:
+        how = " (random, groups kept intact)" if groups is not None else " (random)"
+        printer.note(
+            f"{description}; {len(names)} classes; {len(train):,} for training, {len(validation):,} for validation"
+            f"{how if len(validation) else ''}"
+        )
+    tune_allocator()
+    result = train_network(
         module,
-        Part(inputs, rows),
-        labels[rows],
+        Subset(inputs, train),
+        labels[train],
         len(names),
-        plan,
-        validation=(Part(inputs, held), labels[held]) if len(held) else None,
-        mix=how if how is not None and how.uses("mixup", "cutmix") else None,
-        callbacks=[lines] if lines is not None else [],
+        settings,
+        validation=(Subset(inputs, validation), labels[validation]) if len(validation) else None,
+        mix=augment if augment is not None and augment.uses("mixup", "cutmix") else None,
+        callbacks=[printer] if printer is not None else [],
     )
     history = History(
-        frame=trained.history,
+        frame=result.history,
         network=network,
         classes=names,
-        best_epoch=trained.best_epoch,
-        stopped=trained.stopped if trained.history.height < epochs else "",
-        train_rows=rows,
-        validation_rows=held,
+        best_epoch=result.best_epoch,
+        stopped=result.stopped if result.history.height < epochs else "",
+        train_rows=train,
+        validation_rows=validation,
         layout=layout,
     )
-    if lines is not None and len(held) and plan.keep_best:
-        lines.note(f"the network has the weights of epoch {history.best_epoch}, the one with the best {plan.monitor}")
-    if lines is not None and (grown := explain_grown(trained.history, len(names), plan)):
-        lines.note(grown)
+    if printer is not None and len(validation) and settings.keep_best:
+        monitor = settings.monitor.replace("_", " ")
+        printer.note(f"restored the weights of epoch {history.best_epoch}, which has the best {monitor}")
+    if printer is not None and (note := high_loss_note(result.history, len(names), settings)):
+        printer.note(note)
     return history
 
 
@@ -142,33 +148,33 @@ def evaluate_arrays(
     classes: Sequence[str] | None = None,
     layout: str | None = None,
 ) -> Scores:
-    """How well a network tells apart images that it did not learn from, each score with its interval.
+    """Evaluate a network on images that were not used for training; every score has a confidence interval.
 
     Args:
         network: as for `fit_arrays`.
-        x: likewise.
-        y: likewise.
-        groups: what each image is of; the intervals are then over groups, else over images.
-        classes: names in the order of the outputs, such as ``history.classes``; needed where ``y`` holds names and some
-            class has no image here.
-        layout: "NHWC" or "NCHW", where the shape of ``x`` does not tell.
+        x: images or feature vectors, as for `fit_arrays`.
+        y: labels, as for `fit_arrays`.
+        groups: group of each image. Confidence intervals are computed over groups, without groups over images.
+        classes: class names in the order of the network's outputs, such as ``history.classes``; required if ``y``
+            contains names and some class has no images.
+        layout: "NHWC" or "NCHW"; required if the shape of ``x`` is ambiguous.
 
     Returns:
-        Loss, accuracy and all other scores.
+        Loss, accuracy, confusion matrix and all other scores.
 
     Raises:
-        UserError: arrays, labels or groups that do not fit.
+        UserError: arrays, labels or groups are invalid.
     """
     module = as_module(network)
     inputs, _ = read_images(x, layout)
-    labels, names = _read_answers(module, inputs, y, classes)
-    named = read_groups(groups, len(inputs))
-    codes = None if named is None else number_groups(named)
-    check_answer(module, inputs, len(names), _device_of(module))
-    scores = score_network(module, inputs)
-    if not np.isfinite(scores).all():
-        raise UserError("the network answers with NaN or infinite scores", "train it anew, with a lower learning rate")
-    probabilities = Classification(names).probabilities(scores)
+    labels, names = _read_labels(module, inputs, y, classes)
+    group_names = read_groups(groups, len(inputs))
+    codes = None if group_names is None else group_codes(group_names)
+    check_output(module, inputs, len(names), _move_to_device(module))
+    logits = compute_logits(module, inputs)
+    if not np.isfinite(logits).all():
+        raise UserError("the network returns NaN or infinite logits", "train it again with a lower learning rate")
+    probabilities = Classification(names).probabilities(logits)
     evidence = classification_evidence(labels, probabilities, codes, names)
     return Scores(
         loss=evidence["scores"]["log_loss"],
@@ -180,96 +186,111 @@ def evaluate_arrays(
     )
 
 
-def _recipe(given: dict[str, Any], **named: Any) -> TrainingConfig:
-    known = {each.name for each in dataclasses.fields(TrainingConfig)} - set(named)
-    if not isinstance(named["optimizer"], str):
-        said = f"the optimizer is a {type(named['optimizer']).__name__}, not a name"
-        raise UserError(said, "say optimizer='adam', 'adamw' or 'sgd', and lr=...")
-    for name in given:
+def _training_config(settings: dict[str, Any], **arguments: Any) -> TrainingConfig:
+    """Return the training config from the settings of the user and the named arguments of `fit_arrays`."""
+    known = {field.name for field in dataclasses.fields(TrainingConfig)} - set(arguments)
+    if not isinstance(arguments["optimizer"], str):
+        problem = f"optimizer must be a name, not an object of type {type(arguments['optimizer']).__name__}"
+        raise UserError(problem, "use optimizer='adam', 'adamw' or 'sgd', and lr=...")
+    for name in settings:
         if name not in known:
-            fix = "say lr=..." if name in ("rate", "learning_rate") else nearest(name, known)
-            raise UserError(f"fit knows no setting {name!r}", fix)
-    defaults = {} if named["optimizer"] == "adamw" else LIKE_KERAS
-    return TrainingConfig(**{**defaults, **named, **given})
+            fix = "use lr=..." if name in ("rate", "learning_rate") else nearest(name, known)
+            raise UserError(f"fit has no argument {name!r}", fix)
+    defaults = {} if arguments["optimizer"] == "adamw" else KERAS_DEFAULTS
+    return TrainingConfig(**{**defaults, **arguments, **settings})
 
 
-def _weights_of(given: Any, names: tuple[str, ...]) -> tuple[float, ...]:
-    """One a class; or some by number or name, as Keras' ``class_weight`` has them, and 1 for the others.
+def _class_weights(weights: Any, names: tuple[str, ...]) -> tuple[float, ...]:
+    """Return one weight per class. A mapping from class ids or names, as in Keras, may omit classes of weight 1.
 
-    >>> _weights_of({1: 5, "rust": 2}, ("healthy", "scab", "rust"))
+    >>> _class_weights({1: 5, "rust": 2}, ("healthy", "scab", "rust"))
     (1.0, 5.0, 2.0)
     """
-    if not isinstance(given, Mapping):
-        return tuple(given)
-    places: dict[Any, int] = {name: place for place, name in enumerate(names)} | {n: n for n in range(len(names))}
-    for each in given:
-        if each not in places:
-            fix = f"number them 0 to {len(names) - 1}, or use their names"
-            raise UserError(f"class_weights weighs {each!r}, which is no class", fix)
-    chosen = {places[each]: float(weight) for each, weight in given.items()}
-    return tuple(chosen.get(place, 1.0) for place in range(len(names)))
+    if not isinstance(weights, Mapping):
+        return tuple(weights)
+    ids: dict[Any, int] = {name: number for number, name in enumerate(names)} | {n: n for n in range(len(names))}
+    for key in weights:
+        if key not in ids:
+            fix = f"use class ids 0 to {len(names) - 1}, or class names"
+            raise UserError(f"class_weights has the unknown class {key!r}", fix)
+    weight_of_id = {ids[key]: float(weight) for key, weight in weights.items()}
+    return tuple(weight_of_id.get(number, 1.0) for number in range(len(names)))
 
 
-def hold_out(labels: IntArray, groups: list[str] | None, share: float, seed: int) -> IntArray:
-    """0 for an image to learn from, 1 for one that is held out: every class by its share, groups whole."""
-    if not isinstance(share, int | float) or not 0 <= share < 1:
-        raise UserError(f"validation_split={share!r} is not from 0 to below 1", "0.2 is usual; 0 holds out nothing")
-    if share == 0:
+def hold_out(labels: IntArray, groups: list[str] | None, fraction: float, seed: int) -> IntArray:
+    """Return 0 for training and 1 for validation images, stratified by class, with groups kept intact.
+
+    Args:
+        labels: class ids, int64 (N,).
+        groups: group names of the N images; None if each image is its own group.
+        fraction: fraction of the validation images, 0 to below 1.
+        seed: random seed.
+
+    Raises:
+        UserError: the fraction is out of range, or there are fewer than two groups.
+    """
+    if not isinstance(fraction, int | float) or not 0 <= fraction < 1:
+        raise UserError(
+            f"validation_split={fraction!r} is not a number from 0 to below 1", "0.2 is usual; 0 for no validation set"
+        )
+    if fraction == 0:
         return np.zeros(len(labels), np.int64)
     units = [f"{row:09d}" for row in range(len(labels))] if groups is None else groups
     if len(set(units)) < 2:
         what = "1 image" if groups is None else "1 group"
-        raise UserError(f"{what} cannot be divided into two parts", "add some, or set validation_split=0")
-    return assign_parts(labels, units, [1 - share, share], seed)
+        raise UserError(
+            f"{what} cannot be split into a training and a validation set", "add more, or set validation_split=0"
+        )
+    return assign_splits(labels, units, [1 - fraction, fraction], seed)
 
 
-def _read_answers(
+def _read_labels(
     network: nn.Module, inputs: ArrayInputs, y: Any, classes: Sequence[str] | None
 ) -> tuple[IntArray, tuple[str, ...]]:
-    """Class numbers and names, one name for each output of the network."""
+    """Return class ids and class names, one name per output of the network."""
     labels, names = read_labels(y, len(inputs), classes)
-    outputs = _outputs(network, inputs)
-    numbered = names == tuple(str(number) for number in range(len(names)))
-    if classes is None and outputs is not None and numbered and 1 < outputs < len(names):
+    outputs = _num_outputs(network, inputs)
+    unnamed = names == tuple(str(number) for number in range(len(names)))
+    if classes is None and outputs is not None and unnamed and 1 < outputs < len(names):
         raise UserError(
-            f"y goes up to {len(names) - 1}, and the network has {outputs} outputs: 0 to {outputs - 1}",
-            "count classes from 0, or give the network an output for each",
+            f"y has class ids up to {len(names) - 1}, but the network has {outputs} outputs (0 to {outputs - 1})",
+            "number the classes from 0, or give the network one output per class",
         )
     if classes is not None or outputs is None or outputs <= len(names):
-        return labels, names  # where the number is wrong `check_answer` says so
+        return labels, names  # `check_output` reports a wrong number of outputs
     if set(names) <= {str(number) for number in range(outputs)}:
         return labels, tuple(str(number) for number in range(outputs))
     raise UserError(
-        f"y holds {len(names)} names and the network has {outputs} outputs",
-        "name all classes in the order of the outputs: classes=[...]",
+        f"y contains {len(names)} class names, but the network has {outputs} outputs",
+        "list all class names in the order of the outputs: classes=[...]",
     )
 
 
-def _outputs(network: nn.Module, inputs: ArrayInputs) -> int | None:
-    """How many scores it answers an image with; None where it does not take them, which `check_answer` explains.
+def _num_outputs(network: nn.Module, inputs: ArrayInputs) -> int | None:
+    """Return the number of outputs; None if the network rejects the inputs, which `check_output` will report.
 
     Raises:
-        UserError: they are probabilities already.
+        UserError: the outputs are probabilities, not logits.
     """
-    rows, device = np.arange(min(8, len(inputs))), _device_of(network)
+    rows, device = np.arange(min(8, len(inputs))), _move_to_device(network)
     try:
-        with evaluating(network), torch.no_grad():
-            answer = network(inputs.take(rows, None, device))
+        with eval_mode(network), torch.no_grad():
+            outputs = network(inputs.take(rows, None, device))
     except (RuntimeError, TypeError, ValueError, IndexError):
         return None
-    if not isinstance(answer, torch.Tensor) or answer.ndim != 2:
+    if not isinstance(outputs, torch.Tensor) or outputs.ndim != 2:
         return None
-    sums = answer.float().sum(dim=1)
-    if answer.shape[1] > 1 and float(answer.min()) >= 0 and bool(torch.allclose(sums, torch.ones_like(sums))):
+    sums = outputs.float().sum(dim=1)
+    if outputs.shape[1] > 1 and float(outputs.min()) >= 0 and bool(torch.allclose(sums, torch.ones_like(sums))):
         raise UserError(
-            "the network ends in a softmax: it answers with probabilities, and the loss takes scores",
-            "leave the last softmax away; predict and evaluate apply it",
+            "the network ends with a softmax: it returns probabilities, but the loss expects logits",
+            "remove the last softmax; predict and evaluate apply it",
         )
-    return int(answer.shape[1])
+    return int(outputs.shape[1])
 
 
-def _device_of(network: nn.Module) -> torch.device:
-    """The fastest device, where the network now is."""
+def _move_to_device(network: nn.Module) -> torch.device:
+    """Move the network to the fastest device, and return the device."""
     device = pick_device()
     network.to(device)
     return device

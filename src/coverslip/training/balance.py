@@ -1,4 +1,4 @@
-"""What is done about rare classes, and the sentence that says so."""
+"""Class imbalance: weights in the loss, or resampling."""
 
 from __future__ import annotations
 
@@ -11,58 +11,61 @@ import numpy.typing as npt
 from coverslip.core.errors import UserError
 from coverslip.training.config import TrainingConfig
 
-EVEN, SKEWED = 1.5, 10.0  # largest class over smallest: nothing to balance below, sampling above
+EVEN, SKEWED = 1.5, 10.0  # ratio of the largest to the smallest class up to which `auto` chooses none or weights
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What was chosen.
+    """The treatment of class imbalance.
 
     Attributes:
-        weights: float32 (K,), factors in the loss, 1 on average over the training images; None without.
-        sampled: each epoch draws the same number of images from each class.
-        sentence: what was chosen and why, for the user; empty where nothing was asked for.
+        weights: class weights in the loss, float32 (K,), 1 on average over the training images; None if not used.
+        resampled: whether each epoch draws the same number of images from each class.
+        message: the choice and its reason, for the user; "" if nothing was requested.
     """
 
     weights: npt.NDArray[np.float32] | None
-    sampled: bool
-    sentence: str
+    resampled: bool
+    message: str
 
 
 def choose_balance(counts: Sequence[int], config: TrainingConfig) -> Balance:
-    """From the training images of each class.
+    """Return how to treat the imbalance of the training set.
 
-    ``auto`` leaves counts alone whose largest is at most 1.5 times the smallest, weighs the loss up to 10 times, and
-    samples above: a single rare image with a weight of 50 throws a step off its way, while one that comes more often
-    does not.
+    ``auto`` does nothing if the largest class is at most 1.5 times the smallest, weights the loss up to a factor of 10,
+    and resamples above: a single rare image with a weight of 50 would dominate its step, while drawing it more often
+    spreads its effect over many steps.
 
     Args:
-        counts: K numbers of training images.
-        recipe: its ``balance`` and ``class_weights``.
+        counts: number of training images of each of the K classes.
+        config: the training config; ``balance`` and ``class_weights`` are used.
 
     Raises:
-        UserError: weights for more or fewer classes than there are, or for one without an image.
+        UserError: ``class_weights`` does not have one weight per class, or has one for a class without images.
     """
     if config.class_weights:
-        return Balance(given_weights(counts, config.class_weights), False, "the loss is weighted by the given weights")
+        weights = normalize_weights(counts, config.class_weights)
+        return Balance(weights, False, "the loss is weighted by class_weights")
     present = [count for count in counts if count]
     ratio = max(present) / min(present)
     text = f"the largest class has {ratio:.1f} times the images of the smallest"
-    chosen, why = config.balance, ""
+    chosen, prefix = config.balance, ""
     if chosen == "auto":
         chosen = "none" if ratio <= EVEN else "weights" if ratio <= SKEWED else "sampling"
-        why = "balance: "
+        prefix = "balance: "
     if chosen == "weights":
-        return Balance(even_weights(counts), False, f"{why}{text}: rare classes weigh more in the loss")
+        return Balance(balanced_weights(counts), False, f"{prefix}{text}: rare classes get larger weights in the loss")
     if chosen == "sampling":
-        return Balance(None, True, f"{why}{text}: each epoch draws equally from every class")
-    return Balance(None, False, f"{why}{text}: nothing to balance" if why else "")
+        return Balance(None, True, f"{prefix}{text}: each epoch draws equally from every class")
+    return Balance(None, False, f"{prefix}{text}: no balancing needed" if prefix else "")
 
 
-def even_weights(counts: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Weights with which each class counts alike in the loss, 1 on average over the images.
+def balanced_weights(counts: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Return weights that give each class the same total weight in the loss, 1 on average over the images.
 
-    >>> even_weights([30, 10]).round(3).tolist()
+    Equal to ``class_weight="balanced"`` of scikit-learn for the classes that have images.
+
+    >>> balanced_weights([30, 10]).round(3).tolist()
     [0.6669999957084656, 2.0]
     """
     numbers = np.asarray(counts, np.float64)
@@ -71,20 +74,20 @@ def even_weights(counts: Sequence[int]) -> npt.NDArray[np.float32]:
     return weights.astype(np.float32)
 
 
-def given_weights(counts: Sequence[int], weights: Sequence[float]) -> npt.NDArray[np.float32]:
-    """The user's weights, scaled to 1 on average over the images, so that the learning rate keeps its meaning."""
+def normalize_weights(counts: Sequence[int], weights: Sequence[float]) -> npt.NDArray[np.float32]:
+    """Return the user's weights scaled to 1 on average over the images, so that the learning rate keeps its meaning."""
     if len(weights) != len(counts):
         raise UserError(
-            f"class_weights has {len(weights)} numbers, but there are {len(counts)} classes", "give one a class"
+            f"class_weights has {len(weights)} values for {len(counts)} classes", "give one weight per class"
         )
     missing = [index for index, count in enumerate(counts) if not count and weights[index] not in (0, 1)]
     if missing:
         raise UserError(
-            f"class_weights weighs class {missing[0]} by {weights[missing[0]]:g}, but no training image is of it",
-            f"give 1 at place {missing[0]}, or add images of that class",
+            f"class_weights[{missing[0]}] is {weights[missing[0]]:g}, but class {missing[0]} has no training images",
+            f"set class_weights[{missing[0]}] to 1, or add images of that class",
         )
     numbers, factors = np.asarray(counts, np.float64), np.asarray(weights, np.float64)
     mean = (numbers * factors).sum() / numbers.sum()
     if mean == 0:
-        raise UserError("class_weights is 0 for every class that has images", "give numbers above 0")
+        raise UserError("class_weights is 0 for every class that has images", "give weights above 0")
     return np.asarray(factors / mean, np.float32)

@@ -1,9 +1,9 @@
-"""The whole state of a training in one file, so that it goes on as if it had never been interrupted.
+"""Checkpoints: the complete state of a training in one file, so that it can be resumed without any difference.
 
-`state.safetensors` holds the tensors; its header holds the rest as JSON. One file is written beside the old one and
-takes its place, so that there always is a whole one. Nothing in it can run code.
+`state.safetensors` contains the tensors; its header contains everything else as JSON. The file is replaced atomically,
+so that there is always a complete one, and it cannot contain executable code.
 
-The same weights to the bit come back on the same machine, with the same versions and number of threads.
+A resumed training ends with bit-identical weights on the same machine, with the same versions and number of threads.
 """
 
 from __future__ import annotations
@@ -22,19 +22,28 @@ from torch import Tensor
 from coverslip.core.config import to_mapping
 from coverslip.core.devices import cores
 from coverslip.core.errors import UserError
-from coverslip.core.storage import writing
+from coverslip.core.storage import atomic_write
 from coverslip.training.state import Best, TrainState
 
 FORMAT = 1
 
 
 def state_file(folder: Path) -> Path:
-    """Where a folder of checkpoints keeps its state."""
+    """Return the path of the state in a checkpoint folder."""
     return folder / "state.safetensors"
 
 
 def save_state(file: Path, state: TrainState, identity: Mapping[str, str]) -> None:
-    """Write the state whole or not at all; the state before it stays until then, also when the disk is full."""
+    """Save the state atomically; the previous checkpoint remains until the new one is complete.
+
+    Args:
+        file: path of the checkpoint.
+        state: the state.
+        identity: values, by name, that must be equal to resume.
+
+    Raises:
+        UserError: the disk is full.
+    """
     content = {
         "format": FORMAT,
         "recipe": to_mapping(state.config),
@@ -52,18 +61,23 @@ def save_state(file: Path, state: TrainState, identity: Mapping[str, str]) -> No
         "stopped": state.stopped,
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(state)}
-    with writing(file) as temporary:
-        temporary.write_bytes(save(_apart(tensors), {"state": json.dumps(content, allow_nan=False)}))
+    with atomic_write(file) as temporary:
+        temporary.write_bytes(save(_unshare(tensors), {"state": json.dumps(content, allow_nan=False)}))
 
 
 def load_state(file: Path, state: TrainState, identity: Mapping[str, str]) -> list[str]:
-    """Put a saved state into ``state``, which was prepared as for a new training.
+    """Restore a saved state into ``state``, which is prepared for a new training.
+
+    Args:
+        file: path of the checkpoint.
+        state: the state to overwrite.
+        identity: values, by name, that must equal the saved ones.
 
     Returns:
-        Sentences for the user: what is another than when the training began, and may change the last digits.
+        Notes for the user about differences of machine and versions, which can change the last digits.
 
     Raises:
-        UserError: the file is broken, or of a training with other settings, data or network; it names the difference.
+        UserError: the file is damaged, or belongs to a training with other settings, data or network.
     """
     try:
         with safe_open(file, "pt") as opened:
@@ -75,28 +89,28 @@ def load_state(file: Path, state: TrainState, identity: Mapping[str, str]) -> li
         raise UserError(
             f"{str(file)!r} was written by another version of Coverslip", "delete it to train from the start"
         )
-    _need_equal(file, content, state, identity)
+    _check_equal(file, content, state, identity)
     try:
-        _put(tensors, content, state)
+        _restore(tensors, content, state)
     except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"{str(file)!r} is of another network: {error}", "give the same network, or another folder"
+            f"{str(file)!r} belongs to another network: {error}", "use the same network, or another folder"
         ) from error
     now = machine()
     return [
-        f"{name} was {content['machine'].get(name)} and is {value} now: the last digits may differ"
+        f"{name} changed from {content['machine'].get(name)} to {value}: the last digits may differ"
         for name, value in now.items()
         if content["machine"].get(name) != value
     ]
 
 
 def machine() -> dict[str, str]:
-    """What the last digits of a training depend on beside its settings and data."""
+    """Return what the last digits of a training depend on apart from settings and data."""
     return {"torch": torch.__version__, "threads": str(torch.get_num_threads()), "cores": str(cores())}
 
 
 def _tensors(state: TrainState) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor that decides how training goes on, by a name of its own."""
+    """Yield every tensor that is needed to resume, under a unique name."""
     for name, tensor in state.network.state_dict().items():
         yield f"network/{name}", tensor
     for index, parameter in enumerate(_parameters(state)):
@@ -111,43 +125,43 @@ def _tensors(state: TrainState) -> Iterator[tuple[str, Tensor]]:
             yield f"best/{name}", tensor
     if state.batch:
         yield "losses", torch.stack(state.losses)
-        if state.right:
-            yield "right", torch.stack(state.right)
+        if state.correct:
+            yield "right", torch.stack(state.correct)  # the names of tensors are part of the file format
 
 
-def _put(tensors: Mapping[str, Tensor], content: Mapping[str, Any], state: TrainState) -> None:
+def _restore(tensors: Mapping[str, Tensor], content: Mapping[str, Any], state: TrainState) -> None:
     device = next(state.network.parameters()).device
     _copy(_under(tensors, "network/"), state.network.state_dict())
     if state.ema is not None:
         _copy(_under(tensors, "ema/"), state.ema.average)
     for index, parameter in enumerate(_parameters(state)):
-        own = _under(tensors, f"optimizer/{index}/")
-        state.optimizer.state[parameter] = {name: _like(saved, parameter) for name, saved in own.items()}
+        moments = _under(tensors, f"optimizer/{index}/")
+        state.optimizer.state[parameter] = {name: _like(saved, parameter) for name, saved in moments.items()}
     state.best = None
     if content["best"] is not None:
-        weights = {name: each.to(device) for name, each in _under(tensors, "best/").items()}
+        weights = {name: tensor.to(device) for name, tensor in _under(tensors, "best/").items()}
         state.best = Best(content["best"][0], content["best"][1], weights)
     if content["batch"]:
         state.losses = list(tensors["losses"].to(device).unbind())
-        state.right = list(tensors["right"].to(device).unbind()) if "right" in tensors else []
+        state.correct = list(tensors["right"].to(device).unbind()) if "right" in tensors else []
     for name in ("precision", "epoch", "batch", "step", "lr", "counts", "history", "seconds", "stopped"):
         setattr(state, name, content[name])
     state.checked = state.batch
 
 
-def _need_equal(file: Path, content: Mapping[str, Any], state: TrainState, identity: Mapping[str, str]) -> None:
+def _check_equal(file: Path, content: Mapping[str, Any], state: TrainState, identity: Mapping[str, str]) -> None:
     for before, now, fix in (
-        (content["recipe"], to_mapping(state.config), "give the same settings"),
-        (content["identity"], dict(identity), "give the same data and network"),
+        (content["recipe"], to_mapping(state.config), "use the same settings"),
+        (content["identity"], dict(identity), "use the same data and network"),
     ):
         for name in [*now, *(before.keys() - now.keys())]:
             old, new = before.get(name), now.get(name)
             if old != new:
-                how = f"{name} was {old!r} and is {new!r} now"
+                difference = f"{name} changed from {old!r} to {new!r}"
                 if _is_digest(old) and _is_digest(new):
-                    how = f"{name} are not what they were"
+                    difference = f"{name} changed"
                 raise UserError(
-                    f"the training in {str(file.parent)!r} cannot go on: {how}", f"{fix}, or another folder"
+                    f"the training in {str(file.parent)!r} cannot be resumed: {difference}", f"{fix}, or another folder"
                 )
 
 
@@ -160,7 +174,7 @@ def _parameters(state: TrainState) -> list[Tensor]:
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _copy(saved: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:
@@ -169,23 +183,23 @@ def _copy(saved: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, tensor in into.items():
             if tensor.shape != saved[name].shape:
-                raise ValueError(f"{name} was {tuple(saved[name].shape)} and is {tuple(tensor.shape)} now")
+                raise ValueError(f"{name} changed from shape {tuple(saved[name].shape)} to {tuple(tensor.shape)}")
             tensor.copy_(saved[name])
 
 
 def _like(saved: Tensor, parameter: Tensor) -> Tensor:
-    """A saved tensor in the parameter's own order in memory, which fused optimizers rely on; a counter as it is."""
+    """Return a saved tensor in the memory format of the parameter, as fused optimizers require; scalars stay as is."""
     if saved.shape != parameter.shape or saved.ndim == 0:
         return saved.to(parameter.device)
     return torch.empty_like(parameter, dtype=saved.dtype).copy_(saved)
 
 
-def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors that share memory, such as tied weights, each with its own."""
-    seen: set[int] = set()
+def _unshare(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors that share memory, such as tied weights, since safetensors rejects them."""
+    addresses: set[int] = set()
     result = {}
     for name, tensor in tensors.items():
-        place = tensor.untyped_storage().data_ptr()
-        result[name] = tensor.clone() if place in seen or tensor._base is not None else tensor
-        seen.add(place)
+        address = tensor.untyped_storage().data_ptr()
+        result[name] = tensor.clone() if address in addresses or tensor._base is not None else tensor
+        addresses.add(address)
     return result

@@ -1,4 +1,4 @@
-"""What is refused before the first step, and what to say when the loss breaks."""
+"""Checks before the first step of a training, and explanations of a diverged loss."""
 
 from __future__ import annotations
 
@@ -13,129 +13,143 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from coverslip.core.errors import UserError
 from coverslip.training.batches import Inputs, IntArray
 from coverslip.training.config import TrainingConfig
-from coverslip.training.scoring import arranged, convolves, evaluating
-from coverslip.training.state import BrokenLoss
+from coverslip.training.forward import eval_mode, has_conv, to_channels_last
+from coverslip.training.state import NonFiniteLoss
 
-GROWN = 10  # times the loss of guessing
+HIGH_LOSS = 10  # factor over the loss of uniform predictions
 
 
-def check_labels(inputs: Inputs, labels: IntArray, classes: int, what: str) -> IntArray:
-    """The labels as int64 (N,).
+def check_labels(inputs: Inputs, labels: IntArray, classes: int, split: str) -> IntArray:
+    """Return the labels as int64 (N,).
 
     Raises:
-        UserError: not one whole number an image, or one that is no class.
+        UserError: there are no images, not exactly one integer label per image, or labels out of range.
     """
-    found = np.asarray(labels)
+    array = np.asarray(labels)
     if len(inputs) == 0:
-        raise UserError(f"there are no {what} images", "give some")
-    if found.ndim != 1 or len(found) != len(inputs):
-        raise UserError(f"{len(inputs)} {what} images have labels of shape {found.shape}", "give one an image")
-    if not np.issubdtype(found.dtype, np.integer):
-        raise UserError(f"{what} labels are {found.dtype}, not whole numbers", "number the classes from 0")
-    outside = found[(found < 0) | (found >= classes)]
-    if len(outside):
+        raise UserError(f"there are no {split} images", "give at least one image")
+    if array.ndim != 1 or len(array) != len(inputs):
         raise UserError(
-            f"label {outside[0]} of the {what} images is not one of {classes} classes, which are 0 to {classes - 1}",
-            "count classes from 0, and give the network an output for each",
+            f"the labels of {len(inputs)} {split} images have shape {array.shape}",
+            f"give one label per image, an array of shape ({len(inputs)},)",
         )
-    return found.astype(np.int64)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise UserError(f"the {split} labels are {array.dtype}, not integers", "give class ids 0, 1, 2, ...")
+    invalid = array[(array < 0) | (array >= classes)]
+    if len(invalid):
+        raise UserError(
+            f"label {invalid[0]} of the {split} images is out of range for {classes} classes (0 to {classes - 1})",
+            "number the classes from 0, and give the network one output per class",
+        )
+    return array.astype(np.int64)
 
 
-def check_answer(network: nn.Module, inputs: Inputs, classes: int, device: torch.device) -> None:
-    """Two images through the network, in evaluation mode.
+def check_output(network: nn.Module, inputs: Inputs, classes: int, device: torch.device) -> None:
+    """Run two images through the network in evaluation mode, and check the shape of the logits.
 
     Raises:
-        UserError: it does not take them, or does not answer with (2, classes) scores.
+        UserError: the network rejects the images, or does not return logits of shape (2, classes).
     """
     rows = np.arange(min(2, len(inputs)), dtype=np.int64)
-    images = arranged(inputs.take(rows, None, device), convolves(network))
+    images = to_channels_last(inputs.take(rows, None, device), has_conv(network))
     shape = tuple(images.shape)
-    with evaluating(network), torch.no_grad():
+    with eval_mode(network), torch.no_grad():
         try:
-            scores = network(images)
+            logits = network(images)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            first = str(error).partition("\n")[0]
+            first_line = str(error).partition("\n")[0]
             raise UserError(
-                f"the network does not take inputs of shape {shape}: {first}",
-                "compare the size and the channels of the images with what the network expects",
+                f"the network rejects inputs of shape {shape}: {first_line}",
+                "check that size and channels of the images match what the network expects",
             ) from error
-    if not isinstance(scores, Tensor):
+    if not isinstance(logits, Tensor):
         raise UserError(
-            f"the network answers with a {type(scores).__name__}", "return one tensor of scores (images, classes)"
+            f"the network returns a {type(logits).__name__}", "return a tensor of logits of shape (images, classes)"
         )
-    if tuple(scores.shape) != (len(rows), classes):
+    if tuple(logits.shape) != (len(rows), classes):
         raise UserError(
-            f"the network answers {len(rows)} images with scores of shape {tuple(scores.shape)}, "
-            f"where {classes} classes need {(len(rows), classes)}",
-            f"end it with {classes} outputs",
+            f"the network returns logits of shape {tuple(logits.shape)} for {len(rows)} images; "
+            f"{classes} classes require {(len(rows), classes)}",
+            f"end the network with {classes} outputs",
         )
 
 
 def check_validation(
     network: nn.Module, inputs: Inputs, labels: IntArray, classes: int, device: torch.device
 ) -> tuple[Inputs, IntArray]:
-    """The validation images, which the network must take as it does those of training, and their labels."""
-    truth = check_labels(inputs, labels, classes, "validation")
-    check_answer(network, inputs, classes, device)
-    return inputs, truth
+    """Return the validation images and labels, checked as the training images are.
+
+    Raises:
+        UserError: see `check_labels` and `check_output`.
+    """
+    checked_labels = check_labels(inputs, labels, classes, "validation")
+    check_output(network, inputs, classes, device)
+    return inputs, checked_labels
 
 
 def check_batch_norm(network: nn.Module, config: TrainingConfig, count: int) -> bool:
-    """Whether batch norm is trained, which cannot learn from one image.
+    """Return whether batch norm layers are trained, for which a batch needs at least two images.
 
     Raises:
-        UserError: it would have to.
+        UserError: batch norm layers are trained, and batches contain a single image.
     """
-    normed = any(isinstance(module, _BatchNorm) and not is_frozen(module) for module in network.modules())
-    if normed and (config.batch_size == 1 or count == 1):
+    trained = any(isinstance(module, _BatchNorm) and not is_frozen(module) for module in network.modules())
+    if trained and (config.batch_size == 1 or count == 1):
         raise UserError(
-            "batch norm compares the images of a batch, and a batch holds one image only",
-            "give batch_size=2 or more (16 or more is better), or take a network without batch norm",
+            "batch norm needs at least two images per batch, and a batch has one",
+            "set batch_size to 2 or more (16 or more is better), or use a network without batch norm",
         )
-    return normed
+    return trained
 
 
 def is_frozen(module: nn.Module) -> bool:
-    """Whether a module has parameters, and none is trained."""
+    """Return whether a module has parameters and none of them is trained."""
     parameters = list(module.parameters())
-    return bool(parameters) and not any(each.requires_grad for each in parameters)
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
 
 
 def training_mode(network: nn.Module) -> None:
-    """Training mode, but batch norm whose weights are frozen keeps its statistics too."""
+    """Put a network into training mode, except frozen batch norm, whose statistics must not change either."""
     network.train()
     for module in network.modules():
         if isinstance(module, _BatchNorm) and is_frozen(module):
             module.eval()
 
 
-def explain_grown(history: pl.DataFrame, classes: int, config: TrainingConfig) -> str:
-    """What to say where the loss is still a number, and far above that of guessing; nothing where it is not."""
-    last = float(history["train_loss"][-1]) if history.height else 0.0
-    guessing = math.log(max(classes, 2))
-    if last < GROWN * guessing:
+def high_loss_note(history: pl.DataFrame, classes: int, config: TrainingConfig) -> str:
+    """Return a note if the final training loss is finite but far above that of uniform predictions; else ""."""
+    final = float(history["train_loss"][-1]) if history.height else 0.0
+    uniform = math.log(max(classes, 2))
+    if final < HIGH_LOSS * uniform:
         return ""
-    lower = f"; try {config.lr / 10:g}" if config.lr else ""
-    return f"the loss ended at {last:.3g}, where guessing has {guessing:.2f}: the learning rate is too high{lower}"
+    suggestion = f"; try {config.lr / 10:g}" if config.lr else ""
+    return (
+        f"the final training loss is {final:.3g} (uniform predictions: {uniform:.2f}): the learning rate is too "
+        f"high{suggestion}"
+    )
 
 
-def explain_broken(broken: BrokenLoss, inputs: Tensor, config: TrainingConfig, precision: str) -> UserError:
-    """The step at which the loss was no number, and why, most likely.
+def non_finite_loss_error(error: NonFiniteLoss, inputs: Tensor, config: TrainingConfig, precision: str) -> UserError:
+    """Return the error for a non-finite loss, with the most likely cause.
 
     Args:
-        broken: where.
-        inputs: of that step.
-        recipe: of the training.
-        precision: in which it ran.
+        error: the step and its loss.
+        inputs: images of that step, float32.
+        config: the training config.
+        precision: ``float32`` or ``bfloat16``.
     """
-    problem = f"the loss became {broken.loss} at step {broken.step}"
+    problem = f"the loss became {error.loss} at step {error.step}"
     if not bool(torch.isfinite(inputs).all()):
-        return UserError(f"{problem}: an image of that step holds values that are no numbers", "clean the inputs")
+        return UserError(
+            f"{problem}: an image of that step contains NaN or infinity", "remove NaN and infinity from the images"
+        )
     if float(inputs.abs().max()) > 1000:
         largest = float(inputs.abs().max())
-        return UserError(f"{problem}: the inputs of that step go up to {largest:g}", "bring them to the scale 0 to 1")
-    rate = config.lr or math.nan
-    clip = "" if config.clip else ", or clip=1"
-    fix = f"lower it, to {rate / 10:g} for a start{clip}; the learning-rate range test shows what it can be"
-    how = " in bfloat16" if precision == "bfloat16" else ""
-    return UserError(f"{problem}: most likely the learning rate of {rate:g} is too high{how}", fix)
+        return UserError(
+            f"{problem}: the inputs of that step reach {largest:g}", "scale the images to the range 0 to 1"
+        )
+    lr = config.lr or math.nan
+    clip = "" if config.clip else ", or set clip=1"
+    fix = f"lower the learning rate, for example to {lr / 10:g}{clip}; the learning-rate range test suggests a value"
+    how = " for bfloat16" if precision == "bfloat16" else ""
+    return UserError(f"{problem}: the learning rate {lr:g} is probably too high{how}", fix)

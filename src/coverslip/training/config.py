@@ -1,4 +1,4 @@
-"""The config of the training loop, validated where it is defined."""
+"""The config of the training loop, with validation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accur
 
 EPOCHS, LR, BATCH_SIZE = 10, 1e-3, 32  # general defaults
 
-# name: minimum, whether the minimum itself is allowed, upper bound (exclusive), what to give instead
+# name: minimum, whether the minimum itself is allowed, upper bound (exclusive), common values
 NUMBERS: dict[str, tuple[float, bool, float, str]] = {
     "epochs": (1, True, math.inf, "10 is a common start"),
     "lr": (0, False, math.inf, "0.001 is a common start; --find-lr suggests one"),
@@ -39,7 +39,7 @@ NUMBERS: dict[str, tuple[float, bool, float, str]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
-    """Section ``[training]``: the training loop. The seed holds at every depth, the other settings below a head.
+    """Section ``[training]``: the training loop. Only the seed applies if a head alone is fitted.
 
     Raises:
         UserError: a value is out of range, or a name is unknown.
@@ -85,11 +85,11 @@ class TrainingConfig:
             if value not in known:
                 raise UserError(f"unknown {name}={value!r}", nearest(str(value), known))
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
-            raise UserError("nesterov=True needs momentum to look ahead along", "use optimizer='sgd' and momentum=0.9")
+            raise UserError("nesterov=True requires SGD with momentum", "set optimizer='sgd' and momentum=0.9")
         if any(not math.isfinite(weight) or weight < 0 for weight in self.class_weights) or (
             self.class_weights and not any(self.class_weights)
         ):
-            raise UserError(f"class_weights={self.class_weights} are not weights", "give positive numbers")
+            raise UserError(f"class_weights={self.class_weights} are not valid weights", "give positive numbers")
         if self.class_weights and self.balance != "none":
             raise UserError(
                 f"class_weights and balance={self.balance!r} both weight the classes", "give one of the two"
@@ -106,14 +106,14 @@ class TrainingConfig:
 
 
 def _check_number(name: str, value: object, kind: object) -> None:
-    least, included, bound, fix = NUMBERS[name]
-    whole = "int" in str(kind)
+    minimum, included, bound, fix = NUMBERS[name]
+    integer = "int" in str(kind)
     if value is None and "None" in str(kind):
         return
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        raise UserError(f"{name}={value!r} is not a {'whole ' if whole else ''}number", fix)
+    if isinstance(value, bool) or not isinstance(value, int if integer else (int, float)):
+        raise UserError(f"{name}={value!r} is not {'an integer' if integer else 'a number'}", fix)
     assert isinstance(value, int | float)
-    if not (least <= value < bound) or (value == least and not included):  # NaN fails the first comparison
-        above = f"{least:g} or above" if included else f"above {least:g}"
+    if not (minimum <= value < bound) or (value == minimum and not included):  # NaN fails the first comparison
+        above = f"{minimum:g} or above" if included else f"above {minimum:g}"
         below = " and finite" if bound == math.inf else f" and below {bound:g}"
         raise UserError(f"{name}={value!r} is not {above}{below}", fix)

@@ -1,4 +1,4 @@
-"""Ctrl+C ends training between two steps."""
+"""Handle Ctrl+C between two training steps instead of in the middle of one."""
 
 from __future__ import annotations
 
@@ -12,34 +12,38 @@ from types import FrameType
 
 @dataclass(slots=True)
 class Interrupt:
-    """Whether Ctrl+C was pressed."""
+    """A pending Ctrl+C.
 
-    asked: bool = False
+    Attributes:
+        requested: whether Ctrl+C was pressed.
+    """
 
-    def act(self) -> None:
-        """Raise KeyboardInterrupt, if it was."""
-        if self.asked:
+    requested: bool = False
+
+    def raise_if_requested(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl+C was pressed."""
+        if self.requested:
             raise KeyboardInterrupt
 
 
 @contextmanager
-def waiting_interrupt() -> Iterator[Interrupt]:
-    """For the length of the block the first Ctrl+C is only noted; the second one acts at once, as ever.
+def defer_interrupt() -> Iterator[Interrupt]:
+    """Within the block, record the first Ctrl+C instead of raising; a second one acts as usual.
 
-    Outside the main thread, which alone hears of it, nothing is changed.
+    Outside the main thread, which alone receives signals, nothing changes.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = signal.getsignal(signal.SIGINT)
+    previous = signal.getsignal(signal.SIGINT)
 
-    def note(number: int, frame: FrameType | None) -> None:
-        interrupt.asked = True
-        signal.signal(signal.SIGINT, before)
+    def handle(number: int, frame: FrameType | None) -> None:
+        interrupt.requested = True
+        signal.signal(signal.SIGINT, previous)
 
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, handle)
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)

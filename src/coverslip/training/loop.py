@@ -1,4 +1,4 @@
-"""The training loop. Read `train_network` first."""
+"""The training loop. Start reading at `train_network`."""
 
 from __future__ import annotations
 
@@ -12,36 +12,44 @@ import polars as pl
 import torch
 from torch import nn
 
-from coverslip.core.devices import keep_big_blocks, pick_device
+from coverslip.core.devices import pick_device, tune_allocator
 from coverslip.core.progress import SILENT, Progress
 from coverslip.training.batches import Inputs, IntArray
-from coverslip.training.callbacks import Callback, History, Moments, Saving, Showing, StopAtNan, Stopping
-from coverslip.training.chance import number_at, own_chance, seed_all
-from coverslip.training.checks import check_validation, explain_broken, explain_grown, training_mode
+from coverslip.training.callbacks import (
+    Callback,
+    CallbackList,
+    CheckpointCallback,
+    EarlyStopping,
+    NanGuard,
+    ProgressCallback,
+    ValidationCallback,
+)
+from coverslip.training.checks import check_validation, high_loss_note, non_finite_loss_error, training_mode
 from coverslip.training.config import TrainingConfig
-from coverslip.training.interrupt import waiting_interrupt
+from coverslip.training.forward import compute_logits
+from coverslip.training.interrupt import defer_interrupt
 from coverslip.training.job import prepare_job
 from coverslip.training.precision import decide_precision
-from coverslip.training.scoring import score_network
-from coverslip.training.state import BrokenLoss, begin_state
+from coverslip.training.rng import isolated_rng, seed_all, step_seed
+from coverslip.training.state import NonFiniteLoss, initial_state
 
 if TYPE_CHECKING:
     from coverslip.data.augment import Augmentation
 
-__all__ = ["Trained", "score_network", "train_network"]
+__all__ = ["TrainingResult", "compute_logits", "train_network"]
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """What came of a training.
+class TrainingResult:
+    """The result of a training.
 
     Attributes:
-        network: in evaluation mode, with the best epoch's weights, else the averaged or the last ones.
-        history: epoch (from 1), step, lr, train_loss, train_accuracy, validation_loss, validation_accuracy,
-            seconds (since the beginning); null where nothing was measured.
-        best_epoch: whose weights these are.
-        stopped: why it ended.
-        precision: ``float32`` or ``bfloat16``, as it was given or measured.
+        network: the network in evaluation mode, with the weights of the best epoch, else the averaged or the last ones.
+        history: one row per epoch: epoch (from 1), step, lr, train_loss, train_accuracy, validation_loss,
+            validation_accuracy, seconds (since the start); null if not measured.
+        best_epoch: the epoch of these weights.
+        stopped: why training ended.
+        precision: ``float32`` or ``bfloat16``, as configured or measured.
     """
 
     network: nn.Module
@@ -65,79 +73,89 @@ def train_network(
     callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
     device: torch.device | None = None,
-) -> Trained:
-    """Train a network's parameters that want a gradient.
+) -> TrainingResult:
+    """Train the parameters of a network that require gradients.
 
-    A step is one update of the weights: a batch, or ``training.accumulate`` of them.
+    A step is one update of the weights, from one batch or from ``config.accumulate`` batches.
 
     Args:
-        network: float32 (n, ...) -> scores (n, K); trained in place, and moved to the device.
+        network: maps float32 (n, ...) to logits (n, K); trained in place and moved to the device.
         inputs: N training images.
-        labels: int (N,), 0 to K - 1.
-        classes: K.
-        recipe: every setting; a None in it becomes the loop's own number.
-        validation: images and labels that are scored after each epoch; they choose the epoch, and nothing else.
-        mix: mixup and cutmix, on the device.
-        checkpoint: a folder. The state lies there after an epoch, or 60 s; if one is there, training goes on from it.
-        identity: what else must be equal to go on (data, split, weights), by name.
-        callbacks: called after our own; see `Callback`.
-        progress: told of the steps.
-        device: the fastest one without.
+        labels: class ids, int (N,), values in 0..K-1.
+        classes: number of classes K.
+        config: training config; None becomes the default of the loop.
+        validation: images and class ids that are scored after each epoch, to select the best epoch.
+        mix: mixup and cutmix, applied on the device.
+        checkpoint: folder for the state, which is saved after an epoch or 60 s; an existing state is resumed.
+        identity: further values, by name, that must be equal to resume (data, split, weights).
+        callbacks: called after the built-in callbacks; see `Callback`.
+        progress: receives the steps and notes.
+        device: device to use; None for the fastest one.
 
     Raises:
-        UserError: labels outside the classes, a network of another shape, a loss that is no number (with the step and
-            the likely cause), a checkpoint of another training (with the difference), a full disk (the last good
-            checkpoint stays) ...
-        KeyboardInterrupt: Ctrl+C; the step was finished and the checkpoint written.
+        UserError: labels are out of range; the network has another number of outputs; the loss became NaN or infinite
+            (with the step and the likely cause); the checkpoint belongs to another training (with the difference); or
+            the disk is full (the last complete checkpoint remains).
+        KeyboardInterrupt: Ctrl+C; the step was completed and the checkpoint saved.
     """
-    keep_big_blocks()
+    tune_allocator()
     device = device or pick_device()
     job = prepare_job(network, inputs, labels, classes, config, mix, device)
     config = job.config
-    watched = None if validation is None else check_validation(network, *validation, classes, device)
-    state = begin_state(network, job.optimizer, config, job.length, watched is not None, job.mix is not None)
-    saving = [Saving(checkpoint, job.fingerprint() | dict(identity or {}), progress)] if checkpoint else []
-    moments = Moments([StopAtNan(), History(watched, device), Stopping(), *saving, Showing(progress), *callbacks])
-    if job.balance.sentence:
-        progress.note(job.balance.sentence)
+    checked = None if validation is None else check_validation(network, *validation, classes, device)
+    state = initial_state(network, job.optimizer, config, job.length, checked is not None, job.mix is not None)
+    saving = [CheckpointCallback(checkpoint, job.fingerprint() | dict(identity or {}), progress)] if checkpoint else []
+    # The order matters: losses are checked first, and the history row of an epoch exists before it is compared.
+    all_callbacks = CallbackList(
+        [
+            NanGuard(),
+            ValidationCallback(checked, device),
+            EarlyStopping(),
+            *saving,
+            ProgressCallback(progress),
+            *callbacks,
+        ]
+    )
+    if job.balance.message:
+        progress.note(job.balance.message)
 
-    with own_chance(device) as generators, waiting_interrupt() as interrupt:
+    with isolated_rng(device) as generators, defer_interrupt() as interrupt:
         try:
-            moments.fit_start(state)
+            all_callbacks.fit_start(state)
             job.precision = state.precision = decide_precision(job, state.precision, progress)
-            began, state.whole = monotonic() - state.seconds, True
+            start, state.consistent = monotonic() - state.seconds, True
             while state.epoch < state.epochs and not state.stopped:
                 state.begin_epoch()
-                moments.epoch_start(state)
+                all_callbacks.epoch_start(state)
                 training_mode(network)
-                for rows in job.steps(state.epoch)[state.batch :]:
-                    state.whole = False
-                    chance = number_at(config.seed, state.step)
-                    seed_all(generators, chance)
-                    loss, right = job.gradients(rows, state.epoch, chance)
+                for rows in job.steps(state.epoch)[state.batch :]:  # a resumed epoch skips its completed steps
+                    state.consistent = False
+                    seed = step_seed(config.seed, state.step)
+                    seed_all(generators, seed)
+                    loss, correct = job.gradients(rows, state.epoch, seed)
                     state.lr = job.lr(state.step)
                     job.update(state.lr)
-                    state.end_step(loss, right, len(rows))
-                    state.seconds, state.whole = monotonic() - began, True
-                    moments.step_end(state)
-                    interrupt.act()
+                    state.end_step(loss, correct, len(rows))
+                    state.seconds, state.consistent = monotonic() - start, True
+                    all_callbacks.step_end(state)
+                    interrupt.raise_if_requested()
                     if state.stopped:
                         break
-                state.whole = False
+                state.consistent = False
                 state.end_epoch()
-                moments.epoch_end(state)
-                state.whole = True
-                interrupt.act()
-        except BrokenLoss as broken:
-            state.whole = False
-            images = inputs.take(job.steps(state.epoch)[broken.place], state.epoch, device)
-            raise explain_broken(broken, images, config, state.precision) from None
+                all_callbacks.epoch_end(state)
+                state.consistent = True
+                interrupt.raise_if_requested()
+        except NonFiniteLoss as error:
+            state.consistent = False
+            images = inputs.take(job.steps(state.epoch)[error.batch], state.epoch, device)
+            raise non_finite_loss_error(error, images, config, state.precision) from None
         finally:
-            moments.fit_end(state)
-    best = state.put_best()
+            all_callbacks.fit_end(state)
+    best = state.restore_best()
     history = state.frame()
-    grown = explain_grown(history, classes, config)
-    if grown:
-        progress.note(grown)
-    why = state.stopped or f"all {state.epochs} epochs are done"
-    return Trained(network.eval(), history, best, why, job.precision)
+    note = high_loss_note(history, classes, config)
+    if note:
+        progress.note(note)
+    stopped = state.stopped or f"completed all {state.epochs} epochs"
+    return TrainingResult(network.eval(), history, best, stopped, job.precision)

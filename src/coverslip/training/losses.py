@@ -1,4 +1,4 @@
-"""What training makes small. A loss is summed over the images, so that batches of any size can be added up."""
+"""Loss functions. Losses are summed over images, so that batches of different sizes can be added."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def build_loss(
 ) -> Loss:
     """Return a loss by name: (logits (N, K), targets) -> the sum over N images, a scalar tensor.
 
-    Targets are class ids, int64 (N,), or class shares, float (N, K), as mixed images have them.
+    Targets are class ids, int64 (N,), or class fractions, float (N, K), as for mixed images.
 
     Args:
         name: one of `LOSSES`.
@@ -32,45 +32,45 @@ def build_loss(
 
 @LOSSES.register("cross-entropy")
 def cross_entropy(
-    scores: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0, gamma: float = 0.0
+    logits: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0, gamma: float = 0.0
 ) -> Tensor:
-    """-log of the probability of the true class, summed.
+    """Return the cross-entropy, -log p of the true class, summed over images.
 
     Args:
-        scores: float (N, K), before softmax.
-        targets: int64 (N,) or float (N, K).
-        weights: float (K,), a factor for each class. The sum is not divided by the weights of the batch, as PyTorch's
-            mean does: with one image a batch they would cancel out.
-        smoothing: this share of each label is spread over all classes.
+        logits: float (N, K).
+        targets: class ids, int64 (N,), or class fractions, float (N, K).
+        weights: class weights, float (K,). The sum is not divided by the total weight of the batch as in PyTorch's
+            mean, since in batches of one image the weights would cancel out.
+        smoothing: fraction of each label that is spread over all classes.
         gamma: not used.
     """
-    return functional.cross_entropy(scores, targets, weights, reduction="sum", label_smoothing=smoothing)
+    return functional.cross_entropy(logits, targets, weights, reduction="sum", label_smoothing=smoothing)
 
 
 @LOSSES.register("focal")
 def focal(
-    scores: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0, gamma: float = 2.0
+    logits: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0, gamma: float = 2.0
 ) -> Tensor:
-    """Cross-entropy in which a class that is already probable counts less: -(1 - p)^gamma log p, summed.
+    """Return the focal loss, -(1 - p)^gamma log p, summed: cross-entropy with less weight on well-classified images.
 
     Arguments as for `cross_entropy`; ``gamma=0`` is cross-entropy.
 
     Reference: Lin et al., Focal loss for dense object detection, ICCV 2017.
     """
-    logs = functional.log_softmax(scores, dim=1)
-    losses = -((1 - logs.exp()).clamp_min(0) ** gamma) * logs if gamma else -logs
+    logs = functional.log_softmax(logits, dim=1)
+    losses = -((1 - logs.exp()).clamp_min(0) ** gamma) * logs if gamma else -logs  # rounding can make 1 - p negative
     if weights is not None:
         losses = losses * weights
     if targets.ndim == 1 and not smoothing:
         return losses.gather(1, targets[:, None]).sum()
-    return (losses * soft_targets(targets, scores.shape[1], smoothing)).sum()
+    return (losses * soft_targets(targets, logits.shape[1], smoothing)).sum()
 
 
 def soft_targets(targets: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
-    """Class numbers (N,), or shares (N, K) -> float32 shares (N, K), each row adding up to 1.
+    """Convert class ids (N,) or class fractions (N, K) to smoothed class fractions, float32 (N, K); rows sum to 1.
 
     >>> soft_targets(Tensor([[1, 0]]), 2, 0.1)
     tensor([[0.9500, 0.0500]])
     """
-    shares = functional.one_hot(targets, classes).float() if targets.ndim == 1 else targets
-    return shares * (1 - smoothing) + smoothing / classes if smoothing else shares
+    fractions = functional.one_hot(targets, classes).float() if targets.ndim == 1 else targets
+    return fractions * (1 - smoothing) + smoothing / classes if smoothing else fractions

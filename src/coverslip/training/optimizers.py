@@ -1,14 +1,14 @@
-"""Optimizers, and two ways to keep weights small.
+"""Optimizers with decoupled weight decay, and an L2 penalty.
 
-``l2`` is a term of the loss, l2 * sum(w^2), as in Keras: its gradient, 2 * l2 * w, goes through the optimizer like any
-other. ``weight_decay`` is decoupled from the loss: each step first takes the share rate * weight_decay off each
-weight. For plain SGD the two are one (weight_decay = 2 * l2). For Adam they are not: it divides each weight's gradient
-by its usual size, so that an L2 term hardly holds back those weights whose gradients are large, while decoupled decay
-shrinks all alike. So decoupled decay is the default for every optimizer here, and ``adam`` with it is ``adamw``;
-``adam`` without it (``weight_decay=0``) is Adam as published.
+``l2`` adds the term l2 * sum(w^2) to the loss, as in Keras; its gradient, 2 * l2 * w, passes through the optimizer.
+``weight_decay`` is decoupled from the loss: each step first multiplies the weights by 1 - lr * weight_decay. For plain
+SGD both are equivalent (weight_decay = 2 * l2). Adam divides each gradient by its typical magnitude, so an L2 term
+barely affects weights with large gradients, while decoupled decay shrinks all weights at the same rate. Decoupled decay
+is therefore the default for every optimizer. ``adam`` with it is the same as ``adamw``; ``adam`` with
+``weight_decay=0`` is Adam as published.
 
-Neither touches biases and the weights of normalization layers (tensors of one dimension): they cannot overfit much,
-and a norm whose weights are shrunk only makes the next layer's larger.
+Neither is applied to biases and the parameters of normalization layers (1-dimensional tensors): these barely overfit,
+and shrinking the scale of a norm is compensated by larger weights of the next layer.
 
 References: Kingma and Ba, Adam, ICLR 2015; Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
 """
@@ -60,27 +60,27 @@ def build_optimizer(
 
 
 def decay_groups(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Trained parameters: those that are decayed, and biases and norms, which are not."""
+    """Return the trainable parameters in two lists: those with weight decay, and biases and norms without it."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return [each for each in trained if each.ndim > 1], [each for each in trained if each.ndim <= 1]
+    return [weight for weight in trained if weight.ndim > 1], [vector for vector in trained if vector.ndim <= 1]
 
 
 def add_l2(parameters: Sequence[nn.Parameter], l2: float) -> None:
     """Add the gradient of l2 * sum(w^2) to the parameters' gradients."""
-    used = [each for each in parameters if each.grad is not None]
-    gradients: list[Tensor] = [each.grad for each in used if each.grad is not None]
-    torch._foreach_add_(gradients, [each.detach() for each in used], alpha=2 * l2)
+    used = [parameter for parameter in parameters if parameter.grad is not None]
+    gradients: list[Tensor] = [parameter.grad for parameter in used if parameter.grad is not None]
+    torch._foreach_add_(gradients, [parameter.detach() for parameter in used], alpha=2 * l2)
 
 
-class Sgd(torch.optim.SGD):
-    """PyTorch's SGD with decoupled weight decay (its own ``weight_decay`` is an L2 term)."""
+class DecoupledSGD(torch.optim.SGD):
+    """SGD with decoupled weight decay (the ``weight_decay`` of `torch.optim.SGD` is an L2 penalty)."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Take rate * decay off the weights, then step."""
+        """Multiply the weights by 1 - lr * decay, then update them."""
         for group in self.param_groups:
             if group["decay"]:
-                used = [each for each in group["params"] if each.grad is not None]
+                used = [parameter for parameter in group["params"] if parameter.grad is not None]
                 torch._foreach_mul_(used, 1 - group["lr"] * group["decay"])
         return super().step(closure)
 
@@ -88,13 +88,13 @@ class Sgd(torch.optim.SGD):
 @OPTIMIZERS.register("sgd")
 def sgd(groups: Groups, lr: float, momentum: float, nesterov: bool) -> Optimizer:
     """Return stochastic gradient descent with (Nesterov) momentum."""
-    own = [{"params": group["params"], "decay": group["weight_decay"]} for group in groups]
-    return Sgd(own, lr=lr, momentum=momentum, nesterov=nesterov, foreach=True)
+    renamed = [{"params": group["params"], "decay": group["weight_decay"]} for group in groups]
+    return DecoupledSGD(renamed, lr=lr, momentum=momentum, nesterov=nesterov, foreach=True)
 
 
 @OPTIMIZERS.register("adam")
 @OPTIMIZERS.register("adamw")
 def adamw(groups: Groups, lr: float, momentum: float, nesterov: bool) -> Optimizer:
-    """Return Adam with decoupled weight decay, in PyTorch's fused form, which is the fastest on a CPU."""
+    """Return Adam with decoupled weight decay; the fused implementation is the fastest on a CPU."""
     fused = groups[0]["params"][0].device.type in FUSED
     return torch.optim.AdamW(groups, lr=lr, fused=fused)

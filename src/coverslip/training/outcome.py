@@ -1,4 +1,4 @@
-"""What the small door hands back: the history of a training, and scores with their intervals."""
+"""Results of `coverslip.fit` and of evaluating arrays: the training history, and scores with confidence intervals."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from coverslip.figures import svg_text
 from coverslip.models.keras_adapter import as_module
 from coverslip.tasks.classification import Classification
 from coverslip.training.array_data import read_images
-from coverslip.training.scoring import score_network
+from coverslip.training.forward import compute_logits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 IntArray = npt.NDArray[np.int64]
-FLOOR = "background: #fffefb; color: #1c231f; padding: 0.6em; max-width: 62em"  # the figures' colors are for light
+STYLE = "background: #fffefb; color: #1c231f; padding: 0.6em; max-width: 62em"  # the figures need a light background
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """A training, epoch by epoch, and the network that came out of it.
+    """The history of a training, and the trained network.
 
     Attributes:
-        frame: a row an epoch: epoch, step, lr, train_loss, train_accuracy, validation_loss, validation_accuracy,
-            seconds; null where something was not measured.
-        network: the one that was given, trained in place.
-        classes: names, in the order of its outputs.
-        best_epoch: whose weights it has.
-        stopped: why training ended before its last epoch; "" where it did not.
-        train_rows: of ``x``, that were learned from, in order.
-        validation_rows: of ``x``, that were held out.
-        layout: of ``x``, where it had to be told.
+        frame: one row per epoch: epoch, step, lr, train_loss, train_accuracy, validation_loss, validation_accuracy,
+            seconds; null if not measured.
+        network: the network, which was trained in place.
+        classes: class names, in the order of the network's outputs.
+        best_epoch: epoch whose weights the network has.
+        stopped: why training ended early; "" if it completed all epochs.
+        train_rows: indices into ``x`` of the training images, in order.
+        validation_rows: indices into ``x`` of the validation images.
+        layout: layout of ``x``, if it was given.
     """
 
     frame: pl.DataFrame
@@ -51,39 +51,39 @@ class History:
     layout: str | None = None
 
     def plot(self) -> Figure:
-        """Loss and accuracy by epoch, the best epoch ringed."""
+        """Plot loss and accuracy by epoch, with the best epoch marked."""
         return figures.history(self.frame, best=self.best_epoch if len(self.validation_rows) else None)
 
     def predict(self, x: Any) -> npt.NDArray[np.float64]:
-        """The probability of each class, float (N, K), rows sum to 1; ``x`` as for `fit_arrays`."""
+        """Return class probabilities, float64 (N, K), whose rows sum to 1; ``x`` as for `fit_arrays`."""
         return predict_arrays(self.network, x, layout=self.layout)
 
     def __repr__(self) -> str:
-        said = [f"{self.frame.height} epochs"]
+        parts = [f"{self.frame.height} epochs"]
         if self.frame.height:
             row = self.frame.row(by_predicate=pl.col("epoch") == self.best_epoch, named=True)
             shown = ("validation_loss", "validation_accuracy") if len(self.validation_rows) else ("train_loss",)
             values = [f"{name.replace('_', ' ')} {row[name]:.3f}" for name in shown if row[name] is not None]
-            said.append(f"best epoch {self.best_epoch} ({', '.join(values)})")
-        said += [f"ended early: {self.stopped}"] if self.stopped else []
-        return f"History: {'; '.join(said)}"
+            parts.append(f"best epoch {self.best_epoch} ({', '.join(values)})")
+        parts += [f"stopped early: {self.stopped}"] if self.stopped else []
+        return f"History: {'; '.join(parts)}"
 
     def _repr_html_(self) -> str:
         drawing = svg_text(self.plot(), f"history-{id(self)}", label=repr(self))
-        return f'<div style="{FLOOR}"><p>{escape(repr(self))}</p>{drawing}</div>'
+        return f'<div style="{STYLE}"><p>{escape(repr(self))}</p>{drawing}</div>'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """How well a network tells images apart: every number with its interval.
+    """Scores of a network on labeled images, each with its confidence interval.
 
     Attributes:
         loss: mean log loss (cross-entropy), with ``value``, ``low`` and ``high``.
-        accuracy: share of images told rightly, likewise.
-        classes: names, in the order of the outputs.
-        confusion: int (K, K), true classes in rows, what the network said in columns.
-        evidence: every score, also class by class, as `coverslip.evidence.classification_evidence` gives them.
-        probabilities: float (N, K).
+        accuracy: accuracy, with ``value``, ``low`` and ``high``.
+        classes: class names, in the order of the outputs.
+        confusion: confusion matrix, int (K, K): true classes in rows, predicted classes in columns.
+        evidence: all scores, also per class, as returned by `coverslip.evidence.classification_evidence`.
+        probabilities: predicted class probabilities, float64 (N, K).
     """
 
     loss: Score
@@ -94,7 +94,7 @@ class Scores:
     probabilities: npt.NDArray[np.float64] = field(repr=False)
 
     def plot(self) -> Figure:
-        """The confusion matrix."""
+        """Plot the confusion matrix."""
         return figures.confusion(self.confusion, self.classes)
 
     def __repr__(self) -> str:
@@ -104,15 +104,15 @@ class Scores:
 
 
 def predict_arrays(network: Any, x: Any, *, layout: str | None = None) -> npt.NDArray[np.float64]:
-    """The probability of each class by softmax of the network's scores.
+    """Return class probabilities, the softmax of the network's logits.
 
     Args:
-        network: answers with scores (N, K).
-        x: as for `coverslip.training.arrays.fit_arrays`.
-        layout: "NHWC" or "NCHW", where the shape does not tell.
+        network: returns logits (N, K).
+        x: images, as for `coverslip.training.arrays.fit_arrays`.
+        layout: "NHWC" or "NCHW"; required if the shape is ambiguous.
 
     Returns:
-        (N, K), rows sum to 1.
+        float64 (N, K); rows sum to 1.
     """
     inputs, _ = read_images(x, layout)
-    return Classification(()).probabilities(score_network(as_module(network), inputs))
+    return Classification(()).probabilities(compute_logits(as_module(network), inputs))

@@ -1,4 +1,4 @@
-"""What a training knows of itself at any moment: all of it goes into a checkpoint."""
+"""The state of a training at any moment, all of which goes into a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from coverslip.training.config import TrainingConfig
 from coverslip.training.ema import Ema
 
 Row = dict[str, float | int | None]
-COLUMNS: dict[str, type[pl.DataType]] = {
+
+COLUMNS = {
     "epoch": pl.Int64,
     "step": pl.Int64,
     "lr": pl.Float64,
@@ -37,29 +38,28 @@ class Best:
 
 @dataclass(slots=True)
 class TrainState:
-    """One training under way; callbacks read it, and stop it by setting `stopped`.
+    """The state of a running training. Callbacks read it, and stop training by setting `stopped`.
 
     Attributes:
-        network: being trained.
-        optimizer: of it.
-        recipe: with a number for every None.
-        precision: ``float32`` or ``bfloat16``, what ``auto`` became.
-        steps: of the whole training, by the training.
-        measured: the columns of a row of history that will hold numbers.
-        ema: the moving average of the weights, where there is one.
-        epoch: finished epochs.
-        batch: finished steps of the epoch under way.
-        step: finished steps.
-        rate: learning rate of the last step.
-        losses: of each finished step of this epoch, mean over its images, tensors of one number that were not
-            waited for.
-        right: images of each step that were told rightly; empty where images are mixed.
-        counts: images of each step.
-        history: a row an epoch.
-        best: where something is watched.
-        seconds: of training, also before a resume.
-        stopped: why training is to end, or ended; empty as long as it goes on.
-        whole: training has begun and no step is half done, so that this state can be saved.
+        network: the network being trained.
+        optimizer: its optimizer.
+        config: the training config, without None.
+        precision: ``float32`` or ``bfloat16`` (``auto`` has been resolved).
+        steps: planned steps of the whole training.
+        measured: columns of the history that will contain numbers.
+        ema: moving average of the weights; None if not used.
+        epoch: completed epochs.
+        batch: completed steps of the current epoch.
+        step: completed steps in total.
+        lr: learning rate of the last step.
+        losses: mean loss of each completed step of this epoch, scalar tensors that may still be computing on the GPU.
+        correct: number of correctly classified images of each step, likewise; empty if images are mixed.
+        counts: number of images of each step.
+        history: one row per epoch.
+        best: the best epoch; None if nothing is monitored.
+        seconds: duration of the training, including the time before a resume.
+        stopped: why training is about to end or has ended early; "" otherwise.
+        consistent: whether the state can be saved: training has started and no step is half done.
     """
 
     network: nn.Module
@@ -74,30 +74,30 @@ class TrainState:
     step: int = 0
     lr: float = 0.0
     losses: list[Tensor] = field(default_factory=list)
-    right: list[Tensor] = field(default_factory=list)
+    correct: list[Tensor] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     history: list[Row] = field(default_factory=list)
     best: Best | None = None
     seconds: float = 0.0
     stopped: str = ""
-    whole: bool = False
-    checked: int = 0  # steps of this epoch whose loss is known to be a number
+    consistent: bool = False
+    checked: int = 0  # steps of this epoch whose loss is known to be finite
 
     @property
     def epochs(self) -> int:
-        """Of the whole training, by the training."""
+        """Planned epochs of the whole training."""
         return self.config.epochs or 0
 
     def begin_epoch(self) -> None:
-        """Forget the steps of the epoch before; those of one that is taken up again stay."""
+        """Discard the losses of the previous epoch; keep those of an epoch that is being resumed."""
         if self.batch == 0:
-            self.losses, self.right, self.counts, self.checked = [], [], [], 0
+            self.losses, self.correct, self.counts, self.checked = [], [], [], 0
 
-    def end_step(self, loss: Tensor, right: Tensor | None, count: int) -> None:
-        """Note a step; nothing is read from the device."""
+    def end_step(self, loss: Tensor, correct: Tensor | None, count: int) -> None:
+        """Record a step, without waiting for the device."""
         self.losses.append(loss)
-        if right is not None:
-            self.right.append(right)
+        if correct is not None:
+            self.correct.append(correct)
         self.counts.append(count)
         self.batch += 1
         self.step += 1
@@ -105,92 +105,98 @@ class TrainState:
             self.ema.update(self.step)
 
     def end_epoch(self) -> None:
-        """Add a row to the history and stand at the beginning of the next epoch."""
+        """Add a row to the history and advance to the next epoch."""
         self.check_losses()
         counts = torch.tensor(self.counts, dtype=torch.float64)
         losses = torch.stack(self.losses).cpu().double()
-        right = int(torch.stack(self.right).sum()) / int(counts.sum()) if self.right else None
+        accuracy = int(torch.stack(self.correct).sum()) / int(counts.sum()) if self.correct else None
         row: Row = dict.fromkeys(COLUMNS)
         row |= {"epoch": self.epoch + 1, "step": self.step, "lr": self.lr, "seconds": self.seconds}
-        row |= {"train_loss": float((losses * counts).sum() / counts.sum()), "train_accuracy": right}
+        row |= {"train_loss": float((losses * counts).sum() / counts.sum()), "train_accuracy": accuracy}
         self.history.append(row)
         self.epoch, self.batch = self.epoch + 1, 0
 
     def check_losses(self) -> None:
-        """Read the losses that were not looked at yet.
+        """Check that all losses since the last call are finite; this waits for the device.
 
         Raises:
-            BrokenLoss: one is not a number; it says which.
+            NonFiniteLoss: a loss is NaN or infinite.
         """
         new = self.losses[self.checked :]
-        if new and not bool((fine := torch.isfinite(torch.stack(new))).all()):
-            place = self.checked + int(fine.int().argmin())
-            raise BrokenLoss(place, self.step - self.batch + place + 1, float(self.losses[place]))
+        if new and not bool((finite := torch.isfinite(torch.stack(new))).all()):
+            batch = self.checked + int(finite.int().argmin())
+            raise NonFiniteLoss(batch, self.step - self.batch + batch + 1, float(self.losses[batch]))
         self.checked = len(self.losses)
 
-    def put_best(self) -> int:
-        """Put the best epoch's weights into the network, else the averaged ones, else leave the last.
+    def restore_best(self) -> int:
+        """Load the weights of the best epoch into the network, else the averaged weights, else keep the last ones.
 
         Returns:
-            The epoch whose weights these are.
+            The epoch of these weights.
         """
         if self.config.keep_best and self.best is not None:
             self.network.load_state_dict(self.best.weights)
             return self.best.epoch
         if self.ema is not None:
-            self.ema.keep()
+            self.ema.apply()
         return self.epoch
 
     def frame(self) -> pl.DataFrame:
-        """The history as a table."""
+        """Return the history as a table with the columns `COLUMNS`."""
         return pl.DataFrame(self.history, schema=COLUMNS)
 
 
-def begin_state(
-    network: nn.Module, optimizer: Optimizer, config: TrainingConfig, length: int, watched: bool, mixed: bool
+def initial_state(
+    network: nn.Module, optimizer: Optimizer, config: TrainingConfig, length: int, validated: bool, mixed: bool
 ) -> TrainState:
-    """The state before the first step.
+    """Return the state before the first step.
 
     Args:
-        network: to be trained.
-        optimizer: of it.
-        recipe: with a number for every None.
-        length: steps of an epoch.
-        watched: there is a validation set.
-        mixed: images are mixed, so that training has no accuracy.
+        network: the network to train.
+        optimizer: its optimizer.
+        config: the training config, without None.
+        length: steps per epoch.
+        validated: whether there is a validation set.
+        mixed: whether mixup or cutmix is used, so that there is no training accuracy.
     """
     measured = ["train_loss", *([] if mixed else ["train_accuracy"])]
-    measured += ["validation_loss", "validation_accuracy"] if watched else []
+    measured += ["validation_loss", "validation_accuracy"] if validated else []
     ema = Ema(network, config.ema) if config.ema else None
     steps = length * (config.epochs or 0)
     return TrainState(network, optimizer, config, config.precision, steps, tuple(measured), ema)
 
 
-class BrokenLoss(Exception):
-    """A loss that is not a number: place of the step in its epoch (from 0), number of the step (from 1), the loss."""
+class NonFiniteLoss(Exception):
+    """A loss became NaN or infinite.
 
-    def __init__(self, place: int, step: int, loss: float) -> None:
+    Args:
+        batch: index of the step in its epoch, from 0.
+        step: number of the step in the training, from 1.
+        loss: the loss.
+    """
+
+    def __init__(self, batch: int, step: int, loss: float) -> None:
         super().__init__(f"the loss became {loss} at step {step}")
-        self.place, self.step, self.loss = place, step, loss
+        self.batch, self.step, self.loss = batch, step, loss
 
 
-def better(monitor: str, value: float, other: float) -> bool:
-    """Whether a value of the monitor beats another: losses fall, accuracies rise; an equal one does not.
+def is_better(monitor: str, value: float, other: float) -> bool:
+    """Return whether ``value`` is strictly better than ``other``: losses are minimized, accuracies maximized.
 
-    >>> better("validation_loss", 0.4, 0.5), better("validation_accuracy", 0.9, 0.9)
+    >>> is_better("validation_loss", 0.4, 0.5), is_better("validation_accuracy", 0.9, 0.9)
     (True, False)
     """
     return value < other if monitor.endswith("loss") else value > other
 
 
-def need_measured(config: TrainingConfig, measured: tuple[str, ...]) -> None:
-    """Refuse to wait for what is never measured.
+def check_monitor(config: TrainingConfig, measured: tuple[str, ...]) -> None:
+    """Check that early stopping monitors a quantity that is measured.
 
     Raises:
-        UserError: early stopping on a column that stays empty; it lists those that do not.
+        UserError: the monitored column of the history stays empty.
     """
     if config.patience and config.monitor not in measured:
         raise UserError(
-            f"early stopping watches {config.monitor!r}, which is not measured here (measured: {', '.join(measured)})",
-            "give a validation set, or another monitor, or patience=0",
+            f"early stopping monitors {config.monitor!r}, which is not measured (measured: {', '.join(measured)})",
+            "add a validation set, choose another monitor, or set patience=0",
         )

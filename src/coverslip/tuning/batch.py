@@ -1,4 +1,4 @@
-"""Trials under way: those of one shape in one pass, the others one after another, an epoch at a time."""
+"""Trials in training: those of one architecture in one pass, the others one after another, an epoch at a time."""
 
 from __future__ import annotations
 
@@ -20,19 +20,29 @@ from coverslip.core.progress import SILENT, Progress
 from coverslip.core.storage import ensure_folder, write_text
 from coverslip.pipeline.config import RunConfig
 from coverslip.training.callbacks import Callback
-from coverslip.training.lanes import Stack, can_stack, passes
+from coverslip.training.forward import compute_logits
+from coverslip.training.lanes import Stack, can_stack, group_into_passes
 from coverslip.training.loop import train_network
-from coverslip.training.scoring import score_network
 from coverslip.training.state import TrainState
-from coverslip.tuning.desk import Desk, Start
+from coverslip.tuning.data import PreparedTrial, StudyData
 
 FloatArray = npt.NDArray[np.float32]
-TRIALS, BEST = "trials.json", "best.npz"  # in the folder of a checkpoint: its plans; the best epochs so far
+TRIALS, BEST = "trials.json", "best.npz"  # files of a checkpoint: the trials' configs; their best epochs so far
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """One epoch of one trial; ``broken`` says why its loss is no number, and is empty otherwise."""
+class EpochReport:
+    """One epoch of one trial.
+
+    Attributes:
+        number: number of the trial.
+        epoch: from 1.
+        lr: learning rate at the end of the epoch.
+        train_loss: mean training loss of the epoch.
+        validation_loss: mean log loss on the selection half of the validation set.
+        validation_accuracy: accuracy on the same images.
+        broken: why the loss is not finite; empty otherwise.
+    """
 
     number: int
     epoch: int
@@ -45,158 +55,182 @@ class Report:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a trial's best epoch said of the choose half: its log loss image by image, (M,), and what was right."""
+    """Predictions of a trial's best epoch on the M images of the selection half.
+
+    Attributes:
+        epoch: the best epoch, from 1.
+        loss: mean log loss of that epoch.
+        losses: log loss of each image, float32, shape (M,).
+        correct: whether each image was classified correctly, shape (M,).
+    """
 
     epoch: int
     loss: float
     losses: FloatArray
-    right: npt.NDArray[np.bool_]
+    correct: npt.NDArray[np.bool_]
 
     @property
     def accuracy(self) -> float:
-        """Share of the images that were told rightly."""
-        return float(self.right.mean())
+        """Fraction of the images that were classified correctly."""
+        return float(self.correct.mean())
 
 
-class Member(Protocol):
-    """Trials that go on together."""
+class TrialGroup(Protocol):
+    """Trials that are trained together."""
 
     @property
     def numbers(self) -> list[int]:
-        """Of those that go on."""
+        """Numbers of the trials that are still in training."""
         ...
 
-    def advance(self) -> list[Report]:
-        """One epoch of each; those that end, or break, leave."""
+    def advance(self) -> list[EpochReport]:
+        """Train one epoch of each trial; trials that finish or diverge are removed."""
         ...
 
     def stop(self, number: int) -> None:
-        """One leaves."""
+        """Remove a trial."""
         ...
 
 
 class Batch:
-    """Trials under way; ``running`` are their numbers.
+    """Trials in training.
 
     Args:
-        desk: their data.
-        trials: plan by number.
-        folder: of the checkpoints; None keeps none. What is there already is gone on with.
-        progress: told how they are trained.
+        study_data: the data of the study.
+        trials: trial number -> config.
+        folder: folder of the checkpoints, which are resumed; None writes none.
+        progress: receives the stages of the training.
 
     Attributes:
-        outcomes: of trials that were trained to the end, by number; the caller takes them out.
-        stacks: for each trial, the number of the pass it is trained in (that of its first trial).
+        outcomes: trial number -> outcome of trials that were trained to the end; the caller removes them.
+        stacks: trial number -> number of the pass it is trained in (that of its first trial).
     """
 
     def __init__(
-        self, desk: Desk, trials: Mapping[int, RunConfig], folder: Path | None = None, progress: Progress = SILENT
+        self,
+        study_data: StudyData,
+        trials: Mapping[int, RunConfig],
+        folder: Path | None = None,
+        progress: Progress = SILENT,
     ) -> None:
-        self.desk, self.folder, self.outcomes = desk, folder, dict[int, Outcome]()
+        self.study_data, self.folder, self.outcomes = study_data, folder, dict[int, Outcome]()
         self.stacks: dict[int, int] = {}
-        self.members: list[Member] = []
-        self.failed: list[Report] = []
+        self.groups: list[TrialGroup] = []
+        self.failed: list[EpochReport] = []
         self.temporary: tempfile.TemporaryDirectory[str] | None = None
         new = dict(trials)
         for path, saved in _saved_stacks(folder):
-            going = sorted(saved.keys() & new.keys())
-            if going:  # made again as it was, since a stack is known by all of its lanes; then the others leave
-                stacked = _Stacked(
-                    desk, {number: desk.start(config) for number, config in saved.items()}, path, self._keep
+            resumed = sorted(saved.keys() & new.keys())
+            if resumed:  # a checkpoint can only be loaded with all lanes of its stack; then the others are removed
+                stacked = _StackedTrials(
+                    study_data,
+                    {number: study_data.prepare_trial(config) for number, config in saved.items()},
+                    path,
+                    self._add_outcome,
                 )
-                stacked.leave(set(stacked.numbers) - set(going))
-                self.members.append(stacked)
-                self.stacks |= dict.fromkeys(going, min(saved))
+                stacked.remove(set(stacked.numbers) - set(resumed))
+                self.groups.append(stacked)
+                self.stacks |= dict.fromkeys(resumed, min(saved))
                 new = {number: config for number, config in new.items() if number not in saved}
-        starts: dict[int, Start] = {}
+        prepared: dict[int, PreparedTrial] = {}
         for number, config in new.items():
             try:
-                starts[number] = desk.start(config)
-            except UserError as error:  # settings that cannot work are a trial that failed, not the end of a study
+                prepared[number] = study_data.prepare_trial(config)
+            except UserError as error:  # settings that cannot be trained fail one trial, not the study
                 self.failed.append(_broken(number, str(error)))
-        for numbers in _grouped(starts):
-            self.members.append(self._member({number: starts[number] for number in numbers}, progress))
+        for numbers in _grouped(prepared):
+            self.groups.append(self._group({number: prepared[number] for number in numbers}, progress))
             self.stacks |= dict.fromkeys(numbers, numbers[0])
 
     @property
     def running(self) -> list[int]:
-        """Numbers of the trials that go on."""
-        return [*(each.number for each in self.failed), *(number for each in self.members for number in each.numbers)]
+        """Numbers of the trials that are still in training."""
+        return [
+            *(report.number for report in self.failed),
+            *(number for group in self.groups for number in group.numbers),
+        ]
 
-    def advance(self) -> list[Report]:
-        """One epoch of every trial under way."""
+    def advance(self) -> list[EpochReport]:
+        """Train one epoch of every running trial."""
         reports, self.failed = self.failed, []
-        for member in self.members:
-            reports += member.advance()
-        self.members = [member for member in self.members if member.numbers]
+        for group in self.groups:
+            reports += group.advance()
+        self.groups = [group for group in self.groups if group.numbers]
         return reports
 
     def stop(self, numbers: Sequence[int]) -> None:
-        """These were pruned: they leave, and the stack shrinks."""
-        for member in self.members:
-            for number in set(numbers) & set(member.numbers):
-                member.stop(number)
-        self.members = [member for member in self.members if member.numbers]
+        """Remove pruned trials; their stack shrinks."""
+        for group in self.groups:
+            for number in set(numbers) & set(group.numbers):
+                group.stop(number)
+        self.groups = [group for group in self.groups if group.numbers]
 
-    def _member(self, starts: dict[int, Start], progress: Progress) -> Member:
-        first = next(iter(starts.values()))
-        # One lane too: it stands ready in memory, where the loop would take its checkpoint up anew.
+    def _group(self, trials: dict[int, PreparedTrial], progress: Progress) -> TrialGroup:
+        first = next(iter(trials.values()))
+        # A single trial is stacked too: a stack stays in memory, while the loop would reload its checkpoint each epoch.
         if can_stack(first.network, first.config.training):
-            folder = self._place("stack", min(starts))
-            if folder is not None:  # whatever is there was never trained for an epoch
+            folder = self._place("stack", min(trials))
+            if folder is not None:  # left by a process that ended before the first epoch
                 shutil.rmtree(folder)
-            return _Stacked(self.desk, starts, folder, self._keep)
-        (number,) = starts
+            return _StackedTrials(self.study_data, trials, folder, self._add_outcome)
+        (number,) = trials
         folder = self._place("trial", number)
         if folder is None:
             self.temporary = self.temporary or tempfile.TemporaryDirectory(prefix="coverslip-")
             folder = Path(self.temporary.name) / f"trial-{number}"
-        return _Alone(self.desk, number, starts[number].config, folder, self._keep, progress)
+        return _SingleTrial(self.study_data, number, trials[number].config, folder, self._add_outcome, progress)
 
     def _place(self, kind: str, number: int) -> Path | None:
         return None if self.folder is None else ensure_folder(self.folder / f"{kind}-{number}")
 
-    def _keep(self, number: int, outcome: Outcome) -> None:
+    def _add_outcome(self, number: int, outcome: Outcome) -> None:
         self.outcomes[number] = outcome
 
 
 def _saved_stacks(folder: Path | None) -> Iterator[tuple[Path, dict[int, RunConfig]]]:
-    """Folders of stacks that were trained for an epoch or more, and the plans of all that ever were in them."""
+    """Yield the folders of stacks that were trained for at least one epoch, and the configs of all their trials."""
     for file in sorted(folder.glob(f"stack-*/{TRIALS}")) if folder is not None else []:
         if (file.parent / BEST).exists():
             content = json.loads(file.read_text(encoding="utf-8"))
-            yield file.parent, {int(each): from_mapping(RunConfig, config, TRIALS) for each, config in content.items()}
+            yield (
+                file.parent,
+                {int(number): from_mapping(RunConfig, config, TRIALS) for number, config in content.items()},
+            )
 
 
-def _grouped(starts: Mapping[int, Start]) -> list[list[int]]:
-    numbers, told = list(starts), list(starts.values())
-    networks, recipes = [start.network for start in told], [start.config.training for start in told]
-    groups = passes(networks, recipes, [start.key for start in told])
-    return [[numbers[place] for place in places] for places in groups]
+def _grouped(trials: Mapping[int, PreparedTrial]) -> list[list[int]]:
+    numbers, prepared = list(trials), list(trials.values())
+    networks, configs = [trial.network for trial in prepared], [trial.config.training for trial in prepared]
+    groups = group_into_passes(networks, configs, [trial.key for trial in prepared])
+    return [[numbers[position] for position in positions] for positions in groups]
 
 
-class _Stacked:
-    """Trials of one shape, in one pass."""
+class _StackedTrials:
+    """Trials of one architecture, trained in one pass."""
 
     def __init__(
-        self, desk: Desk, starts: dict[int, Start], folder: Path | None, keep: Callable[[int, Outcome], None]
+        self,
+        study_data: StudyData,
+        trials: dict[int, PreparedTrial],
+        folder: Path | None,
+        add_outcome: Callable[[int, Outcome], None],
     ) -> None:
-        self.all, self.folder, self.keep = list(starts), folder, keep
-        first = next(iter(starts.values())).ready
-        self.truth = desk.labels(first.choose)
-        self.epochs = {number: start.config.training.epochs or 0 for number, start in starts.items()}
+        self.all, self.folder, self.add_outcome = list(trials), folder, add_outcome
+        first = next(iter(trials.values())).prepared
+        self.labels = study_data.labels(first.selection)
+        self.epochs = {number: trial.config.training.epochs or 0 for number, trial in trials.items()}
         self.best: dict[int, Outcome] = {}
         self.stack = Stack(
-            [start.network for start in starts.values()],
-            [start.config.training for start in starts.values()],
+            [trial.network for trial in trials.values()],
+            [trial.config.training for trial in trials.values()],
             first.inputs,
-            desk.labels(first.train),
-            desk.classes,
-            validation=(first.watched, self.truth),
+            study_data.labels(first.train),
+            study_data.classes,
+            validation=(first.selection_inputs, self.labels),
             mix=first.mix,
         )
         if folder is not None:
-            _write_trials(folder, {number: start.config for number, start in starts.items()})
+            _write_trials(folder, {number: trial.config for number, trial in trials.items()})
             if (folder / BEST).exists():
                 self.stack.load(folder)
                 self._load_best(folder)
@@ -205,48 +239,48 @@ class _Stacked:
     def numbers(self) -> list[int]:
         return [self.all[lane] for lane in self.stack.lanes]
 
-    def advance(self) -> list[Report]:
+    def advance(self) -> list[EpochReport]:
         if self.folder is not None and self.stack.epoch:
-            self._save(self.folder)  # what the reports of the epoch before said is known by now
+            self._save(self.folder)  # the reports of the previous epoch are in the study's file by now
         reports = []
-        for told in self.stack.run_epoch():
-            number = self.all[told.lane]
+        for lane in self.stack.run_epoch():
+            number = self.all[lane.lane]
             reports.append(
-                Report(
+                EpochReport(
                     number,
-                    told.epoch,
-                    told.lr,
-                    _number(told.train_loss),
-                    _number(told.validation_loss),
-                    _number(told.validation_accuracy),
-                    told.broken,
+                    lane.epoch,
+                    lane.lr,
+                    _number(lane.train_loss),
+                    _number(lane.validation_loss),
+                    _number(lane.validation_accuracy),
+                    lane.failure,
                 )
             )
-        for each in reports:
-            if not each.broken and self._improves(each):
-                losses, right = score_images(self.stack.watched[self.all.index(each.number)], self.truth)
-                self.best[each.number] = Outcome(each.epoch, each.validation_loss, losses, right)
-        ended = [number for number in self.numbers if self.stack.epoch >= self.epochs[number]]
-        for number in ended:
+        for report in reports:
+            if not report.broken and self._improves(report):
+                losses, correct = score_images(self.stack.validation_logits[self.all.index(report.number)], self.labels)
+                self.best[report.number] = Outcome(report.epoch, report.validation_loss, losses, correct)
+        finished = [number for number in self.numbers if self.stack.epoch >= self.epochs[number]]
+        for number in finished:
             if number in self.best:
-                self.keep(number, self.best[number])
-        self.leave(ended)
+                self.add_outcome(number, self.best[number])
+        self.remove(finished)
         return reports
 
     def stop(self, number: int) -> None:
-        self.leave([number])
+        self.remove([number])
 
-    def _improves(self, report: Report) -> bool:
+    def _improves(self, report: EpochReport) -> bool:
         before = self.best.get(report.number)
         return before is None or report.validation_loss < before.loss
 
-    def leave(self, numbers: Collection[int]) -> None:
-        """These go no further; with the last of them the checkpoint goes."""
+    def remove(self, numbers: Collection[int]) -> None:
+        """Remove trials; the checkpoint is deleted with the last of them."""
         for number in numbers:
             self.best.pop(number, None)
         if numbers:
-            gone = set(numbers)
-            self.stack.keep([lane for lane in self.stack.lanes if self.all[lane] not in gone])
+            removed = set(numbers)
+            self.stack.keep([lane for lane in self.stack.lanes if self.all[lane] not in removed])
         if self.folder is not None and not self.stack.lanes:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -257,68 +291,70 @@ class _Stacked:
             np.savez(
                 file,
                 numbers=np.array(numbers, np.int64),
-                epochs=np.array([self.best[each].epoch for each in numbers], np.int64),
-                loss=np.array([self.best[each].loss for each in numbers], np.float64),
-                losses=np.array([self.best[each].losses for each in numbers], np.float32),
-                right=np.array([self.best[each].right for each in numbers], np.bool_),
+                epochs=np.array([self.best[number].epoch for number in numbers], np.int64),
+                loss=np.array([self.best[number].loss for number in numbers], np.float64),
+                losses=np.array([self.best[number].losses for number in numbers], np.float32),
+                right=np.array([self.best[number].correct for number in numbers], np.bool_),
             )
         (folder / "best.part").replace(folder / BEST)
 
     def _load_best(self, folder: Path) -> None:
-        with np.load(folder / BEST) as found:
-            rows = zip(*(found[name] for name in ("numbers", "epochs", "loss", "losses", "right")), strict=True)
-            for number, epoch, loss, losses, right in rows:
-                self.best[int(number)] = Outcome(int(epoch), float(loss), losses, right)
+        with np.load(folder / BEST) as arrays:
+            rows = zip(*(arrays[name] for name in ("numbers", "epochs", "loss", "losses", "right")), strict=True)
+            for number, epoch, loss, losses, correct in rows:
+                self.best[int(number)] = Outcome(int(epoch), float(loss), losses, correct)
 
 
 class _Paused(Exception):
-    """A training stands still at the end of an epoch, saved."""
+    """Training is paused at the end of an epoch, with a checkpoint."""
 
 
 class _PauseAfter(Callback):
-    """Ends the process's work on a training once it has so many epochs; its checkpoint is where it goes on."""
+    """Pause training after one epoch of this call; the checkpoint is where the next call resumes."""
 
     def __init__(self) -> None:
         self.history: list[dict[str, float | int | None]] = []
-        self.begun = 0
+        self.first_epoch = 0
 
     def fit_start(self, state: TrainState) -> None:
-        self.begun = state.epoch
+        self.first_epoch = state.epoch
 
     def epoch_start(self, state: TrainState) -> None:
-        if state.epoch > self.begun:
+        if state.epoch > self.first_epoch:
             self.history = list(state.history)
             raise _Paused
 
 
-class _Alone:
-    """A trial of its own, by the loop; it stands still in its checkpoint between two epochs, so that memory is flat."""
+class _SingleTrial:
+    """A trial that the training loop trains; between two epochs it exists only as a checkpoint, to keep memory flat."""
 
     def __init__(
         self,
-        desk: Desk,
+        study_data: StudyData,
         number: int,
         config: RunConfig,
         folder: Path,
-        keep: Callable[[int, Outcome], None],
+        add_outcome: Callable[[int, Outcome], None],
         progress: Progress,
     ) -> None:
-        self.desk, self.number, self.config, self.folder, self.keep = desk, number, config, folder, keep
-        self.progress, self.numbers, self.told = progress, [number], 0
+        self.study_data, self.number, self.config = study_data, number, config
+        self.folder, self.add_outcome = folder, add_outcome
+        self.progress, self.numbers, self.reported = progress, [number], 0
         _write_trials(folder, {number: config})
 
-    def advance(self) -> list[Report]:
-        start, pause = self.desk.start(self.config), _PauseAfter()
-        truth = self.desk.labels(start.ready.choose)
+    def advance(self) -> list[EpochReport]:
+        trial, pause = self.study_data.prepare_trial(self.config), _PauseAfter()
+        prepared = trial.prepared
+        labels = self.study_data.labels(prepared.selection)
         try:
             trained = train_network(
-                start.network,
-                start.ready.inputs,
-                self.desk.labels(start.ready.train),
-                self.desk.classes,
-                start.config.training,
-                validation=(start.ready.watched, truth),
-                mix=start.ready.mix,
+                trial.network,
+                prepared.inputs,
+                self.study_data.labels(prepared.train),
+                self.study_data.classes,
+                trial.config.training,
+                validation=(prepared.selection_inputs, labels),
+                mix=prepared.mix,
                 checkpoint=self.folder,
                 callbacks=[pause],
             )
@@ -328,8 +364,8 @@ class _Alone:
             self.stop(self.number)
             return [_broken(self.number, error.problem)]
         reports = self._reports(trained.history.to_dicts())
-        losses, right = score_images(score_network(trained.network, start.ready.watched), truth)
-        self.keep(self.number, Outcome(trained.best_epoch, float(losses.mean()), losses, right))
+        losses, correct = score_images(compute_logits(trained.network, prepared.selection_inputs), labels)
+        self.add_outcome(self.number, Outcome(trained.best_epoch, float(losses.mean()), losses, correct))
         self.stop(self.number)
         return reports
 
@@ -337,11 +373,11 @@ class _Alone:
         self.numbers = []
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _reports(self, history: Sequence[Mapping[str, float | int | None]]) -> list[Report]:
-        """Of the epochs that were not told yet."""
-        new, self.told = history[self.told :], len(history)
+    def _reports(self, history: Sequence[Mapping[str, float | int | None]]) -> list[EpochReport]:
+        """Return the epochs that were not reported yet."""
+        new, self.reported = history[self.reported :], len(history)
         return [
-            Report(
+            EpochReport(
                 self.number,
                 int(row["epoch"] or 0),
                 _number(row["lr"]),
@@ -353,24 +389,29 @@ class _Alone:
         ]
 
 
-def score_images(scores: FloatArray, truth: npt.NDArray[np.int64]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Scores (M, K) of M labelled images -> their log loss, float32 (M,), and which were told rightly."""
-    shifted = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
-    own = shifted[np.arange(len(truth)), truth]
-    losses = np.log(np.exp(shifted).sum(axis=1)) - own
-    return losses.astype(np.float32), scores.argmax(axis=1) == truth
+def score_images(logits: FloatArray, labels: npt.NDArray[np.int64]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Return the log loss of each image, float32, shape (M,), and whether it was classified correctly, shape (M,).
+
+    Args:
+        logits: shape (M, K).
+        labels: class ids, shape (M,), values in 0..K-1.
+    """
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    of_label = shifted[np.arange(len(labels)), labels]
+    losses = np.log(np.exp(shifted).sum(axis=1)) - of_label
+    return losses.astype(np.float32), logits.argmax(axis=1) == labels
 
 
-def _broken(number: int, why: str) -> Report:
-    return Report(number, 0, math.nan, math.nan, math.nan, math.nan, why)
+def _broken(number: int, why: str) -> EpochReport:
+    return EpochReport(number, 0, math.nan, math.nan, math.nan, math.nan, why)
 
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _write_trials(folder: Path, plans: Mapping[int, RunConfig]) -> None:
-    """The plans beside their checkpoint, so that a study whose process was killed knows what is under way."""
+def _write_trials(folder: Path, configs: Mapping[int, RunConfig]) -> None:
+    """Write the configs next to their checkpoint, so that a killed study can be resumed."""
     file = ensure_folder(folder) / TRIALS
     if not file.exists():
-        write_text(file, json.dumps({str(number): to_mapping(config) for number, config in plans.items()}))
+        write_text(file, json.dumps({str(number): to_mapping(config) for number, config in configs.items()}))

@@ -1,4 +1,4 @@
-"""A range of one setting, or its choices, and how they are written on the command line."""
+"""The range or the choices of one setting, and their notation on the command line."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from typing import Any
 import numpy as np
 
 from coverslip.core.errors import UserError
-from coverslip.tuning.keys import WANTED, Setting, Value, plain, setting
+from coverslip.tuning.keys import DESCRIPTIONS, Setting, Value, plain, setting
 
-POINTS = 8  # of a sweep over a range, where nobody says how many
-WIDE = 100  # numbers whose largest is so many times their least are drawn on a logarithmic axis
-MANY = 1000  # values of one sweep
+POINTS = 8  # of a sweep over a range without a number of values
+LOG_RATIO = 100  # values whose maximum is this many times the minimum are drawn on a logarithmic axis
+MAX_VALUES = 1000  # of one sweep
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dimension:
-    """One setting and what it may be: a range of numbers, or choices.
+    """One setting with its range of numbers, or its choices.
 
     Attributes:
-        key: dotted, such as ``training.lr``.
-        kind: ``float`` or ``int`` for a range (both ends may be taken), ``choice`` for anything else.
-        low: the least number.
-        high: the largest.
-        log: equal factors are equally likely, instead of equal differences.
-        choices: the values, where there is no range; of a sweep over numbers its points.
+        key: dotted key, such as ``training.lr``.
+        kind: ``float`` or ``int`` for a range (both ends included), ``choice`` for anything else.
+        low: lower end of the range.
+        high: upper end of the range.
+        log: whether the range is sampled uniformly in the logarithm.
+        choices: the values, if there is no range; the points of a sweep over numbers.
 
     Raises:
-        UserError: an empty range, a logarithm of zero, fewer than two choices, or a value the setting cannot take.
+        UserError: the range is empty or includes the logarithm of zero, there are fewer than two choices, or a value
+            is invalid for the setting.
     """
 
     key: str
@@ -41,40 +42,42 @@ class Dimension:
     choices: tuple[Value, ...] = ()
 
     def __post_init__(self) -> None:
-        own = setting(self.key)
+        target = setting(self.key)
         if self.kind == "choice" or self.choices:
             if len(set(self.choices)) < 2:
                 fixed = str(plain(self.choices[0])) if self.choices else "nothing"
                 raise UserError(
-                    f"{self.key}: {fixed} alone is no choice", "give two or more, or set it once with --set"
+                    f"{self.key}: {fixed} is a single value", "give two or more values, or fix it with --set"
                 )
             if len(set(self.choices)) < len(self.choices):
-                raise UserError(f"{self.key}: a value is given twice", "give each of them once")
-            for each in self.choices:
-                own.checked(each)
+                raise UserError(f"{self.key}: a value is given twice", "give each value once")
+            for choice in self.choices:
+                target.checked(choice)
         if self.kind == "choice":
             return
-        if own.kind not in ("float", "int"):
-            raise UserError(f"{self.key} is {WANTED[own.kind]}, which has no range", "give choices instead")
+        if target.kind not in ("float", "int"):
+            raise UserError(f"{self.key} is {DESCRIPTIONS[target.kind]}, which has no range", "give choices instead")
         if self.low is None or self.high is None:
-            raise UserError(f"{self.key} needs low and high, or choices", "for example low = 0.0001, high = 0.1")
+            raise UserError(
+                f"{self.key} needs low and high, or choices", "give values such as low = 0.0001, high = 0.1"
+            )
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise UserError(
-                f"{self.key}: from {self.low:g} to {self.high:g} is an empty range", "put the lower end first"
+                f"{self.key}: from {self.low:g} to {self.high:g} is an empty range", "give the lower end first"
             )
         if self.log and self.low <= 0:
-            raise UserError(f"{self.key}: {self.low:g} has no logarithm", "begin above 0, such as 1e-05, or drop log")
-        own.checked(typed(own, self.low))
-        own.checked(typed(own, self.high))
+            raise UserError(f"{self.key}: {self.low:g} has no logarithm", "start above 0, such as 1e-05, or omit log")
+        target.checked(typed(target, self.low))
+        target.checked(typed(target, self.high))
 
     @property
     def name(self) -> str:
-        """In plain words."""
+        """Name for readers."""
         return setting(self.key).name
 
     def as_json(self) -> dict[str, Any]:
-        """For ``study.json``: name, kind, log, low, high, choices; units of layers are text, ``"256,128"``."""
-        choices = [plain(each) for each in self.choices]
+        """Return the entry in ``study.json``: name, kind, log, low, high, choices (units of layers as text)."""
+        choices = [plain(choice) for choice in self.choices]
         return {
             "name": self.name,
             "kind": self.kind,
@@ -87,35 +90,35 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One setting and the values it takes, one after another."""
+    """One setting and the values to try."""
 
     key: str
     values: tuple[Value, ...]
 
     @property
     def dimension(self) -> Dimension:
-        """The same as a dimension, for figures."""
+        """The values as a dimension, for figures."""
         kind = setting(self.key).kind
         if kind not in ("float", "int"):
             return Dimension(key=self.key, kind="choice", choices=self.values)
-        numbers = [float(each) for each in self.values]  # type: ignore[arg-type]
+        numbers = [float(value) for value in self.values]  # type: ignore[arg-type]
         low, high = min(numbers), max(numbers)
         ratios = [b / a for a, b in itertools.pairwise(numbers)] if low > 0 else []
         even = len(ratios) > 1 and max(ratios) < 1.05 * min(ratios)
-        log = low > 0 and (high / low >= WIDE or even)
+        log = low > 0 and (high / low >= LOG_RATIO or even)
         return Dimension(key=self.key, kind=kind, low=low, high=high, log=log, choices=self.values)
 
 
 def parse_sweep(text: str) -> Sweep:
-    """A sweep as it stands on the command line.
+    """Parse a sweep as given on the command line.
 
     Args:
-        text: ``KEY=VALUE,VALUE,...``, or ``KEY=LOW..HIGH`` with ``:log`` and a number of points behind it. A whole
-            number without a number of points takes every one (with ``:log``, every doubling). Units of layers are
-            separated by commas, and their choices by semicolons: ``hidden=64;128;256,128``.
+        text: ``KEY=VALUE,VALUE,...``, or ``KEY=LOW..HIGH[:log][:COUNT]``. Without a count, an integer takes every
+            value of the range (with ``:log``, every doubling). Units of layers are separated by commas, and their
+            choices by semicolons: ``hidden=64;128;256,128``.
 
     Raises:
-        UserError: a key or a value that does not exist, fewer than two values, an empty range.
+        UserError: the key or a value does not exist, there are fewer than two values, or the range is empty.
 
     >>> parse_sweep("lr=0.001..1:log:4").values
     (0.001, 0.01, 0.1, 1.0)
@@ -126,57 +129,61 @@ def parse_sweep(text: str) -> Sweep:
     """
     name, equals, right = text.partition("=")
     if not equals or not name.strip() or not right.strip():
-        raise UserError(f"{text!r} is not KEY=VALUES", "for example lr=1e-5..1:log:16, or batch_size=8,32,128")
-    own = setting(name)
+        raise UserError(f"{text!r} is not KEY=VALUES", "give a sweep such as lr=1e-5..1:log:16 or batch_size=8,32,128")
+    target = setting(name)
     if ".." in right:
-        values = _points(own, right)
+        values = _points(target, right)
     else:
-        separator = ";" if own.kind == "units" else ","
-        values = tuple(own.read(each) for each in right.split(separator) if each.strip())
-    sweep = Sweep(own.key, values)
-    sweep.dimension  # noqa: B018  checks them
+        separator = ";" if target.kind == "units" else ","
+        values = tuple(target.parse(value) for value in right.split(separator) if value.strip())
+    sweep = Sweep(target.key, values)
+    sweep.dimension  # noqa: B018  validates the values
     return sweep
 
 
-def _points(own: Setting, text: str) -> tuple[Value, ...]:
-    low, high, log, count = parse_range(own, text)
-    whole = own.kind == "int"
-    Dimension(key=own.key, kind=own.kind, low=low, high=high, log=log)
+def _points(target: Setting, text: str) -> tuple[Value, ...]:
+    low, high, log, count = parse_range(target, text)
+    integer = target.kind == "int"
+    Dimension(key=target.key, kind=target.kind, low=low, high=high, log=log)
     if count is None:
         count = POINTS
-        if whole:
+        if integer:
             count = round(math.log2(high / low)) + 1 if log else round(high - low) + 1
-    if not 2 <= count <= MANY:
-        raise UserError(f"{own.key}: {count} values are {'too few' if count < 2 else 'too many'}", f"give 2 to {MANY}")
+    if not 2 <= count <= MAX_VALUES:
+        amount = "too few" if count < 2 else "too many"
+        raise UserError(f"{target.key}: {count} values are {amount}", f"give 2 to {MAX_VALUES}")
     grid = np.geomspace(low, high, count) if log else np.linspace(low, high, count)
-    if whole:
-        return tuple(dict.fromkeys(round(each) for each in grid))
-    return tuple(float(f"{each:.6g}") for each in grid)
+    if integer:
+        return tuple(dict.fromkeys(round(value) for value in grid))
+    return tuple(float(f"{value:.6g}") for value in grid)
 
 
-def parse_range(own: Setting, text: str) -> tuple[float, float, bool, int | None]:
-    """``LOW..HIGH[:log][:COUNT]`` -> low, high, log, count.
+def parse_range(target: Setting, text: str) -> tuple[float, float, bool, int | None]:
+    """Parse ``LOW..HIGH[:log][:COUNT]`` and return low, high, log and count.
 
     Raises:
-        UserError: it is written otherwise, or the setting is no number.
+        UserError: the text has another form, or the setting is not a number.
     """
-    ends, *options = (each.strip() for each in text.split(":"))
+    ends, *options = (part.strip() for part in text.split(":"))
     low, _, high = ends.partition("..")
-    if own.kind not in ("float", "int"):
-        raise UserError(f"{own.key} is {WANTED[own.kind]}, which has no range", "separate its values by commas")
+    if target.kind not in ("float", "int"):
+        raise UserError(
+            f"{target.key} is {DESCRIPTIONS[target.kind]}, which has no range", "give values separated by commas"
+        )
     count = None
-    for each in options:
-        if each != "log" and not each.isdigit():
+    for option in options:
+        if option != "log" and not option.isdigit():
             raise UserError(
-                f"{own.key}: {each!r} is neither 'log' nor a number of values", "for example 1e-5..1:log:16"
+                f"{target.key}: {option!r} is neither 'log' nor a number of values",
+                "give a range such as 1e-5..1:log:16",
             )
-        count = int(each) if each.isdigit() else count
+        count = int(option) if option.isdigit() else count
     try:
         return float(low), float(high), "log" in options, count
     except ValueError:
-        raise UserError(f"{own.key}: {ends!r} is not LOW..HIGH", "for example 1e-5..1:log:16") from None
+        raise UserError(f"{target.key}: {ends!r} is not LOW..HIGH", "give a range such as 1e-5..1:log:16") from None
 
 
-def typed(own: Setting, value: Value | None) -> Value | None:
-    """The end of a range as the setting's own type."""
-    return int(value) if own.kind == "int" and isinstance(value, float) and value.is_integer() else value
+def typed(target: Setting, value: Value | None) -> Value | None:
+    """Return the end of a range as the type of the setting."""
+    return int(value) if target.kind == "int" and isinstance(value, float) and value.is_integer() else value

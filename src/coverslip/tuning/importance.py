@@ -1,4 +1,4 @@
-"""Which settings the validation loss depended on, and how sure that is."""
+"""Importance of hyperparameters: how much of the variation of the validation loss each one explains."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
 
 FloatArray = NDArray[np.float64]
-FEWEST = 8  # trials under which nothing can be told
-JUDGED = ("finished", "pruned")
-RESAMPLES, TREES, LEAF, POINTS, CELLS = 40, 10, 2, 512, 64
+MIN_TRIALS = 8  # with fewer, no importance is estimated
+USED_STATES = ("finished", "pruned")
+RESAMPLES, TREES, MIN_LEAF, POINTS, CELLS = 40, 10, 2, 512, 64
 
 
 def importance(
@@ -26,134 +26,143 @@ def importance(
     level: float = 0.95,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Share of the variation of the validation loss that each setting explains on its own.
+    """Estimate the fraction of the variation of the validation loss that each setting explains on its own.
 
-    A forest learns the loss from the settings; functional ANOVA then says how much of what it learnt is due to each
-    setting alone, averaged over all values of the others. The rest of 1 is what settings do together. Each resample of
-    the trials gets a forest of its own, and the interval is over these. A column of pure chance is learnt from too, and
-    what it seems to explain is taken off. Losses far above the rest (Tukey's fence) count as the fence, or one diverged
-    trial would be all that mattered. The effects are those of the whole forest, not the mean over its trees: a tree of
-    few trials is mostly chance, and its chance would pass for settings that act together. The intervals speak of which
-    trials happened to be made; a forest is also a little coarse, and what a narrow valley explains comes out too small.
+    A random forest predicts the loss from the settings; functional ANOVA then gives the fraction of its variance that
+    is due to each setting alone, averaged over all values of the others. The remainder to 1 is due to interactions.
+    Each bootstrap sample of the trials gets its own forest, and the interval is taken over these. A column of random
+    numbers is added, and the variance it appears to explain is subtracted. Losses above Tukey's upper fence are
+    clipped to it, since one diverged trial would otherwise dominate. The effects are those of the whole forest, not
+    the mean over its trees: a tree of few trials is mostly noise, which would appear as interactions. The intervals
+    cover the random choice of trials, not the bias of the forest: the importance of a narrow optimum is
+    underestimated.
 
     Args:
-        trials: a row a trial with ``state``, ``validation_loss`` and a column a key. Finished and pruned trials count;
-            a pruned one with the loss that it had come to.
-        keys: as in the study's file, key -> ``kind`` ("float", "int" or "choice"), ``log``, ``low``, ``high``,
-            ``choices``, so that every value of the space counts alike; or names alone: then every value counts as
-            often as it was tried, which for a search means mostly good ones.
-        level: of the intervals.
-        seed: of the resamples and the trees.
+        trials: a row per trial with ``state``, ``validation_loss`` and a column per key. Finished and pruned trials
+            are used, a pruned trial with its lowest loss so far.
+        keys: key -> ``kind`` ("float", "int" or "choice"), ``log``, ``low``, ``high``, ``choices``, as in the study's
+            file: every value of the space has the same weight. Or names alone: every value is weighted by how often
+            it was tried, which in a search favors good values.
+        level: level of the intervals, between 0 and 1.
+        seed: random seed of the resampling and of the trees.
 
     Returns:
-        ``key``, ``value``, ``low``, ``high`` (0 to 1), the most important first. A key of which one value was tried
-        has 0 and null limits. Empty where fewer than eight trials can be judged, or where all losses are equal.
+        ``key``, ``value``, ``low``, ``high`` (0 to 1), the most important first. A key with one tried value has 0
+        without limits (None). Empty with fewer than eight usable trials, or if all losses are equal.
 
     Raises:
-        UserError: a key without a column.
+        UserError: a key has no column.
 
     Reference: Hutter, Hoos & Leyton-Brown, An Efficient Approach for Assessing Hyperparameter Importance, ICML 2014;
     Geurts, Ernst & Wehenkel, Extremely Randomized Trees, Machine Learning 63(1), 2006.
 
-    >>> chance = np.random.default_rng(0)
-    >>> rate, dropout = 10 ** chance.uniform(-5, 0, 60), chance.uniform(0, 0.5, 60)
-    >>> loss = 0.3 + 0.1 * (np.log10(rate) + 2.5) ** 2 + 0.02 * chance.normal(size=60)
-    >>> table = pl.DataFrame({"state": "finished", "validation_loss": loss, "lr": rate, "dropout": dropout})
-    >>> [(each["key"], round(each["value"], 1)) for each in importance(table, ["lr", "dropout"])]
-    [('rate', 1.0), ('dropout', 0.0)]
+    >>> rng = np.random.default_rng(0)
+    >>> lr, dropout = 10 ** rng.uniform(-5, 0, 60), rng.uniform(0, 0.5, 60)
+    >>> loss = 0.3 + 0.1 * (np.log10(lr) + 2.5) ** 2 + 0.02 * rng.normal(size=60)
+    >>> table = pl.DataFrame({"state": "finished", "validation_loss": loss, "lr": lr, "dropout": dropout})
+    >>> [(row["key"], round(row["value"], 1)) for row in importance(table, ["lr", "dropout"])]
+    [('lr', 1.0), ('dropout', 0.0)]
     """
     for name in ("state", "validation_loss", *keys):
         if name not in trials.columns:
             raise UserError(f"the table of trials has no column {name!r}", nearest(name, trials.columns))
     loss = pl.col("validation_loss").cast(pl.Float64)
-    judged = trials.filter(pl.col("state").is_in(JUDGED) & loss.is_finite().fill_null(False))
-    if judged.height < FEWEST:
+    usable = trials.filter(pl.col("state").is_in(USED_STATES) & loss.is_finite().fill_null(False))
+    if usable.height < MIN_TRIALS:
         return []
-    losses = _fenced(judged.select(loss).to_series().to_numpy())
+    losses = _clipped(usable.select(loss).to_series().to_numpy())
     if np.ptp(losses) < 1e-12:
         return []
-    axes = [_axis(judged[key], keys[key] if isinstance(keys, Mapping) else {}) for key in keys]
-    varied = [place for place, axis in enumerate(axes) if np.ptp(axis) > 0]
+    axes = [_axis(usable[key], keys[key] if isinstance(keys, Mapping) else {}) for key in keys]
+    varied = [column for column, axis in enumerate(axes) if np.ptp(axis) > 0]
     shares = np.zeros((RESAMPLES, len(axes)))
-    shares[:, varied] = _shares(np.stack([axes[place] for place in varied], axis=1), losses, seed) if varied else 0.0
+    shares[:, varied] = _shares(np.stack([axes[column] for column in varied], axis=1), losses, seed) if varied else 0.0
     tail = (1 - level) / 2
     low, high = np.quantile(shares, (tail, 1 - tail), axis=0)
     rows: list[dict[str, Any]] = []
-    for place, key in enumerate(keys):
-        known = place in varied
-        value = float(np.clip(shares[:, place].mean(), low[place], high[place]))
-        limits = (float(low[place]), float(high[place])) if known else (None, None)
+    for column, key in enumerate(keys):
+        value = float(np.clip(shares[:, column].mean(), low[column], high[column]))
+        limits = (float(low[column]), float(high[column])) if column in varied else (None, None)
         rows.append({"key": key, "value": value, "low": limits[0], "high": limits[1]})
     return sorted(rows, key=lambda row: -float(row["value"]))
 
 
-def _fenced(losses: FloatArray) -> FloatArray:
-    """Losses above the upper fence are put on it (Tukey, Exploratory Data Analysis, 1977)."""
+def _clipped(losses: FloatArray) -> FloatArray:
+    """Clip losses at the upper fence (Tukey, Exploratory Data Analysis, 1977)."""
     lower, upper = np.quantile(losses, (0.25, 0.75))
     return np.asarray(np.minimum(losses, upper + 1.5 * (upper - lower)) if upper > lower else losses)
 
 
-def _axis(column: pl.Series, about: Mapping[str, Any]) -> FloatArray:
-    """Where each trial lies on a key's axis from 0 to 1; a choice that was tried lies in the middle of its share."""
-    numeric = about.get("kind") in ("float", "int") or (column.dtype.is_numeric() and about.get("kind") != "choice")
+def _axis(column: pl.Series, dimension: Mapping[str, Any]) -> FloatArray:
+    """Return the position of each trial on the axis of a key, from 0 to 1; choices are evenly spaced."""
+    kind = dimension.get("kind")
+    numeric = kind in ("float", "int") or (column.dtype.is_numeric() and kind != "choice")
     if not numeric:
         codes = column.cast(pl.String).rank("dense").fill_null(0).to_numpy()
         return np.asarray((np.unique(codes, return_inverse=True)[1] + 0.5) / len(np.unique(codes)))
     values = column.cast(pl.Float64).to_numpy().astype(np.float64)
-    if about.get("low") is None or about.get("high") is None:
+    if dimension.get("low") is None or dimension.get("high") is None:
         ranks = stats.rankdata(np.nan_to_num(values, nan=float(np.nanmedian(values)))) - 0.5
         return np.asarray(ranks / len(values) if np.ptp(ranks) > 0 else np.zeros(len(values)))
-    low, high = float(about["low"]), float(about["high"])
-    if about.get("log"):
+    low, high = float(dimension["low"]), float(dimension["high"])
+    if dimension.get("log"):
         values, low, high = np.log(values), np.log(low), np.log(high)
-    places = (values - low) / (high - low) if high > low else np.zeros(len(values))
-    return np.asarray(np.clip(np.nan_to_num(places, nan=0.5), 0, 1))
+    positions = (values - low) / (high - low) if high > low else np.zeros(len(values))
+    return np.asarray(np.clip(np.nan_to_num(positions, nan=0.5), 0, 1))
 
 
 def _shares(points: FloatArray, losses: FloatArray, seed: int) -> FloatArray:
-    """(RESAMPLES, D) share of each of D axes in each resample of the (T, D) points."""
+    """Return the fraction of the variance due to each of D axes in each bootstrap sample, shape (RESAMPLES, D).
+
+    Args:
+        points: positions of T trials on D axes, shape (T, D), values in 0..1.
+        losses: shape (T,).
+        seed: random seed.
+    """
     from sklearn.tree import ExtraTreeRegressor  # grown one by one: scikit-learn's forest takes twice as long
 
-    chance, (trials, axes) = np.random.default_rng(seed), points.shape
-    anywhere = chance.random((POINTS, axes + 1), dtype=np.float32)
-    found = np.zeros((RESAMPLES, axes))
+    rng, (trials, axes) = np.random.default_rng(seed), points.shape
+    evaluation_points = rng.random((POINTS, axes + 1), dtype=np.float32)
+    shares = np.zeros((RESAMPLES, axes))
     for number in range(RESAMPLES):
-        drawn = chance.integers(0, trials, trials)
-        seen = np.column_stack([points, chance.random(trials)])[drawn].astype(np.float32)
-        effects, said = np.zeros((axes + 1, CELLS)), np.zeros(POINTS)
+        drawn = rng.integers(0, trials, trials)
+        # The last column is random: the variance it explains is that of noise.
+        sample = np.column_stack([points, rng.random(trials)])[drawn].astype(np.float32)
+        effects, predicted = np.zeros((axes + 1, CELLS)), np.zeros(POINTS)
         for start in range(TREES):
-            grown = ExtraTreeRegressor(min_samples_leaf=LEAF, random_state=number * TREES + start)
-            tree = grown.fit(seen, losses[drawn], check_input=False).tree_
+            regressor = ExtraTreeRegressor(min_samples_leaf=MIN_LEAF, random_state=number * TREES + start)
+            tree = regressor.fit(sample, losses[drawn], check_input=False).tree_
             effects += tree_effects(tree, axes + 1)
-            said += tree.predict(anywhere).reshape(-1)
-        alone = effects.var(axis=1)
-        whole = max(float(said.var()), float(alone.sum()))  # of so many points it may come out smaller
-        if whole > 0:
-            found[number] = np.maximum(0, alone[:axes] - alone[axes]) / whole
-    return found
+            predicted += tree.predict(evaluation_points).reshape(-1)
+        main_effects = effects.var(axis=1)
+        # With a finite number of points, the total variance may come out below the sum of the main effects.
+        total = max(float(predicted.var()), float(main_effects.sum()))
+        if total > 0:
+            shares[number] = np.maximum(0, main_effects[:axes] - main_effects[axes]) / total
+    return shares
 
 
 def tree_effects(tree: Any, axes: int, cells: int = CELLS) -> FloatArray:
-    """What a regression tree says along each axis, averaged over all values of the other axes.
+    """Return the prediction of a regression tree along each axis, averaged over all values of the other axes.
 
     Args:
-        tree: ``tree_`` of a fitted scikit-learn tree that saw values from 0 to 1.
-        axes: D.
-        cells: C equal stretches into which an axis is cut.
+        tree: ``tree_`` of a scikit-learn tree that was fitted on values in 0..1.
+        axes: number of axes D.
+        cells: number of equal cells C per axis.
 
     Returns:
-        (D, C) in the middle of each stretch.
+        Predictions at the centers of the cells, shape (D, C).
     """
     low, high, values = _leaves(tree, axes)
     sizes = high - low
     others = sizes.prod(axis=1, keepdims=True) / sizes * values[:, None]
-    middles = (np.arange(cells) + 0.5) / cells
-    inside = (low[:, :, None] < middles) & (middles <= high[:, :, None])  # (leaves, D, C)
+    centers = (np.arange(cells) + 0.5) / cells
+    inside = (low[:, :, None] < centers) & (centers <= high[:, :, None])  # (leaves, D, C)
     return np.asarray(np.einsum("la,lac->ac", others, inside))
 
 
 def _leaves(tree: Any, axes: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The boxes of a tree's L leaves, low and high (L, D), and what it says in each (L,)."""
+    """Return the boxes of a tree's L leaves, low and high (L, D), and their predictions (L,)."""
     left, right, axis, cut = tree.children_left, tree.children_right, tree.feature, tree.threshold
     low, high = np.zeros((tree.node_count, axes)), np.ones((tree.node_count, axes))
     for node in range(tree.node_count):  # parents come before their children

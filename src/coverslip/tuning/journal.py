@@ -1,4 +1,4 @@
-"""Optuna's journal: the file of a study that several processes share."""
+"""Optuna's journal, the storage of a study that several processes share."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from coverslip.core.runs import Study
 
 
 def open_journal(path: Path) -> JournalStorage:
-    """The journal, made where there is none; half a line, which a killed process left at its end, is cut off.
+    """Open the journal, or create it; an incomplete last line, left by a killed process, is removed.
 
     Raises:
-        UserError: it is damaged otherwise.
+        UserError: the file is damaged elsewhere.
     """
     backend = JournalFileBackend(str(path))
     lock = JournalFileSymlinkLock(str(path))
@@ -30,17 +30,17 @@ def open_journal(path: Path) -> JournalStorage:
     try:
         return JournalStorage(backend)
     except (ValueError, KeyError) as error:
-        fix = "restore it, or begin another study; trials.csv beside it holds what was found so far"
+        fix = "restore the file, or start a new study; trials.csv next to it contains the results so far"
         raise UserError(f"{str(path)!r} is damaged: {error}", fix) from error
 
 
 def owner_file(study: Study, owner: str) -> Path:
-    """Locked for as long as the process that trains under this name lives."""
+    """Return the file that the process ``owner`` keeps locked while it runs."""
     return study.journal_file.with_suffix(f".{owner}.lock")
 
 
 def is_alive(study: Study, owner: str) -> bool:
-    """Whether the process that trains under this name still holds its lock."""
+    """Return whether the process ``owner`` still holds its lock."""
     file = owner_file(study, owner)
     if not file.exists():
         return False

@@ -1,4 +1,4 @@
-"""One hyperparameter after another: from the rules of thumb, change one, keep it where it is shown to be better."""
+"""Tune one hyperparameter at a time: start from rules of thumb and keep a change if it is significantly better."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from coverslip.pipeline.resolve import is_pretrained, resolve_config
 from coverslip.tuning.keys import Value, plain, setting, value_of
 from coverslip.tuning.space import Sweep
 
-ORDERS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-# In the order in which they are taught: the largest effects first, then capacity, then what keeps a network in check.
+LEARNING_RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+# In the order of the course: the largest effects first, then capacity, then regularization.
 STEPS: dict[str, tuple[Value, ...]] = {
-    "training.lr": ORDERS,
+    "training.lr": LEARNING_RATES,
     "training.batch_size": (8, 16, 32, 64, 128),
     "training.optimizer": ("sgd", "adam", "adamw"),
     "model.hidden": ((16,), (64,), (128, 64, 32), (256, 128, 64)),
@@ -34,9 +34,9 @@ FUNNEL = (128, 64, 32)
 
 
 def rules_of_thumb(config: RunConfig) -> RunConfig:
-    """The plan to begin with: Adam at 0.001, batches of 32, ReLU, nothing that regularizes, a funnel of powers of two.
+    """Return the config to start from: Adam at 0.001, batches of 32, ReLU, no regularization, shrinking dense layers.
 
-    A part of a pretrained network keeps its own schedule and rate, which the rules were not made for.
+    Pretrained layers keep their schedule and learning rate, which the rules do not cover.
     """
     entry, head = network_entry(config.model.network), resolve_config(config).model.depth == "head"
     training = replace(config.training, batch_size=32, weight_decay=0.0, l2=0.0, label_smoothing=0.0)
@@ -49,30 +49,30 @@ def rules_of_thumb(config: RunConfig) -> RunConfig:
 
 
 def steps(config: RunConfig) -> list[Sweep]:
-    """What is changed, one after another, in a settled plan; its own value is always among those tried."""
+    """Return the sweeps of a resolved config, one per step; the config's value is always among those tried."""
     options, head = network_entry(config.model.network).options, config.model.depth == "head"
-    found = []
+    sweeps = []
     for key, values in STEPS.items():
         section, _, field = key.partition(".")
         if section == "model" and (head or field not in options):
             continue
-        own = value_of(config, key)
-        if key == "training.lr" and config.training.lr not in values:  # of a pretrained part: around its own
+        current = value_of(config, key)
+        if key == "training.lr" and config.training.lr not in values:  # pretrained layers: around their own rate
             values = tuple(float(f"{config.training.lr * factor:.3g}") for factor in (0.01, 0.1, 1, 10, 100))  # type: ignore[operator]  # noqa: PLW2901
-        found.append(Sweep(key, values if own in values else (own, *values)))
-    return found
+        sweeps.append(Sweep(key, values if current in values else (current, *values)))
+    return sweeps
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One setting changed, all others as they were.
+    """The decision about one setting, with all others unchanged.
 
     Attributes:
-        key: of it.
-        values: tried, the first being what it was before.
-        numbers: of their trials.
+        key: key of the setting.
+        values: the values tried.
+        numbers: numbers of their trials.
         chosen: the value that is kept.
-        sentence: why.
+        sentence: the reason.
     """
 
     key: str
@@ -82,10 +82,10 @@ class Step:
     sentence: str
 
     def as_json(self) -> dict[str, Any]:
-        """For ``study.json``."""
+        """Return the entry in ``study.json``."""
         return {
             "key": self.key,
-            "values": [plain(each) for each in self.values],
+            "values": [plain(value) for value in self.values],
             "numbers": list(self.numbers),
             "chosen": plain(self.chosen),
             "sentence": self.sentence,
@@ -96,41 +96,41 @@ def decide(
     key: str,
     values: Sequence[Value],
     numbers: Sequence[int],
-    present: Value,
-    told: Mapping[int, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]],
+    current: Value,
+    outcomes: Mapping[int, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]],
     groups: npt.NDArray[np.int64],
 ) -> Step:
-    """Keep the present value, unless another is shown to be better on the choose half, paired over groups.
+    """Keep the current value, unless another is significantly better on the selection half, paired over groups.
 
     Args:
-        key: of the setting.
-        values: tried.
-        numbers: of their trials.
-        present: one of the values.
-        told: for each trial that was trained to the end, losses (M,) and right (M,).
-        groups: (M,).
+        key: key of the setting.
+        values: the values tried.
+        numbers: numbers of their trials.
+        current: the value so far, one of ``values``.
+        outcomes: trial number -> log loss (M,) and correctness (M,) of the M images, for trials that finished.
+        groups: group codes of the images, shape (M,).
     """
     name, trials = setting(key).name, dict(zip(values, numbers, strict=True))
-    there = [value for value in values if trials[value] in told]
-    shown = {value: _shown(value) for value in values}
-    if present not in there:
-        better = min(there, key=lambda value: float(told[trials[value]][0].mean()), default=present)
-        said = f"{name}: {shown[present]} could not be trained"
-        said += f"; {shown[better]} was best" if better != present else ""
-        return Step(key, tuple(values), tuple(numbers), better, said)
-    losses = np.stack([told[trials[value]][0] for value in there])
-    right = np.stack([told[trials[value]][1] for value in there])
+    finished = [value for value in values if trials[value] in outcomes]
+    texts = {value: _text(value) for value in values}
+    if current not in finished:
+        better = min(finished, key=lambda value: float(outcomes[trials[value]][0].mean()), default=current)
+        sentence = f"{name}: {texts[current]} could not be trained"
+        sentence += f"; {texts[better]} was best" if better != current else ""
+        return Step(key, tuple(values), tuple(numbers), better, sentence)
+    losses = np.stack([outcomes[trials[value]][0] for value in finished])
+    correct = np.stack([outcomes[trials[value]][1] for value in finished])
     best = int(losses.mean(axis=1).argmin())
-    if there[best] == present:
-        rivals = f" of {len(there)}" if len(there) > 1 else ""
-        return Step(key, tuple(values), tuple(numbers), present, f"{name}: {shown[present]} was the best{rivals}")
-    names = (shown[there[best]], shown[present])
-    found = compare_trials(losses, right, groups, best, there.index(present), names=names)
-    chosen = there[best] if found["better"] == names[0] else present
-    kept = "" if chosen != present else f", so {shown[present]} is kept"
-    return Step(key, tuple(values), tuple(numbers), chosen, f"{name}: {found['sentence']}{kept}")
+    if finished[best] == current:
+        among = f" of {len(finished)} values" if len(finished) > 1 else ""
+        return Step(key, tuple(values), tuple(numbers), current, f"{name}: {texts[current]} was the best{among}")
+    names = (texts[finished[best]], texts[current])
+    comparison = compare_trials(losses, correct, groups, best, finished.index(current), names=names)
+    chosen = finished[best] if comparison["better"] == names[0] else current
+    kept = "" if chosen != current else f", so {texts[current]} is kept"
+    return Step(key, tuple(values), tuple(numbers), chosen, f"{name}: {comparison['sentence']}{kept}")
 
 
-def _shown(value: Value) -> str:
+def _text(value: Value) -> str:
     text = plain(value)
     return f"{text:g}" if isinstance(text, float) else str(text)

@@ -1,4 +1,4 @@
-"""A study from beginning to end: a search, a sweep, or one setting after another. Read `run_study` first."""
+"""Run a study: a search, a sweep, or one setting at a time. Read `run_study` first."""
 
 from __future__ import annotations
 
@@ -15,36 +15,42 @@ from coverslip.core.runs import Study
 from coverslip.pipeline.config import RunConfig, write_config
 from coverslip.pipeline.resolve import resolve_config, uses_exact_head
 from coverslip.reporting.tune_page import write_tune_page
-from coverslip.training.lanes import can_stack, pays
+from coverslip.training.lanes import can_stack, stacking_is_faster
 from coverslip.tuning.batch import Batch
-from coverslip.tuning.desk import Desk
+from coverslip.tuning.data import StudyData
 from coverslip.tuning.keys import plain
 from coverslip.tuning.nested import nested_search
 from coverslip.tuning.one_at_a_time import Step, decide, rules_of_thumb, steps
-from coverslip.tuning.repeating import check_repeats, repeat_best
+from coverslip.tuning.repeats import check_repeats, repeat_best
 from coverslip.tuning.results import Outcomes, Tuned
 from coverslip.tuning.search import search
 from coverslip.tuning.space import Space, Sweep, default_space, parse_sweep, read_space, write_space
-from coverslip.tuning.summary import Account
+from coverslip.tuning.summary import StudySummary
 from coverslip.tuning.sweep import grid, open_list, sweep_space
 
-PAGE_SHARE = 0.05  # of the time that writing the page may take
-TOGETHER = 16  # trials of a search that advance side by side
+PAGE_SHARE = 0.05  # maximum fraction of the time spent on writing the page
+TOGETHER = 16  # trials of a search that advance in step
 # In simulations 0.005 to 0.011, see benchmarks/results/winner.md
-EPOCHS_TOO = "the same images chose each trial's epoch, so what is to be expected may still be too high by about 0.01"
+EPOCH_BIAS = (
+    "the best epoch of each trial was selected on the same images, so the corrected accuracy may still be too high by "
+    "about 0.01"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """What is to be tried.
+class StudyConfig:
+    """The kind and the size of a study.
 
     Attributes:
-        sweeps: texts that `coverslip.tuning.space.parse_sweep` reads; several make a grid.
-        one_at_a_time: change one setting after another instead.
-        trials: of a search.
-        nested: folds of a nested search; 0 is none.
-        repeats: trainings of the best trial's settings with other seeds; 0 is none.
-        together: trials of a search that advance side by side.
+        sweeps: sweeps as text, see `coverslip.tuning.space.parse_sweep`; several form a grid.
+        one_at_a_time: tune one setting after another instead.
+        trials: number of trials of a search.
+        nested: folds of nested cross-validation; 0: none.
+        repeats: repetitions of the best trial with other seeds; 0: none.
+        together: trials of a search that advance in step.
+
+    Raises:
+        UserError: the options contradict each other, or a number is out of range.
     """
 
     sweeps: tuple[str, ...] = ()
@@ -57,9 +63,9 @@ class Wish:
     def __post_init__(self) -> None:
         check_repeats(self.repeats)
         if self.sweeps and self.one_at_a_time:
-            raise UserError("--sweep and --one-at-a-time are two kinds of study", "leave one of them out")
+            raise UserError("--sweep and --one-at-a-time are two kinds of study", "omit one of the two")
         if self.nested and (self.sweeps or self.one_at_a_time or self.nested < 2):
-            raise UserError(f"--nested {self.nested} needs a search, and 2 folds or more", "5 is usual")
+            raise UserError(f"--nested {self.nested} needs a search, and 2 folds or more", "give 5 folds, for example")
 
     @property
     def kind(self) -> str:
@@ -70,215 +76,259 @@ class Wish:
 def run_study(
     config: RunConfig,
     study: Study,
-    wish: Wish,
+    study_config: StudyConfig,
     space: Space | None = None,
     *,
     minutes: float | None = None,
     shared: bool = False,
     progress: Progress,
 ) -> Tuned:
-    """Train what was wished for, and write what came of it; goes on where an earlier call was interrupted.
+    """Train the trials of a study and write its results; an interrupted study is resumed.
 
     Args:
-        plan: the default trial; a head is trained by the loop, since only that has a learning rate.
-        study: its folder.
-        wish: what is tried.
-        space: of a search; by default what suits the network and the depth.
-        minutes: from now, after which no epoch begins.
-        shared: other processes may work on the same study.
-        progress: told what happens.
+        config: the default trial; a head is trained by the training loop, since the exact solver has no learning rate.
+        study: the study's folder.
+        study_config: kind and size of the study.
+        space: space of a search; None: that of the study's folder, or the default for the network and the depth.
+        minutes: time limit from now, after which no epoch starts.
+        shared: whether other processes may work on the same study.
+        progress: receives stages and notes.
 
     Raises:
-        UserError: see `search`; settings that cannot be trained.
-        KeyboardInterrupt: Ctrl+C; the epoch was finished and written, and the study can be gone on with.
+        UserError: the settings cannot be trained, or as `coverslip.tuning.search.search`.
+        KeyboardInterrupt: Ctrl+C; the epoch was finished and stored, and the study can be resumed.
     """
     config = trainable(config)
-    config = rules_of_thumb(config) if wish.one_at_a_time else config
-    ways = {"search": _search, "sweep": _sweep, "one-at-a-time": _one_at_a_time}
+    config = rules_of_thumb(config) if study_config.one_at_a_time else config
     log = EventLog(study.events_file, progress)
-    sweeps = [parse_sweep(each) for each in wish.sweeps] if wish.sweeps else steps(config) if wish.one_at_a_time else []
-    if wish.kind == "search":
+    sweeps: list[Sweep] = []
+    if study_config.kind == "search":
         space = space or (read_space(study.space_file) if study.space_file.exists() else default_space(config))
     else:
+        texts = study_config.sweeps
+        sweeps = [parse_sweep(text) for text in texts] if study_config.kind == "sweep" else steps(config)
         space = sweep_space(sweeps).around(config)
     space.check(config)
-    desk = Desk(config, log)
-    config = _with_precision(config, desk)
+    study_data = StudyData(config, log)
+    config = _with_precision(config, study_data)
     write_config(config, study.experiment_file)
     write_space(space, study.space_file)
-    show = Show(_account(config, study, wish, space, desk), log)
+    summary = _study_summary(config, study, study_config, space, study_data)
+    writer = StudyWriter(summary)
+    context = StudyContext(config, study, study_config, sweeps, space, study_data, writer, minutes, shared, log)
     try:
-        ways[wish.kind](Work(config, study, wish, sweeps, space, desk, show, minutes, shared, log))
-        if wish.nested:
-            show.account.nested = nested_search(desk, space, config, wish.nested, wish.trials, wish.together, log)
-        if wish.repeats and (best := show.best()) is not None:
-            settings = space.with_values(config, best["values"])
-            outcomes = show.account.outcomes
-            show.account.repeats = repeat_best(desk, settings, outcomes, best["number"], wish.repeats, log)
+        {"search": _search, "sweep": _sweep, "one-at-a-time": _one_at_a_time}[study_config.kind](context)
+        if study_config.nested:
+            folds, trials = study_config.nested, study_config.trials
+            summary.nested = nested_search(study_data, space, config, folds, trials, study_config.together, log)
+        if study_config.repeats and (best := writer.best()) is not None:
+            best_config = space.with_values(config, best["values"])
+            summary.repeats = repeat_best(
+                study_data, best_config, summary.outcomes, best["number"], study_config.repeats, log
+            )
     except KeyboardInterrupt:
-        show.end("interrupted")
+        writer.end("interrupted")
         raise
-    show.end("finished")
+    writer.end("finished")
     return Tuned(study.folder)
 
 
 def trainable(config: RunConfig) -> RunConfig:
-    """The settled plan, with a head that is trained step by step.
+    """Return the resolved config, with a head that is trained by the training loop.
 
     Raises:
-        UserError: depth ``auto``, or what only `coverslip.train` does.
+        UserError: depth is ``auto``, or the validation set is used for training.
     """
     if config.model.depth == "auto":
-        raise UserError("a study needs one depth for all its trials", "give --depth head, tail, all or a stage")
+        raise UserError("all trials of a study need the same depth", "give --depth head, tail, all or a stage")
     if config.split.refit:
-        raise UserError("a study chooses on validation, which --refit trains on", "leave --refit to the final run")
+        raise UserError(
+            "a study selects on the validation set, which --refit trains on", "use --refit only for the final run"
+        )
     if uses_exact_head(resolve_config(config)):
         config = replace(config, head=replace(config.head, solver="loop"))
     return resolve_config(config)
 
 
-class Show:
-    """What is written while a study runs: its summary and its page, without taking much of its time."""
+class StudyWriter:
+    """Writes summary and page of a running study, taking only a small part of its time.
 
-    def __init__(self, account: Account, log: EventLog) -> None:
-        self.account, self.log, self.began, self.due = account, log, time.monotonic(), 0.0
+    Args:
+        summary: the study with its results so far.
+    """
+
+    def __init__(self, summary: StudySummary) -> None:
+        self.summary, self.start, self.due = summary, time.monotonic(), 0.0
         self.before = 0.0  # seconds of earlier calls
-        if account.study.summary_file.exists():
-            self.before = float(Tuned(account.study.folder).summary["seconds"])
+        if summary.study.summary_file.exists():
+            self.before = float(Tuned(summary.study.folder).summary["seconds"])
         self.frame: pl.DataFrame | None = None
 
     def epoch_ended(self, batch: Any) -> None:
-        """Keep what finished trials said of each image."""
+        """Take the outcomes of finished trials out of the batch, and write them."""
         if batch.outcomes:
             for number, outcome in batch.outcomes.items():
-                self.account.outcomes.add(number, outcome)
+                self.summary.outcomes.add(number, outcome)
             batch.outcomes.clear()
-            self.account.outcomes.write()
+            self.summary.outcomes.write()
 
     def tables_written(self, frame: pl.DataFrame, left: float | None) -> None:
-        """Write the page anew, if it is time."""
+        """Update summary and page if they are due.
+
+        Args:
+            frame: a row per trial.
+            left: estimated seconds left; None if unknown.
+        """
         self.frame = frame
         start = time.monotonic()
         if start < self.due:
             return
-        self.account.write(frame, "running", self.seconds, left)
-        write_tune_page(self.account.study.folder)
+        self.summary.write(frame, "running", self.seconds, left)
+        write_tune_page(self.summary.study.folder)
         end = time.monotonic()
         self.due = end + (end - start) / PAGE_SHARE
 
     def best(self) -> dict[str, Any] | None:
-        """The best trial so far, with its number and values."""
-        return None if self.frame is None else self.account.write(self.frame, "running", self.seconds)["best"]
+        """Return the best trial so far, with its number and values."""
+        return None if self.frame is None else self.summary.write(self.frame, "running", self.seconds)["best"]
 
     def end(self, state: str) -> None:
-        """Write everything, also what takes a while."""
+        """Write summary and page a last time, including slow statistics."""
         if self.frame is not None:
-            self.account.write(self.frame, state, self.seconds)
-            write_tune_page(self.account.study.folder)
+            self.summary.write(self.frame, state, self.seconds)
+            write_tune_page(self.summary.study.folder)
 
     @property
     def seconds(self) -> float:
-        """Of the study so far, earlier calls included."""
-        return self.before + time.monotonic() - self.began
+        """Duration of the study so far, including earlier calls."""
+        return self.before + time.monotonic() - self.start
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """All that a kind of study needs."""
+class StudyContext:
+    """Everything that a kind of study needs.
+
+    Attributes:
+        config: the default trial.
+        study: the study's folder.
+        study_config: kind and size of the study.
+        sweeps: the sweeps of a grid, or of the steps of a one-at-a-time study; empty for a search.
+        space: the search space.
+        study_data: data shared by all trials.
+        writer: writes summary and page.
+        minutes: time limit; None for no limit.
+        shared: whether other processes may work on the same study.
+        log: receives stages and notes.
+    """
 
     config: RunConfig
     study: Study
-    wish: Wish
-    sweeps: Sequence[Sweep]  # of a sweep all at once, of one-at-a-time one after another
+    study_config: StudyConfig
+    sweeps: Sequence[Sweep]
     space: Space
-    desk: Desk
-    show: Show
+    study_data: StudyData
+    writer: StudyWriter
     minutes: float | None
     shared: bool
     log: EventLog
 
     def open_batch(self, trials: Mapping[int, RunConfig]) -> Batch:
-        """Trials under way, with checkpoints in the study's folder."""
-        return Batch(self.desk, trials, self.study.checkpoints_folder, self.log)
+        """Return the trials ready for training, with checkpoints in the study's folder."""
+        return Batch(self.study_data, trials, self.study.checkpoints_folder, self.log)
 
     @property
     def options(self) -> dict[str, Any]:
-        """What all kinds of study pass on."""
+        """Arguments that all kinds of study pass on."""
         return {
             "minutes": self.minutes,
             "shared": self.shared,
-            "data": self.desk.identity,
-            "epoch_ended": self.show.epoch_ended,
-            "tables_written": self.show.tables_written,
+            "data": self.study_data.digests,
+            "epoch_ended": self.writer.epoch_ended,
+            "tables_written": self.writer.tables_written,
             "progress": self.log,
         }
 
 
-def _search(work: Work) -> None:
-    wish = work.wish
-    search(
-        work.study, work.space, work.config, work.open_batch, trials=wish.trials, together=wish.together, **work.options
-    )
+def _search(context: StudyContext) -> None:
+    trials, together = context.study_config.trials, context.study_config.together
+    study, space, config = context.study, context.space, context.config
+    search(study, space, config, context.open_batch, trials=trials, together=together, **context.options)
 
 
-def _sweep(work: Work) -> None:
-    rows = grid(work.sweeps, work.space.values_of(work.config))
-    work.show.account.planned = len(rows)
-    with open_list(work.study, work.space, work.config, work.open_batch, len(rows), **work.options) as train:
+def _sweep(context: StudyContext) -> None:
+    study, space, config = context.study, context.space, context.config
+    rows = grid(context.sweeps, space.values_of(config))
+    context.writer.summary.planned = len(rows)
+    with open_list(study, space, config, context.open_batch, len(rows), **context.options) as train:
         train(rows)
 
 
-def _one_at_a_time(work: Work) -> None:
-    """Each step is a sweep of one setting, with what the steps before it chose."""
-    values = work.space.values_of(work.config)
-    planned = 1 + sum(len(each.values) - 1 for each in work.sweeps)
-    work.show.account.planned, known = planned, {tuple(values.items()): 0}
-    with open_list(work.study, work.space, work.config, work.open_batch, planned, prune=False, **work.options) as train:
+def _one_at_a_time(context: StudyContext) -> None:
+    """Run the steps: each is a sweep of one setting, with the values chosen by the steps before it."""
+    study, space, config, summary = context.study, context.space, context.config, context.writer.summary
+    values = space.values_of(config)
+    planned = 1 + sum(len(sweep.values) - 1 for sweep in context.sweeps)
+    summary.planned, known = planned, {tuple(values.items()): 0}  # values -> number of their trial
+    with open_list(study, space, config, context.open_batch, planned, prune=False, **context.options) as train:
         train([(dict(values), "default")])
-        for each in work.sweeps:
-            tried = [values | {each.key: plain(value)} for value in each.values]
-            new = [row for row in tried if tuple(row.items()) not in known]
+        for sweep in context.sweeps:
+            candidates = [values | {sweep.key: plain(value)} for value in sweep.values]
+            new = [row for row in candidates if tuple(row.items()) not in known]
             train([(row, "step") for row in new])
-            known |= {tuple(row.items()): len(known) + place for place, row in enumerate(new)}
-            step = _decided(work, each.key, each.values, [known[tuple(row.items())] for row in tried], values)
-            values[each.key] = plain(step.chosen)
-            work.show.account.chosen = known[tuple(values.items())]
-            work.show.account.steps.append(step.as_json())
-            work.log.note(step.sentence)
+            known |= {tuple(row.items()): len(known) + position for position, row in enumerate(new)}
+            numbers = [known[tuple(row.items())] for row in candidates]
+            step = _decide(summary.outcomes, sweep, numbers, values)
+            values[sweep.key] = plain(step.chosen)
+            summary.chosen = known[tuple(values.items())]
+            summary.steps.append(step.as_json())
+            context.log.note(step.sentence)
 
 
-def _decided(work: Work, key: str, values: tuple[Any, ...], numbers: list[int], present: Mapping[str, Any]) -> Step:
-    outcomes = work.show.account.outcomes
-    told = {
-        number: (outcomes.losses[place], outcomes.right[place])
-        for place, number in enumerate(outcomes.numbers)
+def _decide(outcomes: Outcomes, sweep: Sweep, numbers: list[int], values: Mapping[str, Any]) -> Step:
+    finished = {
+        number: (outcomes.losses[row], outcomes.correct[row])
+        for row, number in enumerate(outcomes.numbers)
         if number in numbers
     }
-    now = next(value for value in values if plain(value) == present[key])
-    return decide(key, values, numbers, now, told, outcomes.groups)
+    current = next(value for value in sweep.values if plain(value) == values[sweep.key])
+    return decide(sweep.key, sweep.values, numbers, current, finished, outcomes.groups)
 
 
-def _account(config: RunConfig, study: Study, wish: Wish, space: Space, desk: Desk) -> Account:
+def _study_summary(
+    config: RunConfig, study: Study, study_config: StudyConfig, space: Space, study_data: StudyData
+) -> StudySummary:
+    groups = len(set(study_data.groups.tolist()))
     about = {
-        "name": desk.table.name,
+        "name": study_data.table.name,
         "network": config.model.network,
         "depth": config.model.depth,
-        "images": {"train": len(desk.train), "choose": len(desk.choose), "groups": len(set(desk.groups.tolist()))},
-        "classes": list(desk.table.classes),
+        "images": {"train": len(study_data.train), "choose": len(study_data.selection), "groups": groups},
+        "classes": list(study_data.table.classes),
     }
-    keys = {each.key: each.as_json() for each in space.dimensions}
-    plan_of: Callable[[Mapping[str, Any]], RunConfig] = lambda values: space.with_values(config, values)  # noqa: E731
-    asked = {"sweeps": list(wish.sweeps), "one_at_a_time": wish.one_at_a_time}
-    asked |= {"trials": wish.trials, "nested": wish.nested, "repeats": wish.repeats, "together": wish.together}
-    notes = [] if wish.one_at_a_time else [EPOCHS_TOO]
-    return Account(
-        study, wish.kind, about, keys, plan_of, Outcomes(study, desk.groups), wish.trials, asked=asked, notes=notes
+    config_of: Callable[[Mapping[str, Any]], RunConfig] = lambda values: space.with_values(config, values)  # noqa: E731
+    return StudySummary(
+        study,
+        study_config.kind,
+        about,
+        {dimension.key: dimension.as_json() for dimension in space.dimensions},
+        config_of,
+        Outcomes(study, study_data.groups),
+        study_config.trials,
+        requested={
+            "sweeps": list(study_config.sweeps),
+            "one_at_a_time": study_config.one_at_a_time,
+            "trials": study_config.trials,
+            "nested": study_config.nested,
+            "repeats": study_config.repeats,
+            "together": study_config.together,
+        },
+        notes=[] if study_config.one_at_a_time else [EPOCH_BIAS],
     )
 
 
-def _with_precision(config: RunConfig, desk: Desk) -> RunConfig:
-    """Where trials of one shape are trained in one pass, they all are in float32, so that each equals its own run."""
-    network = desk.start(config).network
-    if config.training.precision == "auto" and can_stack(network) and pays(network, TOGETHER):
+def _with_precision(config: RunConfig, study_data: StudyData) -> RunConfig:
+    """Use float32 for all trials if they are trained in stacks, so that each equals the run of its settings."""
+    network = study_data.prepare_trial(config).network
+    if config.training.precision == "auto" and can_stack(network) and stacking_is_faster(network, TOGETHER):
         return replace(config, training=replace(config.training, precision="float32"))
     return config

@@ -1,4 +1,4 @@
-"""A study's trials as tables: ``trials.csv``, a row a trial, and ``curves.csv``, a row an epoch of a trial."""
+"""The trials of a study as tables: ``trials.csv``, a row per trial, and ``curves.csv``, a row per epoch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from coverslip.core.runs import Study
-from coverslip.core.storage import writing
+from coverslip.core.storage import atomic_write
 from coverslip.core.tables import write_csv
 from coverslip.tuning.keys import Plain
 
 STATES = ("running", "finished", "pruned", "failed")
-Epoch = tuple[int, float, float, float, float]  # epoch from 1, rate, train loss, validation loss, validation accuracy
+Epoch = tuple[int, float, float, float, float]  # epoch from 1, lr, train loss, validation loss, validation accuracy
 
 TRIAL = {
     "number": pl.Int64,
@@ -40,17 +40,18 @@ CURVE = {
 
 @dataclass(slots=True)
 class Trial:
-    """What is known of one trial.
+    """One trial with its results so far.
 
     Attributes:
-        number: from 0, in the order in which they were asked for; 0 is the default.
-        values: by key.
-        role: ``default``, ``search``, ``repeat`` (the values of another trial, with another seed) ...
+        number: from 0, in the order in which trials were proposed; 0 is the default.
+        values: setting key -> value.
+        role: ``default``, ``search``, ``sweep``, ``step`` or ``repeat`` (the values of an earlier trial with another
+            seed).
         state: one of `STATES`.
-        seconds: of training; of a stack, its share.
-        stack: number of the stack it is trained in.
-        why: it was pruned or failed.
-        curve: a row an epoch.
+        seconds: training time; of a stack, the trial's share.
+        stack: number of the stack that the trial is trained in.
+        why: reason why the trial was pruned or failed; empty otherwise.
+        curve: a row per epoch.
     """
 
     number: int
@@ -64,53 +65,52 @@ class Trial:
 
     @property
     def epochs(self) -> int:
-        """Trained so far."""
+        """Number of epochs trained so far."""
         return self.curve[-1][0] if self.curve else 0
 
     @property
     def best(self) -> Epoch | None:
-        """The epoch of the lowest validation loss; None where none is a number."""
-        return best_of(self.curve)
+        """The epoch of the lowest validation loss; None if no loss is finite."""
+        return best_epoch(self.curve)
 
     def loss_after(self, epoch: int) -> float:
-        """The lowest validation loss up to this epoch; infinite where none is a number."""
-        best = best_of([row for row in self.curve if row[0] <= epoch])
+        """Return the lowest validation loss up to an epoch; infinite if no loss is finite."""
+        best = best_epoch([row for row in self.curve if row[0] <= epoch])
         return math.inf if best is None else best[3]
 
 
-def best_of(curve: Sequence[Epoch]) -> Epoch | None:
-    """The epoch of the lowest validation loss, the first of equals; None where none is a number."""
-    told = [row for row in curve if math.isfinite(row[3])]
-    return min(told, key=lambda row: row[3]) if told else None
+def best_epoch(curve: Sequence[Epoch]) -> Epoch | None:
+    """Return the epoch of the lowest validation loss, of equal ones the first; None if no loss is finite."""
+    finite = [row for row in curve if math.isfinite(row[3])]
+    return min(finite, key=lambda row: row[3]) if finite else None
 
 
 def trials_frame(trials: Sequence[Trial], keys: Sequence[str]) -> pl.DataFrame:
-    """A row a trial: `TRIAL`, then a column a key of the space, named by it."""
+    """Return a table with a row per trial: the columns of `TRIAL`, then a column per key of the space."""
     rows = []
-    for each in trials:
-        best = each.best
-        known = (best[3], best[4], best[0]) if best else (None, None, None)
-        rows.append(
-            (each.number, each.state, each.epochs, *known, round(each.seconds, 3), each.stack, each.why, each.role)
-        )
+    for trial in trials:
+        best = trial.best
+        scores = (best[3], best[4], best[0]) if best else (None, None, None)
+        seconds = round(trial.seconds, 3)
+        rows.append((trial.number, trial.state, trial.epochs, *scores, seconds, trial.stack, trial.why, trial.role))
     frame = pl.DataFrame(rows, schema=TRIAL, orient="row")
-    values = [pl.Series(key, [each.values.get(key) for each in trials], strict=False) for key in keys]
+    values = [pl.Series(key, [trial.values.get(key) for trial in trials], strict=False) for key in keys]
     return frame.with_columns(pl.col("validation_accuracy").fill_nan(None)).hstack(values)
 
 
 def curves_frame(trials: Sequence[Trial]) -> pl.DataFrame:
-    """A row an epoch of a trial: `CURVE`; what is no number is null."""
-    rows = [(each.number, *row) for each in trials for row in each.curve]
+    """Return a table with a row per epoch of a trial: the columns of `CURVE`; values that are not finite are null."""
+    rows = [(trial.number, *row) for trial in trials for row in trial.curve]
     numbers = pl.col("lr", "train_loss", "validation_loss", "validation_accuracy")
     finite = pl.when(numbers.is_finite()).then(numbers)
     return pl.DataFrame(rows, schema=CURVE, orient="row").with_columns(finite.name.keep())
 
 
 def write_tables(study: Study, trials: Sequence[Trial], keys: Sequence[str]) -> pl.DataFrame:
-    """Write both tables of a study, each whole or not at all; returns the rows of the trials."""
+    """Write both tables of a study atomically, and return the table of the trials."""
     frame = trials_frame(trials, keys)
-    with writing(study.curves_file) as temporary:
+    with atomic_write(study.curves_file) as temporary:
         write_csv(curves_frame(trials), temporary)
-    with writing(study.trials_file) as temporary:
+    with atomic_write(study.trials_file) as temporary:
         write_csv(frame, temporary)
     return frame

@@ -15,14 +15,14 @@ from torch import nn
 from coverslip.course import check, images
 
 folder = None  # your own images: put the path of a folder here
-shown = images(folder, leaves=2, shots=1, size=32)
-shown
+leaves = images(folder, leaves=2, shots=1, size=32)
+leaves
 # %% [markdown] slide
 # An image is a block of numbers: height x width x colors.
 # %%
 from coverslip import figures
 
-figures.examples(shown.x, shown.y, shown.names)
+figures.examples(leaves.x, leaves.y, leaves.names)
 # %% [markdown] task="1.1"
 # **Task 1.1** How many numbers is one image made of?
 # %% task="1.1"
@@ -38,24 +38,24 @@ check("1.1", numbers)
 numbers = 4 * 32 * 32 * 3
 check("1.1", numbers)
 # %% check="1.1"
-HINTS = ("Height times width is not all: an image has colors.", "It is 32 times 32 times 3.")
+HINTS = ("Height times width is not enough: an image has colors.", "It is 32 times 32 times 3.")
 
 
-def judge(numbers: int):
+def grade(numbers: int):
     """The count of numbers in one image of 32 x 32 pixels."""
     if numbers == 1024:
-        return "That counts one color of three."
+        return "This counts one color of three."
     if numbers == 4 * 3072:
-        return "That counts all four images; one is asked for."
+        return "This counts all four images; the task asks for one."
     if numbers != 3072:
-        return f"{numbers:,} it is not."
-    return Passed("3,072 it is: 32 x 32 places with three numbers each.")
+        return f"{numbers:,} is not correct."
+    return Passed("3,072 is correct: 32 x 32 pixels with three numbers each.")
 
 
 # %% [markdown] teacher="1.1"
-# **What it is for.** An image is numbers, and one can count them.
+# **Purpose.** An image consists of numbers that one can count.
 #
-# **Typical answers.** 1,024: the colors are forgotten.
+# **Typical answers.** 1,024: the colors were forgotten.
 # %% [markdown] task="1.2"
 # **Task 1.2** Build a network with one linear layer and two outputs.
 # %% task="1.2"
@@ -67,23 +67,23 @@ check("1.2", network)
 # %% wrong="1.2" says="3 outputs"
 network = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32 * 3, 3))
 check("1.2", network)
-# %% wrong="1.2" says="a network is wanted"
+# %% wrong="1.2" says="expected a network"
 network = np.zeros(3)
 check("1.2", network)
 # %% check="1.2"
 from torch import nn
 
-HINTS = ("nn.Sequential(nn.Flatten(), ...) is a beginning.", "nn.Linear(3072, 2) follows nn.Flatten().")
+HINTS = ("nn.Sequential(nn.Flatten(), ...) is a start.", "nn.Linear(3072, 2) follows nn.Flatten().")
 
 
-def judge(network: nn.Module):
+def grade(network: nn.Module):
     """A network of one linear layer and two outputs."""
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
     if len(layers) != 1:
-        return f"It has {len(layers)} linear layers; one is wanted."
+        return f"It has {len(layers)} linear layers; the task asks for one."
     if layers[0].out_features != 2:
         return f"It has {layers[0].out_features} outputs, and there are two classes."
 
 
 # %% [markdown] teacher="1.2"
-# **What it is for.** The smallest network there is.
+# **Purpose.** The smallest possible network.

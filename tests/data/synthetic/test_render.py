@@ -1,4 +1,4 @@
-"""What a user gets from `render`: the same pixels for the same arguments, masks that fit, symptoms that grow."""
+"""Tests of `render`: reproducible pixels, matching masks, symptoms that increase with severity."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import pytest
 from coverslip.core.errors import UserError
 from coverslip.data.synthetic import class_names, render
 from coverslip.data.synthetic.backgrounds import BACKGROUNDS
-from coverslip.data.synthetic.diseases import DISEASES, VISIBLE, Blade, Symptoms
-from coverslip.data.synthetic.leaf import anatomy, colored, fitted
+from coverslip.data.synthetic.diseases import DISEASES, LESION_COVER, Blade, Symptoms
+from coverslip.data.synthetic.leaf import draw_anatomy, fit_to_square, leaf_color
 from coverslip.data.synthetic.noise import stream
 from coverslip.data.synthetic.species import SPECIES
 
@@ -17,13 +17,13 @@ CLASSES = [("leaf", name) for name in class_names()] + [("tissue", name) for nam
 
 def blade_of(species: str, side: int = 128, leaf: int = 0) -> Blade:
     rng = stream(0, "test", species, leaf)
-    body = anatomy(fitted(SPECIES[species].outline(rng)), rng, side)
+    body = draw_anatomy(fit_to_square(SPECIES[species].outline(rng)), rng, side)
     edge = np.where(body.blade > 0.5, np.float32(0.1), np.float32(0))
-    return Blade(colored(SPECIES[species], body, edge, rng), body.blade > 0.5, edge, body.from_vein)
+    return Blade(leaf_color(SPECIES[species], body, edge, rng), body.blade > 0.5, edge, body.from_vein)
 
 
 @pytest.mark.parametrize(("look", "name"), CLASSES)
-def test_every_class_gives_an_image_and_a_mask_that_fits_it(look, name):
+def test_every_class_has_an_image_and_a_matching_mask(look, name):
     image = render(look, name, 0, 0, size=SIZE)
     assert image.image.shape == (SIZE, SIZE, 3)
     assert image.image.dtype == np.uint8
@@ -36,14 +36,14 @@ def test_every_class_gives_an_image_and_a_mask_that_fits_it(look, name):
 
 
 @pytest.mark.parametrize(("look", "name"), CLASSES)
-def test_the_lesion_mask_is_empty_exactly_for_healthy_ones(look, name):
+def test_the_lesion_mask_is_empty_only_for_healthy_specimens(look, name):
     image = render(look, name, 1, 0, size=128)
     assert (image.mask == 2).any() == (not name.endswith("healthy"))
     assert (image.severity > 0) == (not name.endswith("healthy"))
 
 
 @pytest.mark.parametrize(("look", "name"), [("leaf", "grape_rust"), ("tissue", "tumor")])
-def test_the_same_arguments_give_the_same_pixels_and_others_do_not(look, name):
+def test_the_same_arguments_give_the_same_pixels_and_different_arguments_do_not(look, name):
     first = render(look, name, 2, 1, size=SIZE)
     again = render(look, name, 2, 1, size=SIZE)
     assert np.array_equal(first.image, again.image)
@@ -56,7 +56,7 @@ def test_the_same_arguments_give_the_same_pixels_and_others_do_not(look, name):
         assert (first.image != other.image).mean() > 0.5
 
 
-def test_shots_of_one_leaf_show_the_same_disease_state_in_another_place():
+def test_shots_of_one_leaf_show_the_same_disease_state_in_another_pose():
     shots = [render("leaf", "bean_rust", 0, shot, size=SIZE) for shot in range(3)]
     assert len({shot.severity for shot in shots}) == 1
     assert len({shot.background for shot in shots}) == 1
@@ -78,13 +78,13 @@ def test_any_size_can_be_rendered(size):
 
 @pytest.mark.parametrize("species", list(SPECIES))
 @pytest.mark.parametrize("disease", list(DISEASES))
-def test_every_disease_keeps_its_contract_on_every_species(disease, species):
+def test_every_disease_paints_only_inside_the_blade_of_every_species(disease, species):
     blade = blade_of(species)
     before = blade.albedo.copy()
     symptoms = Symptoms(blade)
     DISEASES[disease](symptoms, 0.8, stream(0, "test", disease))
-    lesion = symptoms.cover >= VISIBLE
-    assert np.array_equal(blade.albedo, before), "the healthy leaf was painted over in place"
+    lesion = symptoms.cover >= LESION_COVER
+    assert np.array_equal(blade.albedo, before), "the healthy leaf was modified in place"
     assert np.isfinite(symptoms.albedo).all()
     assert np.isfinite(symptoms.relief).all()
     assert symptoms.cover.min() >= 0
@@ -105,7 +105,7 @@ def test_a_higher_severity_covers_more_of_the_leaf(disease):
         for leaf in range(6):
             symptoms = Symptoms(blade)
             DISEASES[disease](symptoms, severity, stream(0, "test", disease, leaf))
-            areas.append((symptoms.cover >= VISIBLE)[blade.inside].mean())
+            areas.append((symptoms.cover >= LESION_COVER)[blade.inside].mean())
         return float(np.mean(areas))
 
     mild, middle, severe = area(0.2), area(0.5), area(1.0)
@@ -129,14 +129,14 @@ def test_every_background_fills_the_image_with_plausible_brightness(name):
 
 
 @pytest.mark.parametrize("classes", range(2, len(class_names()) + 1))
-def test_any_number_of_classes_holds_healthy_and_diseased_leaves(classes):
+def test_any_number_of_classes_includes_healthy_and_diseased_leaves(classes):
     healthy = [name.endswith("_healthy") for name in class_names("leaf", classes)]
     assert len(healthy) == classes
     assert any(healthy)
     assert not all(healthy)
 
 
-def test_there_are_at_least_fifteen_classes_and_none_twice():
+def test_there_are_at_least_fifteen_distinct_classes():
     names = class_names()
     assert len(set(names)) == len(names) >= 15
 
@@ -152,13 +152,13 @@ def test_there_are_at_least_fifteen_classes_and_none_twice():
         ({"seed": -1}, "seed=-1"),
     ],
 )
-def test_a_wrong_argument_is_named_with_its_cure(arguments, message):
-    given = {"look": "leaf", "class_name": "tomato_healthy", "leaf": 0, "shot": 0} | arguments
+def test_a_wrong_argument_is_named_with_a_fix(arguments, message):
+    valid = {"look": "leaf", "class_name": "tomato_healthy", "leaf": 0, "shot": 0}
     with pytest.raises(UserError, match=message):
-        render(**given)
+        render(**(valid | arguments))
 
 
-def test_too_many_classes_are_refused_with_the_number_there_is():
+def test_too_many_classes_are_refused_with_the_number_available():
     with pytest.raises(UserError, match="2 to 35"):
         class_names("leaf", 36)
     with pytest.raises(UserError, match="classes=1"):

@@ -1,4 +1,4 @@
-"""What a user finds in the folder that `write_leaves` wrote."""
+"""Tests of the folder written by `write_leaves`."""
 
 import csv
 from pathlib import Path
@@ -30,7 +30,7 @@ def copied(tmp_path_factory):
     return table, read(table)
 
 
-def test_the_table_names_every_file_and_every_file_is_there(plain):
+def test_the_table_lists_every_file_and_every_file_exists(plain):
     table, rows = plain
     assert table.name == "leaves.csv"
     assert len(rows) == 4 * 3 * 2
@@ -42,7 +42,7 @@ def test_the_table_names_every_file_and_every_file_is_there(plain):
     assert rows[0]["path"] == "images/tomato_healthy/tomato_healthy_leaf000_shot0.jpg"
 
 
-def test_every_class_has_as_many_images_and_every_leaf_as_many_shots(plain):
+def test_classes_have_equal_numbers_of_images_and_leaves_equal_numbers_of_shots(plain):
     _, rows = plain
     labels, groups = [row["label"] for row in rows], [row["group"] for row in rows]
     assert {name: labels.count(name) for name in class_names("leaf", 4)} == dict.fromkeys(class_names("leaf", 4), 6)
@@ -50,7 +50,7 @@ def test_every_class_has_as_many_images_and_every_leaf_as_many_shots(plain):
     assert all(groups.count(group) == 2 for group in groups)
 
 
-def test_a_written_image_is_the_one_that_render_gives(plain):
+def test_a_written_image_equals_the_rendered_one(plain):
     table, rows = plain
     row = next(row for row in rows if row["path"].endswith("potato_late_blight_leaf002_shot1.jpg"))
     rendered = render("leaf", "potato_late_blight", 2, 1, size=48)
@@ -75,7 +75,7 @@ def border(row: dict[str, str], root: Path) -> np.ndarray:
 
 
 def border_accuracy(table: Path) -> float:
-    """How well the nearest class mean of border color tells the classes of other leaves."""
+    """Return the accuracy of a nearest-mean classifier of border color on other leaves."""
     rows = [row for row in read(table) if not row["duplicate_of"]]
     colors = np.array([border(row, table.parent) for row in rows])
     labels = np.array([row["label"] for row in rows])
@@ -86,24 +86,24 @@ def border_accuracy(table: Path) -> float:
     return float((nearest == labels[later]).mean())
 
 
-def test_the_background_tells_the_class_only_with_the_shortcut(tmp_path):
-    honest = write_leaves(tmp_path / "honest", classes=5, leaves=16, shots=1, size=32)
-    short = write_leaves(tmp_path / "short", classes=5, leaves=16, shots=1, size=32, shortcut=True)
-    assert border_accuracy(honest) < 0.45  # chance is 0.2
-    assert border_accuracy(short) > 0.65  # two of the five classes are healthy, on the same grey
-    on = {(row["condition"] == "healthy", row["background"]) for row in read(short)}
-    assert on == {(True, "paper"), (False, "soil")}
+def test_the_background_predicts_the_class_only_with_the_shortcut(tmp_path):
+    unbiased = write_leaves(tmp_path / "unbiased", classes=5, leaves=16, shots=1, size=32)
+    biased = write_leaves(tmp_path / "biased", classes=5, leaves=16, shots=1, size=32, shortcut=True)
+    assert border_accuracy(unbiased) < 0.45  # chance is 0.2
+    assert border_accuracy(biased) > 0.65  # two of the five classes are healthy, on the same grey
+    backgrounds = {(row["condition"] == "healthy", row["background"]) for row in read(biased)}
+    assert backgrounds == {(True, "paper"), (False, "soil")}
 
 
-def test_the_laboratory_tells_the_class_of_tissue_only_with_the_shortcut(tmp_path):
-    honest = read(write_leaves(tmp_path / "honest", look="tissue", leaves=8, shots=1, size=32))
-    short = read(write_leaves(tmp_path / "short", look="tissue", leaves=8, shots=1, size=32, shortcut=True))
-    assert len({(row["label"], row["background"]) for row in honest}) == 4
-    assert len({(row["label"], row["background"]) for row in short}) == 2
-    assert honest[0]["group"] == "healthy_slide000"
+def test_the_laboratory_predicts_the_class_of_tissue_only_with_the_shortcut(tmp_path):
+    unbiased = read(write_leaves(tmp_path / "unbiased", look="tissue", leaves=8, shots=1, size=32))
+    biased = read(write_leaves(tmp_path / "biased", look="tissue", leaves=8, shots=1, size=32, shortcut=True))
+    assert len({(row["label"], row["background"]) for row in unbiased}) == 4
+    assert len({(row["label"], row["background"]) for row in biased}) == 2
+    assert unbiased[0]["group"] == "healthy_slide000"
 
 
-def test_planted_copies_are_recorded_and_exact_ones_are_equal_to_the_byte(copied):
+def test_added_duplicates_are_recorded_and_exact_ones_are_identical_to_the_byte(copied):
     table, rows = copied
     copies = [row for row in rows if row["duplicate_of"]]
     originals = {row["path"]: row for row in rows if not row["duplicate_of"]}
@@ -113,7 +113,7 @@ def test_planted_copies_are_recorded_and_exact_ones_are_equal_to_the_byte(copied
     for row in copies:
         source = originals[row["duplicate_of"]]
         assert row["label"] == source["label"]
-        assert row["group"] not in {each["group"] for each in originals.values()}
+        assert row["group"] not in {original["group"] for original in originals.values()}
         same += (table.parent / row["path"]).read_bytes() == (table.parent / source["path"]).read_bytes()
         image, mask = Image.open(table.parent / row["path"]), Image.open(table.parent / row["mask"])
         assert image.size == mask.size
@@ -132,7 +132,7 @@ def test_a_mirrored_copy_has_a_mirrored_mask(copied):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"look": "cells"}, "there is no look 'cells'"),
+        ({"look": "cells"}, "unknown look 'cells'"),
         ({"classes": 1}, "classes=1"),
         ({"classes": 99}, "2 to 35"),
         ({"look": "tissue", "classes": 15}, "classes=15, but the look 'tissue' has 2"),
@@ -143,20 +143,20 @@ def test_a_mirrored_copy_has_a_mirrored_mask(copied):
         ({"classes": 2, "leaves": 1, "shots": 1, "duplicates": 3}, "try duplicates=2"),
     ],
 )
-def test_a_wrong_setting_is_named_with_its_cure_and_writes_nothing(tmp_path, arguments, message):
+def test_a_wrong_setting_is_named_with_a_fix_and_writes_nothing(tmp_path, arguments, message):
     with pytest.raises(UserError, match=message):
         write_leaves(tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
+def test_a_non_empty_folder_is_not_changed(tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(UserError, match="not an empty folder"):
         write_leaves(tmp_path, classes=2, leaves=1, shots=1, size=32)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_an_interrupted_job_leaves_no_half_data_set(tmp_path, monkeypatch):
+def test_an_interrupted_job_leaves_no_incomplete_data_set(tmp_path, monkeypatch):
     def stop(job):
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""Gradients: what they give where the answer is known, and the user's network and random numbers are left alone."""
+"""Gradient methods are correct for known networks, and change neither the network nor the random state."""
 
 import sys
 
@@ -27,7 +27,7 @@ def small_network(activation=nn.ReLU, inplace=True):
     )
 
 
-def some_images(number=2, side=12):
+def random_images(number=2, side=12):
     return torch.randn(number, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
@@ -36,9 +36,9 @@ def linear_network():
     return network, network[1].weight.detach().reshape(2, 3, 12, 12)
 
 
-def test_of_a_linear_network_they_are_its_weights():
+def test_gradients_of_a_linear_network_are_its_weights():
     network, weights = linear_network()
-    images = some_images()
+    images = random_images()
     for method in ("gradient", "smooth-grad"):
         assert np.allclose(attributions(network, images, [1, 0], method=method), weights[[1, 0]], atol=1e-6)
         assert np.allclose(
@@ -49,25 +49,25 @@ def test_of_a_linear_network_they_are_its_weights():
     assert np.allclose(gradient_map(network, images, [1, 0]), expected.sum(1).clamp_min(0), atol=1e-5)
 
 
-def test_integrated_gradients_add_up_to_the_difference_of_the_scores():
-    network, images = small_network().eval(), some_images()
-    blank = images.mean(dim=(2, 3), keepdim=True).expand_as(images)
+def test_integrated_gradients_add_up_to_the_difference_of_the_logits():
+    network, images = small_network().eval(), random_images()
+    baseline = images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     with torch.no_grad():
-        difference = (network(images) - network(blank))[[0, 1], [2, 0]]
+        difference = (network(images) - network(baseline))[[0, 1], [2, 0]]
     total = attributions(network, images, [2, 0]).sum(axis=(1, 2, 3))
     assert np.allclose(total, difference, atol=0.02 * float(difference.abs().max()) + 1e-3)
 
 
 def guided_by_hand(network, image, number):
-    """Backward through the layers; at a ReLU only what is positive on the way up and on the way down goes on."""
-    inputs, here = [], image
+    """Backpropagate by hand; a ReLU passes only positive gradients of positive inputs."""
+    inputs, values = [], image
     for layer in network:
-        inputs.append(here)
-        here = layer(here)
-    gradient = torch.zeros_like(here)
+        inputs.append(values)
+        values = layer(values)
+    gradient = torch.zeros_like(values)
     gradient[0, number] = 1
-    for layer, given in zip(reversed(network), reversed(inputs), strict=True):
-        source = given.detach().clone().requires_grad_()
+    for layer, layer_input in zip(reversed(network), reversed(inputs), strict=True):
+        source = layer_input.detach().clone().requires_grad_()
         (gradient,) = torch.autograd.grad(layer(source.clone()), source, gradient)
         if isinstance(layer, nn.ReLU | nn.ReLU6):
             gradient = gradient.clamp_min(0)
@@ -75,8 +75,8 @@ def guided_by_hand(network, image, number):
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
-def test_guided_backpropagation_is_that_of_the_paper(activation):
-    network, images = small_network(activation, inplace=False).eval(), some_images(1)
+def test_guided_backpropagation_follows_the_paper(activation):
+    network, images = small_network(activation, inplace=False).eval(), random_images(1)
     expected = guided_by_hand(network, images, 1)
     found = attributions(network, images, [1], method="guided-backprop")
     plain = attributions(network, images, [1], method="gradient")
@@ -84,17 +84,17 @@ def test_guided_backpropagation_is_that_of_the_paper(activation):
     assert not np.allclose(found, plain, atol=1e-3)
 
 
-def test_guided_backpropagation_says_that_it_is_not_to_be_trusted_and_what_it_needs():
-    assert [name for name in METHODS if not GRADIENTS[name].trusted] == ["guided-backprop"]
+def test_guided_backpropagation_has_a_warning_and_needs_relus():
+    assert [name for name in METHODS if not GRADIENTS[name].recommended] == ["guided-backprop"]
     assert GRADIENTS["guided-backprop"].about.startswith("Warning")
-    with pytest.raises(UserError, match="has none") as refused:
-        gradient_map(small_network(nn.GELU), some_images(), [0, 0], method="guided-backprop")
+    with pytest.raises(UserError, match="none") as refused:
+        gradient_map(small_network(nn.GELU), random_images(), [0, 0], method="guided-backprop")
     assert "smooth-grad" in refused.value.fix
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_network_and_random_numbers_are_left_as_they_were(method):
-    network, images = small_network().train(), some_images()
+def test_network_and_random_state_are_not_changed(method):
+    network, images = small_network().train(), random_images()
     network[0].requires_grad_(False)
     before = {name: each.clone() for name, each in network.state_dict().items()}
     torch.manual_seed(7)
@@ -112,17 +112,17 @@ def test_network_and_random_numbers_are_left_as_they_were(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_score_that_does_not_change_gives_a_flat_map(method):
+def test_a_constant_logit_gives_a_flat_map(method):
     network = small_network()
     nn.init.zeros_(network[-1].weight)
-    found = gradient_map(network, some_images(), [0, 1], method=method)
+    found = gradient_map(network, random_images(), [0, 1], method=method)
     assert found.shape == (2, 12, 12) and found.dtype == np.float32
     assert (found == 0).all()
     assert np.isfinite(gradient_map(small_network(), torch.zeros(1, 3, 12, 12), [0], method=method)).all()
 
 
-def test_bad_input_is_refused_in_words(monkeypatch):
-    network, images = small_network(), some_images()
+def test_invalid_input_raises_user_errors(monkeypatch):
+    network, images = small_network(), random_images()
     with pytest.raises(UserError, match="smooth-grad"):
         gradient_map(network, images, [0, 0], method="smoothgrad")
     with pytest.raises(UserError, match="no class 3"):

@@ -1,4 +1,4 @@
-"""A heat map keeps what it was computed with, and is not made to look hotter than it is."""
+"""A heat map keeps its metadata, and normalization does not exaggerate it."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ def heat(values):
     return Heatmap(np.asarray(values), "grad-cam", "block3", "rust", 2, "IMG_01.tif")
 
 
-def test_the_scale_is_the_largest_value_and_drawing_divides_by_it():
+def test_the_scale_is_the_maximum_and_normalization_divides_by_it():
     map = heat([[0, 1], [2, 4]])
     assert map.scale == 4
     assert map.normalized.tolist() == [[0, 0.25], [0.5, 1]]
@@ -18,7 +18,7 @@ def test_the_scale_is_the_largest_value_and_drawing_divides_by_it():
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-30, 3.0])
-def test_a_flat_map_is_drawn_flat(level):
+def test_a_flat_map_is_normalized_to_zeros(level):
     map = heat(np.full((4, 4), level))
     assert map.flat and not map.normalized.any() and map.scale == np.float32(level)
     rounding = np.full((4, 4), level, np.float32)
@@ -30,11 +30,11 @@ def test_a_faint_map_is_not_flat():
     assert heat([[0, 1e-20]]).normalized.tolist() == [[0, 1]]
 
 
-def test_a_map_that_is_warm_everywhere_is_not_stretched_down_to_cold():
+def test_normalization_does_not_subtract_the_minimum():
     assert heat([[4.0, 5.0]]).normalized.tolist() == [[np.float32(0.8), 1]]
 
 
-def test_resizing_keeps_places_and_the_mean():
+def test_resizing_keeps_positions_and_the_mean():
     values = np.zeros((7, 7))
     values[1, 5] = 1
     large = heat(values).resized((224, 224))
@@ -42,15 +42,15 @@ def test_resizing_keeps_places_and_the_mean():
     assert np.unravel_index(large.argmax(), large.shape) == pytest.approx((1.5 * 32, 5.5 * 32), abs=1)
     assert large.mean() == pytest.approx(values.mean(), rel=1e-5)
     small = resize_maps(np.random.default_rng(0).random((3, 40, 60), np.float32), (4, 6))
-    assert small.shape == (3, 4, 6) and 0.3 < small.min() < small.max() < 0.7  # averaged, not picked
+    assert small.shape == (3, 4, 6) and 0.3 < small.min() < small.max() < 0.7  # averaged, not subsampled
 
 
-def test_the_image_may_have_any_proportions_and_a_volume_has_three_axes():
+def test_any_aspect_ratio_and_volumes_are_supported():
     assert heat(np.ones((7, 7))).resized((10, 30)).shape == (10, 30)
     assert resize_maps(np.ones((2, 3, 4, 5), np.float32), (6, 8, 10)).shape == (2, 6, 8, 10)
 
 
-def test_nobody_can_change_what_a_map_says():
+def test_the_values_of_a_map_are_read_only():
     values = np.ones((2, 2), np.float32)
     map = heat(values)
     values[:] = 7

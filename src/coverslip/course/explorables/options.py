@@ -1,4 +1,4 @@
-"""The kinds of values a piece has: what a notebook may set and read, and the limits both sides keep to."""
+"""Types of an explorable's values: options that a notebook may set, with limits, and results that it may read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from coverslip.core.registry import nearest
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Number:
-    """One number between two limits, whole or not; ``stops`` (or ``step``) are where its slider rests."""
+    """A number between two limits; its slider has the positions ``stops``, or one every ``step``."""
 
     value: float
     low: float
@@ -24,7 +24,11 @@ class Number:
     stops: tuple[float, ...] | None = None
 
     def checked(self, name: str, value: Any) -> float:
-        """The value as an int or a float within the limits; anything else is a `UserError`."""
+        """Return the value as an int or a float.
+
+        Raises:
+            UserError: the value is not a number within the limits.
+        """
         fix = f"give a {'whole ' if self.whole else ''}number from {self.low:g} to {self.high:g}"
         if isinstance(value, bool) or not isinstance(value, Real):
             raise UserError(f"{name}={value!r} is not a number", fix)
@@ -36,13 +40,17 @@ class Number:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """One of some names; ``names`` holds the words a learner reads for each."""
+    """One of several names; ``names`` maps each to its label."""
 
     value: str
     names: Mapping[str, str]
 
     def checked(self, name: str, value: Any) -> str:
-        """The value, where it is one of the names; else a `UserError` with the nearest."""
+        """Return the value.
+
+        Raises:
+            UserError: the value is not one of the names; the fix suggests the nearest one.
+        """
         if value not in self.names:
             raise UserError(f"{name}={value!r} is unknown", nearest(str(value), self.names))
         return str(value)
@@ -50,25 +58,29 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
-    """Rows of numbers, all of one length: (rows, columns) from ``smallest`` to ``largest``."""
+    """A table of numbers; its size (rows, columns) is between ``smallest`` and ``largest``."""
 
     value: tuple[tuple[float, ...], ...]
     smallest: tuple[int, int]
     largest: tuple[int, int]
 
     def checked(self, name: str, value: Any) -> list[list[float]]:
-        """The rows as lists of floats (a NumPy array is welcome); a wrong shape or kind is a `UserError`."""
+        """Return the table, which may be a NumPy array, as lists of floats.
+
+        Raises:
+            UserError: the value is not a table of finite numbers, or its size is not allowed.
+        """
         fix = "give rows of numbers such as [[1, 0, -1], [1, 0, -1], [1, 0, -1]]"
         try:
-            rows = [[float(each) for each in row] for row in value]
+            rows = [[float(number) for number in row] for row in value]
         except (TypeError, ValueError) as error:
-            raise UserError(f"{name} is not rows of numbers", fix) from error
+            raise UserError(f"{name} is not a table of numbers", fix) from error
         if (
             not rows
-            or not all(math.isfinite(each) for row in rows for each in row)
+            or not all(math.isfinite(number) for row in rows for number in row)
             or len({len(row) for row in rows}) != 1
         ):
-            raise UserError(f"{name} has rows of different lengths, or numbers that are not finite", fix)
+            raise UserError(f"{name} is empty, has rows of different lengths, or numbers that are not finite", fix)
         (low_rows, low_columns), (high_rows, high_columns) = self.smallest, self.largest
         if not (low_rows <= len(rows) <= high_rows and low_columns <= len(rows[0]) <= high_columns):
             sizes = f"{low_rows} x {low_columns}"
@@ -80,20 +92,24 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
-    """Two numbers between two limits."""
+    """A pair of numbers between two limits."""
 
     value: tuple[float, float]
     low: float
     high: float
 
     def checked(self, name: str, value: Any) -> list[float]:
-        """The pair as a list of floats within the limits; anything else is a `UserError`."""
+        """Return the pair as a list of floats.
+
+        Raises:
+            UserError: the value is not a pair of numbers within the limits.
+        """
         fix = f"give two numbers from {self.low:g} to {self.high:g}, such as [1, 0.5]"
         try:
-            pair = [float(each) for each in value]
+            pair = [float(number) for number in value]
         except (TypeError, ValueError) as error:
             raise UserError(f"{name}={value!r} is not two numbers", fix) from error
-        if len(pair) != 2 or not all(self.low <= each <= self.high for each in pair):
+        if len(pair) != 2 or not all(self.low <= number <= self.high for number in pair):
             raise UserError(f"{name}={value!r} is not possible", fix)
         return pair
 
@@ -103,40 +119,43 @@ Option = Number | Choice | Rows | Point
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """What the piece reports back: ``value`` before anything happened, of the kind it will be; ``says`` what it is."""
+    """A result of an explorable, with its initial ``value`` and its ``meaning``."""
 
     value: Any
-    says: str
+    meaning: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestion:
-    """Something to try, and the settings that make it ready."""
+    """A suggestion to the learner, with the settings that prepare it."""
 
     text: str
     set: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
-    """One explorable: its words, what can be set and what it reports. Its ES module is ``static/NAME.js``."""
+class Explorable:
+    """One explorable: its texts, options and results. Its ES module is ``static/NAME.js``."""
 
     name: str
-    short: str  # for links
+    short: str  # short title for links
     title: str
     opening: str
     suggestions: tuple[Suggestion, ...]
     options: Mapping[str, Option]
     results: Mapping[str, Result]
 
-    def values(self, **given: Any) -> dict[str, Any]:
-        """All values at the start, with those given in place of the defaults.
+    def values(self, **changes: Any) -> dict[str, Any]:
+        """Return the initial values of all options and results.
+
+        Args:
+            changes: option -> value that replaces its default.
 
         Raises:
-            UserError: an unknown option (the nearest is named), or a value that is not possible.
+            UserError: an option is unknown (the fix suggests the nearest one), or a value is not possible.
         """
-        for name in given:
+        for name in changes:
             if name not in self.options:
                 raise UserError(f"{self.name}() has no option {name!r}", nearest(name, self.options))
-        start = {name: option.checked(name, given.get(name, option.value)) for name, option in self.options.items()}
-        return start | {name: result.value for name, result in self.results.items()}
+        options = {name: option.checked(name, changes.get(name, option.value)) for name, option in self.options.items()}
+        return options | {name: result.value for name, result in self.results.items()}

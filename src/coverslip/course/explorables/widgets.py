@@ -1,4 +1,4 @@
-"""The pieces as widgets of a notebook: values that Python and the page share."""
+"""The explorables as notebook widgets, whose values are shared between Python and the page."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from typing import Any
 
 from coverslip.core.errors import optional
 from coverslip.course.explorables.bundle import module, style
+from coverslip.course.explorables.catalog import EXPLORABLES
 from coverslip.course.explorables.options import Option
-from coverslip.course.explorables.pieces import PIECES
 
 
 def show(name: str, **options: Any) -> Any:
-    """The widget of a piece; its last line in a cell shows it.
+    """Create the widget of an explorable; a notebook shows it as the last line of a cell.
 
     Raises:
-        UserError: an unknown option, an impossible value, or `anywidget` is not installed.
+        UserError: an option is unknown, a value is not possible, or `anywidget` is not installed.
     """
-    values = PIECES[name].values(**options)
+    values = EXPLORABLES[name].values(**options)
     return _widget(name)(**values)
 
 
 @cache
 def _widget(name: str) -> Any:
-    """A class of its own for each piece, made when it is first shown: anywidget takes a while to import."""
+    """Create the widget class of an explorable when it is first shown, since anywidget takes a while to import."""
     anywidget, traitlets = optional("anywidget", "course"), optional("traitlets", "course")
-    piece = PIECES[name]
-    body: dict[str, Any] = {"__doc__": piece.opening, "_esm": module(name), "_css": style()}
-    for key, option in piece.options.items():
+    explorable = EXPLORABLES[name]
+    body: dict[str, Any] = {"__doc__": explorable.opening, "_esm": module(name), "_css": style()}
+    for key, option in explorable.options.items():
         body[key] = traitlets.Any().tag(sync=True)
         body[f"_{key}_checked"] = traitlets.validate(key)(_check(option))
-    for key, result in piece.results.items():
+    for key, result in explorable.results.items():
         body[key] = traitlets.Any(result.value).tag(sync=True)
     return type(name.capitalize(), (anywidget.AnyWidget,), body)
 
 
 def _check(option: Option) -> Callable[[Any, Any], Any]:
-    """The same check, and the same words, where an option is changed later: ``widget.learning_rate = 50``."""
+    """Return a validator with the same checks and messages for later changes, such as ``widget.learning_rate = 50``."""
 
     def checked(_: Any, proposal: Any) -> Any:
         return option.checked(proposal["trait"].name, proposal["value"])

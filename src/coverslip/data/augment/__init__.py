@@ -1,6 +1,6 @@
-"""Training images are never shown twice alike: flips, motions, colors, and mixtures, seeded image by image.
+"""Random augmentation of training images: geometry, color, corruptions and mixing, seeded image by image.
 
-This module loads no torch; `coverslip.data.augment.pipeline` does, and holds `augment`, `mix` and `image_seeds`.
+This package imports no torch. `coverslip.data.augment.pipeline` does, and contains `augment`, `mix` and `image_seeds`.
 """
 
 from coverslip.data.augment.settings import PRESETS, Augmentation, augmentation

@@ -10,7 +10,7 @@ from coverslip.core.config import from_mapping, option, to_mapping
 from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
 
-LIMITS: dict[str, tuple[float, float]] = {  # the least and the most of each number
+LIMITS: dict[str, tuple[float, float]] = {  # minimum and maximum of each number
     "rotate": (0, 180),
     "shift": (0, 0.5),
     "scale": (0, 1),
@@ -74,38 +74,41 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if self.outside not in OUTSIDE:
-            raise UserError(f"outside={self.outside!r} is not known", nearest(self.outside, OUTSIDE))
+            raise UserError(f"unknown outside={self.outside!r}", nearest(self.outside, OUTSIDE))
         for name, (low, high) in LIMITS.items():
             value = getattr(self, name)
             if not low <= value <= high:  # also NaN
-                raise UserError(f"{name}={value} is not within {low:g} to {high:g}", f"{OFF[name]:g} is off")
+                raise UserError(
+                    f"{name}={value} is not within {low:g} to {high:g}",
+                    f"give a value in that range; {OFF[name]:g} switches it off",
+                )
 
     def uses(self, *names: str) -> bool:
-        """Whether any of these settings is on."""
+        """Return whether any of these settings is on."""
         return any(getattr(self, name) != OFF[name] for name in names)
 
     def describe(self) -> str:
-        """What is on, in a line.
+        """Return the settings that are on, as one line of text.
 
         >>> Augmentation(flip=True, rotate=10).describe()
         'flip, rotate 10'
         """
         on = [(name.replace("_", " "), getattr(self, name)) for name in OFF if self.uses(name)]
-        said = ", ".join(name if value is True else f"{name} {value}".removesuffix(".0") for name, value in on)
-        return said or "nothing is changed"
+        text = ", ".join(name if value is True else f"{name} {value}".removesuffix(".0") for name, value in on)
+        return text or "no augmentation"
 
 
 OFF: dict[str, Any] = {field.name: field.default for field in fields(Augmentation)}
 
 PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
-    # What has no up: leaves on a table, tissue, cells. No value of a pixel changes.
+    # For images without a natural orientation: leaves on a table, tissue, cells. No pixel's value changes.
     "flips": Augmentation(flip=True, flip_vertical=True, turns=True),
-    # Safe for nearly everything, also for photographs that have an up.
+    # Safe for nearly all images, including photographs with a natural orientation.
     "light": Augmentation(
         flip=True, rotate=10, shift=0.06, scale=0.1, brightness=0.15, contrast=0.15, saturation=0.15, hue=0.01
     ),
-    # Few images, many epochs, nothing that has an up.
+    # For few images, many epochs, and images without a natural orientation.
     "strong": Augmentation(
         flip=True,
         flip_vertical=True,
@@ -124,7 +127,7 @@ PRESETS: dict[str, Augmentation] = {
         noise=0.03,
         cutout=0.25,
     ),
-    # Sections under a microscope, whose stains differ from batch to batch and from laboratory to laboratory.
+    # For histological sections, whose stains differ between batches and laboratories.
     "tissue": Augmentation(
         flip=True, flip_vertical=True, turns=True, scale=0.1, brightness=0.1, contrast=0.1, blur=0.5, stain=0.2
     ),
@@ -132,14 +135,18 @@ PRESETS: dict[str, Augmentation] = {
 
 
 def augmentation(preset: str, changes: Mapping[str, Any] | None = None) -> Augmentation:
-    """A preset with single strengths changed.
+    """Return a preset with some settings changed.
+
+    Args:
+        preset: name of the preset.
+        changes: setting -> value.
 
     >>> augmentation("flips", {"rotate": 20}).rotate
     20.0
 
     Raises:
-        UserError: no such preset or strength (with the nearest), or a value it cannot take.
+        UserError: the preset or a setting does not exist (the fix names the nearest), or a value is invalid.
     """
     if preset not in PRESETS:
-        raise UserError(f"no augmentation is called {preset!r}", nearest(preset, PRESETS))
+        raise UserError(f"unknown augmentation {preset!r}", nearest(preset, PRESETS))
     return from_mapping(Augmentation, {**to_mapping(PRESETS[preset]), **(changes or {})}, "augmentation")

@@ -1,4 +1,4 @@
-"""Views of an image for training: the eight ways to turn and mirror a square, which change no pixel's value."""
+"""The eight rotations and reflections of a square image, which change no pixel's value."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ VIEWS = 8
 
 
 def view(pixels: Pixels, number: int) -> Pixels:
-    """View ``number`` of a batch of square images: (N, H, W, C) -> the same shape and depth.
+    """Return one view of a batch of square images, with the same shape and depth.
 
-    0 is the image itself, 1 its mirror image, 2 to 7 the two turned by 90, 180 and 270 degrees.
+    Args:
+        pixels: square images, shape (N, H, W, C).
+        number: 0 is the image, 1 its mirror image; 2 to 7 are these two rotated by 90, 180 and 270 degrees.
 
     >>> view(np.arange(4).reshape(1, 2, 2, 1), 1)[0, :, :, 0].tolist()
     [[1, 0], [3, 2]]
     """
     if not 0 <= number < VIEWS:
         raise ValueError(f"view {number} is not in 0..{VIEWS - 1}")
-    turns, mirrored = divmod(number, 2)
+    quarter_turns, mirrored = divmod(number, 2)
     if mirrored:
         pixels = pixels[:, :, ::-1]
-    return np.ascontiguousarray(np.rot90(pixels, turns, axes=(1, 2))) if turns else np.ascontiguousarray(pixels)
+    rotated = np.rot90(pixels, quarter_turns, axes=(1, 2)) if quarter_turns else pixels
+    return np.ascontiguousarray(rotated)

@@ -1,4 +1,4 @@
-"""Images as arrays in one ``.npz`` file."""
+"""Images as arrays in an ``.npz`` file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import polars as pl
 from coverslip.core.errors import UserError
 from coverslip.data.image import Pixels
 from coverslip.data.sources.stored import StoredArray, stored_array
-from coverslip.data.table import READ, SCHEMA, ImageTable
+from coverslip.data.table import SCHEMA, STATUS_OK, ImageTable
 
 PAIRS = (
     ("x_train", "y_train", "train"),
@@ -27,7 +27,12 @@ PAIRS = (
 
 
 class Arrays:
-    """Images of an ``.npz`` file; the path of one is such as ``x_train/00017``."""
+    """A source of images in an ``.npz`` file, with paths such as ``x_train/00017``.
+
+    Args:
+        file: the ``.npz`` file.
+        arrays: name -> images, shape (N, H, W) or (N, H, W, C).
+    """
 
     def __init__(self, file: Path, arrays: dict[str, Pixels | StoredArray]) -> None:
         self.root = file.parent.absolute()
@@ -42,18 +47,19 @@ class Arrays:
         return image[:, :, None] if image.ndim == 2 else image
 
     def stamp(self, path: str) -> tuple[int, int]:
-        """See `Source.stamp`; the whole file's, since one image has none of its own."""
+        """Return the stamp of the ``.npz`` file for every path; see `Source.stamp`."""
         return self._stamp
 
 
 def scan_arrays(file: Path) -> ImageTable:
-    """One row an image of ``x``/``y`` (or ``images``/``labels``, ``x_train``/``y_train``, ``x_test``/``y_test``).
+    """Return a table of the images in ``x`` and ``y`` (or ``x_train`` and ``y_train``, ...; see `PAIRS`).
 
-    Images are uint8 or uint16, (N, H, W) or (N, H, W, C). Labels are numbers or names; ``class_names`` gives numbers
-    their names. An optional array ``groups`` (beside ``x``/``y``) holds the group of each image.
+    Images are uint8 or uint16, shape (N, H, W) or (N, H, W, C). Labels are integers or names; ``class_names`` contains
+    the names for integers. An optional array ``groups`` (next to ``x``/``y``) contains the group of each image.
 
     Raises:
-        UserError: no such arrays, another dtype or shape, or labels that do not fit. Pickled objects are never opened.
+        UserError: the arrays are missing or have another dtype or shape, or the labels do not match them. Pickled
+            objects are never loaded.
     """
     try:
         with np.load(file, allow_pickle=False) as content:
@@ -62,22 +68,22 @@ def scan_arrays(file: Path) -> ImageTable:
         raise UserError(
             f"{str(file)!r} cannot be opened: {error}", "save it with numpy.savez, without objects"
         ) from error
-    names = [str(each) for each in data["class_names"]] if "class_names" in data else None
+    names = [str(name) for name in data["class_names"]] if "class_names" in data else None
     arrays: dict[str, Pixels | StoredArray] = {}
     rows: list[tuple[str, str, str | None, str | None]] = []
-    for x, y, part in PAIRS:
+    for x, y, split in PAIRS:
         if x not in data or y not in data:
             continue
         images, labels = data[x], data[y].reshape(-1)
         _check(file, x, y, images, labels)
         arrays[x] = images
-        groups = data["groups"].reshape(-1) if part is None and "groups" in data else None
+        groups = data["groups"].reshape(-1) if split is None and "groups" in data else None
         for number, label in enumerate(labels):
             group = None if groups is None else str(groups[number])
-            rows.append((f"{x}/{number:05d}", _class_name(file, label, names), group, part))
+            rows.append((f"{x}/{number:05d}", _class_name(file, label, names), group, split))
     if not rows:
         found = ", ".join(sorted(data)) or "nothing"
-        raise UserError(f"{file.name!r} holds no images with labels (found: {found})", "name the arrays x and y")
+        raise UserError(f"{file.name!r} contains no images with labels (found: {found})", "name the arrays x and y")
     columns = list(zip(*rows, strict=True))
     frame = pl.DataFrame(
         {
@@ -85,7 +91,7 @@ def scan_arrays(file: Path) -> ImageTable:
             "label": columns[1],
             "group": columns[2],
             "split": columns[3],
-            "status": [READ] * len(rows),
+            "status": [STATUS_OK] * len(rows),
         },
         schema=SCHEMA,
         strict=False,
@@ -96,7 +102,7 @@ def scan_arrays(file: Path) -> ImageTable:
 
 
 def _read(file: Path, content: Any, name: str) -> Any:
-    """One array of an open ``.npz`` file: whole, unless it holds images and can stay in the file."""
+    """Return an array of an open ``.npz`` file; images stay in the file if possible."""
     stored = stored_array(file, name) if name in {x for x, _, _ in PAIRS} else None
     return content[name] if stored is None else stored
 
@@ -104,11 +110,14 @@ def _read(file: Path, content: Any, name: str) -> Any:
 def _check(file: Path, x: str, y: str, images: Pixels | StoredArray, labels: Pixels) -> None:
     if images.ndim not in (3, 4) or images.dtype not in (np.uint8, np.uint16):
         raise UserError(
-            f"{file.name!r}: {x} is {images.dtype}, {images.shape}",
-            "give uint8 or uint16 of (N, H, W) or (N, H, W, C)",
+            f"{file.name!r}: {x} has dtype {images.dtype} and shape {images.shape}",
+            "give uint8 or uint16 of shape (N, H, W) or (N, H, W, C)",
         )
     if len(labels) != len(images):
-        raise UserError(f"{file.name!r}: {len(images)} images in {x}, {len(labels)} labels in {y}", "give one an image")
+        raise UserError(
+            f"{file.name!r}: {x} has {len(images)} images, but {y} has {len(labels)} labels",
+            "give one label per image",
+        )
 
 
 def _class_name(file: Path, label: object, names: list[str] | None) -> str:
@@ -117,5 +126,8 @@ def _class_name(file: Path, label: object, names: list[str] | None) -> str:
     if names is None:
         return f"{int(label):03d}"
     if not 0 <= int(label) < len(names):
-        raise UserError(f"{file.name!r} has the label {label}, but {len(names)} class names", "name every class")
+        raise UserError(
+            f"{file.name!r} has the label {label}, but only {len(names)} class names",
+            "give a name for every class, starting with label 0",
+        )
     return names[int(label)]

@@ -1,4 +1,4 @@
-"""What a source of images is: something that gives the bytes (or the pixels) of a path."""
+"""The protocol of image sources, which read the bytes (or the pixels) of a path, and the source of files."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ from typing import Protocol
 
 from coverslip.data.image import Pixels
 
-MAX_BYTES = 10**9  # a file is read whole; a slide of many gigabytes must not fill the memory before it is refused
+MAX_BYTES = 10**9  # larger files are rejected before they are read, since a file is read at once
 
 
 class Source(Protocol):
-    """Gives images by their path in the table."""
+    """Reads images by their path in the table."""
 
     root: Path
     """The folder that paths are relative to, absolute."""
 
     def read(self, path: str) -> bytes | Pixels:
-        """The file's bytes, or pixels that are decoded already. Raises OSError where there is no such file."""
+        """Return the content of the file, or decoded pixels (H, W, C).
+
+        Raises:
+            OSError: the file does not exist or cannot be read.
+        """
         ...
 
     def stamp(self, path: str) -> tuple[int, int]:
-        """Size in bytes and time of the last change in nanoseconds; (-1, 0) where there is no such file."""
+        """Return the size in bytes and the modification time in nanoseconds; (-1, 0) if the file does not exist."""
         ...
 
 
 class Files:
-    """Image files below one folder."""
+    """A source of image files below one folder.
+
+    Args:
+        root: the folder.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -37,14 +45,14 @@ class Files:
 
     def read(self, path: str) -> bytes:
         """See `Source.read`."""
-        # Plain text and open: joining pathlib paths costs as much as reading a small file.
+        # Strings instead of pathlib, whose joining of paths takes as long as reading a small file.
         full = path if os.path.isabs(path) else self._prefix + path  # noqa: PTH117
         status = os.stat(full)  # noqa: PTH116
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would block
             raise OSError(errno.EINVAL, "is not a file")
         if status.st_size > MAX_BYTES:
-            found = f"{status.st_size / 10**9:.1f} GB (at most {MAX_BYTES / 10**9:.0f})"
-            raise OSError(errno.EFBIG, f"too large: {found}; cut it into tiles")
+            size = f"{status.st_size / 10**9:.1f} GB (at most {MAX_BYTES / 10**9:.0f})"
+            raise OSError(errno.EFBIG, f"too large: {size}; cut it into tiles")
         with open(full, "rb") as file:  # noqa: PTH123
             return file.read()
 

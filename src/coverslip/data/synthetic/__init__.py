@@ -1,7 +1,7 @@
-"""Leaf photographs and stained tissue rendered by our own code, for the demo, the course and the tests.
+"""Synthetic leaf photographs and stained tissue, for the demo, the course and the tests.
 
-Nothing is downloaded and nothing was photographed: outlines, veins, symptoms, light and camera are formulas. Every
-leaf is photographed several times, so that groups are real, and every image comes with the mask of its lesions.
+Nothing is downloaded: outlines, veins, symptoms, light and camera are formulas. Every leaf is photographed several
+times, which gives real groups, and every image has a mask of its lesions.
 """
 
 from coverslip.data.synthetic.image import Image, render

@@ -1,4 +1,4 @@
-"""What a leaf lies on when it is photographed. A new background is one registered function in this file."""
+"""Backgrounds of leaf photographs. To add a background, register one function in this file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAIN = ("paper", "bench")  # the others are cluttered
 
 @BACKGROUNDS.register("paper")
 def paper(rng: np.random.Generator, side: int) -> Field:
-    """Grey or white paper with a faint grain."""
+    """Return grey or white paper with a faint grain."""
     grey = rng.uniform(0.50, 0.86)
     tone = 1 + 0.012 * fractal(rng, 90, side, 2) + 0.02 * smooth(rng, 3, side)
     warm = 0.012 * rng.standard_normal()
@@ -31,7 +31,7 @@ def paper(rng: np.random.Generator, side: int) -> Field:
 
 @BACKGROUNDS.register("bench")
 def bench(rng: np.random.Generator, side: int) -> Field:
-    """A wooden board with grain."""
+    """Return a wooden board with grain."""
     across, along = smooth(rng, (46, 3), side), smooth(rng, (110, 7), side)
     bend = smooth(rng, (5, 2), side)
     rings = np.sin(9 * bend + 3.0 * across)
@@ -42,7 +42,7 @@ def bench(rng: np.random.Generator, side: int) -> Field:
 
 
 def pebbles(rng: np.random.Generator, side: int, count: int) -> tuple[Field, Field]:
-    """Rounded stones that fill the square: height (side, side) 0..1 and a tone (side, side) for each stone."""
+    """Return rounded stones that fill the square: height (side, side) 0..1, and a tone (side, side) per stone."""
     coarse = max(side // 2, 24)
     seeds = rng.random((count, 2)) * 1.2 - 0.1
     tones = rng.random(count)
@@ -55,15 +55,15 @@ def pebbles(rng: np.random.Generator, side: int, count: int) -> tuple[Field, Fie
     return resize(height, side, side), resize(tone, side, side)
 
 
-def lit(height: Field, strength: float) -> Field:
-    """Brightness around 1 of a relief under light from the upper left; any side gives the same contrast."""
+def lit(height: Field, contrast: float) -> Field:
+    """Return the brightness, around 1, of a relief lit from the upper left, with a contrast independent of size."""
     down, right = np.gradient(height)
-    return np.asarray(1 - strength * len(height) * (right + down) / 2, np.float32)
+    return np.asarray(1 - contrast * len(height) * (right + down) / 2, np.float32)
 
 
 @BACKGROUNDS.register("soil")
 def soil(rng: np.random.Generator, side: int) -> Field:
-    """Dark crumbling earth with a few stones."""
+    """Return dark crumbly soil with a few stones."""
     crumbs = fractal(rng, 14, side, 4, fall=0.8)
     height, tone = pebbles(rng, side, 700)
     stones = ramp(tone, 0.90, 0.94)
@@ -77,7 +77,7 @@ def soil(rng: np.random.Generator, side: int) -> Field:
 
 @BACKGROUNDS.register("gravel")
 def gravel(rng: np.random.Generator, side: int) -> Field:
-    """Grey and brown pebbles side by side."""
+    """Return grey and brown pebbles."""
     height, tone = pebbles(rng, side, round(rng.uniform(90, 320)))
     light = np.clip(lit(0.020 * height, 1.0), 0.5, 1.5) * (0.42 + 0.58 * height)
     warm = np.sin(40 * tone)[..., None] * rgb(0.05, 0.01, -0.05)
@@ -87,7 +87,7 @@ def gravel(rng: np.random.Generator, side: int) -> Field:
 
 @BACKGROUNDS.register("straw")
 def straw(rng: np.random.Generator, side: int) -> Field:
-    """Dry stems across each other on dark ground."""
+    """Return crossing dry stems on dark soil."""
     big = max(side, 160) * 2
     image = Image.new("RGB", (big, big), (52, 40, 28))
     pen = ImageDraw.Draw(image)
@@ -113,18 +113,18 @@ def straw(rng: np.random.Generator, side: int) -> Field:
 
 
 @cache
-def other_leaves() -> tuple[Outline, ...]:
-    """A few outlines to fill the ground with; they are out of focus, so nobody sees that they come again."""
+def foliage_outlines() -> tuple[Outline, ...]:
+    """Return a few outlines for the foliage; they are out of focus, so that their repetition is not visible."""
     return tuple(SPECIES[name].outline(stream(0, "foliage", name, number)) for name in SPECIES for number in range(3))
 
 
 @BACKGROUNDS.register("foliage")
 def foliage(rng: np.random.Generator, side: int) -> Field:
-    """Other leaves, in the shade and out of focus."""
+    """Return other leaves, in the shade and out of focus."""
     big = max(side, 128)
     image = Image.new("RGB", (big, big), (22, 34, 16))
     pen = ImageDraw.Draw(image)
-    shapes = other_leaves()
+    shapes = foliage_outlines()
     for depth in np.linspace(0.35, 0.80, 15):
         shape = shapes[int(rng.integers(len(shapes)))]
         turn, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.30, 0.65) * big

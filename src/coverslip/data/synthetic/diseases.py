@@ -1,7 +1,7 @@
-"""What each disease does to a leaf. A new disease is one registered function in this file.
+"""Symptoms of leaf diseases. To add a disease, register one function in this file.
 
-A disease gets the leaf as `Symptoms`, a severity 0..1 and its own chance, and paints. Whatever it paints is counted
-as cover, so that image and lesion mask cannot disagree; it never reaches beyond the blade.
+A disease receives the leaf as `Symptoms`, a severity 0..1 and a random generator, and paints on the leaf. Everything
+it paints is recorded as cover, so that image and lesion mask agree; nothing is painted outside the blade.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from coverslip.core.registry import Registry
 from coverslip.data.synthetic import difficulty
 from coverslip.data.synthetic.noise import Field, Flags, fractal, ramp, rgb, smooth
 
-VISIBLE = 0.35  # cover from which a pixel counts as lesion
+LESION_COVER = 0.35  # a pixel with at least this cover is part of the lesion mask
 Disease = Callable[["Symptoms", float, np.random.Generator], None]
 
 DISEASES: Registry[Disease] = Registry("disease")
@@ -24,11 +24,11 @@ DISEASES: Registry[Disease] = Registry("disease")
 
 @dataclass(frozen=True)
 class Blade:
-    """A healthy leaf laid flat on a square of T pixels; lengths are fractions of the square.
+    """A healthy flat leaf on a square of T x T pixels; lengths are fractions of the square.
 
     Attributes:
         albedo: float32 (T, T, 3), color under even white light, 0..1.
-        inside: bool (T, T), the blades without petiole and holes.
+        inside: bool (T, T), True on the blades, without petiole and holes.
         edge: float32 (T, T), distance to the margin, 0 outside.
         vein: float32 (T, T), distance to the nearest main or side vein.
     """
@@ -40,12 +40,12 @@ class Blade:
 
     @property
     def side(self) -> int:
-        """Pixels along the square."""
+        """Side of the square in pixels."""
         return int(self.inside.shape[0])
 
 
 class Symptoms:
-    """A leaf while a disease paints it: its color, what is covered so far, and its raised or sunken parts."""
+    """A leaf while a disease is painted on it: its color, the cover so far, and its relief."""
 
     def __init__(self, blade: Blade) -> None:
         self.blade = blade
@@ -54,82 +54,84 @@ class Symptoms:
         self.relief: Field = np.zeros(blade.inside.shape, np.float32)
 
     def paint(self, color: npt.ArrayLike, cover: Field) -> None:
-        """Lay ``color`` (3,) or (T, T, 3) over the blade where ``cover`` (T, T) is above 0, up to 1."""
-        veil = np.where(self.blade.inside, np.clip(cover, 0, 1), np.float32(0))
-        self.cover = 1 - (1 - self.cover) * (1 - veil)
-        strength = (veil * np.float32(difficulty.SYMPTOM_CONTRAST))[..., None]
-        self.albedo += (np.asarray(color, np.float32) - self.albedo) * strength
+        """Paint ``color``, (3,) or (T, T, 3), on the blade with the opacity ``cover``, (T, T) 0..1."""
+        opacity = np.where(self.blade.inside, np.clip(cover, 0, 1), np.float32(0))
+        self.cover = 1 - (1 - self.cover) * (1 - opacity)
+        alpha = (opacity * np.float32(difficulty.SYMPTOM_CONTRAST))[..., None]
+        self.albedo += (np.asarray(color, np.float32) - self.albedo) * alpha
 
     def darken(self, share: Field) -> None:
-        """Take a ``share`` (T, T) of the blade's light away; what is only darker is not counted as lesion."""
+        """Darken the blade by the fraction ``share``, (T, T); darker areas do not count as lesion."""
         self.albedo *= (1 - np.where(self.blade.inside, share, np.float32(0)))[..., None]
 
-    def places(self, rng: np.random.Generator, count: int, near_edge: float = 0.0) -> Field:
-        """(count, 2) of x, y inside the blade; ``near_edge`` 0 is anywhere, 1 favors the margin strongly."""
-        guesses = rng.random((4000, 2))
+    def positions(self, rng: np.random.Generator, count: int, near_edge: float = 0.0) -> Field:
+        """Return random positions inside the blade, (count, 2) of x, y; ``near_edge`` 1 strongly favors the margin."""
+        candidates = rng.random((4000, 2))
         keep = rng.random(4000)
-        pixel = (guesses * self.blade.side).astype(int)
+        pixel = (candidates * self.blade.side).astype(int)
         column, row = pixel[:, 0], pixel[:, 1]
-        liking = np.exp(-near_edge * self.blade.edge[row, column] / 0.03)
-        good = guesses[self.blade.inside[row, column] & (keep < liking)]
-        if len(good) == 0:  # a leaf of a few pixels
-            good = np.full((1, 2), 0.5)
-        chosen: Field = good[np.arange(count) % len(good)].astype(np.float32)
+        probability = np.exp(-near_edge * self.blade.edge[row, column] / 0.03)
+        accepted = candidates[self.blade.inside[row, column] & (keep < probability)]
+        if len(accepted) == 0:  # a leaf of a few pixels
+            accepted = np.full((1, 2), 0.5)
+        chosen: Field = accepted[np.arange(count) % len(accepted)].astype(np.float32)
         return chosen
 
-    def spots(self, places: Field, radii: Field, reach: float) -> tuple[Field, npt.NDArray[np.int32]]:
-        """Distance to the nearest spot in radii of that spot, and which spot it is.
+    def spots(self, positions: Field, radii: Field, reach: float) -> tuple[Field, npt.NDArray[np.int32]]:
+        """Return for each pixel the distance to the nearest spot, in radii of that spot, and the index of the spot.
 
         Args:
-            places: (S, 2) x, y.
-            radii: (S,) fractions of the square.
-            reach: radii looked at; further away the distance is ``reach`` and the spot -1.
+            positions: centers x, y of the spots, shape (S, 2).
+            radii: radii of the spots as fractions of the square, shape (S,).
+            reach: largest distance considered, in radii; farther away the distance is ``reach`` and the index -1.
         """
         side = self.blade.side
-        away: Field = np.full((side, side), reach, np.float32)
+        distance: Field = np.full((side, side), reach, np.float32)
         which = np.full((side, side), -1, np.int32)
         axis = ((np.arange(side) + 0.5) / side).astype(np.float32)
-        for index, ((x, y), radius) in enumerate(zip(places, radii, strict=True)):
+        for index, ((x, y), radius) in enumerate(zip(positions, radii, strict=True)):
             span = reach * radius
             left, right = np.searchsorted(axis, (x - span, x + span))
             top, bottom = np.searchsorted(axis, (y - span, y + span))
             box = np.s_[top:bottom, left:right]
-            distance = np.hypot(axis[left:right] - x, (axis[top:bottom] - y)[:, None]) / radius
-            nearer = distance < away[box]
+            to_spot = np.hypot(axis[left:right] - x, (axis[top:bottom] - y)[:, None]) / radius
+            nearer = to_spot < distance[box]
             which[box][nearer] = index
-            np.minimum(away[box], distance, out=away[box])
-        return away, which
+            np.minimum(distance[box], to_spot, out=distance[box])
+        return distance, which
 
 
-def clustered(places: Field, rng: np.random.Generator, members: int, spread: float) -> Field:
-    """(S, 2) centers -> (S * members, 2) points scattered around them."""
-    around = rng.standard_normal((len(places), members, 2)) * spread
-    return (places[:, None] + around).reshape(-1, 2).astype(np.float32)
+def scatter_around(positions: Field, rng: np.random.Generator, members: int, spread: float) -> Field:
+    """Scatter ``members`` points around each of the (S, 2) centers: (S * members, 2)."""
+    offsets = rng.standard_normal((len(positions), members, 2)) * spread
+    return (positions[:, None] + offsets).reshape(-1, 2).astype(np.float32)
 
 
 @DISEASES.register("bacterial_spot")
 def bacterial_spot(leaf: Symptoms, severity: float, rng: np.random.Generator) -> None:
-    """Many small, angular, almost black spots, each in a yellow halo."""
+    """Paint many small, angular, almost black spots, each with a yellow halo."""
     count = round(7 + 75 * severity)
-    places = leaf.places(rng, count, near_edge=0.25)
+    positions = leaf.positions(rng, count, near_edge=0.25)
     radii = (0.0058 + 0.0062 * rng.random(count) ** 2).astype(np.float32) * np.float32(1 + 0.4 * severity)
-    away, which = leaf.spots(places, radii, 3.5)
-    ragged = away + 0.45 * smooth(rng, 70, leaf.blade.side) * (away < 3)
+    distance, which = leaf.spots(positions, radii, 3.5)
+    ragged = distance + 0.45 * smooth(rng, 70, leaf.blade.side) * (distance < 3)
     dark = rng.random(count + 1)[which][..., None].astype(np.float32)
     leaf.paint((0.71, 0.69, 0.20), (0.50 + 0.25 * severity) * ramp(ragged, 2.8, 1.2))
     leaf.paint(rgb(0.13, 0.09, 0.06) + dark * rgb(0.15, 0.08, 0.03), 0.95 * ramp(ragged, 1.35, 0.8))
     leaf.paint((0.45, 0.36, 0.24), 0.6 * ramp(ragged, 0.5, 0.1) * (radii[which] > 0.012))
-    leaf.relief -= 0.0012 * ramp(away, 1.4, 0.6)
+    leaf.relief -= 0.0012 * ramp(distance, 1.4, 0.6)
 
 
 @DISEASES.register("early_blight")
 def early_blight(leaf: Symptoms, severity: float, rng: np.random.Generator) -> None:
-    """Brown spots with dark concentric rings, like a target, in a yellowing leaf."""
+    """Paint brown spots with dark concentric rings, like targets, on a yellowing leaf."""
     count = round(2 + 8 * severity)
-    places = leaf.places(rng, count, near_edge=0.1)
+    positions = leaf.positions(rng, count, near_edge=0.1)
     radii = (0.018 + (0.012 + 0.042 * severity) * rng.random(count) ** 1.3).astype(np.float32)
-    away, which = leaf.spots(places, radii, 3.2)
-    ragged = away + (0.16 * smooth(rng, 18, leaf.blade.side) + 0.08 * smooth(rng, 60, leaf.blade.side)) * (away < 2.9)
+    distance, which = leaf.spots(positions, radii, 3.2)
+    ragged = distance + (0.16 * smooth(rng, 18, leaf.blade.side) + 0.08 * smooth(rng, 60, leaf.blade.side)) * (
+        distance < 2.9
+    )
     rings = 1.8 + 36 * radii
     wave = 0.5 + 0.5 * np.cos(2 * np.pi * ragged * rings[which])
     tone = np.clip(0.35 + 0.5 * wave + 0.18 * smooth(rng, 90, leaf.blade.side), 0, 1)[..., None]
@@ -142,13 +144,13 @@ def early_blight(leaf: Symptoms, severity: float, rng: np.random.Generator) -> N
 
 @DISEASES.register("late_blight")
 def late_blight(leaf: Symptoms, severity: float, rng: np.random.Generator) -> None:
-    """Large dark patches that look soaked with water, spreading from the margin behind a pale rim."""
+    """Paint large dark, water-soaked patches with a pale rim, spreading from the margin."""
     count = round(1 + 3.2 * severity)
-    places = leaf.places(rng, count, near_edge=2.5)
+    positions = leaf.positions(rng, count, near_edge=2.5)
     radii = ((0.065 + 0.17 * severity) * (0.75 + 0.5 * rng.random(count))).astype(np.float32)
-    away, _ = leaf.spots(places, radii, 2.6)
+    distance, _ = leaf.spots(positions, radii, 2.6)
     side = leaf.blade.side
-    ragged = away + 0.34 * fractal(rng, 7, side, 4) - 0.10 * ramp(leaf.blade.vein, 0.02, 0.0)
+    ragged = distance + 0.34 * fractal(rng, 7, side, 4) - 0.10 * ramp(leaf.blade.vein, 0.02, 0.0)
     blotch = (0.5 + 0.35 * fractal(rng, 12, side, 3))[..., None]
     soaked = rgb(0.115, 0.10, 0.06) + np.clip(blotch, 0, 1) * rgb(0.17, 0.13, 0.06)
     soaked = soaked + 0.18 * leaf.blade.albedo
@@ -161,7 +163,7 @@ def late_blight(leaf: Symptoms, severity: float, rng: np.random.Generator) -> No
 
 @DISEASES.register("mosaic")
 def mosaic(leaf: Symptoms, severity: float, rng: np.random.Generator) -> None:
-    """Light and dark green in patches between the veins, on a puckered blade."""
+    """Paint light and dark green patches between the veins of a puckered blade."""
     side = leaf.blade.side
     field = fractal(rng, 13, side, 3) + 0.55 * smooth(rng, 4, side) - 0.35 * ramp(leaf.blade.vein, 0.014, 0.0)
     level = np.quantile(field[leaf.blade.inside], 1 - (0.22 + 0.30 * severity)) if leaf.blade.inside.any() else 0.0
@@ -175,13 +177,13 @@ def mosaic(leaf: Symptoms, severity: float, rng: np.random.Generator) -> None:
 
 @DISEASES.register("powdery_mildew")
 def powdery_mildew(leaf: Symptoms, severity: float, rng: np.random.Generator) -> None:
-    """Round colonies of white dust that run into each other."""
+    """Paint round, merging colonies of white powder."""
     count = round(3 + 17 * severity)
-    places = leaf.places(rng, count)
+    positions = leaf.positions(rng, count)
     radii = ((0.030 + 0.050 * severity) * (0.5 + rng.random(count))).astype(np.float32)
-    away, _ = leaf.spots(places, radii, 2.4)
+    distance, _ = leaf.spots(positions, radii, 2.4)
     side = leaf.blade.side
-    soft = away + 0.28 * fractal(rng, 16, side, 3)
+    soft = distance + 0.28 * fractal(rng, 16, side, 3)
     dust = np.clip(0.62 + 0.30 * fractal(rng, 60, side, 2), 0, 1)
     thick = ramp(soft, 1.35, 0.25) * dust
     leaf.paint((0.86, 0.87, 0.83), (0.75 + 0.25 * severity) * thick)
@@ -190,15 +192,15 @@ def powdery_mildew(leaf: Symptoms, severity: float, rng: np.random.Generator) ->
 
 @DISEASES.register("rust")
 def rust(leaf: Symptoms, severity: float, rng: np.random.Generator) -> None:
-    """Small raised orange pustules in groups, the larger ones dark in the middle."""
+    """Paint groups of small raised orange pustules; the larger ones have a dark center."""
     groups = round(5 + 13 * severity)
-    places = clustered(leaf.places(rng, groups), rng, 8, 0.035 + 0.035 * severity)
-    radii = (0.0058 + 0.0062 * rng.random(len(places)) ** 2).astype(np.float32) * np.float32(1 + 0.35 * severity)
-    away, which = leaf.spots(places, radii, 3.2)
-    ragged = away + 0.25 * smooth(rng, 80, leaf.blade.side) * (away < 3)
-    warm = rng.random(len(places) + 1)[which][..., None].astype(np.float32)
+    positions = scatter_around(leaf.positions(rng, groups), rng, 8, 0.035 + 0.035 * severity)
+    radii = (0.0058 + 0.0062 * rng.random(len(positions)) ** 2).astype(np.float32) * np.float32(1 + 0.35 * severity)
+    distance, which = leaf.spots(positions, radii, 3.2)
+    ragged = distance + 0.25 * smooth(rng, 80, leaf.blade.side) * (distance < 3)
+    warm = rng.random(len(positions) + 1)[which][..., None].astype(np.float32)
     leaf.paint((0.68, 0.68, 0.25), (0.35 + 0.25 * severity) * ramp(ragged, 2.7, 1.2))
     orange = rgb(0.50, 0.24, 0.08) + warm * rgb(0.22, 0.15, 0.05)
     leaf.paint(orange, 0.95 * ramp(ragged, 1.35, 0.85))
     leaf.paint((0.33, 0.14, 0.05), 0.6 * ramp(ragged, 0.55, 0.15) * (radii[which] > 0.009))
-    leaf.relief += 0.0022 * ramp(away, 1.4, 0.3)
+    leaf.relief += 0.0022 * ramp(distance, 1.4, 0.3)

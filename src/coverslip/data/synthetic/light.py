@@ -1,4 +1,4 @@
-"""Light on a photographed scene: where it comes from, how it falls on a leaf, and the shadow it casts."""
+"""Light of a photographed scene: its direction, the shading of the leaf, and the shadow on the background."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from coverslip.data.synthetic.noise import Field, fraction, ramp, rgb, smooth
 
 @dataclass(frozen=True)
 class Light:
-    """Where light comes from (angle in the frame, height 0..1) and how hard and warm it is."""
+    """Light source: direction (angle in the frame, height 0..1), hardness, color temperature and exposure."""
 
     angle: float
     height: float
@@ -23,8 +23,8 @@ class Light:
     exposure: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Light:
-        """From an overcast sky to low sun, from a cool shade to a warm lamp."""
+    def random(cls, rng: np.random.Generator) -> Light:
+        """Return a random light, from an overcast sky to low sun and from cool shade to a warm lamp."""
         vary = difficulty.LIGHT_VARIATION
         hard = float(rng.random() ** 1.3)
         return cls(
@@ -37,46 +37,46 @@ class Light:
 
 
 def shade(leaf: Leaf, light: Light, turn: float) -> Field:
-    """Color of the lit leaf on its own square: (T, T, 3); ``turn`` is how far the leaf is turned under the light."""
+    """Return the color of the lit leaf on its square, (T, T, 3); ``turn`` is the rotation of the leaf in radians."""
     angle = light.angle - turn
     flat = np.sqrt(1 - light.height**2)
-    x, y, z = (np.float32(part) for part in (flat * np.cos(angle), flat * np.sin(angle), light.height))
+    x, y, z = (np.float32(value) for value in (flat * np.cos(angle), flat * np.sin(angle), light.height))
     right, down = leaf.slope
     upright = 1 / np.sqrt(1 + right * right + down * down)
     against = right * x + down * y
     share = np.float32(0.55 + 0.35 * light.hardness)
     bright = (1 - share) + share / z * np.clip((z - against) * upright, 0, None)
-    # Blinn's highlight, for an eye straight above: the normal against the direction halfway between eye and light.
+    # Blinn highlight for a camera straight above: normal times the direction halfway between camera and light.
     halfway = 1 / np.sqrt(2 + 2 * z)
     mirror = np.clip((z + 1 - against) * halfway * upright, 0, 1)
     for _ in range(5):
-        mirror = mirror * mirror  # to the power of 32, much faster than **
+        mirror = mirror * mirror  # power of 32 by repeated squaring, much faster than **
     gleam = np.float32(leaf.gloss * (0.25 + 0.75 * light.hardness)) * (mirror - np.float32(0.2))
     gleam = np.clip(gleam, 0, 1) * (1 - np.float32(0.8) * leaf.cover)
     return np.asarray(leaf.albedo * bright[..., None] + gleam[..., None] * rgb(0.80, 0.90, 1.0), np.float32)
 
 
-def softened(image: Image.Image, sigma: float, side: int) -> Field:
-    """A half-size mask through a Gaussian of ``sigma`` (fraction of the side), at full size: (side, side) 0..1."""
+def blur_mask(image: Image.Image, sigma: float, side: int) -> Field:
+    """Blur a half-size mask with a Gaussian of ``sigma`` (fraction of the side) and enlarge it: (side, side) 0..1."""
     soft = image.filter(ImageFilter.GaussianBlur(sigma * image.width))
     return fraction(soft.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def shadow(alpha: Field, light: Light) -> Field:
-    """(S, S) share of light that the leaf leaves on the ground: 1 far away, down to about 0.3 under it."""
+    """Return the fraction of light that reaches the background, (S, S): 1 far from the leaf, about 0.3 below it."""
     side = len(alpha)
-    half = max(side // 2, 16)  # shadows are soft: half the resolution shows no difference and costs a quarter
+    half = max(side // 2, 16)  # shadows are soft: half the resolution looks the same at a quarter of the cost
     image = Image.fromarray((alpha * 255).astype(np.uint8)).resize((half, half), Image.Resampling.BILINEAR)
     lift = (0.018 + 0.022 * (1 - light.height)) * half
-    moved = Image.new("L", image.size)
-    moved.paste(image, (round(-lift * np.cos(light.angle)), round(-lift * np.sin(light.angle))))
-    cast = softened(moved, 0.006 + 0.020 * (1 - light.hardness), side)
-    near = softened(image, 0.020, side)
+    shifted = Image.new("L", image.size)
+    shifted.paste(image, (round(-lift * np.cos(light.angle)), round(-lift * np.sin(light.angle))))
+    cast = blur_mask(shifted, 0.006 + 0.020 * (1 - light.hardness), side)
+    near = blur_mask(image, 0.020, side)
     return np.asarray((1 - np.float32(0.35 + 0.28 * light.hardness) * cast) * (1 - np.float32(0.28) * near))
 
 
-def falling(light: Light, rng: np.random.Generator, side: int) -> Field:
-    """(S, S) brightness of the scene around 1: a gradient, darker corners, now and then the shadow of something."""
+def illumination(light: Light, rng: np.random.Generator, side: int) -> Field:
+    """Return the brightness of the scene, (S, S), around 1: a gradient, darker corners, sometimes a shadow."""
     vary = difficulty.LIGHT_VARIATION
     axis = np.linspace(-1, 1, side, dtype=np.float32)
     x, y = axis[None, :], axis[:, None]
@@ -85,7 +85,7 @@ def falling(light: Light, rng: np.random.Generator, side: int) -> Field:
     field = (1 + np.float32(slope) * along) * (1 - np.float32(corners) * (x * x + y * y))
     shaded, deep, turn, start = rng.random(4)
     wobble = smooth(rng, 5, side)
-    if shaded < 0.18 * vary:  # the photographer's own shadow reaches into the image
+    if shaded < 0.18 * vary:  # the photographer's shadow falls on the scene
         turn *= 2 * np.pi
         reach = x * np.float32(np.cos(turn)) + y * np.float32(np.sin(turn)) + np.float32(0.10) * wobble
         start, width = 0.9 * start, 0.06 + 0.35 * (1 - light.hardness)

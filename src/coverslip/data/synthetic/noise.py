@@ -1,4 +1,4 @@
-"""Chance that does not depend on order, and smooth random fields that do not depend on resolution."""
+"""Random numbers that do not depend on the order of calls, and smooth random fields independent of resolution."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Flags = npt.NDArray[np.bool_]
 
 
 def rgb(red: float, green: float, blue: float) -> Field:
-    """A color 0..1 as float32 (3,)."""
+    """Return a color 0..1 as float32 (3,)."""
     return np.array((red, green, blue), np.float32)
 
 
 def stream(seed: int, *keys: str | int) -> np.random.Generator:
-    """The random numbers of one purpose, named by ``keys``; other purposes never shift them.
+    """Return the random generator of one purpose, identified by ``keys``; other purposes do not affect it.
 
     >>> bool(stream(0, "leaf", 3).random() == stream(0, "leaf", 3).random())
     True
@@ -28,28 +28,28 @@ def stream(seed: int, *keys: str | int) -> np.random.Generator:
 
 
 def fraction(image: Image.Image) -> Field:
-    """Levels 0..255 of an image of one or more channels -> float32 0..1."""
+    """Convert the levels 0..255 of an image to float32 0..1."""
     return np.asarray(image, np.float32) * np.float32(1 / 255)
 
 
 def resize(field: Field, rows: int, columns: int) -> Field:
-    """(h, w) -> (rows, columns) by a cubic filter, which antialiases when it shrinks."""
+    """Resize (h, w) to (rows, columns) with a bicubic filter and antialiasing."""
     image = Image.fromarray(np.ascontiguousarray(field, dtype=np.float32))
     return np.asarray(image.resize((columns, rows), Image.Resampling.BICUBIC))
 
 
 def smooth(rng: np.random.Generator, cells: int | tuple[int, int], side: int) -> Field:
-    """(side, side) of blobs about ``side / cells`` wide: mean 0, standard deviation near 0.7.
+    """Return smooth noise, (side, side), with blobs of ``side / cells`` pixels; mean 0, standard deviation about 0.7.
 
-    The grid of numbers is drawn first, so that every ``side`` shows the same field. A pair (rows, columns) of cells
-    gives stretched blobs.
+    The grid of random numbers does not depend on ``side``, so that every size shows the same field. A pair (rows,
+    columns) of cells gives elongated blobs.
     """
     rows, columns = (cells, cells) if isinstance(cells, int) else cells
     return resize(rng.standard_normal((rows + 1, columns + 1), dtype=np.float32), side, side)
 
 
 def fractal(rng: np.random.Generator, cells: int, side: int, octaves: int = 3, fall: float = 0.55) -> Field:
-    """(side, side): smooth noise on ever finer grids; mean 0, standard deviation near 0.7."""
+    """Return the sum of smooth noise on increasingly fine grids, (side, side): mean 0, standard deviation about 0.7."""
     total = np.zeros((side, side), np.float32)
     power = 0.0
     for octave in range(octaves):
@@ -60,7 +60,7 @@ def fractal(rng: np.random.Generator, cells: int, side: int, octaves: int = 3, f
 
 
 def ramp(values: Field, low: float, high: float) -> Field:
-    """0 up to ``low``, 1 from ``high``, a smooth step between; ``low > high`` falls instead of rising.
+    """Return a smooth step: 0 up to ``low``, 1 from ``high``; with ``low > high`` it decreases instead.
 
     >>> ramp(np.float32([0, 1, 2]), 0, 2).tolist()
     [0.0, 0.5, 1.0]
@@ -71,6 +71,6 @@ def ramp(values: Field, low: float, high: float) -> Field:
 
 
 def grid(side: int) -> tuple[Field, Field]:
-    """x (1, side) and y (side, 1) of the pixel centers, as fractions 0..1 of the square; y points down."""
+    """Return x (1, side) and y (side, 1) of the pixel centers, as fractions 0..1 of the square; y points down."""
     axis = ((np.arange(side) + 0.5) / side).astype(np.float32)
     return axis[None, :], axis[:, None]

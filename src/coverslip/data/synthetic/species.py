@@ -1,4 +1,4 @@
-"""The plants whose leaves are rendered. A new species is one registered function in this file."""
+"""Plant species whose leaves are rendered. To add a species, register one function in this file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from coverslip.core.registry import Registry
-from coverslip.data.synthetic.outlines import Outline, Pinnate, Vein, bent, palmate, pinnate
+from coverslip.data.synthetic.outlines import Outline, Pinnate, Vein, bend_randomly, palmate, pinnate
 
 Grow = Callable[[np.random.Generator], Outline]
 Color = tuple[float, float, float]
@@ -16,13 +16,13 @@ Color = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Species:
-    """What tells one plant from another: how an outline is grown, and how its blade looks under white light.
+    """Characteristics of a species: its outline, and the appearance of its blade under white light.
 
     Attributes:
-        outline: chance -> one leaf's outline; no two alike.
-        green: color of a grown blade, 0..1.
-        vein: color of its main veins and stalk.
-        gloss: how much it shines, 0..1.
+        outline: function of a random generator that returns the outline of one leaf.
+        green: color of a mature blade, 0..1.
+        vein: color of the main veins and the stalk, 0..1.
+        gloss: specular reflection, 0..1.
     """
 
     outline: Grow
@@ -35,7 +35,7 @@ SPECIES: Registry[Species] = Registry("species")
 
 
 def species(name: str, *, green: Color, vein: Color, gloss: float) -> Callable[[Grow], Grow]:
-    """Decorator that registers an outline together with its colors."""
+    """Return a decorator that registers an outline together with its colors."""
 
     def add(outline: Grow) -> Grow:
         SPECIES.register(name)(Species(outline, green, vein, gloss))
@@ -46,7 +46,7 @@ def species(name: str, *, green: Color, vein: Color, gloss: float) -> Callable[[
 
 @species("tomato", green=(0.27, 0.395, 0.175), vein=(0.53, 0.61, 0.36), gloss=0.1)
 def tomato(rng: np.random.Generator) -> Outline:
-    """A lobed, toothed end leaflet with two small leaflets below it."""
+    """Return a lobed, toothed terminal leaflet with two small leaflets below it."""
     shape = Pinnate(
         width=0.80,
         base=0.60,
@@ -68,34 +68,38 @@ def tomato(rng: np.random.Generator) -> Outline:
         low = -0.14 - 0.04 * rng.random()
         small = pinnate(replace(shape, pairs=5, teeth=8, lobes=3, lobe_depth=0.35, width=0.62), rng)
         spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        small = bent(small, rng).moved(lambda p, s=size, m=spin, y=low: (p * s + [0, 0.04]) @ m + [0, y])  # type: ignore[misc]
+        small = bend_randomly(small, rng).map_points(lambda p, s=size, m=spin, y=low: (p * s + [0, 0.04]) @ m + [0, y])  # type: ignore[misc]
         blades += small.blades
         stalk = Vein(np.array([[0.0, low], small.petiole.points[0]]), 0.02, 0.02, 1)
-        veins += [*small.scaled(0.55).veins, stalk]
+        veins += [*small.scale_widths(0.55).veins, stalk]
     below = np.stack([np.zeros(14), np.linspace(0.01, -0.33, 14)], axis=1)
-    return bent(Outline(tuple(blades), tuple(veins), Vein(below, 0.019, 0.025, 1)), rng)
+    return bend_randomly(Outline(tuple(blades), tuple(veins), Vein(below, 0.019, 0.025, 1)), rng)
 
 
 @species("potato", green=(0.285, 0.43, 0.19), vein=(0.51, 0.61, 0.35), gloss=0.13)
 def potato(rng: np.random.Generator) -> Outline:
-    """A plain oval with a round base and a short point."""
-    return bent(pinnate(Pinnate(width=0.66, base=0.60, tip=0.76, heart=0.07, drip=0.06, pairs=7, rise=0.27), rng), rng)
+    """Return a simple oval with a round base and a short point."""
+    return bend_randomly(
+        pinnate(Pinnate(width=0.66, base=0.60, tip=0.76, heart=0.07, drip=0.06, pairs=7, rise=0.27), rng), rng
+    )
 
 
 @species("pepper", green=(0.195, 0.37, 0.145), vein=(0.48, 0.61, 0.32), gloss=0.26)
 def pepper(rng: np.random.Generator) -> Outline:
-    """Long and smooth, drawn out at both ends."""
-    return bent(pinnate(Pinnate(width=0.44, base=0.80, tip=1.05, drip=0.12, pairs=6, rise=0.33), rng), rng)
+    """Return a long, smooth blade, tapered at both ends."""
+    return bend_randomly(pinnate(Pinnate(width=0.44, base=0.80, tip=1.05, drip=0.12, pairs=6, rise=0.33), rng), rng)
 
 
 @species("bean", green=(0.33, 0.465, 0.185), vein=(0.56, 0.66, 0.38), gloss=0.1)
 def bean(rng: np.random.Generator) -> Outline:
-    """A broad heart with a drawn-out tip."""
-    return bent(pinnate(Pinnate(width=0.88, base=0.74, tip=0.84, heart=0.27, drip=0.13, pairs=6, rise=0.30), rng), rng)
+    """Return a broad heart with a tapered tip."""
+    return bend_randomly(
+        pinnate(Pinnate(width=0.88, base=0.74, tip=0.84, heart=0.27, drip=0.13, pairs=6, rise=0.30), rng), rng
+    )
 
 
 @species("grape", green=(0.31, 0.435, 0.19), vein=(0.62, 0.68, 0.42), gloss=0.16)
 def grape(rng: np.random.Generator) -> Outline:
-    """Five toothed lobes around the petiole."""
+    """Return five toothed lobes around the petiole."""
     angles = np.array([-1.98, -0.98, 0.0, 0.98, 1.98])
-    return bent(palmate(rng, angles, np.array([0.66, 0.86, 1.0, 0.86, 0.66]), breadth=0.74, tooth=0.06), rng)
+    return bend_randomly(palmate(rng, angles, np.array([0.66, 0.86, 1.0, 0.86, 0.66]), breadth=0.74, tooth=0.06), rng)

@@ -1,4 +1,4 @@
-"""How a slide of tissue looks through a microscope: two dyes that absorb light, and what was cut, drawn in them.
+"""Appearance of a tissue slide under the microscope: shapes drawn in two dyes that absorb light.
 
 Lengths are fractions of the field.
 """
@@ -14,10 +14,10 @@ from PIL import Image, ImageDraw, ImageFilter
 from coverslip.data.synthetic import difficulty
 from coverslip.data.synthetic.noise import Field, fractal, fraction, ramp, smooth
 
-LABS = ("lab_a", "lab_b")  # two laboratories stain and scan differently
-FINE = 3  # nuclei are drawn this many times larger, then averaged
+LABORATORIES = ("lab_a", "lab_b")  # with different stains and scanners
+OVERSAMPLING = 3  # nuclei are drawn this many times larger and then averaged, for smooth edges
 
-# Optical density of red, green and blue for one unit of each stain (after Ruifrok and Johnston 2001, eosin warmer).
+# Optical density of red, green and blue for one unit of each stain (after Ruifrok and Johnston 2001; eosin is warmer).
 HEMATOXYLIN = {"lab_a": (0.66, 0.72, 0.32), "lab_b": (0.80, 0.66, 0.24)}
 EOSIN = {"lab_a": (0.09, 0.78, 0.38), "lab_b": (0.05, 0.84, 0.56)}
 
@@ -26,7 +26,7 @@ Points = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class View:
-    """One field of a slide: image uint8 (S, S, 3), mask uint8 (S, S), severity 0..1, and the laboratory."""
+    """One field of a slide: image uint8 (S, S, 3), mask uint8 (S, S), severity 0..1, and laboratory."""
 
     image: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.uint8]
@@ -36,7 +36,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Nucleus:
-    """An ellipse around (x, y) with two half axes, turned (radians), dented by ``rough`` (0 is smooth), 0..1 dark."""
+    """Ellipse around (x, y): half axes, rotation in radians, roughness (0 is smooth) and darkness 0..1."""
 
     x: float
     y: float
@@ -49,15 +49,15 @@ class Nucleus:
 
 @dataclass
 class Nuclei:
-    """Nuclei of one kind, and dark grains (x, y, radius) inside them."""
+    """Nuclei of one type, and dark grains (x, y, radius) inside them."""
 
-    each: list[Nucleus] = field(default_factory=list)
+    items: list[Nucleus] = field(default_factory=list)
     grains: list[tuple[float, float, float]] = field(default_factory=list)
 
     def contours(self, rng: np.random.Generator) -> Points:
-        """Closed outlines of all nuclei at once: (N, 18, 2)."""
+        """Return the closed outlines of all nuclei, shape (N, 18, 2)."""
         names = ("x", "y", "long", "short", "turn", "rough")
-        values = np.array([[getattr(one, name) for name in names] for one in self.each]).reshape(-1, 6)
+        values = np.array([[getattr(nucleus, name) for name in names] for nucleus in self.items]).reshape(-1, 6)
         x, y, long, short, turn, rough = values.T[..., None]
         angle = np.linspace(0, 2 * np.pi, 18, endpoint=False)
         waves = np.zeros((len(values), 18))
@@ -69,29 +69,29 @@ class Nuclei:
         cos, sin = np.cos(turn), np.sin(turn)
         return np.stack([x + right * cos - up * sin, y + right * sin + up * cos], axis=-1)
 
-    def drawn(self, rng: np.random.Generator, side: int) -> tuple[Field, Field]:
-        """Coverage and stain density, both (side, side) 0..1."""
-        big = side * FINE
+    def draw(self, rng: np.random.Generator, side: int) -> tuple[Field, Field]:
+        """Draw the nuclei; return coverage and stain density, both (side, side) 0..1."""
+        big = side * OVERSAMPLING
         cover, stain = Image.new("L", (big, big)), Image.new("L", (big, big))
         pens = ImageDraw.Draw(cover), ImageDraw.Draw(stain)
         contours = self.contours(rng)
-        contours = np.concatenate([contours, contours[:, :1]], axis=1)  # closed, for the line around
-        seen = np.any(np.all((contours > 0) & (contours < 1), axis=2), axis=1)
-        corners = (contours[seen] * big).reshape(int(seen.sum()), 38).tolist()
+        contours = np.concatenate([contours, contours[:, :1]], axis=1)  # closed, for the outline
+        visible = np.any(np.all((contours > 0) & (contours < 1), axis=2), axis=1)
+        corners = (contours[visible] * big).reshape(int(visible.sum()), 38).tolist()
         edge = max(1, round(side / 128))
-        for index, points in zip(np.flatnonzero(seen).tolist(), corners, strict=True):
-            dark = min(max(self.each[index].dark, 0.15), 1.0) * 255
+        for index, points in zip(np.flatnonzero(visible).tolist(), corners, strict=True):
+            dark = min(max(self.items[index].dark, 0.15), 1.0) * 255
             pens[0].polygon(points, fill=255)
             pens[1].polygon(points, fill=round(dark))
-            pens[1].line(points, fill=round(0.41 * dark), width=edge)  # keeps nuclei apart that lie on each other
+            pens[1].line(points, fill=round(0.41 * dark), width=edge)  # separates overlapping nuclei
         for x, y, radius in self.grains:
             pens[1].ellipse([v * big for v in (x - radius, y - radius, x + radius, y + radius)], fill=255)
-        return fraction(cover.reduce(FINE)), fraction(stain.reduce(FINE))
+        return fraction(cover.reduce(OVERSAMPLING)), fraction(stain.reduce(OVERSAMPLING))
 
 
 @dataclass
 class Tissue:
-    """What is drawn of one field: gland walls and lumens as polygons, droplets of mucus, and two kinds of nuclei."""
+    """Contents of one field: gland walls and lumens as polygons, droplets of mucus, and two types of nuclei."""
 
     walls: list[Points] = field(default_factory=list)
     lumens: list[Points] = field(default_factory=list)
@@ -102,7 +102,7 @@ class Tissue:
 
 @dataclass(frozen=True)
 class Stain:
-    """How one slide was stained: its laboratory, and the optical density (3,) of each dye on it."""
+    """Stain of one slide: its laboratory, the optical density (3,) of each dye, and the color of the background."""
 
     lab: str
     hematoxylin: Field
@@ -111,7 +111,7 @@ class Stain:
 
     @classmethod
     def of_slide(cls, lab: str, rng: np.random.Generator) -> Stain:
-        """The laboratory's colors, stronger or weaker and a little off, as from one batch of dye to the next."""
+        """Return the laboratory's stain with random variation of strength and color, as between batches of dye."""
         vary = difficulty.STAIN_VARIATION
         strength = np.exp(0.16 * vary * rng.standard_normal(2))
         shift = 0.045 * vary * rng.standard_normal((2, 3))
@@ -121,8 +121,8 @@ class Stain:
         return cls(lab, *(values.astype(np.float32) for values in (dyes[0], dyes[1], np.clip(white, 0.9, 0.99))))
 
 
-def polygons(shapes: list[Points], side: int, fine: int = 2) -> Field:
-    """(side, side) 0..1, 1 inside any of the shapes."""
+def draw_polygons(shapes: list[Points], side: int, fine: int = 2) -> Field:
+    """Return (side, side) 0..1, 1 inside any of the polygons."""
     image = Image.new("L", (side * fine, side * fine))
     pen = ImageDraw.Draw(image)
     for shape in shapes:
@@ -130,8 +130,8 @@ def polygons(shapes: list[Points], side: int, fine: int = 2) -> Field:
     return fraction(image.reduce(fine))
 
 
-def drops(places: list[tuple[float, float, float]], side: int, fine: int = 2) -> Field:
-    """(side, side) 0..1, 1 inside any of the circles (x, y, radius)."""
+def draw_circles(places: list[tuple[float, float, float]], side: int, fine: int = 2) -> Field:
+    """Return (side, side) 0..1, 1 inside any of the circles (x, y, radius)."""
     image = Image.new("L", (side * fine, side * fine))
     pen = ImageDraw.Draw(image)
     for x, y, radius in places:
@@ -139,14 +139,14 @@ def drops(places: list[tuple[float, float, float]], side: int, fine: int = 2) ->
     return fraction(image.reduce(fine))
 
 
-def blurred(values: Field, sigma: float) -> Field:
-    """(S, S) 0..1 through a Gaussian of ``sigma`` pixels."""
+def blur(values: Field, sigma: float) -> Field:
+    """Blur (S, S) 0..1 with a Gaussian of ``sigma`` pixels."""
     image = Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8))
     return fraction(image.filter(ImageFilter.GaussianBlur(sigma)))
 
 
-def fibers(rng: np.random.Generator, direction: float, side: int) -> Field:
-    """(side, side) about -1..1: wavy strands that run along ``direction`` (radians)."""
+def fiber_texture(rng: np.random.Generator, direction: float, side: int) -> Field:
+    """Return (side, side), about -1..1: wavy strands along ``direction`` (radians)."""
     axis = np.linspace(0, 1, side, dtype=np.float32)
     across = axis[:, None] * np.cos(direction) - axis[None, :] * np.sin(direction)
     bend = 0.055 * smooth(rng, 5, side) + 0.02 * smooth(rng, 14, side)
@@ -154,39 +154,39 @@ def fibers(rng: np.random.Generator, direction: float, side: int) -> Field:
     return np.asarray(0.5 * strands + 0.35 * fractal(rng, 40, side, 2), np.float32)
 
 
-def stained(
+def render_field(
     tissue: Tissue, stain: Stain, direction: float, rng: np.random.Generator, side: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Draw a field: image uint8 (side, side, 3), mask uint8 (side, side) of 0 stroma, 1 nuclei, 2 tumor nuclei."""
+    """Render a field: image uint8 (side, side, 3) and mask uint8 (side, side): 0 stroma, 1 nuclei, 2 tumor nuclei."""
     pixel = side / 256
-    wall, lumen = polygons(tissue.walls, side), polygons(tissue.lumens, side)
-    mucus = blurred(drops(tissue.droplets, side), 0.8 * pixel) * wall
+    wall, lumen = draw_polygons(tissue.walls, side), draw_polygons(tissue.lumens, side)
+    mucus = blur(draw_circles(tissue.droplets, side), 0.8 * pixel) * wall
     rough = fractal(rng, 30, side, 3)
-    strands = fibers(rng, direction, side)
-    gap = ramp(strands + 0.8 * smooth(rng, 9, side), -1.0, -1.9)  # clefts that the knife tears into the fibers
+    strands = fiber_texture(rng, direction, side)
+    gap = ramp(strands + 0.8 * smooth(rng, 9, side), -1.0, -1.9)  # cracks in the fibers, caused by cutting
     pink = (0.50 + 0.17 * strands + 0.08 * rough) * (1 - 0.85 * gap)
-    seam = np.clip(blurred(wall, 2.2 * pixel) - wall, 0, 1)  # loose pale tissue around a gland
+    seam = np.clip(blur(wall, 2.2 * pixel) - wall, 0, 1)  # loose, pale tissue around a gland
     pink = pink * (1 - 0.9 * seam)
     body = 0.40 + 0.07 * rough + 0.05 * smooth(rng, 60, side)
-    soft = blurred(lumen, 0.7 * pixel)
+    soft = blur(lumen, 0.7 * pixel)
     eosin = pink + (body - pink) * wall
     eosin = eosin * (1 - 0.80 * mucus) * (1 - 0.93 * soft)
     haze = (0.05 + 0.13 * wall + 0.02 * rough) * (1 - 0.6 * mucus) * (1 - 0.9 * soft)
 
-    normal, normal_dark = tissue.normal.drawn(rng, side)
-    tumor, tumor_dark = tissue.tumor.drawn(rng, side)
+    normal, normal_dark = tissue.normal.draw(rng, side)
+    tumor, tumor_dark = tissue.tumor.draw(rng, side)
     chromatin = 1 + 0.20 * fractal(rng, 100, side, 2)
     dark = np.maximum(normal_dark, tumor_dark)
     cover = np.maximum(normal, tumor)
-    rim = np.clip(cover - blurred(cover, 1.3 * pixel), 0, 1)
+    rim = np.clip(cover - blur(cover, 1.3 * pixel), 0, 1)
     hematoxylin = haze + 1.45 * dark * np.clip(chromatin, 0.4, 1.6) * (0.80 + 0.9 * rim)
     eosin = eosin * (1 - 0.55 * cover)
     density = hematoxylin[..., None] * stain.hematoxylin + np.clip(eosin, 0, None)[..., None] * stain.eosin
     light = stain.white * np.exp(-density.astype(np.float32))
     mask = (normal >= 0.5).astype(np.uint8)
     mask[tumor >= 0.5] = 2
-    blur = difficulty.DEFOCUS * (0.25 + 0.55 * rng.random() ** 2) * pixel
+    sigma = difficulty.DEFOCUS * (0.25 + 0.55 * rng.random() ** 2) * pixel
     image = Image.fromarray((np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8), "RGB")
-    values = np.asarray(image.filter(ImageFilter.GaussianBlur(blur)), np.float32)
+    values = np.asarray(image.filter(ImageFilter.GaussianBlur(sigma)), np.float32)
     values = values + difficulty.SENSOR_NOISE * 1.8 * rng.standard_normal(values.shape, dtype=np.float32)
     return np.clip(values + 0.5, 0, 255).astype(np.uint8), mask

@@ -1,1 +1,1 @@
-"""Where a network looks, what it has learnt, and whether such an image can be trusted."""
+"""Heat maps, visualization of learned features, and sanity checks; independent of runs and files."""

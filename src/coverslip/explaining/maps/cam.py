@@ -1,4 +1,4 @@
-"""Class activation maps of every stage and many classes: one forward pass, one batched product with the Jacobian."""
+"""Class activation maps for all stages and many classes: one forward pass and one batched backward pass."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from coverslip.explaining.maps.heatmap import FloatArray
 from coverslip.models.taps import Tap, find_taps, tapped
 
 DEFAULT_CAM = "grad-cam"
-TOGETHER = 32  # images times classes in one backward pass: bounds memory
+BATCH_SIZE = 32  # images times classes per backward pass
 
 Combine = Callable[[Tensor, Tensor], Tensor]
-CAMS: Registry[Combine] = Registry("kind of class activation map")
-"""Each makes activations (N, 1, C, places) and gradients (N, K, C, places) to maps (N, K, places), not yet cut at 0."""
+CAMS: Registry[Combine] = Registry("class activation map method")
+"""Methods that map activations (N, 1, C, P) and gradients (N, K, C, P) to maps (N, K, P), before clipping at 0."""
 
 
 @CAMS.register("grad-cam")
 def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Each channel counts by the mean of its gradient (Selvaraju et al., ICCV 2017)."""
+    """Weight each channel by its mean gradient (Selvaraju et al., ICCV 2017)."""
     weights = gradients.mean(-1)  # (N, K, C)
     return weights @ activations[:, 0]
 
 
 @CAMS.register("grad-cam++")
 def grad_cam_plus(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Positive gradients, each place by 1 / (2 + gradient * sum of the channel) (Chattopadhay et al., WACV 2018).
+    """Weight positive gradients by 1 / (2 + gradient * sum of the channel) (Chattopadhay et al., WACV 2018).
 
-    That is the paper's g^2 / (2 g^2 + sum(A) g^3) after dividing by g^2, which needs no small number against division
-    by zero. The paper's activations are never negative; where a layer's are, a sum below 0 counts as 0.
+    This is g^2 / (2 g^2 + sum(A) g^3) of the paper, divided by g^2, which avoids a division by zero. The paper assumes
+    nonnegative activations; for other layers, negative sums are set to 0.
     """
     totals = activations.sum(-1, keepdim=True).clamp(min=0)
     positive = gradients.clamp(min=0)
@@ -46,48 +46,53 @@ def grad_cam_plus(activations: Tensor, gradients: Tensor) -> Tensor:
 
 @CAMS.register("layer-cam")
 def layer_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Positive gradients place by place, so that early layers stay sharp (Jiang et al., IEEE TIP 30, 2021)."""
+    """Weight positions by their positive gradient, which keeps early layers sharp (Jiang et al., IEEE TIP 30, 2021)."""
     return (gradients.clamp(min=0) * activations).sum(2)
 
 
 @CAMS.register("cam")
 def cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """The classifier's own weights on the last layer's channels (Zhou et al., CVPR 2016).
+    """Weight the channels of the last layer by the weights of the classifier (Zhou et al., CVPR 2016).
 
-    Only for a network that ends with the average over the places and one linear layer: there the gradient is the weight
-    divided by the number of places.
+    Only for networks that end with global average pooling and one linear layer: there the gradient is the weight
+    divided by the number of positions.
 
     Raises:
-        UserError: the gradient differs from place to place, so this layer is not followed by the average.
+        UserError: the gradient varies over positions, so global average pooling does not follow this layer.
     """
     if not torch.allclose(gradients, gradients.mean(-1, keepdim=True), atol=float(1e-5 * gradients.abs().max())):
         raise UserError(
-            "plain CAM can draw only the layer before the average over the places",
-            f"leave the layer out, or use {DEFAULT_CAM}",
+            "the method 'cam' supports only the layer before global average pooling",
+            f"omit the layer, or use {DEFAULT_CAM}",
         )
     return gradients.sum(-1) @ activations[:, 0]
 
 
 def cam_taps(network: nn.Module, shape: tuple[int, ...], method: str = DEFAULT_CAM) -> list[Tap]:
-    """The taps that a method can draw, first stage to last: all of `find_taps`, or the last for ``cam``.
+    """Return the layers that a method supports, from first to last: all of `find_taps`, or only the last for ``cam``.
+
+    Args:
+        network: the whole network.
+        shape: shape of one prepared image, (C, H, W).
+        method: a name in `CAMS`.
 
     Raises:
-        UserError: no such method; the network has no grid of places; ``cam`` for a network that does not end with an
-            average and one linear layer.
+        UserError: there is no such method, the network has no layer with a spatial grid, or the method is ``cam`` and
+            the network does not end with global average pooling and one linear layer.
     """
-    CAMS[method]
+    CAMS[method]  # raises an error for an unknown name
     taps = find_taps(network, shape)
     if not taps:
         raise UserError(
-            "this network has no convolutions or patches, so no layer knows where anything is in the image",
-            "look at its ideal images, or use a view that needs no such layer: occlusion or integrated-gradients",
+            "this network has no convolutions or patches, so no layer has a spatial grid",
+            "draw ideal images, or use a method that needs no such layer: occlusion or integrated-gradients",
         )
     if method != "cam":
         return taps
     if not _ends_with_average(network, taps[-1], shape):
         raise UserError(
-            "plain CAM needs a network that ends with the average over the places and one linear layer",
-            f"use {DEFAULT_CAM}, which is the same there and works here as well",
+            "the method 'cam' needs a network that ends with global average pooling and one linear layer",
+            f"use {DEFAULT_CAM}, which is equivalent for such networks and supports others too",
         )
     return taps[-1:]
 
@@ -100,105 +105,109 @@ def cam_grid(
     method: str = DEFAULT_CAM,
     taps: Sequence[Tap] | None = None,
 ) -> list[FloatArray]:
-    """Class activation maps of many images for many classes at many layers.
+    """Compute class activation maps of many images for many classes at many layers.
 
-    The network runs once, in evaluation mode, and one backward pass carries all classes. Gradients are those of the
-    scores before softmax. Nothing of the network changes.
+    The network runs once, in evaluation mode, and one backward pass covers all classes. Gradients are those of the
+    logits. The network is not changed.
 
     Args:
-        network: prepared images -> scores (N, M), the frozen part included.
-        images: float32 (N, C, H, W), prepared as for the network.
-        classes: int (N, K), from 0: for which classes each image is asked; (K,) asks all images the same.
-        method: one of `CAMS`.
+        network: maps prepared images to logits (N, M), including the frozen layers.
+        images: prepared images, float32 (N, C, H, W).
+        classes: class ids, (N, K), or (K,) for the same classes in all images; values in 0..M-1.
+        method: a name in `CAMS`.
         taps: layers; None for all of `cam_taps`.
 
     Returns:
-        For each tap float32 (N, K, h, w), 0 or more, on the layer's own grid. Zero gradients give zeros.
+        For each tap, maps float32 (N, K, h, w), >= 0, on the grid of the layer; zeros if the gradient is zero.
 
     Raises:
-        UserError: no such method or class; a network without a grid; images it cannot take; scores that are no
-            numbers.
+        UserError: there is no such method or class, the network has no layer with a spatial grid, the images do not fit
+            the network, or the logits are not finite.
 
     Source: Selvaraju et al., Grad-CAM, ICCV 2017; the other methods name theirs.
     """
     combine = CAMS[method]
-    own = next(network.parameters(), torch.zeros(0))
-    given = torch.as_tensor(images).to(own.device, own.dtype if own.is_floating_point() else torch.float32)
-    if given.ndim < 4:
-        raise UserError(f"images of shape {tuple(given.shape)} are no batch", "give float32 (N, C, H, W)")
-    wanted = torch.as_tensor(np.asarray(classes), dtype=torch.long)
-    wanted = wanted.expand(len(given), -1) if wanted.ndim == 1 else wanted
-    if wanted.ndim != 2 or len(wanted) != len(given) or not wanted.shape[1]:
+    weight = next(network.parameters(), torch.zeros(0))
+    inputs = torch.as_tensor(images).to(weight.device, weight.dtype if weight.is_floating_point() else torch.float32)
+    if inputs.ndim < 4:
+        raise UserError(f"images of shape {tuple(inputs.shape)} are not a batch", "give float32 (N, C, H, W)")
+    class_ids = torch.as_tensor(np.asarray(classes), dtype=torch.long)
+    class_ids = class_ids.expand(len(inputs), -1) if class_ids.ndim == 1 else class_ids
+    if class_ids.ndim != 2 or len(class_ids) != len(inputs) or not class_ids.shape[1]:
         raise UserError(
-            f"classes of shape {tuple(wanted.shape)} do not fit {len(given)} images",
-            "give (N, K), a row of classes an image, or (K,) for all of them",
+            f"classes of shape {tuple(class_ids.shape)} do not match {len(inputs)} images",
+            "give (N, K), one row of classes per image, or (K,) for all images",
         )
-    taps = list(cam_taps(network, tuple(given.shape[1:]), method) if taps is None else taps)
-    step = max(1, TOGETHER // wanted.shape[1])
-    parts = [
-        _maps(network, given[start : start + step], wanted[start : start + step], taps, combine)
-        for start in range(0, len(given), step)
+    taps = list(cam_taps(network, tuple(inputs.shape[1:]), method) if taps is None else taps)
+    step = max(1, BATCH_SIZE // class_ids.shape[1])
+    batches = [
+        _maps(network, inputs[start : start + step], class_ids[start : start + step], taps, combine)
+        for start in range(0, len(inputs), step)
     ]
-    if not parts:
-        return [np.zeros((0, wanted.shape[1], *tap.grid), np.float32) for tap in taps]
-    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+    if not batches:
+        return [np.zeros((0, class_ids.shape[1], *tap.grid), np.float32) for tap in taps]
+    return [np.concatenate(maps) for maps in zip(*batches, strict=True)]
 
 
 def _maps(network: nn.Module, images: Tensor, classes: Tensor, taps: list[Tap], combine: Combine) -> list[FloatArray]:
     with tapped(network, taps, cut=True) as outputs, torch.enable_grad():
-        scores = network(images)
-    _check_scores(scores, classes)
-    gradients = _gradients(scores, outputs, classes)
+        logits = network(images)
+    _check_logits(logits, classes)
+    gradients = _gradients(logits, outputs, classes)
     maps = []
     for tap, output, gradient in zip(taps, outputs, gradients, strict=True):
-        count, many = classes.shape
+        num_images, num_classes = classes.shape
         activations = tap.to_grid(output.detach()).float().flatten(2)[:, None]
         slopes = tap.to_grid(gradient.flatten(0, 1)).float().flatten(2)
-        slopes = slopes.reshape(many, count, *slopes.shape[1:]).transpose(0, 1)
-        found = combine(activations, slopes).clamp(min=0)
-        maps.append(cast(FloatArray, found.reshape(count, many, *tap.grid).cpu().numpy()))
+        slopes = slopes.reshape(num_classes, num_images, *slopes.shape[1:]).transpose(0, 1)
+        combined = combine(activations, slopes).clamp(min=0)
+        maps.append(cast(FloatArray, combined.reshape(num_images, num_classes, *tap.grid).cpu().numpy()))
     return maps
 
 
-def _gradients(scores: Tensor, outputs: list[Tensor], classes: Tensor) -> list[Tensor]:
-    """Of each image's score for each of its classes, by each output: (K, N, ...), many classes in one pass."""
-    chosen = functional.one_hot(classes.T.to(scores.device), scores.shape[1]).to(scores.dtype)  # (K, N, M)
+def _gradients(logits: Tensor, outputs: list[Tensor], classes: Tensor) -> list[Tensor]:
+    """Return gradients of the logits of K classes per image with respect to each output, (K, N, ...)."""
+    chosen = functional.one_hot(classes.T.to(logits.device), logits.shape[1]).to(logits.dtype)  # (K, N, M)
 
     def back(direction: Tensor, batched: bool) -> list[Tensor]:
-        found = torch.autograd.grad(
-            scores, outputs, direction, retain_graph=True, is_grads_batched=batched, allow_unused=True
+        gradients = torch.autograd.grad(
+            logits, outputs, direction, retain_graph=True, is_grads_batched=batched, allow_unused=True
         )
-        none = direction.shape[: 1 + batched]
-        return [
-            output.new_zeros(*none, *output.shape[1:]) if each is None else each
-            for each, output in zip(found, outputs, strict=True)
+        leading = direction.shape[: 1 + batched]
+        return [  # an output that the logits do not use has no gradient
+            output.new_zeros(*leading, *output.shape[1:]) if gradient is None else gradient
+            for gradient, output in zip(gradients, outputs, strict=True)
         ]
 
     try:
-        parts = [back(each, batched=True) for each in torch.split(chosen, max(1, TOGETHER // len(scores)))]
-        return [torch.cat(each) for each in zip(*parts, strict=True)]
-    except RuntimeError:  # a layer of the user's own that knows no batches of gradients: one class after the other
-        parts = [back(each, batched=False) for each in chosen]
-        return [torch.stack(each) for each in zip(*parts, strict=True)]
+        parts = [
+            back(directions, batched=True) for directions in torch.split(chosen, max(1, BATCH_SIZE // len(logits)))
+        ]
+        return [torch.cat(gradients) for gradients in zip(*parts, strict=True)]
+    except RuntimeError:  # a custom layer that does not support batched gradients: one class at a time
+        parts = [back(direction, batched=False) for direction in chosen]
+        return [torch.stack(gradients) for gradients in zip(*parts, strict=True)]
 
 
-def _check_scores(scores: Tensor, classes: Tensor) -> None:
-    if not torch.isfinite(scores).all():
-        raise UserError("the network's scores are no numbers for these images", "train it again, with a lower rate")
-    if classes.min() < 0 or classes.max() >= scores.shape[1]:
-        wrong = classes[(classes < 0) | (classes >= scores.shape[1])][0]
-        raise UserError(f"there is no class {int(wrong)}", f"the network has classes 0 to {scores.shape[1] - 1}")
+def _check_logits(logits: Tensor, classes: Tensor) -> None:
+    if not torch.isfinite(logits).all():
+        raise UserError(
+            "the network's outputs for these images are not finite", "train it again with a lower learning rate"
+        )
+    if classes.min() < 0 or classes.max() >= logits.shape[1]:
+        wrong = classes[(classes < 0) | (classes >= logits.shape[1])][0]
+        raise UserError(f"there is no class {int(wrong)}", f"use class ids from 0 to {logits.shape[1] - 1}")
 
 
 def _ends_with_average(network: nn.Module, tap: Tap, shape: tuple[int, ...]) -> bool:
-    """Whether the scores are one linear layer on the average of this output over its places: tried on noise."""
-    last = [each for each in network.modules() if isinstance(each, nn.Linear)][-1:]
+    """Return whether the logits are one linear layer of this output's spatial average; tested with noise."""
+    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]
     if not last or last[0].in_features != tap.shape[0]:
         return False
     images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)).to(last[0].weight)
     with tapped(network, [tap]) as outputs, torch.no_grad():
-        scores = network(images)
-        again = last[0](tap.to_grid(outputs[0]).flatten(2).mean(-1))
-    return scores.shape == again.shape and torch.allclose(
-        scores, again, rtol=1e-3, atol=1e-4 * float(again.abs().max())
+        logits = network(images)
+        expected = last[0](tap.to_grid(outputs[0]).flatten(2).mean(-1))
+    return logits.shape == expected.shape and torch.allclose(
+        logits, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
     )

@@ -1,4 +1,4 @@
-"""Do the hot places of a map matter to the network? Blur them away and watch its probability; or bring them back."""
+"""Deletion and insertion test: does the probability change faster in the order of the map than in a random order?"""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from coverslip.core.seeds import generator
-from coverslip.explaining.maps.similarity import FloatArray, Maps, stretched
-from coverslip.models.trial import still
+from coverslip.explaining.maps.similarity import FloatArray, Maps, upsampled
+from coverslip.models.shapes import eval_mode
 
-BLUR = 1 / 8  # standard deviation of the blur that stands for "nothing there", as a share of the shorter side
-TOGETHER = 64  # images in one pass: bounds the memory
+BLUR = 1 / 8  # standard deviation of the blur that removes content, as a fraction of the shorter side
+BATCH_SIZE = 64  # images per forward pass
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Probability of a class while an image is blurred or brought back, the hottest places first.
+    """Class probabilities while an image is blurred or restored, the hottest pixels first.
 
     Attributes:
-        shares: (S + 1,) of the image that is blurred (deletion) or sharp (insertion), 0 to 1.
-        deletion: (N, S + 1) probability; the faster it falls, the more the hot places matter.
-        insertion: (N, S + 1) probability; the faster it rises, likewise.
-        chance_deletion: (N, S + 1), places in the order of a random map of the same grid.
-        chance_insertion: (N, S + 1), likewise.
+        shares: fraction of the image that is blurred (deletion) or sharp (insertion), shape (S + 1,), 0 to 1.
+        deletion: probabilities, shape (N, S + 1); the faster they fall, the more the hot pixels matter.
+        insertion: probabilities, shape (N, S + 1); the faster they rise, the more the hot pixels matter.
+        chance_deletion: the same as ``deletion``, in the order of a random map with the same grid.
+        chance_insertion: the same as ``insertion``, in the order of a random map with the same grid.
     """
 
     shares: FloatArray
@@ -38,12 +38,12 @@ class Curves:
     chance_insertion: FloatArray
 
     def area(self, name: str) -> FloatArray:
-        """(N,) area under one of the curves, 0 to 1: the mean probability along it."""
+        """Return the area under one of the curves, shape (N,), 0 to 1: its mean probability."""
         return np.asarray(np.trapezoid(getattr(self, name), self.shares, axis=1))
 
     @property
     def gain(self) -> FloatArray:
-        """(N,) how much better the map's order is than chance, -1 to 1, mean of both curves; about 0: no better."""
+        """Advantage over a random order, mean of both curves, shape (N,), -1 to 1; 0 is no advantage."""
         falls = self.area("chance_deletion") - self.area("deletion")
         return np.asarray((falls + self.area("insertion") - self.area("chance_insertion")) / 2)
 
@@ -51,60 +51,60 @@ class Curves:
 def delete_and_insert(
     network: nn.Module, images: Tensor, classes: Sequence[int], maps: Maps, *, steps: int = 10, seed: int = 0
 ) -> Curves:
-    """Blur images away and bring them back in the order of their maps.
+    """Blur images and restore them in the order of their maps, and record the class probabilities.
 
-    What is taken away is replaced by the image itself, strongly blurred, so that no edges come in that were never
-    there. The random order that stands for chance is as coarse as the map: single random pixels would be another test.
+    Deleted pixels are replaced by the strongly blurred image, so that no artificial edges appear. The random order for
+    comparison is as coarse as the map; single random pixels would be a different test.
 
     Args:
-        network: prepared images -> scores (N, K).
-        images: float32 (N, C, H, W), prepared.
-        classes: whose probability is watched, one an image.
-        maps: (N, h, w), on their own grid.
-        steps: S, equal shares of the image.
-        seed: of the order of equal places and of the random maps.
+        network: maps prepared images to logits (N, K).
+        images: prepared images, float32 (N, C, H, W).
+        classes: class id whose probability is recorded, one per image.
+        maps: heat maps on their own grid, (N, h, w).
+        steps: number of steps S of equal size.
+        seed: seed of the random maps and of the order of equal pixels.
 
     Reference: Petsiuk, Das & Saenko, RISE, BMVC 2018.
     """
     number, size = len(images), (int(images.shape[2]), int(images.shape[3]))
     blurred = blur(images)
-    chance = generator(seed, "deletion")
-    random = chance.standard_normal(maps.shape).astype(np.float32)
+    rng = generator(seed, "deletion")
+    random = rng.standard_normal(maps.shape).astype(np.float32)
     shares = np.linspace(0, 1, steps + 1)
     curves = []
     for order in (maps, random):
-        place = _places(stretched(order, size), chance)  # 0 for the hottest pixel
+        rank = _ranks(upsampled(order, size), rng)  # 0 for the hottest pixel
         for first, second in ((images, blurred), (blurred, images)):
             curve = np.empty((number, steps + 1))
             for step, share in enumerate(shares):
-                taken = torch.from_numpy(place < round(share * place[0].size)).to(images.device)[:, None]
-                curve[:, step] = probability(network, torch.where(taken, second, first), classes)
+                replaced = torch.from_numpy(rank < round(share * rank[0].size)).to(images.device)[:, None]
+                curve[:, step] = probability(network, torch.where(replaced, second, first), classes)
             curves.append(curve)
     return Curves(shares, *curves)
 
 
 def blur(images: Tensor) -> Tensor:
-    """(N, C, H, W) -> the same so blurred that only the large patches of color are left."""
+    """Return images (N, C, H, W) blurred until only large patches of color remain."""
     sigma = BLUR * min(images.shape[2:])
-    soft = ndimage.gaussian_filter(images.detach().cpu().numpy(), (0, 0, sigma, sigma), mode="nearest")
-    return torch.from_numpy(soft).to(images.device)
+    blurred = ndimage.gaussian_filter(images.detach().cpu().numpy(), (0, 0, sigma, sigma), mode="nearest")
+    return torch.from_numpy(blurred).to(images.device)
 
 
 def probability(network: nn.Module, images: Tensor, classes: Sequence[int]) -> FloatArray:
-    """(N,) softmax probability of one class an image."""
-    wanted, parts = torch.tensor(list(classes)), [np.empty(0)]
-    with still(network), torch.inference_mode():
-        for start in range(0, len(images), TOGETHER):
-            scores = network(images[start : start + TOGETHER]).cpu().double().softmax(dim=1)
-            parts.append(scores.gather(1, wanted[start : start + TOGETHER, None])[:, 0].numpy())
-    return np.concatenate(parts)
+    """Return the softmax probability of one class per image, shape (N,)."""
+    class_ids, batches = torch.tensor(list(classes)), [np.empty(0)]
+    with eval_mode(network), torch.inference_mode():
+        for start in range(0, len(images), BATCH_SIZE):
+            probabilities = network(images[start : start + BATCH_SIZE]).cpu().double().softmax(dim=1)
+            batches.append(probabilities.gather(1, class_ids[start : start + BATCH_SIZE, None])[:, 0].numpy())
+    return np.concatenate(batches)
 
 
-def _places(maps: npt.NDArray[np.float32], chance: np.random.Generator) -> npt.NDArray[np.int64]:
-    """(N, H, W) -> the place of each pixel from the hottest (0) on; equal ones in random order."""
+def _ranks(maps: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return the rank of every pixel of maps (N, H, W), 0 for the hottest; ties are broken at random."""
     rows = maps.reshape(len(maps), -1)
-    tie = chance.permutation(rows.shape[1])
-    order = np.stack([np.lexsort((tie, -row)) for row in rows]) if len(rows) else np.empty(rows.shape, np.int64)
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.arange(rows.shape[1])[None], axis=1)
-    return np.asarray(place.reshape(maps.shape))
+    tie_break = rng.permutation(rows.shape[1])
+    order = np.stack([np.lexsort((tie_break, -row)) for row in rows]) if len(rows) else np.empty(rows.shape, np.int64)
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(rows.shape[1])[None], axis=1)
+    return np.asarray(rank.reshape(maps.shape))

@@ -1,4 +1,4 @@
-"""What holds ideal images to shapes that an eye can read."""
+"""Regularization that makes ideal images interpretable."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from coverslip.core.errors import UserError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Priors:
-    """What holds an ideal image to shapes that an eye can read. With all at 0 noise comes out that only a network sees.
+    """Regularization of ideal images. With all values at 0, the result is noise that only a network can interpret.
 
     Attributes:
-        decay: a wave's step is divided by its frequency to this power; 1 is the spectrum of natural images.
-        jitter: pixels by which the image is shifted at random in each step; 0 where the place matters.
-        blur: standard deviation in pixels of the blur at first and at the end; it falls, so that shapes come before
-            grain.
-        variation: weight of total variation against the gradient, which has the mean size 1; it flattens grain.
-        contrast: how far a sample (0 to 1) goes from the mean color where the gradient has that size; 0 is no bound.
-        gray: how alike the channels are, 0 to <1; natural images differ more in brightness than in color.
+        decay: Fourier coefficients are divided by their frequency to this power; 1 is the spectrum of natural images.
+        jitter: maximum random shift per step in pixels; 0 if the position matters.
+        blur: standard deviation of the blur in pixels, at the start and at the end; it decreases so that shapes emerge
+            before fine grain.
+        variation: weight of total variation relative to the gradient, which has mean magnitude 1; suppresses grain.
+        contrast: distance of a pixel value (0 to 1) from the mean color at which the penalty balances a gradient of
+            mean magnitude; 0 for no penalty.
+        gray: correlation of the channels, 0 to <1; natural images vary more in brightness than in color.
 
     Raises:
-        UserError: a value is out of its range.
+        UserError: a value is out of range.
     """
 
     decay: float = 1.0
@@ -37,20 +38,22 @@ class Priors:
         for name in ("decay", "jitter", "blur", "variation", "contrast"):
             value = getattr(self, name)
             if not (min(value) if isinstance(value, tuple) else value) >= 0:
-                raise UserError(f"{name}={value} is below 0", "give 0 to leave it out")
+                raise UserError(f"{name}={value} is not 0 or more", "use 0 to switch it off")
         if not 0 <= self.gray < 1:
-            raise UserError(f"gray={self.gray} is not in 0 to <1", "0.6 is usual; 0 lets channels go their own ways")
+            raise UserError(
+                f"gray={self.gray} is not in the range 0 to <1", "use 0.6, the default, or 0 for independent channels"
+            )
 
 
 DENSE = Priors(jitter=0, blur=(4.0, 1.8), contrast=0.3)
-"""For networks without convolutions: each pixel has a weight of its own, so place matters and weights are grainy."""
+"""For networks without convolutions: every pixel has its own weight, so positions matter and weights are noisy."""
 
 
 def usual_priors(cell: float) -> Priors:
-    """Priors for what is about so large; found by looking at many images, of small networks and of large ones.
+    """Return priors for structures of a given size, chosen by inspection of many images of small and large networks.
 
     Args:
-        cell: pixels that one place of the layer stands for; for a class a quarter of the image's side.
+        cell: pixels per position of the layer; for a class, a quarter of the side of the image.
 
     >>> usual_priors(16) == Priors()
     True
@@ -59,7 +62,7 @@ def usual_priors(cell: float) -> Priors:
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """How much neighbors differ, added up over (B, C, H, W): the length of the gradient at each pixel."""
+    """Return the total variation: the norm of the image gradient, summed over all pixels of (B, C, H, W)."""
     down = images[..., 1:, :-1] - images[..., :-1, :-1]
     across = images[..., :-1, 1:] - images[..., :-1, :-1]
     return (down.square() + across.square() + 1e-8).sqrt().sum()

@@ -1,4 +1,4 @@
-"""Maps over a whole test set: what a class looks at, who looked away from the subject, and which mistakes are alike."""
+"""Heat maps of a whole test set: mean maps, images with heat off the subject, clusters of mistakes, and examples."""
 
 from __future__ import annotations
 
@@ -10,47 +10,48 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.explaining.maps.placement import Masks, heat_inside
+from coverslip.explaining.maps.placement import Masks, heat_in_mask
 from coverslip.explaining.maps.similarity import FloatArray, Maps, flat
 
 Rows = npt.NDArray[np.integer[Any]]
 Features = npt.NDArray[np.floating[Any]]
-CLUSTERS = 8  # at most: more than can be looked through are no help
-FEWEST = 6  # failures; fewer are shown one by one
-CONFIDENT = 0.8  # a mistake with at least this probability is a confident one
+MAX_CLUSTERS = 8  # more clusters are too many to inspect
+MIN_MISTAKES = 6  # fewer mistakes are not clustered but shown one by one
+CONFIDENT = 0.8  # a mistake with at least this probability is a confident mistake
 
 
 def mean_maps(maps: Maps, labels: Rows, classes: int) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """The mean map of each class; every image counts alike, however strong its heat.
+    """Return the mean map of each class; all images have equal weight, however strong their heat.
 
     Args:
-        maps: (N, h, w), 0 or more.
-        labels: (N,), 0 to classes - 1: of the true class, or of the predicted one.
-        classes: K.
+        maps: heat maps, (N, h, w), >= 0.
+        labels: true or predicted class ids, shape (N,), values in 0..K-1.
+        classes: number of classes K.
 
     Returns:
-        (K, h, w), each with a sum of 1 (NaN where a class has no heat), and how many maps each is made of (K,).
+        means: mean maps, (K, h, w), each with a sum of 1; NaN for a class without heat.
+        counts: number of maps in each mean, shape (K,).
     """
     heat = np.asarray(maps, np.float64)
     total = heat.sum(axis=(1, 2))
     known = total > 0
-    result, number = np.full((classes, *heat.shape[1:]), np.nan), np.zeros(classes, np.int64)
+    means, counts = np.full((classes, *heat.shape[1:]), np.nan), np.zeros(classes, np.int64)
     for label in range(classes):
-        own = known & (np.asarray(labels) == label)
-        number[label] = own.sum()
-        if own.any():
-            result[label] = (heat[own] / total[own, None, None]).mean(axis=0)
-    return result, number
+        chosen = known & (np.asarray(labels) == label)
+        counts[label] = chosen.sum()
+        if chosen.any():
+            means[label] = (heat[chosen] / total[chosen, None, None]).mean(axis=0)
+    return means, counts
 
 
 @dataclass(frozen=True)
-class LookedAway:
-    """An image whose heat lies off the subject.
+class OffSubject:
+    """An image with more heat off the subject than expected from the area.
 
     Attributes:
-        row: of the test images.
-        off: share of the heat that lies off the subject, 0 to 1.
-        area: share of the image that is not the subject.
+        row: row of the test set.
+        off: fraction of the heat outside the subject, 0 to 1.
+        area: fraction of the image outside the subject, 0 to 1.
     """
 
     row: int
@@ -58,37 +59,38 @@ class LookedAway:
     area: float
 
 
-def rank_looked_away(maps: Maps, subject: Masks) -> list[LookedAway]:
-    """Images in which the network looked at the background, the worst first.
+def rank_off_subject(maps: Maps, subject: Masks) -> list[OffSubject]:
+    """Rank images in which the network attends to the background, the worst first.
 
-    Ranked by the share of heat off the subject over the share of area off it, so that images of a small subject, in
-    which even evenly spread heat lies mostly off it, do not fill the list.
+    Images are ranked by the fraction of heat off the subject, divided by the fraction of area off it. Otherwise images
+    with a small subject would fill the list, since even evenly distributed heat is mostly off a small subject.
 
     Args:
-        maps: (N, h, w), 0 or more, stretched to the masks.
-        subject: bool (N, H, W): the leaf with its lesions; without masks the complement of `placement.frame`.
+        maps: heat maps, (N, h, w), >= 0; resized to the masks.
+        subject: the leaf with its lesions, bool (N, H, W); without masks, the complement of `placement.border_frame`.
 
     Returns:
-        Only images with more heat off the subject than its share of area; those with a flat map, without a subject
-        or without a background are left out.
+        Only images with more heat off the subject than its area; images with a flat map, without a subject or without
+        a background are excluded.
     """
-    inside, area = heat_inside(maps, subject)
-    off, ground = 1 - inside, 1 - area
-    rows = np.flatnonzero(np.isfinite(off) & (ground > 0) & (off > ground) & ~flat(maps))
-    ranked = sorted(rows.tolist(), key=lambda row: -off[row] / ground[row])
-    return [LookedAway(row, float(off[row]), float(ground[row])) for row in ranked]
+    inside, area = heat_in_mask(maps, subject)
+    off, background = 1 - inside, 1 - area
+    rows = np.flatnonzero(np.isfinite(off) & (background > 0) & (off > background) & ~flat(maps))
+    ranked = sorted(rows.tolist(), key=lambda row: -off[row] / background[row])
+    return [OffSubject(row, float(off[row]), float(background[row])) for row in ranked]
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Mistakes that the network sees alike.
+    """Misclassified images with similar features.
 
     Attributes:
-        rows: of the test images, the most typical first.
-        mistakes: (true class, predicted class) -> how many, the commonest first.
-        around: test images at least as near to the most typical one as half of the cluster's, right ones too.
-        wrong_around: how many of those are mistakes.
-        name: what a person called it; "" until then.
+        rows: rows of the test set, the most typical image first.
+        mistakes: (true class id, predicted class id) -> number of images, the most frequent pair first.
+        around: number of test images, correct or not, that are at least as close to the most typical image as half of
+            the cluster.
+        wrong_around: number of mistakes among these.
+        name: name given by the user; "" without one.
     """
 
     rows: tuple[int, ...]
@@ -98,16 +100,16 @@ class Cluster:
     name: str = ""
 
 
-def cluster_failures(features: Features, labels: Rows, predicted: Rows) -> list[Cluster]:
-    """Gather the mistakes of a test set by how alike the network finds them, the largest cluster first.
+def cluster_mistakes(features: Features, labels: Rows, predicted: Rows) -> list[Cluster]:
+    """Cluster the mistakes on a test set by their features, the largest cluster first.
 
-    Features of length 1, average linkage; as many clusters, 2 to 8, as are best apart by their silhouette. With fewer
-    than six mistakes each is a cluster of its own.
+    Agglomerative clustering of normalized features with average linkage; the number of clusters, 2 to 8, maximizes the
+    silhouette. With fewer than six mistakes, each is its own cluster.
 
     Args:
-        features: (N, D) of all test images, right ones too: they tell whether a neighborhood is bad as a whole.
-        labels: (N,) true classes.
-        predicted: (N,).
+        features: features of all test images, (N, D); correct ones show whether a neighborhood is bad as a whole.
+        labels: true class ids, shape (N,).
+        predicted: predicted class ids, shape (N,).
 
     Reference: Rousseeuw, Journal of Computational and Applied Mathematics 20, 1987 (silhouette).
     """
@@ -115,13 +117,13 @@ def cluster_failures(features: Features, labels: Rows, predicted: Rows) -> list[
     wrong = np.flatnonzero(labels != predicted)
     unit = np.asarray(features, np.float64)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
-    codes = _codes(unit[wrong]) if len(wrong) >= FEWEST else np.arange(len(wrong))
-    clusters = [_cluster(unit, labels, predicted, wrong[codes == code]) for code in np.unique(codes)]
-    return sorted(clusters, key=lambda each: (-len(each.rows), each.rows))
+    assigned = _assign_clusters(unit[wrong]) if len(wrong) >= MIN_MISTAKES else np.arange(len(wrong))
+    clusters = [_cluster(unit, labels, predicted, wrong[assigned == number]) for number in np.unique(assigned)]
+    return sorted(clusters, key=lambda cluster: (-len(cluster.rows), cluster.rows))
 
 
-def _codes(unit: FloatArray) -> npt.NDArray[np.int64]:
-    """(n, D) of length 1 -> (n,) number of the cluster; one cluster where nothing is apart."""
+def _assign_clusters(unit: FloatArray) -> npt.NDArray[np.int64]:
+    """Assign features (n, D) of unit norm to clusters, shape (n,); a single cluster if there is no structure."""
     from sklearn.cluster import AgglomerativeClustering
     from sklearn.metrics import silhouette_score
 
@@ -130,11 +132,11 @@ def _codes(unit: FloatArray) -> npt.NDArray[np.int64]:
     np.fill_diagonal(distances, 0)
     if distances.max() < 1e-9:
         return chosen
-    for number in range(2, min(CLUSTERS, len(unit) - 1) + 1):
-        found = AgglomerativeClustering(number, metric="precomputed", linkage="average").fit_predict(distances)
-        apart = float(silhouette_score(distances, found, metric="precomputed"))
-        if apart > best:
-            best, chosen = apart, found
+    for number in range(2, min(MAX_CLUSTERS, len(unit) - 1) + 1):
+        assigned = AgglomerativeClustering(number, metric="precomputed", linkage="average").fit_predict(distances)
+        silhouette = float(silhouette_score(distances, assigned, metric="precomputed"))
+        if silhouette > best:
+            best, chosen = silhouette, assigned
     return chosen
 
 
@@ -142,7 +144,7 @@ def _cluster(unit: FloatArray, labels: Rows, predicted: Rows, rows: Rows) -> Clu
     closeness = unit[rows] @ unit[rows].mean(axis=0)
     rows = rows[np.argsort(-closeness, kind="stable")]
     near = unit @ unit[rows[0]]
-    around = near >= np.median(near[rows]) - 1e-12
+    around = near >= np.median(near[rows]) - 1e-12  # the margin is for rounding
     pairs = Counter((int(labels[row]), int(predicted[row])) for row in rows)
     return Cluster(
         tuple(rows.tolist()), dict(pairs.most_common()), int(around.sum()), int((around & (labels != predicted)).sum())
@@ -150,29 +152,29 @@ def _cluster(unit: FloatArray, labels: Rows, predicted: Rows, rows: Rows) -> Clu
 
 
 def with_names(clusters: Sequence[Cluster], paths: Sequence[str], names: Mapping[str, str]) -> list[Cluster]:
-    """Give clusters the names that a person gave to one of their images.
+    """Return the clusters with the names that the user gave to one of their images.
 
-    A name is kept with the path of an image, not with a number, so that it finds its cluster again after another
-    training. Where several names fall into one cluster, that of the most typical image stands.
+    Names are stored with the path of an image instead of a number, so that they are found again after another training.
+    If a cluster has several names, that of the most typical image is used.
 
     >>> cluster = Cluster((1, 0), {(0, 1): 2}, 2, 2)
     >>> with_names([cluster], ["a.jpg", "b.jpg"], {"a.jpg": "out of focus"})[0].name
     'out of focus'
     """
-    named = []
-    for each in clusters:
-        found = [names[paths[row]] for row in each.rows if paths[row] in names]
-        named.append(replace(each, name=found[0] if found else each.name))
-    return named
+    result = []
+    for cluster in clusters:
+        given = [names[paths[row]] for row in cluster.rows if paths[row] in names]
+        result.append(replace(cluster, name=given[0] if given else cluster.name))
+    return result
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Images worth a figure: rows of the test set.
+    """Rows of the test set to show as examples.
 
     Attributes:
-        of_class: (K) for each class up to ``each`` that were right: the surest, the middling and the least sure.
-        mistakes: every confident mistake, the most confident first.
+        of_class: for each of K classes, correctly classified images over the range of confidence, highest first.
+        mistakes: all confident mistakes, the most confident first.
     """
 
     of_class: list[list[int]]
@@ -180,23 +182,23 @@ class Examples:
 
 
 def choose_examples(
-    labels: Rows, predicted: Rows, confidence: npt.NDArray[np.floating[Any]], classes: int, *, each: int = 3
+    labels: Rows, predicted: Rows, confidence: npt.NDArray[np.floating[Any]], classes: int, *, per_class: int = 3
 ) -> Examples:
-    """Examples of each class over the range of confidence, not the prettiest, and every confident mistake.
+    """Choose examples of each class over the whole range of confidence, and all confident mistakes.
 
     Args:
-        labels: (N,) true classes.
-        predicted: (N,).
-        confidence: (N,) probability of the predicted class, 0 to 1; a mistake from 0.8 on is a confident one.
-        classes: K.
-        each: images a class.
+        labels: true class ids, shape (N,).
+        predicted: predicted class ids, shape (N,).
+        confidence: probability of the predicted class, shape (N,), 0 to 1; mistakes from 0.8 on are confident mistakes.
+        classes: number of classes K.
+        per_class: maximum number of examples per class.
     """
     labels, predicted, confidence = np.asarray(labels), np.asarray(predicted), np.asarray(confidence)
     order = np.argsort(-confidence, kind="stable")
     chosen = []
     for label in range(classes):
-        own = order[(labels[order] == label) & (predicted[order] == label)]
-        spread = np.linspace(0, max(0, len(own) - 1), min(each, len(own)))
-        chosen.append([int(own[place]) for place in spread.round().astype(int)])
+        correct = order[(labels[order] == label) & (predicted[order] == label)]
+        places = np.linspace(0, max(0, len(correct) - 1), min(per_class, len(correct)))
+        chosen.append([int(correct[place]) for place in places.round().astype(int)])
     wrong = order[(labels[order] != predicted[order]) & (confidence[order] >= CONFIDENT)]
     return Examples(chosen, wrong.tolist())

@@ -1,4 +1,4 @@
-"""Means over images with their intervals: one value a map in, an entry as in ``test.json`` out."""
+"""Scores of heat maps over images, with confidence intervals in the format of ``test.json``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.evidence.basis import Basis, proportion
-from coverslip.evidence.intervals import FEWEST_GROUPS, Score, spread_limits
-from coverslip.explaining.maps.placement import Masks, heat_inside, point
+from coverslip.evidence.intervals import MIN_GROUPS, Score, linearized_interval
+from coverslip.evidence.support import Support, proportion_score
+from coverslip.explaining.maps.placement import Masks, heat_in_mask, pointing_game
 from coverslip.explaining.maps.similarity import FloatArray, Maps
 
 Groups = Sequence[Any] | npt.NDArray[Any] | None
@@ -20,14 +20,14 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the heat of some maps lies, beside the share of area, which is what chance gives.
+    """Location of the heat relative to a mask, compared with the area of the mask, which is the chance level.
 
     Attributes:
-        hits: share of the images whose hottest place lies in the mask (the pointing game).
-        hits_by_chance: mean share of the image in which it would have been a hit.
-        heat: mean share of the heat inside the mask.
-        area: mean share of the image that the mask covers.
-        gain: mean of heat less area, -1 to 1; its interval is over the pairs.
+        hits: fraction of the images whose hottest pixel is in the mask (pointing game).
+        hits_by_chance: mean fraction of the image in which the hottest pixel would be a hit; None without images.
+        heat: mean fraction of the heat inside the mask.
+        area: mean fraction of the image that the mask covers; None without images.
+        gain: mean of heat minus area, -1 to 1; the interval is computed over the differences.
     """
 
     hits: Score
@@ -37,10 +37,10 @@ class Placement:
     gain: Score
 
 
-def place_heat(maps: Maps, masks: Masks, groups: Groups = None) -> Placement:
-    """Pointing game and share of heat of maps (N, h, w) in bool masks (N, H, W); an empty mask does not count."""
-    hits, chance = point(maps, masks)
-    heat, area = heat_inside(maps, masks)
+def measure_placement(maps: Maps, masks: Masks, groups: Groups = None) -> Placement:
+    """Return pointing game and heat of maps (N, h, w) in masks, bool (N, H, W); empty masks do not count."""
+    hits, chance = pointing_game(maps, masks)
+    heat, area = heat_in_mask(maps, masks)
     return Placement(
         mean_score(hits, groups, counted=True),
         plain_mean(chance),
@@ -51,43 +51,43 @@ def place_heat(maps: Maps, masks: Masks, groups: Groups = None) -> Placement:
 
 
 def mean_score(values: FloatArray, groups: Groups = None, *, least: float = 0.0, counted: bool = False) -> Score:
-    """The mean of one value an image, with its interval over groups, as an entry of ``test.json``.
+    """Return the mean of one value per image with a confidence interval over groups, as an entry of ``test.json``.
 
     Args:
-        values: (N,), from ``least`` to 1; NaN does not count.
-        groups: (N,), whatever names them; None where each image stands for itself.
-        least: the smallest value there can be.
-        counted: the values are hits, 1 or 0, and the mean is a proportion.
+        values: one value per image, shape (N,), from ``least`` to 1; NaN does not count.
+        groups: group of each image, shape (N,); None if images are independent.
+        least: lower bound of the values.
+        counted: whether the values are hits, 1 or 0, so that the mean is a proportion.
 
     Returns:
-        Without an interval, and with the reason, where there are fewer than five groups; without a value where nothing
-        counts. The interval is Wilson's on the effective number, with Student's t.
+        The score. With fewer than five groups there is no interval, and with no finite value there is no score; the
+        reason is stated. The interval is Wilson's with the effective sample size and a t quantile.
 
     >>> score = mean_score(np.array([0.2, 0.4, 0.6, 0.8, 0.5, 0.5]))
     >>> round(score["value"], 3), round(score["low"], 3), round(score["high"], 3)
     (0.5, 0.306, 0.694)
     """
     known = np.isfinite(values)
-    found = values[known]
-    named = np.arange(len(values)) if groups is None else np.array(list(groups), dtype=object).astype(str)
-    codes = np.unique(named[known], return_inverse=True)[1]
-    sums, counts = (np.bincount(codes, each).astype(np.float64) for each in (found, np.ones(len(found))))
+    finite = values[known]
+    names = np.arange(len(values)) if groups is None else np.array(list(groups), dtype=object).astype(str)
+    codes = np.unique(names[known], return_inverse=True)[1]
+    sums, counts = (np.bincount(codes, weights).astype(np.float64) for weights in (finite, np.ones(len(finite))))
     if counted:
-        nothing = "" if len(found) else "no image counts"
-        return proportion(sums, counts, LEVEL, grouped=groups is not None, undefined=nothing)
-    basis = Basis(len(found), len(counts), LEVEL, groups is not None)
+        undefined = "" if len(finite) else "there is no image to average over"
+        return proportion_score(sums, counts, LEVEL, grouped=groups is not None, undefined=undefined)
+    basis = Support(len(finite), len(counts), LEVEL, groups is not None)
     method = "Wilson on the effective number, t quantile"
-    if len(found) == 0:
-        return basis.score(None, None, method, "no image counts")
-    value, scale = float(found.mean()), 1 - least
-    if basis.groups < FEWEST_GROUPS:
-        return basis.score(value, None, method, basis.too_few(basis.groups))
-    moves = (sums - value * counts) / len(found) / scale
-    limits = spread_limits((value - least) / scale, moves, np.inf, basis.groups, LEVEL, basis.groups - 1)
+    if len(finite) == 0:
+        return basis.score(None, None, method, "there is no image to average over")
+    value, scale = float(finite.mean()), 1 - least
+    if basis.groups < MIN_GROUPS:
+        return basis.score(value, None, method, basis.too_few_groups(basis.groups))
+    influence = (sums - value * counts) / len(finite) / scale
+    limits = linearized_interval((value - least) / scale, influence, np.inf, basis.groups, LEVEL, basis.groups - 1)
     return basis.score(value, (least + scale * limits[0], least + scale * limits[1]), method)
 
 
 def plain_mean(values: FloatArray) -> float | None:
-    """The mean of what is not NaN; None where nothing is left."""
+    """Return the mean of the finite values; None if there are none."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else None

@@ -1,4 +1,4 @@
-"""What single filters, units and classes of a network answer to images."""
+"""Activations of single filters, units and classes of a network."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from torch import Tensor, nn
 
 from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
+from coverslip.models.shapes import eval_mode, output_shape, shape_text
 from coverslip.models.taps import Tap, find_tap, find_taps
-from coverslip.models.trial import output_shape, shape_text, still
 
-SCORES = ""  # the layer that stands for the network's last output
+LOGITS = ""  # name of the layer that stands for the output of the network
 
 
-class _Enough(Exception):  # no error: what comes after the layer need not be computed
+class _StopForward(Exception):  # stops the forward pass after the layer of interest; not an error
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """A layer whose units can be asked for.
+class UnitLayer:
+    """A layer with units: filters of a convolution, units of a dense layer, or classes.
 
     Attributes:
-        name: of the stage, or the module's path; "" for the scores of the classes.
-        units: how many filters, units or classes it has.
-        tap: where it is, if it has a grid of places; else None.
+        name: name of the stage, or path of the module; "" for the logits.
+        units: number of filters, units or classes.
+        tap: location of the layer in the network; None if it has no spatial grid.
     """
 
     name: str
@@ -38,64 +38,67 @@ class Layer:
 
     @property
     def grid(self) -> tuple[int, ...] | None:
-        """Places, (h, w); None where it has none."""
+        """Spatial grid, (h, w); None if the layer has none."""
         return None if self.tap is None else self.tap.grid
 
-    def answers(self, network: nn.Module, images: Tensor) -> Tensor:
-        """(N, U, places), places in rows; 1 place where there is no grid. What comes after the layer is not run.
+    def activations(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Compute the activations of all units, (N, U, P) with P = h * w positions, or 1 without a spatial grid.
 
-        A class's answer is how far its score is above the mean of the others: probabilities stay the same when one
-        number is added to all scores, so only their differences mean something.
+        Later layers are not run. The activation of a class is its logit minus the mean of the other logits: adding a
+        constant to all logits does not change the probabilities, so only differences are meaningful.
         """
         if self.tap is not None:
             return self.tap.to_grid(_output(network, images, self.tap.module, self.tap.call)).flatten(2)
-        if self.name != SCORES:
+        if self.name != LOGITS:
             return _output(network, images, self.name)[:, :, None]
-        scores: Tensor = network(images)
+        logits: Tensor = network(images)
         if self.units > 1:
-            scores = scores - (scores.sum(dim=-1, keepdim=True) - scores) / (self.units - 1)
-        return scores[:, :, None]
+            logits = logits - (logits.sum(dim=-1, keepdim=True) - logits) / (self.units - 1)
+        return logits[:, :, None]
 
-    def own_answers(self, network: nn.Module, images: Tensor, units: Sequence[int]) -> Tensor:
-        """(N,): what unit ``units[n]`` answers to image n, its mean over all places."""
-        found = self.answers(network, images)
-        return found[torch.arange(len(found), device=found.device), list(units)].mean(dim=-1)
+    def unit_activations(self, network: nn.Module, images: Tensor, units: Sequence[int]) -> Tensor:
+        """Compute the activation of unit ``units[n]`` for image n, averaged over positions, shape (N,)."""
+        values = self.activations(network, images)
+        return values[torch.arange(len(values), device=values.device), list(units)].mean(dim=-1)
 
-    def need(self, units: Sequence[int]) -> tuple[int, ...]:
-        """The units as numbers.
+    def check_units(self, units: Sequence[int]) -> tuple[int, ...]:
+        """Return the units as a tuple of integers.
 
         Raises:
-            UserError: none is given, or one that the layer does not have.
+            UserError: there are no units, or the layer does not have one of them.
         """
         what = f"unit of the layer {self.name!r}" if self.name else "class"
         if not len(units):
-            raise UserError(f"no {what} is named", f"give numbers from 0 to {self.units - 1}")
+            raise UserError(f"no {what} was given", f"give numbers from 0 to {self.units - 1}")
         for unit in units:
             if not 0 <= unit < self.units:
-                raise UserError(f"there is no {what} with the number {unit}", f"they are 0 to {self.units - 1}")
+                raise UserError(f"there is no {what} with the number {unit}", f"use numbers from 0 to {self.units - 1}")
         return tuple(int(unit) for unit in units)
 
 
-def find_layer(network: nn.Module, shape: tuple[int, int, int], name: str = SCORES) -> Layer:
-    """A layer by the name of its stage or the path of any module in it; "" is the scores of the classes.
+def find_layer(network: nn.Module, shape: tuple[int, int, int], name: str = LOGITS) -> UnitLayer:
+    """Find a layer by the name of its stage or the path of a module.
 
     Args:
-        network: any module; it is left as it was.
-        shape: of one prepared image, (C, H, W).
-        name: with a grid of places, or with one row of units an image.
+        network: any module; it is not changed.
+        shape: shape of one prepared image, (C, H, W).
+        name: layer with a spatial grid, or with one vector of units per image; "" for the logits.
 
     Raises:
-        UserError: there is no such layer (the nearest is named), it has neither, or the network cannot take images
-            of this shape.
+        UserError: there is no such layer, its output has neither form, or the network does not accept images of this
+            shape.
     """
-    if name == SCORES:
-        given = output_shape(network, shape)
-        if len(given) != 1:
-            raise UserError(f"the network gives {shape_text(given)} for an image, not a row of scores", "name a layer")
-        return Layer(SCORES, given[0])
+    if name == LOGITS:
+        output_size = output_shape(network, shape)
+        if len(output_size) != 1:
+            raise UserError(
+                f"the network returns {shape_text(output_size)} for an image instead of one logit per class",
+                "specify a layer",
+            )
+        return UnitLayer(LOGITS, output_size[0])
     taps = {tap.name: tap for tap in find_taps(network, shape)}
     if name in taps:
-        return Layer(name, taps[name].shape[0], taps[name])
+        return UnitLayer(name, taps[name].shape[0], taps[name])
     modules = dict(network.named_modules())
     if name not in modules:
         children = [child for child, _ in network.named_children()]
@@ -106,56 +109,56 @@ def find_layer(network: nn.Module, shape: tuple[int, int, int], name: str = SCOR
             hint = f"choose from {', '.join(dict.fromkeys([*taps, *children]))}"
         raise UserError(f"the network has no layer {name!r}", hint)
     device = next(network.parameters()).device
-    with still(network), torch.no_grad():
+    with eval_mode(network), torch.no_grad():
         output = _output(network, torch.zeros(1, *shape, device=device), name)
     if output.ndim == 2:
-        return Layer(name, output.shape[1])
+        return UnitLayer(name, output.shape[1])
     tap = find_tap(network, shape, name)
-    return Layer(name, tap.shape[0], tap)
+    return UnitLayer(name, tap.shape[0], tap)
 
 
 def _output(network: nn.Module, images: Tensor, path: str, call: int = 0) -> Tensor:
-    """What a module gives the time it is called for; the rest of the network is not run."""
-    found: list[Any] = []
+    """Return the output of a module in its call number ``call``; the rest of the network is not run."""
+    outputs: list[Any] = []
     calls = 0
 
     def keep(module: nn.Module, inputs: Any, output: Any) -> None:
         nonlocal calls
         calls += 1
         if calls > call:
-            found.append(output[0] if isinstance(output, tuple | list) else output)
-            raise _Enough
+            outputs.append(output[0] if isinstance(output, tuple | list) else output)
+            raise _StopForward
 
     handle = network.get_submodule(path).register_forward_hook(keep)
     try:
         network(images)
-    except _Enough:
+    except _StopForward:
         pass
     finally:
         handle.remove()
-    if not found or not isinstance(found[0], Tensor):
-        raise UserError(f"the layer {path!r} gives no array of numbers", "name another layer, such as a stage")
-    return found[0]
+    if not outputs or not isinstance(outputs[0], Tensor):
+        raise UserError(f"the layer {path!r} does not return a tensor", "use another layer, such as a stage")
+    return outputs[0]
 
 
 @contextmanager
-def leaking(network: nn.Module, slope: float) -> Iterator[None]:
-    """ReLUs that let this share of a gradient through where they are closed; what they give stays the same.
+def leaky_relus(network: nn.Module, slope: float) -> Iterator[None]:
+    """Make ReLUs pass this fraction of the gradient where they are inactive, without changing their output.
 
-    A filter that answers nothing at all has no gradient, and no ascent could begin.
+    Otherwise a filter that is inactive for the starting image has no gradient, and gradient ascent could not start.
     """
     if slope == 0:
         yield
         return
-    came: dict[nn.Module, Tensor] = {}
+    inputs_of: dict[nn.Module, Tensor] = {}
 
     def before(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        came[module] = inputs[0]
-        return (inputs[0].clone(), *inputs[1:])  # it may work in place
+        inputs_of[module] = inputs[0]
+        return (inputs[0].clone(), *inputs[1:])  # the module may work in place
 
     def after(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        given = came.pop(module)
-        return output + slope * (given - given.detach())
+        original = inputs_of.pop(module)
+        return output + slope * (original - original.detach())
 
     handles = []
     for module in network.modules():

@@ -1,23 +1,24 @@
-// The page is whole without this. It opens folds that hold what a link points at, shows one kind of mistake at a time,
-// shows a wide figure of maps in its full size, and opens every fold for printing.
+// Optional: the page is complete without this script. It opens folded content that a link points to, filters
+// misclassified images by a cell of the confusion matrix, shows wide figures of maps in full size, and opens all folds
+// for printing.
 (() => {
   const items = [...document.querySelectorAll("li[data-pair]")];
   const bar = document.querySelector(".filter");
-  let from = null; // the cell that was followed: focus goes back to it
+  let source = null; // the cell that was clicked; it gets the focus back
   const show = (pair) => {
-    const some = items.filter((item) => item.dataset.pair === pair);
-    items.forEach((item) => { item.hidden = some.length > 0 && item.dataset.pair !== pair; });
-    document.querySelectorAll(".gallery").forEach((list) => list.classList.toggle("filtered", some.length > 0));
+    const members = items.filter((item) => item.dataset.pair === pair);
+    items.forEach((item) => { item.hidden = members.length > 0 && item.dataset.pair !== pair; });
+    document.querySelectorAll(".gallery").forEach((list) => list.classList.toggle("filtered", members.length > 0));
     if (!bar) return;
-    bar.hidden = some.length === 0;
-    if (some.length) bar.firstElementChild.textContent = some.length === 1 ? "1 mistake of this kind" : `${some.length} mistakes of this kind`;
+    bar.hidden = members.length === 0;
+    if (members.length) bar.firstElementChild.textContent = members.length === 1 ? "1 mistake of this kind" : `${members.length} mistakes of this kind`;
   };
   const follow = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
     for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
     if (!target.dataset.pair || !bar) return;
-    from = document.activeElement;
+    source = document.activeElement;
     show(target.dataset.pair);
     bar.scrollIntoView({ block: "start" });
     bar.querySelector("button").focus({ preventScroll: true });
@@ -28,13 +29,13 @@
     history.replaceState(null, "", "#mistakes");
     show("");
     document.getElementById("confusion")?.scrollIntoView();
-    from?.focus({ preventScroll: true });
+    source?.focus({ preventScroll: true });
   });
   document.querySelectorAll(".plate.map").forEach((plate) => {
     const [figure, button] = [plate.querySelector("img"), document.createElement("button")];
     const fit = () => {
       const full = plate.classList.contains("full");
-      button.textContent = full ? "Fit to the page" : "Full size";
+      button.textContent = full ? "Fit to page" : "Full size";
       button.hidden = !full && figure.clientWidth >= parseFloat(figure.style.width);
     };
     button.type = "button";

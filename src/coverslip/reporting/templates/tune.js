@@ -1,14 +1,14 @@
-// The page is whole without this. It sorts the table, lights up all marks of one trial, and while the study runs loads
-// the page again without losing the reader's place.
+// Optional: the page is complete without this script. It sorts the table, highlights all marks of a trial, and reloads
+// the page of a running study without losing the reader's position.
 (() => {
   const memory = {
     name: `coverslip ${location.pathname}`,
     read() { try { return JSON.parse(sessionStorage.getItem(this.name)) || {}; } catch { return {}; } },
-    write(told) { try { sessionStorage.setItem(this.name, JSON.stringify(told)); } catch { /* then it is not kept */ } },
+    write(state) { try { sessionStorage.setItem(this.name, JSON.stringify(state)); } catch { /* no storage: not remembered */ } },
   };
-  const told = memory.read();
+  const state = memory.read();
 
-  // sorting: what is missing stays at the end
+  // sorting: missing values stay at the end
   const heads = [...document.querySelectorAll(".tune-trials thead th")];
   const body = document.querySelector(".tune-trials tbody");
   const key = (row, column) => {
@@ -22,7 +22,7 @@
     const rows = [...body.rows].map((row) => [key(row, column), row]);
     rows.sort(([a], [b]) => (a === null) - (b === null) || (a === null ? 0 : order(a, b) * (up ? 1 : -1)));
     body.append(...rows.map(([, row]) => row));
-    told.sort = [column, up];
+    state.sort = [column, up];
   };
   heads.forEach((head, column) => {
     const button = document.createElement("button");
@@ -33,7 +33,7 @@
   });
   document.querySelectorAll(".tune-hint").forEach((hint) => { hint.hidden = false; });
 
-  // one trial, lit in every figure and in the table
+  // one trial, highlighted in every figure and in the table
   const tip = document.querySelector(".tune-tip");
   const marks = new Map();
   document.querySelectorAll("[data-t]").forEach((mark) => {
@@ -43,7 +43,7 @@
     if (mark.tagName === "use") mark.style.transformOrigin = `${mark.x.baseVal.value}px ${mark.y.baseVal.value}px`;
   });
   let lit = null, pinned = null;
-  const light = (number) => {
+  const highlight = (number) => {
     if (number === lit) return;
     marks.get(lit)?.forEach((mark) => mark.classList.remove("lit"));
     lit = marks.has(number) ? number : null;
@@ -54,17 +54,17 @@
     marks.get(pinned)?.forEach((mark) => mark.classList.remove("pinned"));
     pinned = number === pinned ? null : number;
     marks.get(pinned)?.forEach((mark) => mark.classList.add("pinned"));
-    told.pinned = pinned;
-    light(pinned);
+    state.pinned = pinned;
+    highlight(pinned);
   };
-  const near = (x, y) => {  // thin lines are hard to hit: the neighborhood counts
+  const near = (x, y) => {  // thin lines are hard to hit: search the neighborhood too
     for (const [dx, dy] of [[0, 0], [0, -3], [0, 3], [-3, 0], [3, 0], [-4, -4], [4, 4], [-4, 4], [4, -4]]) {
       const mark = document.elementFromPoint(x + dx, y + dy)?.closest?.("svg [data-t]");
       if (mark) return mark.dataset.t;
     }
     return null;
   };
-  const say = (number, x, y) => {
+  const showTip = (number, x, y) => {
     tip.hidden = number === null;
     if (tip.hidden) return;
     const row = marks.get(number).find((mark) => mark.tagName === "TR");
@@ -86,50 +86,50 @@
   document.querySelectorAll(".plate").forEach((plate) => {
     plate.addEventListener("pointermove", (event) => {
       const number = near(event.clientX, event.clientY);
-      light(number ?? pinned);
-      say(number, event.clientX, event.clientY);
+      highlight(number ?? pinned);
+      showTip(number, event.clientX, event.clientY);
     });
-    plate.addEventListener("pointerleave", () => { light(pinned); say(null); });
+    plate.addEventListener("pointerleave", () => { highlight(pinned); showTip(null); });
     plate.addEventListener("click", (event) => pin(near(event.clientX, event.clientY) ?? pinned));
   });
-  body?.addEventListener("pointerover", (event) => light(event.target.closest("tr")?.dataset.t ?? pinned));
-  body?.addEventListener("pointerleave", () => light(pinned));
+  body?.addEventListener("pointerover", (event) => highlight(event.target.closest("tr")?.dataset.t ?? pinned));
+  body?.addEventListener("pointerleave", () => highlight(pinned));
   body?.addEventListener("click", (event) => { if (String(getSelection()) === "") pin(event.target.closest("tr").dataset.t); });
 
-  // a running study: the page is loaded again, and the reader stays where they were
+  // a running study: the page is reloaded at the same position
   const live = document.querySelector(".tune-live");
-  const parts = [...document.querySelectorAll("header, section")];
+  const sections = [...document.querySelectorAll("header, section")];
   const table = document.querySelector(".tune-trials");
   const keep = () => {
-    const part = parts.find((each) => each.getBoundingClientRect().bottom > 0);
-    told.place = part ? [parts.indexOf(part) === 0 ? "" : part.id, part.getBoundingClientRect().top] : null;
-    told.table = table ? [table.scrollTop, table.scrollLeft] : null;
-    memory.write(told);
+    const section = sections.find((element) => element.getBoundingClientRect().bottom > 0);
+    state.position = section ? [sections.indexOf(section) === 0 ? "" : section.id, section.getBoundingClientRect().top] : null;
+    state.table = table ? [table.scrollTop, table.scrollLeft] : null;
+    memory.write(state);
   };
-  if (told.sort && heads[told.sort[0]]) sort(...told.sort);
-  if (told.pinned) { const number = told.pinned; told.pinned = null; pin(number); }
-  if (told.reloaded) {
+  if (state.sort && heads[state.sort[0]]) sort(...state.sort);
+  if (state.pinned) { const number = state.pinned; state.pinned = null; pin(number); }
+  if (state.reloaded) {
     history.scrollRestoration = "manual";
-    const part = told.place && (told.place[0] ? document.getElementById(told.place[0]) : parts[0]);
-    if (part) scrollBy({ top: part.getBoundingClientRect().top - told.place[1], behavior: "instant" });
-    if (table && told.table) table.scrollTo(...told.table.toReversed());
+    const section = state.position && (state.position[0] ? document.getElementById(state.position[0]) : sections[0]);
+    if (section) scrollBy({ top: section.getBoundingClientRect().top - state.position[1], behavior: "instant" });
+    if (table && state.table) table.scrollTo(...state.table.toReversed());
   }
-  told.reloaded = false;
-  memory.write(told);
+  state.reloaded = false;
+  memory.write(state);
   if (!live) return;
-  const hold = live.querySelector("button");
-  hold.hidden = false;
-  const held = (still) => {
-    told.held = still;
-    live.classList.toggle("held", still);
-    hold.textContent = still ? "Go on" : "Hold still";
+  const button = live.querySelector("button");
+  button.hidden = false;
+  const setPaused = (paused) => {
+    state.paused = paused;
+    live.classList.toggle("held", paused);
+    button.textContent = paused ? "Resume updates" : "Pause updates";
   };
-  held(Boolean(told.held));
-  hold.addEventListener("click", () => { held(!told.held); memory.write(told); });
+  setPaused(Boolean(state.paused));
+  button.addEventListener("click", () => { setPaused(!state.paused); memory.write(state); });
   setInterval(() => {
-    const busy = told.held || document.hidden || String(getSelection()) !== "" || !tip.hidden;
+    const busy = state.paused || document.hidden || String(getSelection()) !== "" || !tip.hidden;
     if (busy) return;
-    told.reloaded = true;
+    state.reloaded = true;
     keep();
     location.reload();
   }, Number(live.dataset.refresh) * 1000);

@@ -1,40 +1,38 @@
-// What the model is, what it was tested on, and what it cannot do: said before anybody asks it anything.
+// The description of the model: its classes, test result and limitations.
 
 import { breakable, fill, find, make, sign } from "./dom.js";
-import { count, counted, day, interval, odds, sample, sentence, share, size } from "./words.js";
+import { count, counted, day, frequency, interval, sample, sentence, share, size, title } from "./words.js";
 
-/** The head of the page and the panel at its foot, from GET /v1/model. */
+/** Fills the head of the page and the panel at its end, from GET /v1/model. */
 export function showModel(model, withToken) {
   document.title = `${model.name} – Coverslip`;
   find("name").textContent = model.name;
   const classes = model.classes.length;
-  const what = classes <= 3 ? ["Names an image ", ...either(model.classes), ". "] : ["Names an image as one of ", make("a", { href: "#classes" }, `${count(classes)} classes`), ". "];
-  fill(find("lead"), what, tested(model));
+  const what = classes <= 3 ? ["Classifies an image as ", ...alternatives(model.classes), ". "] : ["Classifies an image as one of ", make("a", { href: "#classes" }, `${count(classes)} classes`), ". "];
+  fill(find("lead"), what, testResult(model));
   find("about").hidden = false;
-  find("kept").hidden = !model.keeps;
-  find("promise").textContent = model.keeps
-    ? "This server keeps the images that are sent to it, and the answers. The page asks no other computer for anything."
-    : "Images and answers stay in this window until it is closed: this page keeps nothing and asks no other computer for anything.";
-  fill(find("facts"), warnings(model), ruler(model.score), facts(model), cannot(model), byHand(withToken));
+  find("storage-notice").hidden = !model.keeps;
+  find("privacy").textContent = model.keeps
+    ? "This server stores the images that are sent to it, and the answers. The page contacts no other server."
+    : "Images and answers stay in this window until it is closed. This page stores nothing and contacts no other server.";
+  fill(find("facts"), warnings(model), ruler(model.score), facts(model), limitations(model), programs(withToken));
 }
 
-const either = (classes) => classes.flatMap((name, at) => [at === 0 ? "as " : at === classes.length - 1 ? " or " : ", ", make("b", {}, breakable(name))]);
+const alternatives = (classes) => classes.flatMap((name, at) => [at === 0 ? "" : at === classes.length - 1 ? " or " : ", ", make("b", {}, breakable(name))]);
 
-function tested({ score, tested_on: on }) {
-  if (!score || !on) return "It was not tested, or its test was not kept: nobody knows how often it is right.";
+function testResult({ score, tested_on: on }) {
+  if (!score || !on) return "This model was not tested, or its test result is missing: its accuracy is unknown.";
   const number = [make("strong", {}, share(score.value)), " ", make("span", { class: "interval" }, interval(score))];
-  const which = `${sample(on)}${known(on.seen)}`;
-  if (score.name === "accuracy") return [`Of ${which}, it named a share of `, number, " correctly."];
-  return [`On ${which}, its ${score.name.replaceAll("_", " ")} was `, number, "."];
+  return [`${title(score.name)}: `, number, ` on ${sample(on, "test image")}${novelty(on.seen)}.`];
 }
 
-/** Whether the images of the test were new to the model; where nobody can tell, no word of it. */
-function known(seen) {
-  if (seen === 0) return " it had not seen";
-  return seen > 0 ? ` (it was trained on ${count(seen)} of them)` : "";
+/** Whether the model was trained on the test images; an empty string if unknown. */
+function novelty(seen) {
+  if (seen === 0) return " not used for training";
+  return seen > 0 ? `; the model was trained on ${count(seen)} of them` : "";
 }
 
-/** The score on a line from 0 to 1, as at the head of a report. */
+/** The score with its confidence interval on a line from 0 to 1, as in the reports. */
 function ruler(score) {
   if (!score || score.low === null || score.low === undefined || score.value < 0) return null;
   const range = make("span", { class: "range" }), dot = make("span", { class: "dot" });
@@ -48,82 +46,78 @@ function ruler(score) {
       tick.style.left = `${100 * Number(at)}%`;
       return tick;
     })),
-    make("figcaption", {}, `The range ${interval(score)} is a ${level} % interval: by so many test images, the true share could well be any number in it.`));
+    make("figcaption", {}, `${interval(score)} is the ${level} % confidence interval: the values that are plausible given this number of test images.`));
 }
 
 function warnings(model) {
   if (!model.warnings?.length) return null;
-  return make("div", { class: "note warn" }, model.warnings.map((each) => make("p", {}, sign("warns"), " ", sentence(each))));
+  return make("div", { class: "note warn" }, model.warnings.map((warning) => make("p", {}, sign("warning"), " ", sentence(warning))));
 }
 
 function facts(model) {
   const { threshold, limits } = model;
   const rows = [
-    ["Classes", make("span", { id: "classes" }, model.classes.map((name, at) => [at ? " " : null, make("span", { class: "one" }, breakable(name), at < model.classes.length - 1 ? "," : null)]))],
+    ["Classes", make("span", { id: "classes" }, model.classes.map((name, at) => [at ? " " : null, make("span", { class: "class-name" }, breakable(name), at < model.classes.length - 1 ? "," : null)]))],
     ["Network", model.network],
     ["Trained on", model.trained_on?.images > 0 && [sample(model.trained_on), model.trained_on.name ? [" of ", breakable(model.trained_on.name)] : null]],
-    ["Tested on", model.tested_on ? sample(model.tested_on) : "nothing that was kept"],
-    model.score && [capital(model.score.name.replaceAll("_", " ")), [share(model.score.value), " ", make("span", { class: "interval" }, interval(model.score))]],
-    ["Probabilities", model.calibrated ? "calibrated: of the answers given with 0.9, about 9 in 10 are right on images like those it was tested on" : "not calibrated: a probability of 0.9 may not be right 9 times in 10"],
-    model.coverage && ["Sets of classes", `made to hold the true class ${odds(model.coverage)}, for each class`],
-    threshold && ["Limit", limit(threshold)],
-    model.familiarity && ["Nearest images", model.examples ? "shown as small images" : "named by their class; the images themselves are not part of this model"],
-    limits && ["Takes", [limits.pixels && `images of up to ${count(limits.pixels / 1e6)} million pixels`, limits.bytes && `${size(limits.bytes)}`, limits.images && `${counted(limits.images, "image")} a request (this page sends more in portions)`].filter(Boolean).join(", ")],
-    model.date && ["Made", [day(model.date), model.program ? ` with ${model.program}` : null]],
-    ["Licence", model.licence || "none stated"],
+    ["Tested on", model.tested_on ? sample(model.tested_on) : "no test result available"],
+    model.score && [title(model.score.name), [share(model.score.value), " ", make("span", { class: "interval" }, interval(model.score))]],
+    ["Probabilities", model.calibrated ? "calibrated: of the predictions with a probability of 0.9, about 9 of 10 are correct for images like the test images" : "not calibrated: of the predictions with a probability of 0.9, fewer than 9 of 10 may be correct"],
+    model.coverage && ["Prediction sets", `contain the true class for ${frequency(model.coverage)} of each class`],
+    threshold && ["Decision threshold", operatingPoint(threshold)],
+    model.familiarity && ["Nearest training images", model.examples ? "shown as thumbnails" : "shown by class only; the images are not part of this model"],
+    limits && ["Limits", [limits.pixels && `${count(limits.pixels / 1e6)} million pixels per image`, limits.bytes && `${size(limits.bytes)} per request`, limits.images && `${counted(limits.images, "image")} per request (this page sends larger selections in several requests)`].filter(Boolean).join(", ")],
+    model.date && ["Created", [day(model.date), model.program ? `, ${model.program}` : null]],
+    ["Licence", model.licence || "not stated"],
   ];
   return make("dl", { class: "facts" }, rows.filter((row) => row && row[1]).map(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }
 
-const MEASURED = {
-  test: ["In its test", ""],
-  fit: ["On the very images that it was set with,", " Expect less of new images: the test has no such numbers."],
-  validation: ["On validation images, which trained nothing,", " The test has no such numbers."],
+const MEASURED_ON = {
+  test: ["On the test set", ""],
+  fit: ["On the images that were used to choose the threshold", " These values are too optimistic: expect lower values for new images. The threshold was not evaluated on the test set."],
+  validation: ["On validation images that were not used for training", " The threshold was not evaluated on the test set."],
 };
 
-/** From where on the class is said, what that finds and spares, and on which images that was measured. */
-function limit(threshold) {
-  const said = [make("b", {}, breakable(threshold.class_name)), ` is said from a probability of ${share(threshold.value)} up. `];
+/** The decision threshold, its sensitivity and specificity, and the images on which they were measured. */
+function operatingPoint(threshold) {
+  const rule = [make("b", {}, breakable(threshold.class_name)), ` is predicted if its probability is at least ${share(threshold.value)}. `];
   const { sensitivity, specificity, measured_on: on } = threshold;
-  if (!MEASURED[on]) return [said, "What that finds was not measured."];
-  const of = (score) => [share(score.value, 2), " ", make("span", { class: "interval" }, interval(score, 2))];
-  const [where, warning] = MEASURED[on];
-  const images = sensitivity.images || specificity.images ? `, on ${count(sensitivity.images ?? 0)} and ${counted(specificity.images ?? 0, "image")}` : "";
-  return [
-    said, `${where} it found a share of `, of(sensitivity), " of those that are (sensitivity), and left ", of(specificity),
-    " of the others alone (specificity)", `${images}.${warning}`,
-  ];
+  if (!MEASURED_ON[on]) return [rule, "Sensitivity and specificity were not measured."];
+  const [where, warning] = MEASURED_ON[on];
+  const shown = (score) => [share(score.value, 2), " ", make("span", { class: "interval" }, interval(score, 2)), score.images ? ` (n = ${count(score.images)})` : null];
+  return [rule, `${where}: sensitivity `, shown(sensitivity), ", specificity ", shown(specificity), `.${warning}`];
 }
 
-function cannot(model) {
-  const said = [
-    "It names one of its classes, whatever the image shows.",
+function limitations(model) {
+  const sentences = [
+    "The model always predicts one of its classes, whatever the image shows.",
     model.familiarity
-      ? "It flags images of another kind as unlike its training images; a new disease on a plant that it knows may pass as familiar."
-      : "It cannot tell an image that is unlike its training images.",
-    "Images from another camera, place or season may be harder than those it was tested on.",
-    model.maps ? "A map shows where the network looked, not why; beside each stands how far it can be trusted." : null,
+      ? "It flags images that are unlike its training images. An unknown disease on a known plant can still look familiar."
+      : "It cannot detect images that are unlike its training images.",
+    "Accuracy can be lower for images from another camera, place or season than those of the test set.",
+    model.maps ? "A heat map shows where the network found evidence, not why. The reliability of the maps is stated next to each map." : null,
   ];
-  return [make("h3", {}, "What it cannot do"), make("ul", {}, said.filter(Boolean).map((each) => make("li", {}, each)))];
+  return [make("h3", {}, "Limitations"), make("ul", {}, sentences.filter(Boolean).map((text) => make("li", {}, text)))];
 }
 
-function byHand(withToken) {
+function programs(withToken) {
   const address = new URL("v1/predict", document.baseURI).href;
   const line = `curl ${withToken ? '-H "Authorization: Bearer TOKEN" ' : ""}-F files=@leaf.jpg ${address}`;
   const code = make("code", { id: "curl", tabindex: "0" }, line);
   const button = make("button", { type: "button" }, "Copy");
   button.addEventListener("click", async () => {
-    button.textContent = (await copy(line, code)) ? "Copied" : "Select and copy it by hand";
+    button.textContent = (await copy(line, code)) ? "Copied" : "Not copied: select the text";
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   });
   return [
-    make("h3", {}, "Without this page"),
-    make("p", {}, "The same answers for a program, as JSON, or as CSV with ", make("code", {}, "?format=csv"), "; repeat ", make("code", {}, "-F"), " for more images. Everything it understands is in ", make("a", { href: "openapi.json" }, "openapi.json"), "."),
+    make("h3", {}, "Use from a program"),
+    make("p", {}, "The REST API returns the same predictions as JSON, or as CSV with ", make("code", {}, "?format=csv"), ". Repeat ", make("code", {}, "-F"), " to send more images. The API is described in ", make("a", { href: "openapi.json" }, "openapi.json"), "."),
     make("div", { class: "curl" }, make("pre", {}, code), button),
   ];
 }
 
-/** The clipboard is closed to pages that came without TLS from another machine; then a selection is copied. */
+/** Browsers block the clipboard for pages without TLS from another machine; there, a selection is copied instead. */
 async function copy(text, element) {
   try {
     await navigator.clipboard.writeText(text);
@@ -133,5 +127,3 @@ async function copy(text, element) {
     return document.execCommand("copy");
   }
 }
-
-const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);

@@ -1,33 +1,33 @@
-// Answers as a table for a spreadsheet: the columns that `coverslip predict` writes, as far as the page knows them.
+// Answers as a CSV table, with the same columns as `coverslip predict` where the page has them.
 
-const BETWEEN = " | "; // names in one cell
+const SEPARATOR = " | "; // between names in one cell
 
-/** Items of the list, the names of the classes -> text of a CSV file. */
+/** Items and class names -> text of a CSV file. */
 export function toCsv(items, classes) {
   const head = ["path", "predicted", "confidence", ...classes.map((name) => `p:${name}`), "set", "familiar", "unfamiliarity", "nearest_labels", "error"];
   const rows = items.map(({ name, answer, state, problem }) => [
-    plain(name),
+    escapeFormula(name),
     answer?.label,
     answer?.confidence,
-    ...classes.map((each) => answer?.probabilities?.[each]),
-    answer?.set?.join(BETWEEN),
+    ...classes.map((label) => answer?.probabilities?.[label]),
+    answer?.set?.join(SEPARATOR),
     answer?.familiar,
     answer?.unfamiliarity,
-    answer?.nearest?.map((each) => each.label).join(BETWEEN),
+    answer?.nearest?.map((neighbor) => neighbor.label).join(SEPARATOR),
     answer ? "" : problem || { stopped: "not sent: canceled", waiting: "not sent yet", sent: "not answered yet" }[state],
   ]);
   return [head, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 }
 
-/** A name that no spreadsheet takes for a formula, as the server's own CSV has it. */
-const plain = (name) => (/^[=+\-@\t\r]/.test(name) ? `'${name}` : name);
+/** A file name that a spreadsheet does not evaluate as a formula; the same rule as in the CSV of the server. */
+const escapeFormula = (name) => (/^[=+\-@\t\r]/.test(name) ? `'${name}` : name);
 
 function cell(value) {
   const text = value === null || value === undefined ? "" : String(value);
   return /[",\r\n]/.test(text) || text !== text.trim() ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Hands a text to the browser as a file to keep. */
+/** Downloads a text as a file. */
 export function download(text, name) {
   const address = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
   const link = Object.assign(document.createElement("a"), { href: address, download: name });

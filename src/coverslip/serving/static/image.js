@@ -1,16 +1,16 @@
-// A file becomes something to draw on: by the browser, or, where it cannot, by our small reader of TIFF.
+// Decode a file to a canvas: with the browser, or with the TIFF reader of tiff.js.
 
 import { readTiff } from "./tiff.js";
 
-const LEAST = 512, MOST = 1024; // pixels of the longer side: a map over less is coarse, over more slow
-const CUT = 0.003;              // of the pixels at each end, when contrast is stretched
+const MIN_SIDE = 512, MAX_SIDE = 1024; // pixels of the longer side: smaller is coarse, larger is slow
+const CUT = 0.003;              // fraction of the pixels clipped at each end when contrast is stretched
 
 /**
- * An image on a canvas of its own, the longer side `least` to `most` pixels.
- * -> { canvas, note }, the note says what was done to show it; null where nothing can draw the file.
+ * Returns { canvas, note }: the image with `least` to `most` pixels on its longer side, and a note on how it is displayed;
+ * null if the file cannot be decoded.
  */
-export async function drawn(file, { least = LEAST, most = MOST } = {}) {
-  const head = new Uint8Array(await file.slice(0, 32).arrayBuffer().catch(() => new ArrayBuffer(32))); // it may be gone
+export async function decode(file, { least = MIN_SIDE, most = MAX_SIDE } = {}) {
+  const head = new Uint8Array(await file.slice(0, 32).arrayBuffer().catch(() => new ArrayBuffer(32))); // the file may have been deleted
   const start = String.fromCharCode(...head.slice(0, 4));
   if (start === "II*\0" || start === "MM\0*") return await fromTiff(file, least, most);
   let bitmap;
@@ -19,7 +19,7 @@ export async function drawn(file, { least = LEAST, most = MOST } = {}) {
   bitmap.close();
   const deep = start === "\x89PNG" && head[24] === 16;
   if (!deep || !stretch(canvas)) return { canvas, note: "" };
-  return { canvas, note: "16 bits: shown with its contrast stretched. The model was given the values as they are." };
+  return { canvas, note: "16 bits: displayed with stretched contrast. The model received the original values." };
 }
 
 async function fromTiff(file, least, most) {
@@ -29,10 +29,10 @@ async function fromTiff(file, least, most) {
   plain.width = read.width;
   plain.height = read.height;
   plain.getContext("2d").putImageData(new ImageData(read.pixels, read.width, read.height), 0, 0);
-  const told = [];
-  if (read.bits > 8) told.push(`${read.bits} bits: shown with its contrast stretched`);
-  if (read.channels === 2 || read.channels > 4) told.push(`${read.channels} channels: the first ${read.channels === 2 ? "is" : "three are"} shown`);
-  const note = told.length ? `${told.join("; ")}. The model was given the values as they are.` : "";
+  const remarks = [];
+  if (read.bits > 8) remarks.push(`${read.bits} bits: displayed with stretched contrast`);
+  if (read.channels === 2 || read.channels > 4) remarks.push(`${read.channels} channels: only the first ${read.channels === 2 ? "is" : "three are"} displayed`);
+  const note = remarks.length ? `${remarks.join("; ")}. The model received the original values.` : "";
   return { canvas: scaled(plain, read.width, read.height, least, most), note };
 }
 
@@ -48,7 +48,7 @@ function scaled(source, width, height, least, most) {
   return canvas;
 }
 
-/** Spreads the greys that are there over all greys; false where they fill the range already. */
+/** Stretches the contrast to the full range; returns false if the image fills the range already. */
 function stretch(canvas) {
   const context = canvas.getContext("2d");
   const image = context.getImageData(0, 0, canvas.width, canvas.height);
@@ -63,7 +63,7 @@ function stretch(canvas) {
   return true;
 }
 
-/** The values below and above which a share of `CUT` lies. */
+/** The values below and above which a fraction `CUT` of the samples lies. */
 function ends(counts, all) {
   let low = 0, high = counts.length - 1;
   for (let below = counts[low]; below < all * CUT && low < high; ) below += counts[++low];
@@ -71,16 +71,16 @@ function ends(counts, all) {
   return [low, high];
 }
 
-/** The middle square of a file's image on a small canvas; null where it cannot be drawn. */
+/** The central square of an image on a small canvas; null if the file cannot be decoded. */
 export async function thumbnail(file, side) {
-  const found = await drawn(file, { least: 1, most: side * 3 });
-  if (!found) return null;
-  const { width, height } = found.canvas;
+  const result = await decode(file, { least: 1, most: side * 3 });
+  if (!result) return null;
+  const { width, height } = result.canvas;
   const edge = Math.min(width, height);
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = side;
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.drawImage(found.canvas, (width - edge) / 2, (height - edge) / 2, edge, edge, 0, 0, side, side);
+  context.drawImage(result.canvas, (width - edge) / 2, (height - edge) / 2, edge, edge, 0, 0, side, side);
   return canvas;
 }

@@ -1,4 +1,4 @@
-// Coverslip's page: images in, answers out. This file joins the others; read it first.
+// The page of `coverslip serve`. This file connects the others; read it first.
 
 import { showModel } from "./about.js";
 import { answerSection, showAnswer, showImage, spoken } from "./answer.js";
@@ -6,24 +6,24 @@ import { download, toCsv } from "./csv.js";
 import { announce, fill, find, make } from "./dom.js";
 import { listen } from "./intake.js";
 import { Item, Queue, progressOf } from "./queue.js";
-import { Refusal, Server } from "./server.js";
+import { RequestError, Server } from "./server.js";
 import { Table, summaryLists, summaryOf } from "./table.js";
 import { count, counted, listed, sentence } from "./words.js";
 
 const WAITS = {
-  busy: (seconds) => `The server is busy. Trying again in ${seconds} s.`,
-  unwell: (seconds) => `The server is stopping or took too long. Trying again in ${seconds} s.`,
-  lost: (seconds) => `The connection to the server is lost. Trying again in ${seconds} s; nothing that was answered is lost.`,
+  busy: (seconds) => `The server is busy. Retrying in ${seconds} s.`,
+  unavailable: (seconds) => `The server is stopping, or the request timed out. Retrying in ${seconds} s.`,
+  lost: (seconds) => `The connection to the server is lost. Retrying in ${seconds} s. All answers so far are kept.`,
 };
-const IMAGES = 3; // large images that are kept drawn, to walk back and forth
+const CACHED_IMAGES = 3; // decoded images that are kept for going back and forth
 
-const mayBeTried = (item) => item.state === "stopped" || (item.state === "failed" && item.again);
+const canRetry = (item) => item.state === "stopped" || (item.state === "failed" && item.retryable);
 const server = new Server(askToken);
 let model = null, queue = null, table = null;
 let items = [], batch = [], current = null, reason = "";
 
 find("host").textContent = location.host || "the server";
-listen(take);
+listen(add);
 start();
 
 async function start() {
@@ -31,33 +31,33 @@ async function start() {
   try {
     model = await server.model({ waits: (state) => { waited ||= Boolean(state); notice(state); } });
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
+    if (!(error instanceof RequestError)) throw error;
     fill(find("lead"), `${sentence(error.problem)} ${sentence(error.fix)} `, make("button", { type: "button", click: start }, "Try again"));
     return;
   }
-  if (waited) announce("The server answers again.");
+  if (waited) announce("Connected to the server.");
   showModel(model, Boolean(server.token));
   queue = new Queue(server, model.limits ?? {}, { changed, waits: notice });
   table = new Table(find("table"), find("filter"), { open, model });
   document.body.classList.add("ready");
-  if (items.length) queue.add(items.filter((item) => item.state === "waiting")); // given before the model had answered
+  if (items.length) queue.add(items.filter((item) => item.state === "waiting")); // added before the model was loaded
 }
 
-/** Images were given. One alone is shown large at once, with its map; many go to the table. */
-function take(files, leftOut) {
-  find("left-out").hidden = !leftOut.length;
-  find("left-out").textContent = leftOut.length ? `${counted(leftOut.length, "hidden or unreadable file")} left out: ${listed(leftOut, "and", 3)}.` : "";
+/** Adds images. A single one is opened at once, with its map; several are listed in the table. */
+function add(files, skipped) {
+  find("skipped").hidden = !skipped.length;
+  find("skipped").textContent = skipped.length ? `${counted(skipped.length, "hidden or unreadable file")} skipped: ${listed(skipped, 3)}.` : "";
   if (!files.length) return;
   const added = files.map(({ file, name }) => new Item(file, name));
   if (added.length === 1 && model) added[0].explain = model.maps;
   items.push(...added);
-  batch = batch.every((item) => item.ended) ? added : [...batch, ...added];
+  batch = batch.every((item) => item.finished) ? added : [...batch, ...added];
   if (added.length === 1) open(added[0]);
   else {
-    close({ back: false });
-    announce(`${counted(added.length, "image")} taken.`);
+    close({ restoreFocus: false });
+    announce(`${counted(added.length, "image")} added.`);
   }
-  document.body.classList.add("asked");
+  document.body.classList.add("has-images");
   render();
   queue?.add(added);
   if (added.length > 1) find("progress").scrollIntoView({ block: "nearest" });
@@ -69,11 +69,11 @@ function render() {
   table?.mark(current);
 }
 
-/** Items changed: their rows, the answer that is open, progress, and what is read out. */
-function changed(some) {
-  for (const item of some) {
+/** Updates the page after a change of items: rows, the open item, progress and announcements. */
+function changed(updated) {
+  for (const item of updated) {
     table.update(item);
-    if (item === current) open(item, { listen: item.ended, keep: true });
+    if (item === current) open(item, { speak: item.finished, keepFocus: true });
   }
   const { done, all, text } = progressOf(batch);
   const busy = done < all;
@@ -87,25 +87,25 @@ function changed(some) {
     if (busy && done && all >= 8 && quarter) announce(text);
   }
   document.body.classList.toggle("busy", busy);
-  find("again").hidden = busy || !items.some(mayBeTried);
+  find("retry").hidden = busy || !items.some(canRetry);
   fill(find("summary"), summaryLists(items));
   find("list-title").textContent = counted(items.length, "image");
-  if (!busy && some.length && all > 1) finish();
+  if (!busy && updated.length && all > 1) finish();
 }
 
 function finish() {
-  table.render(items); // sorted and filtered anew, now that nothing moves any more
+  table.render(items); // sort and filter again after the last change
   table.mark(current);
   announce(`${counted(batch.length, "image")} done: ${summaryOf(batch)}.`);
   batch = [];
 }
 
-/** Shows one item large. `keep` leaves the focus where it is, unless it was in what is replaced. */
-function open(item, { listen: aloud = false, keep = false } = {}) {
+/** Opens one item. `keepFocus` leaves the focus where it is, unless it was in the replaced section. */
+function open(item, { speak = false, keepFocus = false } = {}) {
   const section = answerSection();
-  const inside = section.contains(document.activeElement);
-  const forget = items.filter((each) => each.image && each !== item).slice(0, -IMAGES);
-  for (const each of forget) each.image = null;
+  const hadFocus = section.contains(document.activeElement);
+  const expired = items.filter((other) => other.image && other !== item).slice(0, -CACHED_IMAGES);
+  for (const other of expired) other.image = null;
   current = item;
   const order = shownOrder();
   const at = order.indexOf(item);
@@ -114,56 +114,56 @@ function open(item, { listen: aloud = false, keep = false } = {}) {
     previous: step(-1),
     next: step(1),
     close: () => close(),
-    again: () => again([item]),
+    again: () => retry([item]),
   });
   table?.mark(item);
-  if (!keep || inside) title.focus({ preventScroll: true });
-  if (!keep) section.scrollIntoView({ block: "start" });
-  if (aloud) announce(spoken(item, model));
+  if (!keepFocus || hadFocus) title.focus({ preventScroll: true });
+  if (!keepFocus) section.scrollIntoView({ block: "start" });
+  if (speak) announce(spoken(item, model));
   if (item.answer && model.maps && !item.answer.map && !item.mapState) addMap(item);
 }
 
 const shownOrder = () => (!find("list").hidden && table?.ordered?.includes(current) ? table.ordered : items);
 
-function close({ back = true } = {}) {
+function close({ restoreFocus = true } = {}) {
   const last = current;
   current = null;
   answerSection().hidden = true;
   table?.mark(null);
-  if (back && last) table.focus(last);
+  if (restoreFocus && last) table.focus(last);
 }
 
-/** Many are asked without maps, which take longer; the one that is opened is asked again with it. */
+/** Requests the map of an opened item: several images are predicted without maps, which take longer. */
 async function addMap(item) {
   const { signal } = queue.stop;
-  item.mapState = "asked";
+  item.mapState = "requested";
   try {
     const [answer] = await server.predict([item.file], { explain: true, signal, waits: notice });
-    if (answer.error) throw new Refusal(0, answer.error);
+    if (answer.error) throw new RequestError(0, answer.error);
     item.answer = answer;
-    item.mapState = answer.map ? "there" : "failed";
-    item.mapProblem = answer.notes?.[0] ?? "the server sent none";
+    item.mapState = answer.map ? "done" : "failed";
+    item.mapProblem = answer.notes?.[0] ?? "the server returned no map";
   } catch (error) {
     item.mapState = "failed";
-    item.mapProblem = signal.aborted ? "it was canceled" : error.message;
+    item.mapProblem = signal.aborted ? "canceled" : error.message;
   }
   if (item === current) showImage(answerSection(), item, model);
 }
 
-function again(some) {
-  batch = [...batch.filter((item) => !item.ended), ...some];
-  for (const item of some) item.mapState = null;
-  queue.add(some);
+function retry(failed) {
+  batch = [...batch.filter((item) => !item.finished), ...failed];
+  for (const item of failed) item.mapState = null;
+  queue.add(failed);
 }
 
-/** Says why nothing comes at the moment; read out once, not every second. */
+/** Shows why there is a delay; announced once, not every second. */
 function notice(state) {
-  const place = find("notice");
-  place.hidden = !state;
+  const element = find("notice");
+  element.hidden = !state;
   if (state) {
-    place.textContent = WAITS[state.why](count(state.seconds));
+    element.textContent = WAITS[state.why](count(state.seconds));
     find("progress").hidden = false;
-    if (reason !== state.why) announce(place.textContent);
+    if (reason !== state.why) announce(element.textContent);
   } else if (!document.body.classList.contains("busy")) find("progress").hidden = true;
   reason = state?.why ?? "";
 }
@@ -174,29 +174,29 @@ find("cancel").addEventListener("click", () => {
   find("progress").hidden = true;
   announce("Canceled.");
 });
-find("again").addEventListener("click", () => again(items.filter(mayBeTried)));
+find("retry").addEventListener("click", () => retry(items.filter(canRetry)));
 find("csv").addEventListener("click", () => download(toCsv(items, model.classes), `${model.name}-answers.csv`));
 find("clear").addEventListener("click", () => {
   queue.cancel();
   [items, batch] = [[], []];
-  close({ back: false });
+  close({ restoreFocus: false });
   render();
   find("intake").focus();
-  announce("All images were forgotten.");
+  announce("All images were removed.");
 });
 addEventListener("keydown", (event) => {
-  const elsewhere = event.target.closest?.("input, dialog, textarea") || event.altKey || event.ctrlKey || event.metaKey;
-  if (!current || elsewhere) return;
+  const inField = event.target.closest?.("input, dialog, textarea") || event.altKey || event.ctrlKey || event.metaKey;
+  if (!current || inField) return;
   const order = shownOrder(), at = order.indexOf(current);
   if (event.key === "ArrowRight" && order[at + 1]) open(order[at + 1]);
   else if (event.key === "ArrowLeft" && order[at - 1]) open(order[at - 1]);
   else if (event.key === "Escape" && items.length > 1) close();
 });
 
-/** Asks for the token; null where it is not given. */
+/** Asks for the token; resolves to null if the dialog is closed. */
 function askToken(wrong) {
   const dialog = find("token"), field = find("token-value");
-  if (wrong) find("token-why").textContent = "That token was not accepted. It was printed where the server was started.";
+  if (wrong) find("token-why").textContent = "The token is wrong. The correct token was printed when the server started.";
   field.value = "";
   dialog.showModal();
   return new Promise((done) => {

@@ -1,38 +1,38 @@
-// Many images in a table that can be sorted and filtered. Roles are written out, since a phone shows rows as cards.
+// A table of images with sorting and filters. ARIA roles are explicit, because on phones the rows are shown as cards.
 
 import { breakable, fill, make, sign } from "./dom.js";
 import { thumbnail } from "./image.js";
 import { count, sentence, share } from "./words.js";
 
-const SIDE = 72;     // pixels of a thumbnail, drawn at half of that or so
-const PORTION = 100; // rows that are shown, and added at a press
-const STATES = { waiting: "waiting", sent: "sent …", stopped: "canceled" };
+const SIDE = 72;     // pixels of a thumbnail, about twice its size on the page
+const PAGE_SIZE = 100; // rows that are shown at first, and added on demand
+const STATES = { waiting: "waiting", sent: "predicting …", stopped: "canceled" };
 
-/** heading -> what is sorted by; what is missing stays at the end either way. */
+/** [heading, sort key]; items without a value are last in either direction. */
 const COLUMNS = [
   ["Image", (item) => item.name],
-  ["Label", (item) => item.answer?.label ?? null],
+  ["Predicted class", (item) => item.answer?.label ?? null],
   ["Probability", (item) => item.answer?.confidence ?? null],
-  ["May also be", (item) => (item.answer?.set ? item.answer.set.length : null)],
-  ["Likeness", (item) => item.answer?.unfamiliarity ?? null],
+  ["Also in the set", (item) => (item.answer?.set ? item.answer.set.length : null)],
+  ["Familiarity", (item) => item.answer?.unfamiliarity ?? null],
 ];
 
-/** Whether somebody should look at it: more than one class is plausible, it is unlike, or there is no answer. */
-export const doubtful = ({ answer, state }) =>
+/** Whether the item needs a check: several classes in the set, unlike the training images, or no answer. */
+export const needsCheck = ({ answer, state }) =>
   state === "failed" || Boolean(answer && (answer.familiar === false || (answer.set && answer.set.length !== 1)));
 
-const FILTERS = { all: ["All", () => true], look: ["Worth a look", doubtful], failed: ["Not read", ({ state }) => state === "failed"] };
+const FILTERS = { all: ["All", () => true], check: ["To check", needsCheck], failed: ["Failed", ({ state }) => state === "failed"] };
 
 export class Table {
-  /** `open(item)` is called when a row is pressed. */
+  /** `open(item)` is called when a row is selected. */
   constructor(place, filter, { open, model }) {
-    Object.assign(this, { place, filter, open, model, items: [], rows: new Map(), sort: null, only: "all", shown: PORTION, current: null });
-    this.watch = new IntersectionObserver((seen) => {
-      for (const each of seen) if (each.isIntersecting) { this.watch.unobserve(each.target); this.draw(each.target); }
+    Object.assign(this, { place, filter, open, model, items: [], rows: new Map(), sort: null, only: "all", shown: PAGE_SIZE, current: null });
+    this.watch = new IntersectionObserver((entries) => {
+      for (const entry of entries) if (entry.isIntersecting) { this.watch.unobserve(entry.target); this.draw(entry.target); }
     }, { rootMargin: "200px" });
   }
 
-  /** Makes the table anew: after new images, another order, another filter. */
+  /** Rebuilds the table after a change of items, order or filter. */
   render(items) {
     this.items = items;
     this.rows.clear();
@@ -45,15 +45,15 @@ export class Table {
         make("button", { type: "button", "data-column": at, click: () => this.sortBy(at) }, title));
     });
     const body = make("tbody", { role: "rowgroup" }, this.ordered.slice(0, this.shown).map((item) => this.row(item)));
-    const left = this.ordered.length - this.shown;
-    const empty = this.ordered.length ? null : make("p", { class: "muted" }, "None of them.");
+    const hidden = this.ordered.length - this.shown;
+    const empty = this.ordered.length ? null : make("p", { class: "muted" }, "No images.");
     fill(this.place,
       make("table", { role: "table", "aria-labelledby": "list-title", class: "answers" }, make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, heads)), body),
       empty,
-      left > 0 ? make("p", {}, make("button", { type: "button", click: () => this.more() }, `Show ${count(Math.min(left, PORTION))} more of ${count(left)}`)) : null);
+      hidden > 0 ? make("p", {}, make("button", { type: "button", click: () => this.more() }, `Show ${count(Math.min(hidden, PAGE_SIZE))} of ${count(hidden)} more`)) : null);
   }
 
-  /** One image has changed: its row alone is made anew, where it is. */
+  /** Rebuilds the row of one item in place. */
   update(item) {
     const old = this.rows.get(item.id);
     if (!old) return;
@@ -75,7 +75,7 @@ export class Table {
 
   sortBy(column) {
     const [at, up] = this.sort ?? [];
-    this.sort = at !== column ? [column, true] : up ? [column, false] : null; // the third press gives the order they came in
+    this.sort = at !== column ? [column, true] : up ? [column, false] : null; // a third click restores the original order
     this.render(this.items);
     this.place.querySelector(`[data-column="${column}"]`).focus({ preventScroll: true });
   }
@@ -93,17 +93,17 @@ export class Table {
 
   more() {
     const first = this.shown;
-    this.shown += PORTION;
+    this.shown += PAGE_SIZE;
     this.render(this.items);
     this.focus(this.ordered[first]);
   }
 
   drawFilter() {
-    const counts = Object.entries(FILTERS).map(([name, [title, fits]]) => [name, title, this.items.filter(fits).length]);
+    const counts = Object.entries(FILTERS).map(([name, [title, matches]]) => [name, title, this.items.filter(matches).length]);
     if (counts.find(([name]) => name === this.only)[2] === 0) this.only = "all";
     const focused = this.filter.contains(document.activeElement);
     fill(this.filter, this.filter.querySelector("legend"), counts.filter(([name, , number]) => name === "all" || number).map(([name, title, number]) => make("label", {},
-      make("input", { type: "radio", name: "filter", value: name, checked: name === this.only, change: () => { this.only = name; this.shown = PORTION; this.render(this.items); } }),
+      make("input", { type: "radio", name: "filter", value: name, checked: name === this.only, change: () => { this.only = name; this.shown = PAGE_SIZE; this.render(this.items); } }),
       make("span", {}, `${title} ${count(number)}`))));
     if (focused) this.filter.querySelector(":checked").focus();
   }
@@ -113,25 +113,25 @@ export class Table {
     const cell = (at, ...content) => make("td", { role: "cell", class: `c${at}` }, content);
     const others = answer?.set?.filter((name) => name !== answer.label) ?? [];
     const place = make("span", { class: "thumb", "aria-hidden": "true" }, thumb);
-    const name = make("th", { role: "rowheader", scope: "row", class: "c0" }, make("div", { class: "who" }, place, make("button", { type: "button", class: "open", click: () => this.open(item) }, breakable(item.name))));
+    const name = make("th", { role: "rowheader", scope: "row", class: "c0" }, make("div", { class: "image-cell" }, place, make("button", { type: "button", class: "open", click: () => this.open(item) }, breakable(item.name))));
     const cells = answer
       ? [
           cell(1, make("b", {}, breakable(answer.label ?? "–"))),
           cell(2, bar(answer.confidence), share(answer.confidence)),
-          cell(3, answer.set && answer.familiar !== false ? (others.length ? others.map((each, at) => [at ? ", " : null, breakable(each)]) : make("span", { class: "muted" }, answer.set.length ? "nothing else" : "no class fits")) : make("span", { class: "muted" }, "–")),
-          cell(4, answer.familiar === false ? make("span", { class: "flag" }, sign("warns"), " unlike") : answer.familiar ? make("span", { class: "muted" }, "like") : "–"),
+          cell(3, answer.set && answer.familiar !== false ? (others.length ? others.map((label, at) => [at ? ", " : null, breakable(label)]) : make("span", { class: "muted" }, answer.set.length ? "no other class" : "empty set")) : make("span", { class: "muted" }, "–")),
+          cell(4, answer.familiar === false ? make("span", { class: "flag" }, sign("warning"), " unfamiliar") : answer.familiar ? make("span", { class: "muted" }, "familiar") : "–"),
         ]
       : [make("td", { role: "cell", class: "wide", colspan: "4" }, item.state === "failed"
-          ? make("span", { class: "failed" }, sign("stops"), " ", sentence(item.problem), item.fix ? make("span", { class: "muted" }, ` ${sentence(item.fix)}`) : null)
+          ? make("span", { class: "failed" }, sign("error"), " ", sentence(item.problem), item.fix ? make("span", { class: "muted" }, ` ${sentence(item.fix)}`) : null)
           : make("span", { class: "muted" }, STATES[item.state]))];
-    const row = make("tr", { role: "row", class: answer?.familiar === false ? "answered strange" : item.state, "data-item": item.id, "aria-current": item.id === this.current ? "true" : null, click: (event) => { if (!event.target.closest("button") && !String(getSelection())) this.open(item); } }, name, cells);
+    const row = make("tr", { role: "row", class: answer?.familiar === false ? "answered unfamiliar" : item.state, "data-item": item.id, "aria-current": item.id === this.current ? "true" : null, click: (event) => { if (!event.target.closest("button") && !String(getSelection())) this.open(item); } }, name, cells);
     row.item = item;
     this.rows.set(item.id, row);
-    if (answer && !thumb) this.watch.observe(row); // only what the server could read is drawn
+    if (answer && !thumb) this.watch.observe(row); // thumbnails only of images that the server could decode
     return row;
   }
 
-  /** Thumbnails are drawn one after another, and only of rows that are seen. */
+  /** Draws the thumbnail of a visible row; thumbnails are drawn one after another. */
   draw(row) {
     this.drawing = (this.drawing ?? Promise.resolve()).then(async () => {
       if (!row.isConnected) return;
@@ -148,27 +148,27 @@ function bar(value) {
   return make("span", { class: "track", "aria-hidden": "true" }, length);
 }
 
-/** What was said of images that are like the training images, and what else there is: ["12 rust", "9 healthy"], ["2 unlike the training images", "1 not read"] */
+/** Predicted classes of familiar images, and all other outcomes: [["12 rust", "9 healthy"], ["2 unlike the training images", "1 failed"]]. */
 function tally(items) {
   const labels = new Map();
   for (const { answer } of items) if (answer && answer.familiar !== false) labels.set(answer.label, (labels.get(answer.label) ?? 0) + 1);
   const ranked = [...labels].sort(([, a], [, b]) => b - a);
-  const named = ranked.slice(0, 6).map(([name, number]) => `${count(number)} ${name}`);
-  if (ranked.length > 6) named.push(`${count(ranked.slice(6).reduce((sum, [, number]) => sum + number, 0))} of other classes`);
-  const of = (fits) => items.filter(fits).length;
-  const asides = [
-    [of(({ answer }) => answer?.familiar === false), "unlike the training images"],
-    [of(({ state }) => state === "failed"), "not read"],
-    [of(({ state }) => state === "stopped"), "canceled"],
-  ].filter(([number]) => number).map(([number, words]) => `${count(number)} ${words}`);
-  return [named, asides];
+  const predicted = ranked.slice(0, 6).map(([name, number]) => `${count(number)} ${name}`);
+  if (ranked.length > 6) predicted.push(`${count(ranked.slice(6).reduce((sum, [, number]) => sum + number, 0))} of other classes`);
+  const number = (matches) => items.filter(matches).length;
+  const exceptions = [
+    [number(({ answer }) => answer?.familiar === false), "unlike the training images"],
+    [number(({ state }) => state === "failed"), "failed"],
+    [number(({ state }) => state === "stopped"), "canceled"],
+  ].filter(([total]) => total).map(([total, outcome]) => `${count(total)} ${outcome}`);
+  return [predicted, exceptions];
 }
 
-/** The same as a sentence to be heard. */
+/** The same as text, for screen readers. */
 export const summaryOf = (items) => tally(items).map((part) => part.join(", ")).filter(Boolean).join("; ");
 
-/** And as lists to be seen. */
-export const summaryLists = (items) => tally(items).filter((part) => part.length).map((part, at) => make("ul", { class: at ? "tally asides" : "tally" }, part.map((each) => {
-  const [number, ...words] = each.split(" ");
+/** The same as lists, for display. */
+export const summaryLists = (items) => tally(items).filter((part) => part.length).map((part, at) => make("ul", { class: at ? "tally exceptions" : "tally" }, part.map((entry) => {
+  const [number, ...words] = entry.split(" ");
   return make("li", {}, make("b", {}, number), " ", breakable(words.join(" ")));
 })));

@@ -1,5 +1,5 @@
-// The first page of a TIFF as microscopes and ImageJ write it: strips or tiles, 8, 16 or 32 bits, whole numbers or
-// floating point, not compressed or by deflate, LZW or PackBits. It is only for showing; the server reads the file itself.
+// Decode the first page of a TIFF as written by microscopes and ImageJ: strips or tiles, 8, 16 or 32 bits, integers or
+// floating point, uncompressed or with deflate, LZW or PackBits. For display only; the server decodes the file itself.
 
 const MOST_PIXELS = 1e8;
 const TAGS = { 256: "width", 257: "height", 258: "bits", 259: "compression", 262: "photometric", 273: "offsets", 277: "channels",
@@ -8,8 +8,8 @@ const TAGS = { 256: "width", 257: "height", 258: "bits", 259: "compression", 262
 const SIZES = { 1: 1, 3: 2, 4: 4 };
 
 /**
- * -> { pixels: RGBA, width, height, bits, channels }, every few pixels only where the image is larger than `side`.
- * Throws where the file is of another kind.
+ * Returns { pixels: RGBA, width, height, bits, channels }; an image larger than `side` is subsampled.
+ * Throws an error for unsupported TIFF variants.
  */
 export async function readTiff(buffer, side = 1024) {
   const view = new DataView(buffer);
@@ -63,7 +63,7 @@ function readDirectory(view, little) {
   }
   page.rows ??= page.height;
   const known = [8, 16, 32].includes(page.bits) && [1, 5, 8, 32773, 32946].includes(page.compression) && page.predictor < 3;
-  if (!known || page.photometric > 3 || !(page.width * page.height <= MOST_PIXELS)) throw new Error("another kind of TIFF");
+  if (!known || page.photometric > 3 || !(page.width * page.height <= MOST_PIXELS)) throw new Error("unsupported TIFF variant");
   return page;
 }
 
@@ -85,11 +85,11 @@ function unpackBits(raw, length) {
   return out;
 }
 
-/** LZW as TIFF has it: most significant bit first, codes one wider one code early. */
+/** LZW as used in TIFF: most significant bit first; the code width increases one code early. */
 function unpackLzw(raw, length) {
   const CLEAR = 256, END = 257;
   const out = new Uint8Array(length);
-  const starts = new Uint32Array(4097), lengths = new Uint32Array(4097); // a word is a piece of what was written already
+  const starts = new Uint32Array(4097), lengths = new Uint32Array(4097); // a word is a range of the output written so far
   let next = 258, wide = 9, old = -1, to = 0, bits = 0, have = 0, at = 0;
   while (to < length) {
     while (have < wide) {
@@ -110,8 +110,8 @@ function unpackLzw(raw, length) {
     };
     if (code < next && (code < 256 || code > END)) put(code);
     else if (old >= 0 && code === next) { put(old); out[to++] = out[from]; }
-    else throw new Error("broken LZW");
-    if (old >= 0 && next < 4097) { // the last word and one more byte
+    else throw new Error("invalid LZW data");
+    if (old >= 0 && next < 4097) { // the previous word plus one byte
       lengths[next] = word(old)[1] + 1;
       starts[next] = from - word(old)[1];
       next += 1;
@@ -143,7 +143,7 @@ function reader(data, { bits, format }, little) {
   return format === 2 ? (at) => view.getInt32(4 * at, little) : (at) => view.getUint32(4 * at, little);
 }
 
-/** Values to RGBA: 8 bits as they are, more with their contrast stretched, palettes looked up, white-is-zero turned. */
+/** Values to RGBA: contrast is stretched above 8 bits, palettes are applied, white-is-zero images are inverted. */
 function toBytes(values, shown, { bits, photometric, palette }) {
   const pixels = new Uint8ClampedArray((values.length / shown) * 4);
   let low = 0, high = 255;
@@ -156,10 +156,10 @@ function toBytes(values, shown, { bits, photometric, palette }) {
   for (let at = 0; at < values.length / shown; at += 1) {
     for (let c = 0; c < 3; c += 1) {
       const value = values[at * shown + (shown === 3 ? c : 0)];
-      let said = ((value - low) / (high - low)) * 255;
-      if (photometric === 0) said = 255 - said;
-      if (photometric === 3 && palette) said = palette[value + (c * palette.length) / 3] / 257;
-      pixels[at * 4 + c] = said;
+      let level = ((value - low) / (high - low)) * 255;
+      if (photometric === 0) level = 255 - level;
+      if (photometric === 3 && palette) level = palette[value + (c * palette.length) / 3] / 257;
+      pixels[at * 4 + c] = level;
     }
     pixels[at * 4 + 3] = 255;
   }

@@ -1,11 +1,19 @@
-"""Callbacks: what happens beside training, at five moments."""
+"""Callbacks of the training loop: progress, validation, early stopping and checkpoints."""
 
 from __future__ import annotations
 
-from coverslip.training.callbacks.callback import Callback, Moments
-from coverslip.training.callbacks.history import History
-from coverslip.training.callbacks.saving import Saving
-from coverslip.training.callbacks.showing import Showing
-from coverslip.training.callbacks.stopping import StopAtNan, Stopping
+from coverslip.training.callbacks.callback import Callback, CallbackList
+from coverslip.training.callbacks.checkpointing import CheckpointCallback
+from coverslip.training.callbacks.early_stopping import EarlyStopping, NanGuard
+from coverslip.training.callbacks.progress import ProgressCallback
+from coverslip.training.callbacks.validation import ValidationCallback
 
-__all__ = ["Callback", "History", "Moments", "Saving", "Showing", "StopAtNan", "Stopping"]
+__all__ = [
+    "Callback",
+    "CallbackList",
+    "CheckpointCallback",
+    "EarlyStopping",
+    "NanGuard",
+    "ProgressCallback",
+    "ValidationCallback",
+]

@@ -1,4 +1,4 @@
-"""The five moments of a training."""
+"""The base class of callbacks, and the list of callbacks that the loop calls."""
 
 from __future__ import annotations
 
@@ -9,54 +9,58 @@ from coverslip.training.state import TrainState
 
 
 class Callback:
-    """Watches training, and may end it by setting ``state.stopped`` to the reason; the loop needs none.
+    """Base class of callbacks. A callback can end training by setting ``state.stopped`` to the reason.
 
-    fit_start
-    every epoch: epoch_start, then step_end after every step, then epoch_end
-    fit_end, also after an error or Ctrl+C
+    Methods are called in this order:
 
-    At each moment our own callbacks come first, so that ``state.history[-1]`` is there in epoch_end.
+    1. ``fit_start``
+    2. in every epoch: ``epoch_start``, ``step_end`` after every step, ``epoch_end``
+    3. ``fit_end``, also after an error or Ctrl+C
+
+    Built-in callbacks are called before those of the user, so ``state.history[-1]`` is complete in ``epoch_end``.
     """
 
     def fit_start(self, state: TrainState) -> None:
-        """Before the first step; a resumed training stands where it was."""
+        """Called before the first step; the state of a resumed training is already restored."""
 
     def epoch_start(self, state: TrainState) -> None:
-        """``state.epoch`` epochs are done."""
+        """Called before an epoch; ``state.epoch`` epochs are completed."""
 
     def step_end(self, state: TrainState) -> None:
-        """The weights were updated. Reading ``state.losses`` makes a GPU wait: not at every step."""
+        """Called after each update of the weights. Reading ``state.losses`` waits for the GPU; do so rarely."""
 
     def epoch_end(self, state: TrainState) -> None:
-        """``state.history[-1]`` is this epoch's row."""
+        """Called after an epoch, whose row is ``state.history[-1]``."""
 
     def fit_end(self, state: TrainState) -> None:
-        """However it ended; after it the best weights are put in."""
+        """Called at the end, whatever the reason, before the best weights are restored."""
 
 
-class Moments:
-    """Calls those callbacks at a moment that do something there."""
+class CallbackList:
+    """A list of callbacks as one; only methods that a callback overrides are called."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self.fit_start = _together(callbacks, "fit_start")
-        self.epoch_start = _together(callbacks, "epoch_start")
-        self.step_end = _together(callbacks, "step_end")
-        self.epoch_end = _together(callbacks, "epoch_end")
-        self.fit_end = _together(callbacks, "fit_end")
+        self.fit_start = _combine(callbacks, "fit_start")
+        self.epoch_start = _combine(callbacks, "epoch_start")
+        self.step_end = _combine(callbacks, "step_end")
+        self.epoch_end = _combine(callbacks, "epoch_end")
+        self.fit_end = _combine(callbacks, "fit_end")
 
 
-def _together(callbacks: Sequence[Callback], moment: str) -> Callable[[TrainState], None]:
-    calls = [
-        getattr(each, moment) for each in callbacks if getattr(type(each), moment) is not getattr(Callback, moment)
+def _combine(callbacks: Sequence[Callback], name: str) -> Callable[[TrainState], None]:
+    methods = [
+        getattr(callback, name)
+        for callback in callbacks
+        if getattr(type(callback), name) is not getattr(Callback, name)
     ]
 
     def call_all(state: TrainState) -> None:
-        for call in calls:
-            call(state)
+        for method in methods:
+            method(state)
 
-    def call_all_in_any_case(state: TrainState) -> None:
+    def call_all_despite_errors(state: TrainState) -> None:
         with ExitStack() as stack:
-            for call in reversed(calls):
-                stack.callback(call, state)
+            for method in reversed(methods):
+                stack.callback(method, state)
 
-    return call_all_in_any_case if moment == "fit_end" else call_all
+    return call_all_despite_errors if name == "fit_end" else call_all

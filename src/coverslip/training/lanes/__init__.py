@@ -1,7 +1,7 @@
-"""Many trainings in one pass. Read `coverslip.training.lanes.stack.Stack` first."""
+"""Train many networks in one pass. Start reading at `coverslip.training.lanes.stack.Stack`."""
 
-from coverslip.training.lanes.keys import can_stack, passes, pays, stack_key
-from coverslip.training.lanes.lane_epoch import LaneEpoch
+from coverslip.training.lanes.keys import can_stack, group_into_passes, stack_key, stacking_is_faster
+from coverslip.training.lanes.metrics import LaneMetrics
 from coverslip.training.lanes.stack import Stack
 
-__all__ = ["LaneEpoch", "Stack", "can_stack", "passes", "pays", "stack_key"]
+__all__ = ["LaneMetrics", "Stack", "can_stack", "group_into_passes", "stack_key", "stacking_is_faster"]

@@ -1,11 +1,11 @@
-"""A network as a plain list of layers, and many such networks, stacked, computed in one pass.
+"""A network as a list of layers, and the forward pass of many such networks with stacked weights.
 
-Everything that is stacked has the lanes as its first dimension: a weight (out, in) becomes (L, out, in). Images that
-all lanes see are (1, B, ...), so that the first product of all lanes is one wide one; others are (L, B, ...).
+Stacked tensors have the lanes as first dimension: a weight (out, in) becomes (L, out, in). Images shared by all lanes
+are (1, B, ...), so that the first layer of all lanes is one wide product; other images are (L, B, ...).
 
-A narrower layer lies in the corner of the widest lane's, the rest is zero. It stays zero: where weights into a unit and
-out of it are zero, so are their gradients, as long as the activation of 0 is 0; `MASKED` activations are multiplied by
-0 there.
+A narrower layer is padded with zeros to the width of the widest lane. The padding stays zero: if all weights into and
+out of a unit are zero, so are their gradients, provided that the activation maps 0 to 0. `MASKED` activations do not;
+their outputs are multiplied by 0 there.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Pile = dict[str, Tensor]  # all that is stacked, by name; the first dimension of each is the lanes
+StackedTensors = dict[str, Tensor]  # name -> tensor with the lanes as first dimension
 
 ELEMENTWISE = (nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid)
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 WEIGHTED = (nn.Linear, nn.Conv2d, *NORMS)
-MASKED = (nn.Sigmoid,)  # activations of which 0 does not stay 0
+MASKED = (nn.Sigmoid,)  # activations that do not map 0 to 0
 PARAMETERS = ("weight", "bias")
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerSpec:
     """One layer of a network.
 
     Attributes:
-        name: its prefix in the network's state dict.
-        module: of the network.
-        dropout: share that is dropped from what it gives, in training.
-        width: outputs of the last linear layer up to here; 0 before the first.
+        name: prefix of its tensors in the state dict of the network.
+        module: the module.
+        dropout: dropout rate of its outputs in training.
+        width: number of outputs of the last linear layer up to here; 0 before the first one.
     """
 
     name: str
@@ -45,55 +45,55 @@ class Layer:
     width: int = 0
 
 
-def read_layers(network: nn.Module) -> list[Layer] | None:
-    """The layers of a network in order, dropout joined to the layer before it; None where it cannot be stacked.
+def read_layers(network: nn.Module) -> list[LayerSpec] | None:
+    """Return the layers of a network in order; None if it cannot be stacked.
 
-    The first is always an identity, which carries the dropout of the inputs.
+    Dropout is merged into the layer before it. The first layer is always an identity, for dropout of the inputs.
     """
-    layers = [Layer("", nn.Identity())]
+    layers = [LayerSpec("", nn.Identity())]
     width = 0
     for name, module in _leaves("", network):
-        before = layers[-1]
+        previous = layers[-1]
         if type(module) is nn.Dropout:
-            if before.dropout or module.p >= 1:
+            if previous.dropout or module.p >= 1:
                 return None
-            layers[-1] = Layer(before.name, before.module, float(module.p), before.width)
+            layers[-1] = LayerSpec(previous.name, previous.module, float(module.p), previous.width)
             continue
-        if not _simple(module):
+        if not _is_supported(module):
             return None
         if isinstance(module, nn.Linear):
             width = module.out_features
-        layers.append(Layer(name, module, 0.0, width))
+        layers.append(LayerSpec(name, module, 0.0, width))
     weighted = [layer.module for layer in layers if isinstance(layer.module, WEIGHTED)]
-    owned = sum(len(list(module.parameters())) for module in weighted)
-    if len(set(map(id, weighted))) != len(weighted) or owned != len(list(network.parameters())):
+    count = sum(len(list(module.parameters())) for module in weighted)
+    if len(set(map(id, weighted))) != len(weighted) or count != len(list(network.parameters())):  # shared modules
         return None
-    return layers if owned and all(_trained(each) for each in network.parameters()) else None
+    return layers if count and all(_is_trained(parameter) for parameter in network.parameters()) else None
 
 
 def _leaves(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Modules without parts, by name, in the order in which a chain of `nn.Sequential` calls them."""
-    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward and not _hooked(module):
-        found = []
-        for own, each in module._modules.items():
-            assert each is not None
-            found += _leaves(f"{name}.{own}" if name else own, each)
-        return found
+    """Return the innermost modules of nested `nn.Sequential`, with their names, in the order of the forward pass."""
+    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward and not _has_hooks(module):
+        leaves = []
+        for child_name, child in module._modules.items():
+            assert child is not None
+            leaves += _leaves(f"{name}.{child_name}" if name else child_name, child)
+        return leaves
     return [(name, module)]
 
 
-def _hooked(module: nn.Module) -> bool:
+def _has_hooks(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
-def _trained(parameter: nn.Parameter) -> bool:
+def _is_trained(parameter: nn.Parameter) -> bool:
     return parameter.requires_grad and parameter.dtype == torch.float32
 
 
-def _simple(module: nn.Module) -> bool:
-    """Whether `answer` knows this very type of layer, with these settings."""
+def _is_supported(module: nn.Module) -> bool:
+    """Return whether `forward` supports a layer of exactly this type, with these settings."""
     kind = type(module)
-    if _hooked(module):
+    if _has_hooks(module):
         return False
     if isinstance(module, nn.Flatten):
         return kind is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1)
@@ -106,8 +106,8 @@ def _simple(module: nn.Module) -> bool:
     return kind in (*ELEMENTWISE, *POOLS, nn.Linear)
 
 
-def describe(layer: Layer) -> tuple[object, ...]:
-    """What must be equal of two layers that are stacked: all but the width of dense layers, and dropout."""
+def layer_signature(layer: LayerSpec) -> tuple[object, ...]:
+    """Return what layers must have in common to be stacked: everything but the width of dense layers, and dropout."""
     module = layer.module
     if isinstance(module, nn.Linear):
         return ("linear", module.bias is not None)
@@ -116,86 +116,95 @@ def describe(layer: Layer) -> tuple[object, ...]:
     return type(module).__name__, repr(template(layer).module)
 
 
-def own_tensors(layer: Layer) -> dict[str, Tensor]:
-    """Parameters and buffers of one layer, by their names in it."""
+def layer_tensors(layer: LayerSpec) -> dict[str, Tensor]:
+    """Return the parameters and buffers of a layer by name."""
     module = layer.module
-    named = {name: each for name, each in module._parameters.items() if each is not None}
-    return named | {name: each for name, each in module._buffers.items() if each is not None}
+    parameters = {name: tensor for name, tensor in module._parameters.items() if tensor is not None}
+    return parameters | {name: tensor for name, tensor in module._buffers.items() if tensor is not None}
 
 
 def stack_tensors(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors of the same number of dimensions in one (L, ...), each in the corner of the largest, 0 beside it."""
-    shape = [max(sizes) for sizes in zip(*(each.shape for each in tensors), strict=True)]
+    """Stack tensors with equal numbers of dimensions to one (L, ...), padded with zeros to the largest shape."""
+    shape = [max(sizes) for sizes in zip(*(tensor.shape for tensor in tensors), strict=True)]
     stacked = torch.zeros(len(tensors), *shape, dtype=tensors[0].dtype, device=tensors[0].device)
-    for place, each in zip(stacked, tensors, strict=True):
-        place[tuple(slice(0, size) for size in each.shape)].copy_(each.detach())
+    for target, tensor in zip(stacked, tensors, strict=True):
+        target[tuple(slice(0, size) for size in tensor.shape)].copy_(tensor.detach())
     return stacked
 
 
-def template(layer: Layer) -> Layer:
-    """The layer without its weights, and without working in place."""
+def template(layer: LayerSpec) -> LayerSpec:
+    """Return a layer without weights that does not work in place."""
     module = copy.deepcopy(layer.module).to("meta")
     if hasattr(module, "inplace"):
         setattr(module, "inplace", False)  # noqa: B010
-    return Layer(layer.name, module, layer.dropout, layer.width)
+    return LayerSpec(layer.name, module, layer.dropout, layer.width)
 
 
-def answer(
-    layers: Sequence[Layer],
-    pile: Mapping[str, Tensor],
+def forward(
+    layers: Sequence[LayerSpec],
+    tensors: Mapping[str, Tensor],
     x: Tensor,
     start: int = 0,
     training: bool = False,
     noise: Mapping[int, Tensor] | None = None,
 ) -> Tensor:
-    """What the stacked layers from ``start`` on make of x.
+    """Apply the stacked layers from ``start`` on.
 
     Args:
-        layers: of one of the networks.
-        pile: "PLACE.NAME" -> (L, ...), parameters and buffers; "mask.PLACE" -> float32 (L, 1, width).
-        x: float32 (L, B, ...), or (1, B, ...) where all lanes see the same.
-        start: place of the first layer.
-        training: batch norm takes the batch's statistics, and notes them.
-        noise: place -> (L, B, ...): by what the outputs of that layer are multiplied, which is dropout.
+        layers: layers of one of the networks.
+        tensors: "INDEX.NAME" -> parameter or buffer (L, ...); "mask.INDEX" -> float32 (L, 1, width).
+        x: inputs, float32 (L, B, ...), or (1, B, ...) if they are shared by all lanes.
+        start: index of the first layer.
+        training: whether batch norm uses the statistics of the batch, and updates the running statistics.
+        noise: index of a layer -> dropout mask (L, B, ...) that its outputs are multiplied by.
 
     Returns:
-        (L, B, ...).
+        Outputs of the last layer, float32 (L, B, ...).
     """
-    for place in range(start, len(layers)):
-        x = _applied(layers[place].module, pile, f"{place}.", x, training)
-        if f"mask.{place}" in pile:
-            x = x * pile[f"mask.{place}"]
-        if noise and place in noise:
-            x = x * noise[place]
+    for index in range(start, len(layers)):
+        x = _apply(layers[index].module, tensors, f"{index}.", x, training)
+        if f"mask.{index}" in tensors:
+            x = x * tensors[f"mask.{index}"]
+        if noise and index in noise:
+            x = x * noise[index]
     return x
 
 
-def _applied(module: nn.Module, pile: Mapping[str, Tensor], prefix: str, x: Tensor, training: bool) -> Tensor:
+def _apply(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, x: Tensor, training: bool) -> Tensor:
     if isinstance(module, nn.Linear):
-        return linear(x, pile[prefix + "weight"], pile.get(prefix + "bias"))
+        return linear(x, tensors[prefix + "weight"], tensors.get(prefix + "bias"))
     if isinstance(module, nn.Conv2d):
-        return _convolve(module, x, pile[prefix + "weight"], pile.get(prefix + "bias"))
+        return _convolve(module, x, tensors[prefix + "weight"], tensors.get(prefix + "bias"))
     if isinstance(module, NORMS):
-        return _normalize(module, pile, prefix, x, training)
+        return _normalize(module, tensors, prefix, x, training)
     if isinstance(module, nn.Flatten):
         return x.flatten(2)
     if isinstance(module, POOLS):
-        return _apart(module(_merged(x)), len(x))
-    found: Tensor = module(x)
-    return found
+        return _split_lanes(module(_merge_lanes(x)), len(x))
+    result: Tensor = module(x)
+    return result
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """(L or 1, B, D), (L, O, D), (L, O) -> (L, B, O), which lies in memory as (L, O, B)."""
+    """Apply a linear layer per lane.
+
+    Args:
+        x: (L, B, D), or (1, B, D) if shared by all lanes.
+        weight: (L, O, D).
+        bias: (L, O).
+
+    Returns:
+        (L, B, O), a view of contiguous (L, O, B).
+    """
     lanes, units = weight.shape[:2]
     if len(x) == 1:
         wide, images = weight.view(lanes * units, -1), x[0].t()
-        found = torch.mm(wide, images) if bias is None else torch.addmm(bias.view(-1, 1), wide, images)
-        return found.view(lanes, units, -1).transpose(1, 2)
-    # Weights times images: MKL's batched product of images and weights takes three times as long at 15 outputs.
-    turned = x.transpose(1, 2)
-    found = torch.bmm(weight, turned) if bias is None else torch.baddbmm(bias[:, :, None], weight, turned)
-    return found.transpose(1, 2)
+        result = torch.mm(wide, images) if bias is None else torch.addmm(bias.view(-1, 1), wide, images)
+        return result.view(lanes, units, -1).transpose(1, 2)
+    # Weights times images: with 15 outputs, MKL takes three times as long for images times weights.
+    transposed = x.transpose(1, 2)
+    result = torch.bmm(weight, transposed) if bias is None else torch.baddbmm(bias[:, :, None], weight, transposed)
+    return result.transpose(1, 2)
 
 
 def _convolve(module: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -203,8 +212,8 @@ def _convolve(module: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None)
     if len(x) == 1 and module.groups == 1:
         images, groups = x[0], 1  # one convolution with the filters of all lanes
     else:
-        images, groups = _merged(x.expand(lanes, *x.shape[1:])), lanes * module.groups
-    found = functional.conv2d(
+        images, groups = _merge_lanes(x.expand(lanes, *x.shape[1:])), lanes * module.groups
+    result = functional.conv2d(
         images,
         weight.flatten(0, 1),
         None if bias is None else bias.flatten(),
@@ -213,20 +222,20 @@ def _convolve(module: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None)
         module.dilation,
         groups,
     )
-    return _apart(found, lanes)
+    return _split_lanes(result, lanes)
 
 
-def _normalize(module: nn.Module, pile: Mapping[str, Tensor], prefix: str, x: Tensor, training: bool) -> Tensor:
+def _normalize(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, x: Tensor, training: bool) -> Tensor:
     assert isinstance(module, NORMS)
-    mean, variance = pile[prefix + "running_mean"], pile[prefix + "running_var"]
-    weight, bias = pile.get(prefix + "weight"), pile.get(prefix + "bias")
+    mean, variance = tensors[prefix + "running_mean"], tensors[prefix + "running_var"]
+    weight, bias = tensors.get(prefix + "weight"), tensors.get(prefix + "bias")
     if training:
-        pile[prefix + "num_batches_tracked"].add_(1)
+        tensors[prefix + "num_batches_tracked"].add_(1)
     assert module.momentum is not None
     wide = x.expand(len(mean), *x.shape[1:])
-    # A dense layer's outputs lie in memory as (L, C, B), which is one image of L * C channels and B pixels.
-    channels = wide.transpose(1, 2).reshape(1, mean.numel(), -1) if wide.ndim == 3 else _merged(wide)
-    found = functional.batch_norm(
+    # Outputs of a dense layer are contiguous as (L, C, B), which equals one image with L * C channels and B pixels.
+    channels = wide.transpose(1, 2).reshape(1, mean.numel(), -1) if wide.ndim == 3 else _merge_lanes(wide)
+    result = functional.batch_norm(
         channels,
         mean.flatten(),
         variance.flatten(),
@@ -236,14 +245,14 @@ def _normalize(module: nn.Module, pile: Mapping[str, Tensor], prefix: str, x: Te
         module.momentum,
         module.eps,
     )
-    return found.view(*mean.shape, -1).transpose(1, 2) if wide.ndim == 3 else _apart(found, len(mean))
+    return result.view(*mean.shape, -1).transpose(1, 2) if wide.ndim == 3 else _split_lanes(result, len(mean))
 
 
-def _merged(x: Tensor) -> Tensor:
-    """(L, B, C, ...) -> (B, L * C, ...): the channels of all lanes side by side."""
+def _merge_lanes(x: Tensor) -> Tensor:
+    """Return (L, B, C, ...) as (B, L * C, ...), the channels of all lanes next to each other."""
     return x.transpose(0, 1).flatten(1, 2)
 
 
-def _apart(x: Tensor, lanes: int) -> Tensor:
-    """(B, L * C, ...) -> (L, B, C, ...), the same memory."""
+def _split_lanes(x: Tensor, lanes: int) -> Tensor:
+    """Return (B, L * C, ...) as (L, B, C, ...), a view."""
     return x.view(len(x), lanes, -1, *x.shape[2:]).transpose(0, 1)

@@ -1,35 +1,35 @@
-// Activation functions and their slopes, at inputs that can be moved.
+// Activation functions and their slopes at inputs that can be moved.
 import { ACTIVATIONS, FLAT, inputsAbout } from "./activation.js";
 import { axes, caption, inside, line } from "./chart.js";
 import { key, list, slider } from "./controls.js";
-import { clamp, fixed, written } from "./numbers.js";
+import { clamp, fixed, format } from "./numbers.js";
 import { mark, Plate } from "./plate.js";
 import { figure, make, moduleOf, Stage } from "./stage.js";
 
 const FAR = 6; // inputs from −6 to 6
 const LAYERS = 10;
-const FAINTEST = 1e-9; // below this nothing is left
+const FAINTEST = 1e-9; // a smaller gradient counts as zero
 
 class Activations {
   constructor(model, el) {
     this.stage = new Stage(model, el);
     const { stage } = this;
     this.curves = new Plate(stage, {
-      label: "Chart: the function above, its slope below. Drag, or use the arrow keys, to move the inputs.",
+      label: "Chart: the function at the top, its slope below. Drag or use the arrow keys to move the inputs.",
       ratio: (width) => clamp(width * 0.92, 330, 440),
       draw: (pen, width, height) => this.draw(pen, width, height),
       point: (x) => this.moveTo(((x - this.left) / (this.curves.width - 10 - this.left)) * 2 * FAR - FAR),
       keys: (right, down) => this.moveTo(stage.get("input") + 0.1 * (right - down)),
     });
     this.layers = new Plate(stage, {
-      label: "Chart: what is left of a learning signal after 1 to 10 layers",
+      label: "Chart: fraction of the gradient that is left after 1 to 10 layers",
       ratio: (width) => clamp(width * 0.6, 210, 270),
       draw: (pen, width, height) => this.drawLayers(pen, width, height),
     });
     this.numbers = make("div", { class: "cx-numbers" });
     this.formula = make("small", {});
     this.keys = make("div", {});
-    stage.lay({
+    stage.layOut({
       main: figure("Output", this.formula, this.curves.element, this.keys),
       controls: [
         list(stage, "function", { label: "Function" }),
@@ -39,7 +39,7 @@ class Activations {
       ],
       side: [
         this.numbers,
-        figure("What is left of a learning signal", "after layers of this slope", this.layers.element),
+        figure("Fraction of the gradient left", "after several layers with this slope", this.layers.element),
       ],
     });
     stage.on(["function", "compare", "input", "spread"], () => this.update());
@@ -71,12 +71,12 @@ class Activations {
       show("input", fixed(at, 1)),
       show("output", fixed(output)),
       show("slope", this.slopeText(slope)),
-      show(`images under ${FLAT}`, `${silent} of 40`),
+      show(`images below ${FLAT}`, `${silent} of 40`),
     );
     const items = [{ mark: "line", color: "blue", text: chosen.label }];
     if (this.other) items.push({ mark: "dashed", color: "vermilion", text: this.other.label });
-    items.push({ mark: "circle", color: "ink", text: "an image" });
-    items.push({ mark: "hatch", color: "axis", text: `slope under ${FLAT}` });
+    items.push({ mark: "circle", color: "ink", text: "one image" });
+    items.push({ mark: "hatch", color: "axis", text: `slope below ${FLAT}` });
     this.keys.replaceChildren(key(...items));
     stage.share({ output, slope, silent }, true);
     stage.say(this.sentence(at, output, slope, silent));
@@ -85,34 +85,34 @@ class Activations {
   }
 
   slopeText(slope) {
-    return Math.abs(slope) < 0.001 && slope !== 0 ? "under 0.001" : fixed(slope, 3);
+    return Math.abs(slope) < 0.001 && slope !== 0 ? "below 0.001" : fixed(slope, 3);
   }
 
   sentence(at, output, slope, silent) {
     const name = this.chosen.label;
-    const start = `At ${fixed(at, 1)} the unit gives ${fixed(output)} and its slope is ${this.slopeText(slope)}.`;
+    const start = `At input ${fixed(at, 1)} the output is ${fixed(output)} and the slope is ${this.slopeText(slope)}.`;
     return `${start} ${this.meaning(name, slope, silent)}`;
   }
 
   meaning(name, slope, silent) {
     if (silent === 40 && slope === 0)
-      return "Dead: for all 40 images the slope is exactly 0, so nothing tells this unit how to change. It can stay so.";
-    if (silent === 40) return "Saturated: for all 40 images the curve is flat, and they teach the unit next to nothing.";
+      return "Dead: for all 40 images the slope is exactly 0. No gradient reaches this unit, so it cannot change.";
+    if (silent === 40) return "Saturated: for all 40 images the curve is flat, and the unit learns almost nothing from them.";
     if (silent > 0) {
-      const rest = silent === 39 ? "one" : `the other ${40 - silent}`;
-      return `${silent} of 40 images lie where the curve is flat; the unit learns from ${rest}.`;
+      const others = silent === 39 ? "one" : `the other ${40 - silent}`;
+      return `${silent} of 40 images are where the curve is flat; the unit learns from ${others}.`;
     }
     if (name === "None (linear)")
-      return "A straight line learns from every image, but layers of straight lines add up to one straight line.";
+      return "A linear unit learns from every image, but several linear layers are no more than one linear layer.";
     const left = Math.abs(slope) ** LAYERS;
     const share = left > 0.99 ? "all" : this.shareText(left);
-    const join = left < 0.01 ? "; but" : ", and";
-    return `The unit learns from all 40 images${join} after ten layers of this slope, ${share} of the signal is left.`;
+    const join = left < 0.01 ? ", but" : ", and";
+    return `The unit learns from all 40 images${join} after ten layers with this slope ${share} of the gradient is left.`;
   }
 
   shareText(share) {
-    if (share < FAINTEST) return "next to nothing";
-    return share >= 0.01 ? `${written(100 * share, 2)} %` : `1 part in ${written(1 / share, 2)}`;
+    if (share < FAINTEST) return "almost nothing";
+    return share >= 0.01 ? `${format(100 * share, 2)} %` : `1 part in ${format(1 / share, 2)}`;
   }
 
   draw(pen, width, height) {
@@ -142,7 +142,7 @@ class Activations {
           pen.lineWidth = 2.4;
           pen.setLineDash(dash);
           const [left, right] = [each.slope(-1e-9), each.slope(1e-9)].map((slope) => [chart.x(0), chart.y(slope)]);
-          const jumps = what === "slope" && Math.abs(left[1] - right[1]) > 1; // a gap, where the slope leaps
+          const jumps = what === "slope" && Math.abs(left[1] - right[1]) > 1; // draw a gap where the slope is discontinuous
           line(
             pen,
             steps.flatMap((x) => (x === 0 && jumps ? [left, null, right] : [[chart.x(x), chart.y(each[what](x))]])),
@@ -217,7 +217,7 @@ class Activations {
     const { colors } = stage;
     const box = { left: 62, top: 12, right: width - 8, bottom: height - 38 };
     const powers = [0, -3, -6, -9];
-    const words = { 0: "all", "-3": "1 / 1,000", "-6": "millionth", "-9": "nothing" };
+    const words = { 0: "all", "-3": "1 / 1,000", "-6": "1 / 10⁶", "-9": "≈ 0" };
     const write = (value) => words[Math.round(Math.log10(value))];
     const chart = axes(
       pen,

@@ -1,33 +1,33 @@
-// Capacity and overfitting in two dimensions: a network trained in the page.
+// Capacity and overfitting in two dimensions, with a network trained in the page.
 import { drawBoundary, MARKS } from "./boundary.js";
 import { axes, caption, inside, line } from "./chart.js";
 import { cloud, SPAN } from "./clouds.js";
 import { key, list, slider } from "./controls.js";
-import { judged, newNetwork, train } from "./network.js";
-import { clamp, fixed, seeded, written } from "./numbers.js";
+import { evaluate, newNetwork, train } from "./network.js";
+import { clamp, fixed, seeded, format } from "./numbers.js";
 import { mark, Plate } from "./plate.js";
 import { Running } from "./running.js";
 import { figure, make, moduleOf } from "./stage.js";
 
 const EPOCHS = 1500;
-const EVERY = 5; // epochs between two points of the curves
-const SIZES = [0, 1, 2, 4, 8, 16, 32, 64]; // of "Try all sizes"
-const OTHERS = 400; // validation points
-const percent = (share) => `${written(100 * share, 3)} %`;
+const EVERY = 5; // epochs between two evaluations
+const SIZES = [0, 1, 2, 4, 8, 16, 32, 64]; // numbers of hidden units for "Try all sizes"
+const VALIDATION_POINTS = 400;
+const percent = (share) => `${format(100 * share, 3)} %`;
 
 class Capacity extends Running {
   constructor(model, el) {
     super(model, el, {
       "Try all sizes": () => this.trySizes(),
-      "Other points": () => this.stage.set({ seed: (this.stage.get("seed") + 1) % 10000 }),
+      "New points": () => this.stage.set({ seed: (this.stage.get("seed") + 1) % 10000 }),
     });
     const { stage } = this;
     this.cursor = [0, 0];
-    this.added = []; // points that the learner put there
+    this.added = []; // points added by the learner
     this.map = new Plate(stage, {
       label:
-        "Map of two measurements with training points and the boundary. " +
-        "Arrow keys move a cross; Enter puts a circle there, Space a triangle.",
+        "Map of two features with training points and the decision boundary. " +
+        "Arrow keys move a cross; Enter adds a circle there, Space a triangle.",
       draw: (pen, side) => this.drawMap(pen, side),
       point: (x, y, event) => event.type === "pointerdown" && this.place(x, y, event.shiftKey),
       keys: (right, down) => {
@@ -43,30 +43,30 @@ class Capacity extends Running {
     });
     const tall = (width) => clamp(width * 0.52, 175, 225);
     this.curve = new Plate(stage, {
-      label: "Chart: loss on training and validation points, epoch by epoch",
+      label: "Chart: loss on training and validation points by epoch",
       ratio: tall,
       draw: (...all) => this.drawCurve(...all),
     });
     this.sizes = new Plate(stage, {
-      label: "Chart: loss at the end for networks of other sizes",
+      label: "Chart: final loss of networks of different sizes",
       ratio: tall,
       draw: (...all) => this.drawSizes(...all),
     });
     this.numbers = make("div", { class: "cx-numbers" });
-    stage.lay({
+    stage.layOut({
       main: figure(
-        "Two measurements of each leaf, two classes",
+        "Two features of each leaf, two classes",
         "",
         this.map.element,
         key(...MARKS),
-        make("p", { class: "cx-hint" }, "Click to add a healthy point, Shift and click for a diseased one."),
+        make("p", { class: "cx-hint" }, "Click to add a healthy point, Shift + click to add a diseased point."),
       ),
       buttons: this.buttons,
       controls: [
         slider(stage, "units", {
           label: "Hidden units",
           show: (value) => (value === 0 ? "0, a straight line" : `${value}`),
-          ends: ["little capacity", "much"],
+          ends: ["low capacity", "high capacity"],
         }),
         slider(stage, "points", { label: "Training points" }),
         slider(stage, "noise", { label: "Noise", show: (value) => fixed(value, 1) }),
@@ -75,15 +75,15 @@ class Capacity extends Running {
       side: [
         this.numbers,
         figure(
-          "Loss, epoch by epoch",
+          "Loss by epoch",
           "",
           this.curve.element,
           key(
             { mark: "line", color: "blue", text: "training points" },
-            { mark: "dashed", color: "vermilion", text: `validation, ${OTHERS} other points` },
+            { mark: "dashed", color: "vermilion", text: `${VALIDATION_POINTS} validation points` },
           ),
         ),
-        figure("Loss at the end", "of each size you have trained", this.sizes.element),
+        figure("Final loss", "of each size you have trained", this.sizes.element),
       ],
     });
     stage.on(["data", "points", "noise", "seed"], () => {
@@ -93,7 +93,7 @@ class Capacity extends Running {
       this.restart();
     });
     stage.on(["units"], () => this.restart());
-    this.ends = new Map(); // units -> losses at the end, on these very points
+    this.ends = new Map(); // units -> final losses on the current points
     this.trying = [];
     this.restart();
   }
@@ -103,7 +103,7 @@ class Capacity extends Running {
     const { stage } = this;
     const [data, points, noise, seed] = ["data", "points", "noise", "seed"].map((name) => stage.get(name));
     this.points = withAdded(cloud(data, points, noise, 3 * seed + 1), this.added);
-    this.others = cloud(data, OTHERS, noise, 3 * seed + 2);
+    this.validation = cloud(data, VALIDATION_POINTS, noise, 3 * seed + 2);
     this.network = newNetwork(stage.get("units"), seeded(3 * seed + 3), 1.5);
     this.curves = { epoch: [], train: [], validation: [] };
     this.best = { epoch: 0, loss: Infinity };
@@ -115,7 +115,7 @@ class Capacity extends Running {
     this.add([((2 * x) / this.map.width - 1) * SPAN, (1 - (2 * y) / this.map.height) * SPAN], second ? 1 : 0);
   }
 
-  /** A point more to train on: the network goes on from where it is. */
+  /** Add a training point; training continues from the current weights. */
   add(place, kind) {
     this.added.push([...place, kind]);
     this.points = withAdded(this.points, [[...place, kind]]);
@@ -125,12 +125,13 @@ class Capacity extends Running {
   }
 
   note() {
-    const [seen, unseen] = [judged(this.network, this.points), judged(this.network, this.others)];
-    this.now = { seen, unseen };
+    const train = evaluate(this.network, this.points);
+    const validation = evaluate(this.network, this.validation);
+    this.current = { train, validation };
     this.curves.epoch.push(this.network.steps);
-    this.curves.train.push(seen.loss);
-    this.curves.validation.push(unseen.loss);
-    if (unseen.loss < this.best.loss) this.best = { epoch: this.network.steps, loss: unseen.loss };
+    this.curves.train.push(train.loss);
+    this.curves.validation.push(validation.loss);
+    if (validation.loss < this.best.loss) this.best = { epoch: this.network.steps, loss: validation.loss };
   }
 
   finished() {
@@ -143,7 +144,7 @@ class Capacity extends Running {
     this.report(true);
   }
 
-  /** Every size to the end, one after the other; the chart of sizes fills. */
+  /** Train every size to the end, one after the other, and fill the chart of sizes. */
   trySizes() {
     this.clock.stop();
     this.trying = SIZES.filter((size) => !this.ends.has(size));
@@ -166,10 +167,10 @@ class Capacity extends Running {
       train(this.network, this.points);
       if (this.network.steps % EVERY === 0) this.note();
     }
-    if (this.finished()) this.ends.set(this.network.units, [this.now.seen.loss, this.now.unseen.loss]);
+    if (this.finished()) this.ends.set(this.network.units, [this.current.train.loss, this.current.validation.loss]);
   }
 
-  /** Slow at first, where most happens, then faster; never longer than a frame lasts. */
+  /** Train slowly at first, when most happens, then faster; at most about 10 ms per frame. */
   advance(seconds) {
     const pace = (60 + 1.2 * this.network.steps) * (this.trying.length ? 4 : 1);
     this.owed = Math.min(this.owed + seconds * pace, 200);
@@ -190,14 +191,14 @@ class Capacity extends Running {
   }
 
   report(atOnce) {
-    const { stage, network, now, best } = this;
+    const { stage, network, current, best } = this;
     stage.share(
       {
         epoch: network.steps,
-        train_loss: now.seen.loss,
-        validation_loss: now.unseen.loss,
-        train_accuracy: now.seen.accuracy,
-        validation_accuracy: now.unseen.accuracy,
+        train_loss: current.train.loss,
+        validation_loss: current.validation.loss,
+        train_accuracy: current.train.accuracy,
+        validation_accuracy: current.validation.accuracy,
         best_epoch: best.epoch,
         parameters: network.all.length,
       },
@@ -205,34 +206,34 @@ class Capacity extends Running {
     );
     const show = (name, value) => make("span", {}, name, make("b", {}, value));
     this.numbers.replaceChildren(
-      show("epoch", written(network.steps, 4)),
+      show("epoch", format(network.steps, 4)),
       show("parameters", `${network.all.length}`),
-      show("training accuracy", percent(now.seen.accuracy)),
-      show("validation accuracy", percent(now.unseen.accuracy)),
+      show("training accuracy", percent(current.train.accuracy)),
+      show("validation accuracy", percent(current.validation.accuracy)),
     );
     stage.say(this.sentence());
     for (const plate of [this.map, this.curve, this.sizes]) plate.redraw();
   }
 
   sentence() {
-    const { network, now, best, stage } = this;
+    const { network, current, best, stage } = this;
     const units = stage.get("units");
     const count = `${units} hidden ${units === 1 ? "unit" : "units"}, ${network.all.length} parameters`;
-    const has = units === 0 ? "No hidden unit: the boundary is a straight line" : count;
-    if (network.steps === 0) return `${has}. Not trained yet.`;
-    const losses = `loss ${fixed(now.seen.loss)} on training points, ${fixed(now.unseen.loss)} on others`;
-    const start = `${has}. Epoch ${written(network.steps, 4)}: ${losses}.`;
-    return network.steps < 100 ? start : `${start} ${this.meaning(now.seen, now.unseen, best)}`;
+    const size = units === 0 ? "No hidden units: the boundary is a straight line" : count;
+    if (network.steps === 0) return `${size}. Not trained yet.`;
+    const losses = `training loss ${fixed(current.train.loss)}, validation loss ${fixed(current.validation.loss)}`;
+    const start = `${size}. Epoch ${format(network.steps, 4)}: ${losses}.`;
+    return network.steps < 100 ? start : `${start} ${this.meaning(current.train, current.validation, best)}`;
   }
 
-  meaning(seen, unseen, best) {
-    const gap = unseen.loss - seen.loss;
-    if (unseen.loss > 1.25 * best.loss && unseen.loss - best.loss > 0.05)
-      return `Overfitting: the loss on others was lowest at epoch ${best.epoch} (${fixed(best.loss)}) and has grown since.`;
-    if (seen.accuracy < 0.9 && gap < 0.12 && this.network.steps > 400)
-      return "Both are about as high: the network is too simple for this shape, or the noise leaves no more to find.";
-    if (gap > 0.12) return `A gap of ${fixed(gap)}: some of what it learned holds for the points it was shown alone.`;
-    return "Training and validation go together.";
+  meaning(train, validation, best) {
+    const gap = validation.loss - train.loss;
+    if (validation.loss > 1.25 * best.loss && validation.loss - best.loss > 0.05)
+      return `Overfitting: the validation loss was lowest at epoch ${best.epoch} (${fixed(best.loss)}) and has risen since.`;
+    if (train.accuracy < 0.9 && gap < 0.12 && this.network.steps > 400)
+      return "Both losses are equally high: the network is too simple for this shape, or the rest is noise.";
+    if (gap > 0.12) return `A gap of ${fixed(gap)}: some of what the network learned is true for the training points only.`;
+    return "Training and validation loss are about equal.";
   }
 
   drawMap(pen, side) {
@@ -270,19 +271,19 @@ class Capacity extends Running {
     const { colors } = this.stage;
     const box = { left: 40, top: 12, right: width - 8, bottom: height - 38 };
     const place = (units) => Math.log2(units + 1);
-    const found = [...this.ends].sort(([one], [two]) => one - two);
-    const most = Math.max(0.8, ...found.map(([, [, loss]]) => Math.min(loss, 4) * 1.05));
+    const results = [...this.ends].sort(([one], [two]) => one - two);
+    const most = Math.max(0.8, ...results.map(([, [, loss]]) => Math.min(loss, 4) * 1.05));
     const words = Object.fromEntries(SIZES.map((size) => [place(size).toFixed(3), `${size}`]));
     const write = (value) => words[value.toFixed(3)];
     const sizes = { from: -0.2, to: place(64) + 0.2, ticks: SIZES.map(place), write, label: "hidden units" };
     const chart = axes(pen, colors, box, sizes, { from: 0, to: most });
-    if (!found.length) {
+    if (!results.length) {
       const [x, y] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
-      caption(pen, colors, "Nothing trained to the end yet", x, y, { align: "center", color: colors.muted });
+      caption(pen, colors, "No training has finished yet", x, y, { align: "center", color: colors.muted });
     }
     const lines = [[0, colors.blue, "circle", []], [1, colors.vermilion, "triangle", [6, 4]]];
     lines.forEach(([which, color, shape, dash]) => {
-      const pixels = found.map(([units, losses]) => [chart.x(place(units)), chart.y(Math.min(losses[which], most))]);
+      const pixels = results.map(([units, losses]) => [chart.x(place(units)), chart.y(Math.min(losses[which], most))]);
       pen.strokeStyle = color;
       pen.lineWidth = 1.8;
       pen.setLineDash(dash);
@@ -293,7 +294,7 @@ class Capacity extends Running {
   }
 }
 
-/** The points of a cloud and some more. */
+/** Return the points of a cloud with additional points. */
 function withAdded(points, added) {
   const x = Float64Array.from([...points.x, ...added.flatMap(([a, b]) => [a, b])]);
   const y = Uint8Array.from([...points.y, ...added.map(([, , kind]) => kind)]);

@@ -1,28 +1,28 @@
-// Axes and lines. A chart is opened on a pen and gives x(), y() from values to pixels.
-import { clamp, written } from "./numbers.js";
+// Axes and lines. `axes` returns a chart whose x() and y() convert values to pixels.
+import { clamp, format } from "./numbers.js";
 
-/** About `count` round numbers from low to high. */
+/** Return about `count` round numbers from low to high. */
 export function ticks(low, high, count = 5) {
   const rough = (high - low) / count;
   const size = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * size).find((each) => each >= rough * 0.999);
-  const found = [];
+  const values = [];
   for (let at = Math.ceil(low / step - 1e-9); at * step <= high + 1e-9 * step; at++) {
-    found.push(Number((at * step).toPrecision(12)));
+    values.push(Number((at * step).toPrecision(12)));
   }
-  return found;
+  return values;
 }
 
 /**
- * Draws two axes and returns how to place values.
- * @param x, y {from, to, log, ticks: numbers, write: value -> text}; x also label
+ * Draw two axes and return the chart.
+ * @param x, y {from, to, log, ticks: numbers, write: value -> text}; x also has a label
  * @param box {left, top, right, bottom} in pixels
  */
 export function axes(pen, colors, box, x, y) {
   const scale = (axis, low, high) => {
-    const turn = axis.log ? Math.log10 : (value) => value;
-    const [from, to] = [turn(axis.from), turn(axis.to)];
-    return (value) => low + ((turn(value) - from) / (to - from)) * (high - low);
+    const transform = axis.log ? Math.log10 : (value) => value;
+    const [from, to] = [transform(axis.from), transform(axis.to)];
+    return (value) => low + ((transform(value) - from) / (to - from)) * (high - low);
   };
   const chart = { box, x: scale(x, box.left, box.right), y: scale(y, box.bottom, box.top) };
   pen.save();
@@ -34,7 +34,7 @@ export function axes(pen, colors, box, x, y) {
     pen.strokeStyle = colors.line;
     line(pen, [[box.left, at], [box.right, at]]);
     pen.fillStyle = colors.muted;
-    pen.fillText((y.write ?? written)(value), box.left - 6, at);
+    pen.fillText((y.write ?? format)(value), box.left - 6, at);
   }
   pen.strokeStyle = colors.axis;
   line(pen, [[box.left, box.bottom + 0.5], [box.right, box.bottom + 0.5]]);
@@ -43,7 +43,7 @@ export function axes(pen, colors, box, x, y) {
   for (const value of x.ticks ?? ticks(x.from, x.to, clamp(Math.floor((box.right - box.left) / 55), 2, 8))) {
     const at = Math.round(chart.x(value)) + 0.5;
     line(pen, [[at, box.bottom + 0.5], [at, box.bottom + 4]]);
-    const text = (x.write ?? written)(value);
+    const text = (x.write ?? format)(value);
     pen.fillText(text, Math.min(at, box.right + 7 - pen.measureText(text).width / 2), box.bottom + 7);
   }
   pen.fillStyle = colors.muted;
@@ -53,7 +53,7 @@ export function axes(pen, colors, box, x, y) {
   return chart;
 }
 
-/** A line through pixels; a null in between is a gap. */
+/** Draw a line through pixels; a null makes a gap. */
 export function line(pen, pixels) {
   pen.beginPath();
   let down = false;
@@ -78,7 +78,7 @@ export function inside(pen, box, draw) {
   pen.restore();
 }
 
-/** Text on a pale ground of its own, so that it can be read over lines. */
+/** Draw text with a light outline, so that it is readable over lines. */
 export function caption(pen, colors, text, x, y, { align = "left", color = colors.ink, bold = false } = {}) {
   pen.save();
   if (bold) pen.font = `600 ${pen.font}`;

@@ -1,20 +1,20 @@
-// Controls that show and change one shared value each; a change in Python moves them too.
+// Controls that show and change one shared value each; they also follow changes made in Python.
 import { make } from "./stage.js";
-import { written } from "./numbers.js";
+import { format } from "./numbers.js";
 
-let controls = 0; // makes ids that differ, also between two pieces in one notebook
+let controls = 0; // for unique ids, also across several explorables in one notebook
 const serial = `cx${Math.random().toString(36).slice(2, 8)}`;
 
-/** The stops of a number's slider. */
+/** Return the stops of a number's slider. */
 export function stopsOf({ low, high, stops, step }) {
   if (stops) return stops;
   const count = Math.round((high - low) / step);
   return Array.from({ length: count + 1 }, (_, index) => Number((low + index * step).toFixed(6)));
 }
 
-/** A slider over the stops of an option. `show(value)` writes the value; `ends`: what the two ends mean. */
-export function slider(stage, name, { label, show = (value) => written(value), ends = null }) {
-  const stops = stopsOf(PIECE.options[name]);
+/** Create a slider over the stops of an option. `show(value)` formats the value; `ends` labels the two ends. */
+export function slider(stage, name, { label, show = (value) => format(value), ends = null }) {
+  const stops = stopsOf(EXPLORABLE.options[name]);
   const id = `${serial}-${controls++}`;
   const output = make("output", { for: id });
   const input = make("input", {
@@ -45,10 +45,10 @@ export function slider(stage, name, { label, show = (value) => written(value), e
   return make("div", { class: "cx-slider" }, ...parts);
 }
 
-/** Pills of which one is chosen; arrow keys move between them, as between radio buttons. */
+/** Create radio buttons in the form of pills; arrow keys move between them. */
 export function pills(stage, name, { label }) {
   const group = `${serial}-${controls++}`;
-  const { names } = PIECE.options[name];
+  const { names } = EXPLORABLE.options[name];
   const inputs = Object.keys(names).map((value) => {
     const onchange = () => stage.set({ [name]: value });
     return make("input", { type: "radio", name: group, value, "data-option": name, onchange });
@@ -60,10 +60,10 @@ export function pills(stage, name, { label }) {
   return make("fieldset", { class: "cx-pills" }, make("legend", {}, label), make("div", {}, ...boxes));
 }
 
-/** A list of which one is chosen, for longer lists. */
+/** Create a drop-down list, for longer lists. */
 export function list(stage, name, { label }) {
   const id = `${serial}-${controls++}`;
-  const choices = Object.entries(PIECE.options[name].names).map(([value, text]) => make("option", { value }, text));
+  const choices = Object.entries(EXPLORABLE.options[name].names).map(([value, text]) => make("option", { value }, text));
   const onchange = () => stage.set({ [name]: input.value });
   const input = make("select", { id, "data-option": name, onchange }, ...choices);
   const update = () => (input.value = stage.get(name));
@@ -72,7 +72,7 @@ export function list(stage, name, { label }) {
   return make("div", { class: "cx-list" }, make("label", { for: id }, label), input);
 }
 
-/** A row of buttons: { Run: () => ..., Step: ... }. Returns the row; row.button("Run") is one of them. */
+/** Create a row of buttons from { Run: () => ..., Step: ... }; row.button("Run") is one of them. */
 export function buttons(actions) {
   const all = Object.entries(actions).map(([name, onclick], index) => {
     const action = name.toLowerCase().replaceAll(" ", "-");
@@ -83,7 +83,7 @@ export function buttons(actions) {
   return row;
 }
 
-/** A key to lines and marks. Each item: { mark: one of the shapes below, color: a variable's name, text }. */
+/** Create a legend. Each item: { mark: one of the shapes below, color: name of a CSS variable, text }. */
 export function key(...items) {
   const shapes = {
     line: '<path d="M1 6H21" stroke-width="2.4"/>',

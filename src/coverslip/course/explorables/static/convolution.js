@@ -1,13 +1,13 @@
-// A kernel on an image, as convolutional layers do it: the kernel is not turned (in mathematics, a cross-correlation).
+// Convolution as in convolutional layers: the kernel is not flipped (in mathematics, a cross-correlation).
 // Images and kernels are rows of numbers.
 
-/** How many places a kernel has along one side; a rest that does not fill a stride is left out. */
-export function placesAlong(size, kernelSize, stride, padding) {
+/** Return the number of positions of a kernel along one side; a remainder smaller than a stride is ignored. */
+export function outputSize(size, kernelSize, stride, padding) {
   return Math.max(0, Math.floor((size + 2 * padding - kernelSize) / stride) + 1);
 }
 
-/** The products at one place of the new image, row by row, and their sum. Outside of the image is 0. */
-export function placeOf(image, kernel, row, column, stride, padding) {
+/** Return the products at one position of the output, row by row, and their sum. Pixels outside the image are 0. */
+export function productsAt(image, kernel, row, column, stride, padding) {
   let sum = 0;
   const terms = kernel.map((weights, down) =>
     weights.map((weight, right) => {
@@ -21,11 +21,11 @@ export function placeOf(image, kernel, row, column, stride, padding) {
   return { terms, sum };
 }
 
-/** The whole new image. */
-export function convolved(image, kernel, stride = 1, padding = 0) {
-  const rows = placesAlong(image.length, kernel.length, stride, padding);
-  const columns = placesAlong(image[0].length, kernel[0].length, stride, padding);
+/** Return the whole output. */
+export function convolve(image, kernel, stride = 1, padding = 0) {
+  const rows = outputSize(image.length, kernel.length, stride, padding);
+  const columns = outputSize(image[0].length, kernel[0].length, stride, padding);
   return Array.from({ length: rows }, (_, row) =>
-    Array.from({ length: columns }, (_, column) => placeOf(image, kernel, row, column, stride, padding).sum),
+    Array.from({ length: columns }, (_, column) => productsAt(image, kernel, row, column, stride, padding).sum),
   );
 }

@@ -1,16 +1,16 @@
-// Gradient descent on a map one can click on.
+// Gradient descent on a clickable map of a loss surface.
 import { axes, caption, inside, line } from "./chart.js";
 import { key, list, slider, stopsOf } from "./controls.js";
-import { clamp, fixed, written } from "./numbers.js";
+import { clamp, fixed, format } from "./numbers.js";
 import { mark, Plate } from "./plate.js";
 import { relief } from "./relief.js";
 import { Running } from "./running.js";
 import { figure, moduleOf } from "./stage.js";
-import { EXAMPLES, REACH, rightRates, startWalk, stepDown, sweepRates } from "./surfaces.js";
+import { EXAMPLES, REACH, goodLearningRates, startWalk, stepDown, sweepLearningRates } from "./surfaces.js";
 
-const LONGEST = 300; // steps of one walk
-const PACE = 12; // steps a second
-const SWEEP = 50; // steps of the test of all rates
+const MAX_STEPS = 300; // of one walk
+const STEPS_PER_SECOND = 12;
+const SWEEP = 50; // steps of each walk in the chart of all learning rates
 
 const batchName = (size) =>
   size === 1 ? "1, stochastic" : size === EXAMPLES ? `all ${EXAMPLES}, batch` : `${size}, mini-batch`;
@@ -19,11 +19,11 @@ class Descent extends Running {
   constructor(model, el) {
     super(model, el);
     const { stage } = this;
-    this.rates = stopsOf(PIECE.options.learning_rate);
-    this.ghost = null; // the walk before this one, kept to compare
+    this.rates = stopsOf(EXPLORABLE.options.learning_rate);
+    this.previous = null; // the previous walk, shown for comparison
     this.map = new Plate(stage, {
       label:
-        "Map of the loss over two weights. Click, or use the arrow keys, to choose where to start; Enter runs and pauses.",
+        "Map of the loss over two weights. Click or use the arrow keys to choose the start; Enter runs and pauses.",
       draw: (pen, side) => this.drawMap(pen, side),
       point: (x, y) => this.moveTo((x / this.map.width) * 2 * REACH - REACH, REACH - (y / this.map.height) * 2 * REACH),
       keys: (right, down) => {
@@ -38,38 +38,38 @@ class Descent extends Running {
       draw: (pen, width, height) => this.drawCurve(pen, width, height),
     });
     this.sweep = new Plate(stage, {
-      label: `Chart: loss after ${SWEEP} steps at every learning rate`,
+      label: `Chart: loss after ${SWEEP} steps for each learning rate`,
       ratio: (width) => clamp(width * 0.5, 170, 215),
       draw: (pen, width, height) => this.drawSweep(pen, width, height),
     });
-    stage.lay({
+    stage.layOut({
       main: figure(
         "Loss over two weights",
-        "greener is lower",
+        "green is low",
         this.map.element,
         key(
           { mark: "square", color: "ink", text: "start" },
-          { mark: "circle", color: "vermilion", text: "now" },
-          { mark: "cross", color: "ink", text: "lowest" },
-          { mark: "dashed", color: "muted", text: "the walk before" },
+          { mark: "circle", color: "vermilion", text: "current position" },
+          { mark: "cross", color: "ink", text: "minimum" },
+          { mark: "dashed", color: "muted", text: "previous walk" },
         ),
       ),
       buttons: this.buttons,
       controls: [
         slider(stage, "learning_rate", { label: "Learning rate", ends: ["small steps", "large steps"] }),
-        slider(stage, "batch_size", { label: "Examples a step", show: batchName, ends: ["noisy, cheap", "exact, dear"] }),
+        slider(stage, "batch_size", { label: "Batch size", show: batchName, ends: ["noisy, fast", "exact, slow"] }),
         list(stage, "surface", { label: "Surface" }),
       ],
       side: [
         figure("Loss after each step", "", this.curve.element),
-        figure(`Loss after ${SWEEP} steps,`, "had you taken another rate", this.sweep.element),
+        figure(`Loss after ${SWEEP} steps`, "for each learning rate", this.sweep.element),
       ],
     });
     stage.on(["surface", "start", "seed"], () => this.restart());
-    stage.on(["learning_rate", "batch_size"], () => this.changeStride());
+    stage.on(["learning_rate", "batch_size"], () => this.continueWalk());
     stage.painters.add(() => (this.image = null));
     stage.restart = () => {
-      this.ghost = null;
+      this.previous = null;
       this.restart();
     };
     this.restart();
@@ -77,48 +77,49 @@ class Descent extends Running {
 
   moveTo(x, y) {
     this.clock.stop();
-    const place = [x, y].map((value) => Number(clamp(value, -REACH, REACH).toFixed(2)));
-    this.stage.set({ start: place });
+    const start = [x, y].map((value) => Number(clamp(value, -REACH, REACH).toFixed(2)));
+    this.stage.set({ start });
   }
 
-  /** Back to the start; the walk so far stays as a pale line. */
+  /** Go back to the start; the walk so far stays visible as a dashed line. */
   restart() {
     this.clock.stop();
     const { stage } = this;
-    if (this.walk && this.walk.path.length > 5 && this.walk.name === stage.get("surface")) this.ghost = this.walk;
-    if (this.ghost && this.ghost.name !== stage.get("surface")) this.ghost = null;
+    if (this.walk && this.walk.path.length > 5 && this.walk.name === stage.get("surface")) this.previous = this.walk;
+    if (this.previous && this.previous.name !== stage.get("surface")) this.previous = null;
     if (this.walk?.name !== stage.get("surface")) this.image = null;
     this.walk = startWalk(stage.get("surface"), stage.get("start"), stage.get("seed"));
     this.walk.name = stage.get("surface");
-    this.judgeRates();
+    this.rateLearningRates();
     this.report(true);
   }
 
-  /** Another rate or batch in mid-walk: walk on with it from here. */
-  changeStride() {
-    this.judgeRates();
+  /** The learning rate or the batch size was changed: continue the walk with it. */
+  continueWalk() {
+    this.rateLearningRates();
     this.report(true);
   }
 
-  judgeRates() {
+  /** Find the range of good learning rates, and whether the current one is too small, right or too large. */
+  rateLearningRates() {
     const { stage, walk } = this;
     const batch = stage.get("batch_size");
-    this.ends = sweepRates(walk.name, stage.get("start"), this.rates, batch, stage.get("seed"), SWEEP);
-    this.right = rightRates(this.ends, walk.losses[0]);
-    const rate = stage.get("learning_rate");
-    const [now] = sweepRates(walk.name, stage.get("start"), [rate], batch, stage.get("seed"), SWEEP);
-    this.endNow = now;
+    this.ends = sweepLearningRates(walk.name, stage.get("start"), this.rates, batch, stage.get("seed"), SWEEP);
+    this.right = goodLearningRates(this.ends, walk.losses[0]);
+    const lr = stage.get("learning_rate");
+    const [end] = sweepLearningRates(walk.name, stage.get("start"), [lr], batch, stage.get("seed"), SWEEP);
+    this.currentEnd = end;
     this.verdict = "";
     if (this.right) {
       const [first, last] = this.right;
       const at = (index) => this.rates[index] * 1.0001;
-      this.verdict = rate < this.rates[first] / 1.0001 ? "too small" : rate > at(last) ? "too large" : "right";
+      this.verdict = lr < this.rates[first] / 1.0001 ? "too small" : lr > at(last) ? "too large" : "right";
     }
   }
 
   finished() {
     const { path, lost } = this.walk;
-    if (lost || path.length > LONGEST) return true;
+    if (lost || path.length > MAX_STEPS) return true;
     const [from, to] = path.slice(-2);
     const still = path.length > 2 && Math.hypot(to[0] - from[0], to[1] - from[1]) < 2e-4;
     return still && this.stage.get("batch_size") === EXAMPLES;
@@ -136,7 +137,7 @@ class Descent extends Running {
   }
 
   advance(seconds) {
-    this.owed += seconds * PACE;
+    this.owed += seconds * STEPS_PER_SECOND;
     if (this.owed < 1) return true;
     for (; this.owed >= 1 && !this.finished(); this.owed--) this.step();
     this.report(false);
@@ -163,26 +164,28 @@ class Descent extends Running {
 
   sentence(steps, loss) {
     const { walk, verdict, stage } = this;
-    const rate = written(stage.get("learning_rate"));
-    const [end, best] = [fixed(this.endNow), fixed(Math.min(...this.ends))];
-    const judged = {
-      "": "From here no rate gets far: the ground is nearly flat, or the batches are too noisy.",
-      "too small": `Rate ${rate} is too small: ${SWEEP} steps end at loss ${end}, the best rate gets to ${best}.`,
-      right: `Rate ${rate} is about right: ${SWEEP} steps end at loss ${end}.`,
-      "too large": `Rate ${rate} is too large: steps overshoot the valley.`,
+    const lr = format(stage.get("learning_rate"));
+    const [end, best] = [fixed(this.currentEnd), fixed(Math.min(...this.ends))];
+    const advice = {
+      "": "From here no learning rate gets far: the surface is nearly flat, or the batches are too noisy.",
+      "too small": `Learning rate ${lr} is too small: ${SWEEP} steps end at loss ${end}, the best rate reaches ${best}.`,
+      right: `Learning rate ${lr} is about right: ${SWEEP} steps end at loss ${end}.`,
+      "too large": `Learning rate ${lr} is too large: the steps overshoot the valley.`,
     }[verdict];
-    if (walk.lost) return `Lost after ${steps} steps: each overshot by more than the one before. ${judged}`;
+    if (walk.lost) return `Diverged after ${steps} steps: each step overshot more than the one before. ${advice}`;
     const [x, y] = walk.at.map((value) => fixed(value));
-    const place = `weights ${x} and ${y}, loss ${fixed(loss)}`;
-    if (steps === 0) return `Start: ${place}. ${judged}`;
-    const seen = `${written(walk.seen, 6)} examples looked at`;
-    let rest = "";
-    if (this.finished() && steps < LONGEST) {
+    const position = `weights ${x} and ${y}, loss ${fixed(loss)}`;
+    if (steps === 0) return `Start: ${position}. ${advice}`;
+    const used = `${format(walk.examplesUsed, 6)} examples used`;
+    let arrival = "";
+    if (this.finished() && steps < MAX_STEPS) {
       const [lowX, lowY] = walk.surface.lowest;
       const low = walk.surface.loss(lowX, lowY);
-      rest = loss > low + 0.02 ? "It has stopped where the slope is 0, yet not at the lowest place. " : "It has arrived. ";
+      const stuck = "The walk has stopped where the slope is 0, but this is not the minimum. ";
+      arrival = loss > low + 0.02 ? stuck : "The walk has reached the minimum. ";
     }
-    return `Step ${steps}: ${place}, from ${fixed(walk.losses[0])} at the start; ${seen}. ${rest}${judged}`;
+    const start = fixed(walk.losses[0]);
+    return `Step ${steps}: ${position} (${start} at the start); ${used}. ${arrival}${advice}`;
   }
 
   drawMap(pen, side) {
@@ -203,7 +206,7 @@ class Descent extends Running {
       line(pen, path.map((place) => pixel(place).map((value) => clamp(value, -4 * side, 5 * side))));
       pen.setLineDash([]);
     };
-    if (this.ghost) draw(this.ghost.path, colors.muted, 1.4, [5, 4]);
+    if (this.previous) draw(this.previous.path, colors.muted, 1.4, [5, 4]);
     mark(pen, "cross", ...pixel(walk.surface.lowest), 5, { stroke: colors.card, width: 5 });
     mark(pen, "cross", ...pixel(walk.surface.lowest), 5, { stroke: colors.ink, width: 2 });
     draw(walk.path, colors.card, 4.5);
@@ -215,7 +218,7 @@ class Descent extends Running {
     mark(pen, "circle", x, y, 7.5, { fill: colors.vermilion, stroke: colors.card, width: 2.5 });
     if (walk.lost) {
       const above = y < side / 2 ? y + 22 : y - 22;
-      caption(pen, colors, "off the map", clamp(x, 60, side - 60), above, { align: "center", bold: true });
+      caption(pen, colors, "outside the map", clamp(x, 60, side - 60), above, { align: "center", bold: true });
     }
     pen.save();
     pen.globalAlpha = 0.9;
@@ -227,12 +230,12 @@ class Descent extends Running {
   }
 
   drawCurve(pen, width, height) {
-    const { walk, stage, ghost } = this;
+    const { walk, stage, previous } = this;
     const { colors } = stage;
     const box = { left: 40, top: 12, right: width - 8, bottom: height - 38 };
     const start = walk.losses[0];
     const highest = Math.max(start, ...walk.losses.filter((loss) => loss < 3 * start));
-    const steps = Math.max(20, walk.losses.length - 1, ghost ? Math.min(ghost.losses.length - 1, LONGEST) : 0);
+    const steps = Math.max(20, walk.losses.length - 1, previous ? Math.min(previous.losses.length - 1, MAX_STEPS) : 0);
     const range = { from: 0, to: Math.max(highest * 1.08, 0.2) };
     const chart = axes(pen, colors, box, { from: 0, to: steps, label: "steps" }, range);
     const points = (losses) => losses.map((loss, step) => [chart.x(step), Math.max(chart.y(loss), -2000)]);
@@ -240,7 +243,7 @@ class Descent extends Running {
       pen.lineWidth = 1.4;
       pen.strokeStyle = colors.muted;
       pen.setLineDash([5, 4]);
-      if (ghost) line(pen, points(ghost.losses));
+      if (previous) line(pen, points(previous.losses));
       pen.setLineDash([]);
       pen.lineWidth = 2;
       pen.strokeStyle = colors.ink;
@@ -286,14 +289,13 @@ class Descent extends Running {
     inside(pen, { ...box, top: box.top - 4, bottom: box.bottom + 4 }, () => {
       pen.lineWidth = 2;
       pen.strokeStyle = colors.blue;
-      line(pen, rates.map((rate, index) => [chart.x(rate), y(ends[index])]));
+      line(pen, rates.map((lr, index) => [chart.x(lr), y(ends[index])]));
     });
-    const rate = clamp(stage.get("learning_rate"), rates[0], rates.at(-1));
-    const x = chart.x(rate);
+    const x = chart.x(clamp(stage.get("learning_rate"), rates[0], rates.at(-1)));
     pen.strokeStyle = colors.vermilion;
     pen.lineWidth = 1.5;
     line(pen, [[x, box.top - 20], [x, box.bottom]]);
-    mark(pen, "circle", x, Math.max(y(this.endNow), box.top), 5, { fill: colors.vermilion, stroke: colors.card, width: 2 });
+    mark(pen, "circle", x, Math.max(y(this.currentEnd), box.top), 5, { fill: colors.vermilion, stroke: colors.card, width: 2 });
   }
 }
 

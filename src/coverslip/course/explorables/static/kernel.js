@@ -1,9 +1,9 @@
-// A kernel dragged over an image; the arithmetic of each place is written out.
-import { drawHatch, drawNumber, drawPixels, ground } from "./cells.js";
-import { convolved, placeOf, placesAlong } from "./convolution.js";
+// A kernel that is dragged over an image, with the arithmetic of each position written out.
+import { drawHatch, drawNumber, drawPixels, background } from "./cells.js";
+import { convolve, productsAt, outputSize } from "./convolution.js";
 import { key, pills, slider } from "./controls.js";
 import { leafImage } from "./leaf.js";
-import { clamp, written } from "./numbers.js";
+import { clamp, format } from "./numbers.js";
 import { between, Plate, rgb } from "./plate.js";
 import { Running } from "./running.js";
 import { figure, make, moduleOf } from "./stage.js";
@@ -15,9 +15,9 @@ const PRESETS = {
   Outline: [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]],
   Blur: [[NINTH, NINTH, NINTH], [NINTH, NINTH, NINTH], [NINTH, NINTH, NINTH]],
   Sharpen: [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
-  "As it is": [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
+  Identity: [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
 };
-const counted = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
+const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 class Kernel extends Running {
@@ -32,42 +32,42 @@ class Kernel extends Running {
       act: () => this.clock.toggle(),
     };
     this.input = new Plate(stage, {
-      label: "The image with the kernel on it. Drag the kernel, or move it with the arrow keys; Enter lets it run.",
+      label: "The image with the kernel on it. Drag the kernel or move it with the arrow keys; Enter runs and pauses.",
       draw: (pen, side) => this.drawInput(pen, side),
       ...drag,
     });
     this.result = new Plate(stage, {
-      label: "The new image, one number for every place of the kernel",
+      label: "The output, one number for each position of the kernel",
       draw: (pen, side) => this.drawOutput(pen, side),
       ...drag,
       point: (x, y) => this.pick(x, y),
     });
     this.sizes = make("small", {});
-    this.newSizes = make("small", {});
+    this.outputSizes = make("small", {});
     this.sum = make("div", { class: "cx-sum", "aria-hidden": "true" });
     this.formula = make("p", { class: "cx-hint" });
     this.legend = make("div", {});
-    stage.lay({
+    stage.layOut({
       shape: "cx-broad",
       main: make(
         "div",
         { class: "cx-pair" },
         figure("Image", this.sizes, this.input.element),
-        figure("New image", this.newSizes, this.result.element, this.legend),
+        figure("Output", this.outputSizes, this.result.element, this.legend),
       ),
       buttons: this.buttons,
       controls: [
         pills(stage, "image", { label: "Image" }),
-        slider(stage, "stride", { label: "Stride", show: (value) => `${counted(value, "pixel")} a move` }),
+        slider(stage, "stride", { label: "Stride", show: (value) => plural(value, "pixel") }),
         slider(stage, "padding", {
           label: "Padding",
-          show: (value) => (value === 0 ? "none" : `${counted(value, "ring")} of zeros`),
+          show: (value) => (value === 0 ? "none" : `${plural(value, "row")} of zeros`),
         }),
       ],
-      side: [figure("At this place", "", this.sum, this.formula), this.weightsEditor()],
+      side: [figure("At this position", "", this.sum, this.formula), this.weightsEditor()],
     });
     stage.on(["image", "numbers", "weights", "stride", "padding"], () => this.restart());
-    stage.on(["place"], () => this.visit());
+    stage.on(["position"], () => this.visit());
     this.restart();
   }
 
@@ -94,7 +94,7 @@ class Kernel extends Running {
     const choose = ({ target }) => PRESETS[target.value] && stage.set({ weights: PRESETS[target.value] });
     this.preset = make(
       "select",
-      { "aria-label": "A known kernel", onchange: choose },
+      { "aria-label": "Predefined kernel", onchange: choose },
       ...presets,
       make("option", { value: "" }, "Your own"),
     );
@@ -121,34 +121,34 @@ class Kernel extends Running {
     return this.stage.get("image") === "leaf" ? this.leaf : this.stage.get("numbers");
   }
 
-  /** A new image, kernel, stride or padding: the kernel goes back to the first place and the new image is empty. */
+  /** Start again with a new image, kernel, stride or padding: the kernel is at the first position, the output empty. */
   restart() {
     this.clock.stop();
     const { stage, image } = this;
     const [stride, padding] = [stage.get("stride"), stage.get("padding")];
-    this.rows = placesAlong(image.length, 3, stride, padding);
-    this.columns = placesAlong(image[0].length, 3, stride, padding);
-    this.whole = convolved(image, stage.get("weights"), stride, padding);
-    this.seen = Array.from({ length: this.rows }, () => new Uint8Array(this.columns));
+    this.rows = outputSize(image.length, 3, stride, padding);
+    this.columns = outputSize(image[0].length, 3, stride, padding);
+    this.output = convolve(image, stage.get("weights"), stride, padding);
+    this.visited = Array.from({ length: this.rows }, () => new Uint8Array(this.columns));
     this.count = 0;
     this.last = null;
     this.showWeights();
     this.sizes.textContent = `${image.length} × ${image[0].length}`;
-    this.newSizes.textContent = `${this.rows} × ${this.columns}`;
+    this.outputSizes.textContent = `${this.rows} × ${this.columns}`;
     const wide = image[0].length;
     const rounded = (wide + 2 * padding - 3) % stride ? ", rounded down" : "";
-    const places = `(${wide} + 2 × ${padding} − 3) / ${stride} + 1 = ${this.columns}`;
-    this.formula.textContent = `Places along a side: ${places}${rounded}.`;
+    const size = `(${wide} + 2 × ${padding} − 3) / ${stride} + 1 = ${this.columns}`;
+    this.formula.textContent = `Output size: ${size}${rounded}.`;
     this.legend.replaceChildren(
       this.signed()
         ? key({ mark: "patch", color: "blue", text: "below 0" }, { mark: "patch", color: "vermilion", text: "above 0" })
-        : key({ mark: "patch", color: "axis", text: "light is high" }),
+        : key({ mark: "patch", color: "axis", text: "light is large" }),
     );
-    if (same(stage.get("place"), [0, 0])) this.visit(true);
-    else stage.set({ place: [0, 0] });
+    if (same(stage.get("position"), [0, 0])) this.visit(true);
+    else stage.set({ position: [0, 0] });
   }
 
-  /** Does the new image have numbers on both sides of 0 by design? (Its weights sum to 0 or less.) */
+  /** Are positive and negative outputs to be expected, since the weights sum to 0 or less? */
   signed() {
     return this.total() < 1e-9;
   }
@@ -157,20 +157,20 @@ class Kernel extends Running {
     return this.stage.get("weights").flat().reduce((sum, weight) => sum + weight, 0);
   }
 
-  get place() {
-    const [row, column] = this.stage.get("place");
+  get position() {
+    const [row, column] = this.stage.get("position");
     return [clamp(row, 0, this.rows - 1), clamp(column, 0, this.columns - 1)];
   }
 
-  /** The kernel stands at a place: fill it in. Between two places of a quick drag lie others: fill these in, too. */
+  /** Fill in the output at the kernel's position, and at all positions that a quick drag skipped. */
   visit(atOnce = false) {
-    const [row, column] = this.place;
+    const [row, column] = this.position;
     const from = this.dragging && this.last ? this.last : [row, column];
     const moves = Math.max(Math.abs(row - from[0]), Math.abs(column - from[1]), 1);
     for (let move = 0; move <= moves; move++) {
       const [y, x] = [row, column].map((to, axis) => Math.round(from[axis] + ((to - from[axis]) * move) / moves));
-      if (!this.seen[y][x]) {
-        this.seen[y][x] = 1;
+      if (!this.visited[y][x]) {
+        this.visited[y][x] = 1;
         this.count++;
       }
     }
@@ -179,7 +179,7 @@ class Kernel extends Running {
   }
 
   moveTo(row, column) {
-    this.stage.model.set("place", [clamp(row, 0, this.rows - 1), clamp(column, 0, this.columns - 1)]);
+    this.stage.model.set("position", [clamp(row, 0, this.rows - 1), clamp(column, 0, this.columns - 1)]);
   }
 
   dragTo(x, y) {
@@ -191,7 +191,7 @@ class Kernel extends Running {
     this.dragging = false;
   }
 
-  /** A click on the new image sends the kernel to where that number comes from. */
+  /** A click on the output moves the kernel to the position that the number comes from. */
   pick(x, y) {
     this.clock.stop();
     const cell = this.resultCell(this.result.width);
@@ -200,7 +200,7 @@ class Kernel extends Running {
 
   walk(right, down) {
     this.clock.stop();
-    const [row, column] = this.place;
+    const [row, column] = this.position;
     this.dragging = true;
     this.moveTo(row + down, column + right);
     this.dragging = false;
@@ -208,7 +208,7 @@ class Kernel extends Running {
   }
 
   next() {
-    const [row, column] = this.place;
+    const [row, column] = this.position;
     if (column + 1 < this.columns) this.moveTo(row, column + 1);
     else if (row + 1 < this.rows) this.moveTo(row + 1, 0);
     else return false;
@@ -222,11 +222,11 @@ class Kernel extends Running {
   }
 
   finished() {
-    const [row, column] = this.place;
+    const [row, column] = this.position;
     return row === this.rows - 1 && column === this.columns - 1;
   }
 
-  /** Small images at three places a second, so that the sum can be read; a whole leaf in about eight seconds. */
+  /** Visit three positions per second of a small image, so that the sum can be read; a whole leaf takes eight seconds. */
   advance(seconds) {
     this.owed += seconds * Math.max(3, (this.rows * this.columns) / 8);
     let more = true;
@@ -236,12 +236,12 @@ class Kernel extends Running {
 
   report(atOnce) {
     const { stage } = this;
-    const [row, column] = this.place;
+    const [row, column] = this.position;
     const [weights, stride, padding] = ["weights", "stride", "padding"].map((name) => stage.get(name));
-    const { terms, sum } = placeOf(this.image, weights, row, column, stride, padding);
-    const filled = () => this.whole.map((values, y) => values.map((value, x) => (this.seen[y][x] ? value : null)));
-    const output = this.rows * this.columns <= 256 ? filled() : [];
-    stage.share({ answer: sum, size: [this.rows, this.columns], output, seen: this.count }, atOnce);
+    const { terms, sum } = productsAt(this.image, weights, row, column, stride, padding);
+    const filled = () => this.output.map((values, y) => values.map((value, x) => (this.visited[y][x] ? value : null)));
+    const output = this.rows * this.columns <= 256 ? filled() : []; // a large output is not sent to Python
+    stage.share({ response: sum, size: [this.rows, this.columns], output, visited: this.count }, atOnce);
     this.writeSum(terms, sum);
     stage.say(this.sentence(terms.flat(), sum));
     this.input.redraw();
@@ -249,17 +249,17 @@ class Kernel extends Running {
   }
 
   sentence(terms, sum) {
-    const [row, column] = this.place;
+    const [row, column] = this.position;
     const total = this.rows * this.columns;
     const outside = terms.filter((term) => term.outside).length;
     const done =
       this.count === total
-        ? `The new image is complete: ${written(total, 6)} numbers.`
-        : `${written(this.count, 6)} of ${written(total, 6)} places done.`;
+        ? `The output is complete: ${format(total, 6)} numbers.`
+        : `${format(this.count, 6)} of ${format(total, 6)} positions done.`;
     return [
-      `Row ${row + 1}, column ${column + 1}: the nine products add up to ${written(sum, 4)}.`,
+      `Row ${row + 1}, column ${column + 1}: the sum of the nine products is ${format(sum, 4)}.`,
       this.signed() ? this.reason(terms, sum) : this.brightness(),
-      outside ? `${outside} of the nine lie on the padding and count as 0.` : "",
+      outside ? `${outside} of the nine pixels are padding and count as 0.` : "",
       done,
     ]
       .filter(Boolean)
@@ -268,15 +268,15 @@ class Kernel extends Running {
 
   brightness() {
     const total = this.total();
-    const times = Math.abs(total - 1) < 1e-9 ? "as bright as" : `${written(total)} times as bright as`;
-    return `The weights add up to ${written(total)}: where all pixels are equal, the new image is ${times} the old one.`;
+    const times = Math.abs(total - 1) < 1e-9 ? "as bright as" : `${format(total)} times as bright as`;
+    return `The sum of the weights is ${format(total)}: where all pixels are equal, the output is ${times} the image.`;
   }
 
   reason(terms, sum) {
     if (Math.abs(sum) > 1e-9)
-      return `The pixels with ${sum > 0 ? "positive" : "negative"} weights are the brighter ones here.`;
-    const some = terms.some(({ pixel, weight }) => Math.abs(pixel * weight) > 1e-9);
-    return some ? "What adds and what takes away are equal here, so the answer is 0." : "Every product is 0 here.";
+      return `Here the pixels with ${sum > 0 ? "positive" : "negative"} weights are brighter.`;
+    const nonzero = terms.some(({ pixel, weight }) => Math.abs(pixel * weight) > 1e-9);
+    return nonzero ? "Here positive and negative products cancel, so the output is 0." : "Here every product is 0.";
   }
 
   writeSum(terms, sum) {
@@ -289,14 +289,14 @@ class Kernel extends Running {
           make(
             "span",
             { class: outside ? "outside" : "" },
-            `${written(pixel, 4)} × `,
-            make("span", { class: weight > 0 ? "plus" : weight < 0 ? "minus" : "" }, written(weight, 2)),
+            `${format(pixel, 4)} × `,
+            make("span", { class: weight > 0 ? "plus" : weight < 0 ? "minus" : "" }, format(weight, 2)),
             right < 2 ? " +" : "",
           ),
         ),
       ),
     );
-    this.sum.replaceChildren(...rows, make("div", { class: "total" }, `= ${written(sum, 4)}`));
+    this.sum.replaceChildren(...rows, make("div", { class: "total" }, `= ${format(sum, 4)}`));
   }
 
   layout(side) {
@@ -305,7 +305,7 @@ class Kernel extends Running {
     return { cell: side / across, padding };
   }
 
-  /** Numbers are as large as those of the image, so that the new one is seen to be smaller; a leaf fills the room. */
+  /** Cells of numbers are as large as those of the image, which shows that the output is smaller; a leaf fills the canvas. */
   resultCell(side) {
     return this.stage.get("image") === "numbers" ? this.layout(side).cell : side / Math.max(this.rows, this.columns);
   }
@@ -329,14 +329,14 @@ class Kernel extends Running {
         const value = outside ? 0 : image[row][column];
         if (!numbers) continue;
         if (!outside) {
-          pen.fillStyle = `rgb(${ground(stage, value / highest).map(Math.round).join(",")})`;
+          pen.fillStyle = `rgb(${background(stage, value / highest).map(Math.round).join(",")})`;
           pen.fillRect(x * cell, y * cell, cell, cell);
         }
         drawNumber(pen, colors, value, x, y, cell, outside ? colors.muted : colors.ink);
       }
     }
     const stride = stage.get("stride");
-    const [row, column] = this.place;
+    const [row, column] = this.position;
     const [left, top] = [column * stride * cell, row * stride * cell];
     if (numbers) this.weightsInCorners(pen, left, top, cell, colors);
     pen.lineWidth = 5;
@@ -348,7 +348,7 @@ class Kernel extends Running {
     pen.strokeRect(left + edge, top + edge, 3 * cell - 2 * edge, 3 * cell - 2 * edge);
   }
 
-  /** The kernel's numbers, small, in the corner of each cell it lies on. */
+  /** Draw the kernel's weights, small, in the corner of each cell below the kernel. */
   weightsInCorners(pen, left, top, cell, colors) {
     if (cell < 34) return;
     pen.textAlign = "right";
@@ -357,19 +357,19 @@ class Kernel extends Running {
     this.stage.get("weights").forEach((weights, down) =>
       weights.forEach((weight, right) => {
         pen.fillStyle = weight > 0 ? colors.vermilion : weight < 0 ? colors.blue : colors.muted;
-        pen.fillText(`×${written(weight, 2)}`, left + (right + 1) * cell - 5, top + (down + 1) * cell - 4);
+        pen.fillText(`×${format(weight, 2)}`, left + (right + 1) * cell - 5, top + (down + 1) * cell - 4);
       }),
     );
   }
 
   drawOutput(pen, side) {
-    const { stage, rows, columns, whole } = this;
+    const { stage, rows, columns, output } = this;
     const { colors } = stage;
     const cell = this.resultCell(side);
     const numbers = stage.get("image") === "numbers";
     const brightest = numbers ? Math.max(1e-9, ...this.image.flat().map(Math.abs)) : 255;
     const signed = this.signed();
-    const most = signed ? Math.max(1e-9, ...whole.flat().map(Math.abs)) * (numbers ? 1 : 0.6) : brightest * this.total();
+    const most = signed ? Math.max(1e-9, ...output.flat().map(Math.abs)) * (numbers ? 1 : 0.6) : brightest * this.total();
     const neutral = rgb(colors.card);
     pen.fillStyle = colors.paper;
     pen.fillRect(0, 0, columns * cell, rows * cell);
@@ -377,22 +377,22 @@ class Kernel extends Running {
     const fill = (value) => {
       const share = clamp(value / most, -1, 1);
       if (signed) return between(neutral, share > 0 ? above : below, Math.abs(share) * (numbers ? 0.45 : 1));
-      return numbers ? ground(stage, share) : [255, 255, 255].map((white) => white * Math.max(0, share));
+      return numbers ? background(stage, share) : [255, 255, 255].map((white) => white * Math.max(0, share));
     };
-    if (!numbers) drawPixels(pen, whole, 0, cell, fill, this.seen);
+    if (!numbers) drawPixels(pen, output, 0, cell, fill, this.visited);
     for (let at = 0; numbers && at < rows * columns; at++) {
       const [row, column] = [Math.floor(at / columns), at % columns];
-      if (this.seen[row][column]) {
-        pen.fillStyle = `rgb(${fill(whole[row][column]).map(Math.round).join(",")})`;
+      if (this.visited[row][column]) {
+        pen.fillStyle = `rgb(${fill(output[row][column]).map(Math.round).join(",")})`;
         pen.fillRect(column * cell, row * cell, cell, cell);
-        drawNumber(pen, colors, whole[row][column], column, row, cell, colors.ink);
+        drawNumber(pen, colors, output[row][column], column, row, cell, colors.ink);
       } else {
         pen.strokeStyle = colors.line;
         pen.lineWidth = 1;
         pen.strokeRect(column * cell + 0.5, row * cell + 0.5, cell - 1, cell - 1);
       }
     }
-    const [row, column] = this.place;
+    const [row, column] = this.position;
     pen.lineWidth = cell > 14 ? 3 : 2;
     pen.strokeStyle = colors.vermilion;
     const grow = cell > 14 ? -1.5 : 2;

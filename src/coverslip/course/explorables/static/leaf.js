@@ -1,5 +1,5 @@
-// A bean leaf with bacterial spot, rendered by coverslip.data.synthetic (render("leaf", "bean_bacterial_spot", 1, 0, size=192)), in grey,
-// stretched to the whole range and averaged down to 48 x 48 pixels of 0 to 255, row by row.
+// A bean leaf with bacterial spot, rendered by coverslip.data.synthetic (render("leaf", "bean_bacterial_spot", 1, 0, size=192)),
+// converted to grey, stretched to the full range and averaged down to 48 x 48 pixels of 0 to 255, row by row.
 export const LEAF_SIDE = 48;
 const LEAF_BYTES =
   "z9HT0tbX19fZ2Nnc3N/g4eHk5ebh4t3d2+He4Nvc3d/h3uTl5+rs6+zv8O7v7vDv0NHQ1NbT2dnV2dre3+Dh4OHk4uXi5OLh3t7e3dnd3+Di4+Xn" +
@@ -31,7 +31,7 @@ const LEAF_BYTES =
   "ydjQvqibnrLG4Ojk4+Lf393d2N3Y2dbW2dnX2Nnc3t3d3d/Zv5lzhKQpkL/V0b+twd7k5djT1tzk6Ovm5uDh39zb2tnX1tbW1NvZ2tjd3Nrc3t3a" +
   "0Liaf4anxNjbz8C4sN3o7+7s7Oru6efm5ufh4tzZ2NnY1NTY";
 
-/** The leaf as rows of numbers from 0 (black) to 255 (white). */
+/** Return the leaf as rows of numbers from 0 (black) to 255 (white). */
 export function leafImage() {
   const bytes = atob(LEAF_BYTES);
   return Array.from({ length: LEAF_SIDE }, (_, row) =>

@@ -1,6 +1,6 @@
-// Seeded random numbers, and numbers as people read them.
+// Seeded random numbers, and formatting of numbers.
 
-/** Uniform numbers in [0, 1) from a seed: mulberry32, 32 bits of state. */
+/** Return a generator of uniform numbers in [0, 1): mulberry32, with 32 bits of state. */
 export function seeded(seed) {
   let state = seed >>> 0;
   return () => {
@@ -11,12 +11,12 @@ export function seeded(seed) {
   };
 }
 
-/** One draw of a normal distribution with mean 0 and standard deviation 1 (Box and Muller 1958). */
+/** Draw a number from the standard normal distribution (Box and Muller 1958). */
 export function normal(random) {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
-/** 0 .. count - 1 in random order (Fisher and Yates). */
+/** Return 0 .. count - 1 in random order (Fisher and Yates). */
 export function shuffled(count, random) {
   const order = Array.from({ length: count }, (_, index) => index);
   for (let last = count - 1; last > 0; last--) {
@@ -30,17 +30,17 @@ export function clamp(value, low, high) {
   return Math.min(high, Math.max(low, value));
 }
 
-/** Up to `digits` significant digits, a real minus sign, no exponent: 0.05, −12, 1,500. */
-export function written(value, digits = 3) {
+/** Format with up to `digits` significant digits, a true minus sign and no exponent: 0.05, −12, 1,500. */
+export function format(value, digits = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
-  const shown = value.toLocaleString("en-US", { maximumSignificantDigits: digits, useGrouping: true });
-  return shown === "-0" ? "0" : shown.replace("-", "−");
+  const text = value.toLocaleString("en-US", { maximumSignificantDigits: digits, useGrouping: true });
+  return text === "-0" ? "0" : text.replace("-", "−");
 }
 
-/** A fixed number of decimals, so that a running number does not jump about. */
+/** Format with a fixed number of decimals, so that a changing number keeps its width. */
 export function fixed(value, decimals = 2) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  const shown = value.toFixed(decimals);
-  return Number(shown) === 0 ? (0).toFixed(decimals) : shown.replace("-", "−");
+  const text = value.toFixed(decimals);
+  return Number(text) === 0 ? (0).toFixed(decimals) : text.replace("-", "−");
 }

@@ -1,4 +1,4 @@
-// The model that a notebook would give, for a page without one: values, and who listens to them.
+// Replacement for a notebook's widget model on a page without a notebook: values and their listeners.
 export function plainModel(values) {
   const now = structuredClone(values);
   const listeners = {};

@@ -1,15 +1,15 @@
-// A sharp canvas that keeps its proportions, redraws itself when it must, and answers to pointer and arrow keys alike.
+// A high-resolution canvas with a fixed aspect ratio that redraws itself and handles the pointer and the arrow keys.
 import { make } from "./stage.js";
 
 export class Plate {
   /**
-   * @param stage the piece's Stage
-   * @param options label: what it is, for a screen reader; ratio: height / width, or the height as a function of the
-   *   width; draw(pen, width, height) in CSS pixels; point(x, y, event): pointer down or dragged there; release(): let
-   *   go; keys(right, down, event): arrow keys as steps, Shift makes ten of one; act(event): Enter or Space
+   * @param stage the explorable's Stage
+   * @param options label: description for screen readers; ratio: height / width, or the height as a function of the
+   *   width; draw(pen, width, height) in CSS pixels; point(x, y, event): the pointer was pressed or dragged; release():
+   *   the pointer was released; keys(right, down, event): arrow keys as steps, ten with Shift; act(event): Enter or Space
    */
   constructor(stage, { label, ratio = 1, draw, point, keys, act, release }) {
-    Object.assign(this, { stage, ratio, draw, width: 0, height: 0, asked: 0 });
+    Object.assign(this, { stage, ratio, draw, width: 0, height: 0, frame: 0 });
     const active = point || keys;
     const role = active ? "application" : "img";
     this.canvas = make("canvas", { role, "aria-label": label, tabindex: active ? 0 : null });
@@ -19,7 +19,7 @@ export class Plate {
     stage.painters.add(() => this.redraw());
     stage.signal.addEventListener("abort", () => {
       watcher.disconnect();
-      cancelAnimationFrame(this.asked);
+      cancelAnimationFrame(this.frame);
     });
     if (point) this.follow(point, release);
     if (keys || act) this.listen(keys, act);
@@ -39,8 +39,8 @@ export class Plate {
   }
 
   redraw() {
-    cancelAnimationFrame(this.asked);
-    this.asked = requestAnimationFrame(() => this.paint());
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => this.paint());
   }
 
   paint() {
@@ -91,7 +91,7 @@ export class Plate {
   }
 }
 
-/** Marks that differ in shape as well as in color. */
+/** Draw a mark; marks differ in shape as well as in color. */
 export function mark(pen, shape, x, y, size, { fill = null, stroke = null, width = 1.5 } = {}) {
   pen.beginPath();
   if (shape === "circle") pen.arc(x, y, size, 0, 2 * Math.PI);
@@ -123,7 +123,7 @@ export function rgb(color) {
   return [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
 }
 
-/** A color between two, as [r, g, b]. */
+/** Interpolate between two colors, as [r, g, b]. */
 export function between(from, to, share) {
   return from.map((value, at) => value + (to[at] - value) * share);
 }

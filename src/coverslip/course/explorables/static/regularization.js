@@ -1,48 +1,48 @@
-// Two equal networks on the same points; one is held back by L2 and dropout.
+// Two identical networks on the same points; one is regularized with L2 and dropout.
 import { drawBoundary, MARKS } from "./boundary.js";
 import { axes, caption, inside, line } from "./chart.js";
 import { cloud } from "./clouds.js";
 import { key, list, slider } from "./controls.js";
-import { dropped, judged, newNetwork, strengths, train, weightsOf } from "./network.js";
-import { clamp, fixed, seeded, written } from "./numbers.js";
+import { dropoutMask, evaluate, newNetwork, unitStrengths, train, weightsOf } from "./network.js";
+import { clamp, fixed, seeded, format } from "./numbers.js";
 import { Plate } from "./plate.js";
 import { Running } from "./running.js";
 import { figure, make, moduleOf } from "./stage.js";
 
 const UNITS = 32;
 const EPOCHS = 1500;
-const EVERY = 5;
-const OTHERS = 400;
-const WIDEST = 6; // weights beyond ±6 count into the last bars
+const EVERY = 5; // epochs between two evaluations
+const VALIDATION_POINTS = 400; // validation points
+const WIDEST = 6; // weights beyond ±6 are counted in the outermost bars
 const BINS = 31;
 
-const TITLES = { free: "Left free", held: "Held back" };
+const TITLES = { free: "Unregularized", held: "Regularized" };
 const rootMeanSquare = (values) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 
 class Regularization extends Running {
   constructor(model, el) {
-    super(model, el, { "Other points": () => this.stage.set({ seed: (this.stage.get("seed") + 1) % 10000 }) });
+    super(model, el, { "New points": () => this.stage.set({ seed: (this.stage.get("seed") + 1) % 10000 }) });
     const { stage } = this;
     const plate = (label, ratio, draw) => new Plate(stage, { label, ratio, draw });
     const low = (width) => clamp(width * 0.36, 92, 116);
     this.sides = ["free", "held"].map((name) => ({
       name,
-      map: plate(`Map: boundary of the network ${TITLES[name].toLowerCase()}`, 1, (...all) => this.drawMap(...all, name)),
-      bars: plate(`Chart: how strongly each of ${UNITS} units acts`, low, (...all) => this.drawBars(...all, name)),
-      weights: plate("Chart: how many weights of each size", low, (...all) => this.drawWeights(...all, name)),
+      map: plate(`Map: decision boundary of the ${TITLES[name].toLowerCase()} network`, 1, (...all) => this.drawMap(...all, name)),
+      bars: plate(`Chart: strength of each of ${UNITS} units`, low, (...all) => this.drawBars(...all, name)),
+      weights: plate("Chart: histogram of the weights", low, (...all) => this.drawWeights(...all, name)),
       words: make("small", {}),
     }));
     const tall = (width) => clamp(width * 0.6, 170, 220);
-    this.curve = plate("Chart: loss of both networks, epoch by epoch", tall, (...all) => this.drawCurve(...all));
+    this.curve = plate("Chart: loss of both networks by epoch", tall, (...all) => this.drawCurve(...all));
     const column = ({ name, map, bars, weights, words }) =>
       make(
         "div",
         { class: "cx-stack" },
         figure(TITLES[name], words, map.element),
         figure("", `Strength of ${UNITS} units`, bars.element),
-        figure("", "Weights by size", weights.element),
+        figure("", "Histogram of the weights", weights.element),
       );
-    stage.lay({
+    stage.layOut({
       shape: "cx-columns",
       main: [
         make("div", { class: "cx-pair" }, ...this.sides.map(column)),
@@ -51,12 +51,12 @@ class Regularization extends Running {
       buttons: this.buttons,
       controls: [
         slider(stage, "l2", {
-          label: "L2, price of weights",
-          show: (value) => (value === 0 ? "none" : written(value)),
-          ends: ["free", "held tightly"],
+          label: "L2 penalty",
+          show: (value) => (value === 0 ? "none" : format(value)),
+          ends: ["none", "strong"],
         }),
         slider(stage, "dropout", {
-          label: "Dropout, units left out",
+          label: "Dropout rate",
           show: (value) => (value === 0 ? "none" : fixed(value, 1)),
         }),
         slider(stage, "points", { label: "Training points" }),
@@ -64,18 +64,18 @@ class Regularization extends Running {
         list(stage, "data", { label: "Shape" }),
       ],
       side: figure(
-        "Loss, epoch by epoch",
+        "Loss by epoch",
         "",
         this.curve.element,
         key(
-          { mark: "line", color: "blue", text: "held back, validation" },
-          { mark: "dashed", color: "vermilion", text: "left free, validation" },
-          { mark: "thin", color: "muted", text: "thin: the same on training points" },
+          { mark: "line", color: "blue", text: "regularized, validation" },
+          { mark: "dashed", color: "vermilion", text: "unregularized, validation" },
+          { mark: "thin", color: "muted", text: "thin lines: training points" },
         ),
       ),
     });
     stage.on(["data", "points", "noise", "seed"], () => this.restart());
-    stage.on(["l2", "dropout"], () => this.report(true)); // from here on: the weights can be seen to shrink
+    stage.on(["l2", "dropout"], () => this.report(true)); // no restart, so that the weights can be seen to shrink
     this.restart();
   }
 
@@ -84,22 +84,22 @@ class Regularization extends Running {
     const { stage } = this;
     const [data, points, noise, seed] = ["data", "points", "noise", "seed"].map((name) => stage.get(name));
     this.points = cloud(data, points, noise, 3 * seed + 1);
-    this.others = cloud(data, OTHERS, noise, 3 * seed + 2);
+    this.validation = cloud(data, VALIDATION_POINTS, noise, 3 * seed + 2);
     this.random = seeded(3 * seed + 4);
     this.free = newNetwork(UNITS, seeded(3 * seed + 3), 1.5);
     this.held = newNetwork(UNITS, seeded(3 * seed + 3), 1.5);
-    this.out = null; // units left out just now, for the bars
+    this.out = null; // units dropped in the last step, for the bars
     this.curves = { epoch: [], free: [], held: [], freeTrain: [], heldTrain: [] };
     this.note();
     this.report(true);
   }
 
   note() {
-    this.now = { free: judged(this.free, this.others), held: judged(this.held, this.others) };
+    this.current = { free: evaluate(this.free, this.validation), held: evaluate(this.held, this.validation) };
     this.curves.epoch.push(this.free.steps);
     for (const name of ["free", "held"]) {
-      this.curves[name].push(this.now[name].loss);
-      this.curves[`${name}Train`].push(judged(this[name], this.points).loss);
+      this.curves[name].push(this.current[name].loss);
+      this.curves[`${name}Train`].push(evaluate(this[name], this.points).loss);
     }
   }
 
@@ -108,7 +108,7 @@ class Regularization extends Running {
     const [l2, rate] = [stage.get("l2"), stage.get("dropout")];
     for (let done = 0; done < count && !this.finished(); done++) {
       train(this.free, points);
-      const kept = rate > 0 ? dropped(UNITS, points.count, rate, this.random) : null;
+      const kept = rate > 0 ? dropoutMask(UNITS, points.count, rate, this.random) : null;
       train(this.held, points, { l2, kept });
       this.mask = kept;
       if (this.free.steps % EVERY === 0) this.note();
@@ -138,7 +138,7 @@ class Regularization extends Running {
     return !this.finished();
   }
 
-  /** Which units the first point was shown without, changed twice a second: faster would flicker. */
+  /** Show the units dropped for the first point; updated twice a second, since faster would flicker. */
   showDropped(atOnce) {
     const now = performance.now();
     if (!atOnce && (this.stage.calm || now - (this.masked ?? -Infinity) < 500)) return;
@@ -152,7 +152,7 @@ class Regularization extends Running {
   }
 
   report(atOnce) {
-    const { stage, now } = this;
+    const { stage, current } = this;
     const size = { free: rootMeanSquare(weightsOf(this.free)), held: rootMeanSquare(weightsOf(this.held)) };
     this.size = size;
     stage.share(
@@ -160,18 +160,18 @@ class Regularization extends Running {
         epoch: this.free.steps,
         weight_size: size.held,
         weight_size_free: size.free,
-        validation_loss: now.held.loss,
-        validation_loss_free: now.free.loss,
-        validation_accuracy: now.held.accuracy,
-        validation_accuracy_free: now.free.accuracy,
+        validation_loss: current.held.loss,
+        validation_loss_free: current.free.loss,
+        validation_accuracy: current.held.accuracy,
+        validation_accuracy_free: current.free.accuracy,
       },
       atOnce,
     );
     for (const { name, words } of this.sides) {
-      words.textContent = `${written(100 * now[name].accuracy, 3)} % of ${OTHERS} other points`;
+      words.textContent = `validation accuracy ${format(100 * current[name].accuracy, 3)} %`;
     }
-    // one scale for both sides, so that they can be compared
-    this.strength = { free: strengths(this.free, this.points), held: strengths(this.held, this.points) };
+    // the same scale on both sides, so that they can be compared
+    this.strength = { free: unitStrengths(this.free, this.points), held: unitStrengths(this.held, this.points) };
     this.top = Math.max(1, ...this.strength.free, ...this.strength.held) * 1.1;
     stage.say(this.sentence());
     for (const { map, bars, weights } of this.sides) [map, bars, weights].forEach((plate) => plate.redraw());
@@ -179,23 +179,23 @@ class Regularization extends Running {
   }
 
   sentence() {
-    const { stage, now, size, free } = this;
+    const { stage, current, size, free } = this;
     const [l2, dropout] = [stage.get("l2"), stage.get("dropout")];
-    const both = [l2 > 0 ? `L2 ${written(l2)}` : "", dropout > 0 ? `dropout ${fixed(dropout, 1)}` : ""];
+    const both = [l2 > 0 ? `L2 ${format(l2)}` : "", dropout > 0 ? `dropout ${fixed(dropout, 1)}` : ""];
     const means = both.filter(Boolean).join(" and ");
-    if (!means) return "Neither L2 nor dropout: both networks are the same. Raise one of them.";
-    if (free.steps === 0) return `Ready: ${UNITS} hidden units each, ${means} on the right.`;
+    if (!means) return "L2 and dropout are 0: both networks are identical. Increase one of them.";
+    if (free.steps === 0) return `Ready: two networks with ${UNITS} hidden units, ${means} on the right.`;
     const weights = `a typical weight is ${fixed(size.held)} instead of ${fixed(size.free)}`;
-    const losses = `the loss on other points ${fixed(now.held.loss)} instead of ${fixed(now.free.loss)}`;
-    const start = `Epoch ${written(free.steps, 4)}, ${means}: ${weights}, ${losses}.`;
-    return free.steps < 300 ? start : `${start} ${this.meaning(now.free.loss - now.held.loss, now.held)}`;
+    const losses = `the validation loss is ${fixed(current.held.loss)} instead of ${fixed(current.free.loss)}`;
+    const start = `Epoch ${format(free.steps, 4)}, ${means}: ${weights}, ${losses}.`;
+    return free.steps < 300 ? start : `${start} ${this.meaning(current.free.loss - current.held.loss, current.held)}`;
   }
 
   meaning(gain, held) {
-    if (held.loss > 0.6 && held.accuracy < 0.75) return "Too much: held this tightly, the network hardly follows any shape.";
-    if (gain > 0.15) return "Holding back helps here: the boundary fits points it has not seen better.";
-    if (gain < -0.05) return "Here it costs more than it brings.";
-    return "It makes little difference here.";
+    if (held.loss > 0.6 && held.accuracy < 0.75) return "Too strong: the network can hardly follow any shape.";
+    if (gain > 0.15) return "Regularization helps here: the boundary fits new points better.";
+    if (gain < -0.05) return "Regularization makes the network worse here.";
+    return "Regularization makes little difference here.";
   }
 
   drawMap(pen, side, height, name) {

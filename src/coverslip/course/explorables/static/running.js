@@ -1,17 +1,17 @@
-// What the pieces share that run: a clock, and the buttons Run (then Pause), Step and Reset.
+// Base class of the explorables that run: a clock and the buttons Run (Pause while running), Step and Reset.
 import { buttons } from "./controls.js";
 import { Clock, Stage } from "./stage.js";
 
 /**
- * A piece of its own has restart(); single(), one step; advance(seconds), false where the clock should stop; finished();
- * report(atOnce).
+ * A subclass defines restart(); single(), one step; advance(seconds), which returns false to stop the clock; finished();
+ * and report(atOnce).
  */
 export class Running {
-  /** @param more further buttons, as `buttons` takes them */
+  /** @param more additional buttons, in the form of `buttons` */
   constructor(model, el, more = {}) {
     this.stage = new Stage(model, el);
     this.stage.restart = () => this.restart();
-    this.owed = 0; // steps that the clock asked for and that are still to be done
+    this.owed = 0; // steps that are due according to the clock and not done yet
     this.clock = new Clock(this.stage, (seconds) => this.advance(seconds), (running) => this.showRunning(running));
     this.buttons = buttons({
       Run: () => this.runOrPause(),

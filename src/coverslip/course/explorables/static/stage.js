@@ -1,7 +1,7 @@
-// What every piece stands on: its heading and suggestions, the values it shares with Python, light or dark, the clock.
-// PIECE (name, title, opening, suggestions, options) is put before this module when the modules are joined (bundle.py).
+// The basis of every explorable: heading and suggestions, values shared with Python, light or dark theme, and the clock.
+// bundle.py puts EXPLORABLE (name, title, opening, suggestions, options) before this module when it joins the modules.
 
-/** An element with attributes and children: make("p", { class: "cx-state" }, "text", child). */
+/** Create an element with attributes and children: make("p", { class: "cx-state" }, "text", child). */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -13,9 +13,9 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** An image or chart under its title; `more` is the quiet part of the title. */
-export function figure(title, more, ...content) {
-  return make("figure", {}, make("figcaption", {}, `${title} `, make("small", {}, more)), ...content);
+/** Create a figure with a caption above its content; `subtitle` is shown smaller. */
+export function figure(title, subtitle, ...content) {
+  return make("figure", {}, make("figcaption", {}, `${title} `, make("small", {}, subtitle)), ...content);
 }
 
 function isDark() {
@@ -26,7 +26,7 @@ function isDark() {
   return matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-// those that canvases are drawn with
+// the theme's colors that canvases use
 const COLORS = [
   ...["paper", "card", "ink", "muted", "axis", "line", "accent", "accent-soft"],
   ...["blue", "vermilion", "green", "orange", "hill", "valley"],
@@ -35,22 +35,22 @@ const COLORS = [
 export class Stage {
   constructor(model, el) {
     this.model = model;
-    this.ending = new AbortController(); // ends every listener and observer
-    this.painters = new Set(); // redraw everything, after a change of theme
-    this.root = make("section", { class: "cx", "aria-label": PIECE.title });
-    // else JupyterLab takes the keys (arrows leave the cell, D D deletes it); it looks at the element that has the focus
+    this.ending = new AbortController(); // removes every listener and observer
+    this.painters = new Set(); // functions that redraw a canvas after a change of theme
+    this.root = make("section", { class: "cx", "aria-label": EXPLORABLE.title });
+    // without this attribute on the focused element JupyterLab handles the keys: arrows leave the cell, D D deletes it
     this.root.addEventListener("focusin", ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true"));
     this.body = make("div", { class: "cx-body" });
     this.shown = make("p", { class: "cx-state", "aria-hidden": "true" });
-    this.heard = make("p", { class: "cx-heard", role: "status" });
-    this.root.append(this.heading(), this.body, this.heard);
+    this.announced = make("p", { class: "cx-heard", role: "status" });
+    this.root.append(this.heading(), this.body, this.announced);
     el.replaceChildren(this.root);
     this.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.watchTheme();
   }
 
   heading() {
-    const cards = PIECE.suggestions.map(({ text, set }, index) =>
+    const cards = EXPLORABLE.suggestions.map(({ text, set }, index) =>
       make(
         "li",
         {},
@@ -64,20 +64,20 @@ export class Stage {
     return make(
       "header",
       {},
-      make("h3", {}, PIECE.title),
-      make("p", { class: "cx-opening" }, PIECE.opening),
+      make("h3", {}, EXPLORABLE.title),
+      make("p", { class: "cx-opening" }, EXPLORABLE.opening),
       make("ol", { class: "cx-try", "aria-label": "Try this" }, ...cards),
     );
   }
 
-  /** The parts of a piece in their places: beside each other on a wide page, below each other on a phone. */
-  lay({ shape = "", main, buttons = "", controls, side = "" }) {
+  /** Lay out the areas of an explorable: side by side on a wide page, one below the other on a phone. */
+  layOut({ shape = "", main, buttons = "", controls, side = "" }) {
     const area = (name, ...content) => make("div", { class: `cx-${name}` }, ...content.flat());
     this.body.className = `cx-body ${shape}`;
     this.body.append(area("main", main), area("run", buttons), this.shown, area("controls", controls), area("side", side));
   }
 
-  /** A suggestion's settings, all at once; the piece starts afresh with them. */
+  /** Apply all settings of a suggestion at once and restart the explorable. */
   setUp(values) {
     this.set(values);
     this.restart?.();
@@ -96,11 +96,11 @@ export class Stage {
       this.paint();
     };
     update();
-    const watcher = new MutationObserver(update);
-    watcher.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class"] });
-    this.signal.addEventListener("abort", () => watcher.disconnect());
+    const observer = new MutationObserver(update);
+    observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class"] });
+    this.signal.addEventListener("abort", () => observer.disconnect());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", update, { signal: this.signal });
-    // in a notebook the style sheet may arrive after the element
+    // in a notebook the style sheet may be loaded after the element
     requestAnimationFrame(update);
   }
 
@@ -116,13 +116,13 @@ export class Stage {
     return this.model.get(name);
   }
 
-  /** Change shared values and tell Python; listeners of `on` hear of it. */
+  /** Change shared values and send them to Python; listeners registered with `on` are called. */
   set(values) {
     for (const [name, value] of Object.entries(values)) this.model.set(name, value);
     this.model.save_changes();
   }
 
-  /** Listen to shared values, whoever changes them: a control here, or a cell in the notebook. */
+  /** Listen to changes of shared values, made by a control here or by a cell in the notebook. */
   on(names, listener) {
     for (const name of names) {
       this.model.on(`change:${name}`, listener);
@@ -130,7 +130,7 @@ export class Stage {
     }
   }
 
-  /** Tell Python where things stand: at most four times a second while something runs, and at once at rest. */
+  /** Send results to Python: at most four times a second while running, immediately with `atOnce`. */
   share(values, atOnce = false) {
     for (const [name, value] of Object.entries(values)) this.model.set(name, value);
     const now = performance.now();
@@ -140,70 +140,70 @@ export class Stage {
     }
   }
 
-  /** One sentence on how things stand: seen at once, read aloud when it has stood still or every four seconds. */
+  /** Show the current state in words; screen readers announce it once it stops changing, or every four seconds. */
   say(text) {
     if (text === this.shown.textContent) return;
     this.shown.textContent = text;
-    clearTimeout(this.saying);
-    const wait = performance.now() - (this.said ?? -Infinity) > 4000 ? 0 : 700;
-    const speak = () => {
-      this.said = performance.now();
-      this.heard.textContent = text;
+    clearTimeout(this.announcing);
+    const wait = performance.now() - (this.announcedAt ?? -Infinity) > 4000 ? 0 : 700;
+    const announce = () => {
+      this.announcedAt = performance.now();
+      this.announced.textContent = text;
     };
-    if (wait) this.saying = setTimeout(speak, wait);
-    else speak();
+    if (wait) this.announcing = setTimeout(announce, wait);
+    else announce();
   }
 
   close() {
-    clearTimeout(this.saying);
+    clearTimeout(this.announcing);
     this.ending.abort();
     this.root.remove();
   }
 }
 
-/** A piece as a notebook's widget takes it: render() shows it and returns how to take it away. */
+/** Return the module of a notebook widget: render() shows an explorable and returns a function that removes it. */
 export function moduleOf(Kind) {
   return {
     render({ model, el }) {
-      const piece = new Kind(model, el);
-      return () => piece.stage.close();
+      const explorable = new Kind(model, el);
+      return () => explorable.stage.close();
     },
   };
 }
 
 /**
- * A clock: `tick(seconds)` every frame while it runs, or four times a second for those who want less motion. It rests
- * while the piece is out of sight. `tick` returns false to stop.
+ * Calls `tick(seconds)` in every frame while it runs, or four times a second if reduced motion is preferred. It pauses
+ * while the explorable is not visible, and stops when `tick` returns false.
  */
 export class Clock {
   constructor(stage, tick, changed = () => {}) {
-    Object.assign(this, { stage, tick, changed, running: false, seen: true, last: null, frame: 0 });
-    const watcher = new IntersectionObserver(([entry]) => {
-      this.seen = entry.isIntersecting;
+    Object.assign(this, { stage, tick, changed, running: false, visible: true, last: null, frame: 0 });
+    const observer = new IntersectionObserver(([entry]) => {
+      this.visible = entry.isIntersecting;
       this.last = null;
-      if (this.running && this.seen) this.ask();
+      if (this.running && this.visible) this.requestFrame();
     });
-    watcher.observe(stage.root);
+    observer.observe(stage.root);
     stage.signal.addEventListener("abort", () => {
-      watcher.disconnect();
+      observer.disconnect();
       this.stop();
     });
   }
 
-  ask() {
+  requestFrame() {
     cancelAnimationFrame(this.frame);
-    this.frame = requestAnimationFrame((now) => this.turn(now));
+    this.frame = requestAnimationFrame((now) => this.onFrame(now));
   }
 
-  turn(now) {
-    if (!this.running || !this.seen) return;
-    const pause = this.stage.calm ? 250 : 0;
-    const passed = this.last === null ? 16 : now - this.last;
-    if (passed >= pause) {
+  onFrame(now) {
+    if (!this.running || !this.visible) return;
+    const interval = this.stage.calm ? 250 : 0;
+    const elapsed = this.last === null ? 16 : now - this.last;
+    if (elapsed >= interval) {
       this.last = now;
-      if (this.tick(Math.min(passed, 300) / 1000) === false) return this.stop();
+      if (this.tick(Math.min(elapsed, 300) / 1000) === false) return this.stop();
     }
-    this.ask();
+    this.requestFrame();
   }
 
   start() {
@@ -211,7 +211,7 @@ export class Clock {
     this.running = true;
     this.last = null;
     this.changed(true);
-    this.ask();
+    this.requestFrame();
   }
 
   stop() {

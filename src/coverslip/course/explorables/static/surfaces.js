@@ -1,20 +1,20 @@
-// Surfaces over two weights, and the walk downhill. A loss is a mean over EXAMPLES: each tilts the surface its own way,
-// and all tilts together cancel. So the gradient of a batch is the true one plus the mean tilt of the examples in it.
+// Loss surfaces over two weights, and gradient descent on them. The loss is a mean over EXAMPLES: each example adds a
+// tilt, and all tilts sum to 0. The gradient of a batch is the full gradient plus the mean tilt of its examples.
 import { normal, seeded, shuffled } from "./numbers.js";
 
 export const EXAMPLES = 64;
 export const REACH = 3; // the map shows −3 to 3 of both weights
-const LOST = 30; // beyond this a walk counts as lost
+const LOST = 30; // a walk farther away than this has diverged
 
 const TURN = 0.45; // the ravine runs at this angle (radians)
 const ALONG = [Math.cos(TURN), Math.sin(TURN)];
 
-/** Two wells at ±2 along a line, and its slope. */
+/** Return a function of x with two minima at ±2, and its derivative. */
 function wells(x) {
   return [(x * x - 4) ** 2 / 16, (x * (x * x - 4)) / 4];
 }
 
-// name -> loss(x, y), gradient(x, y) -> [dx, dy], tilt: how strongly single examples disagree, lowest: [x, y]
+// name -> loss(x, y), gradient(x, y) -> [dx, dy], tilt: standard deviation of the examples' tilts, lowest: [x, y]
 export const SURFACES = {
   bowl: {
     tilt: 1,
@@ -56,7 +56,7 @@ export const SURFACES = {
   },
 };
 
-/** How each example tilts a surface: EXAMPLES pairs that sum to 0. */
+/** Return the tilt of each example: EXAMPLES pairs that sum to 0. */
 export function tiltsOf(surface, seed) {
   const random = seeded(seed + 1000);
   const tilts = Array.from({ length: EXAMPLES }, () => [normal(random), normal(random)]);
@@ -67,7 +67,7 @@ export function tiltsOf(surface, seed) {
   return tilts;
 }
 
-/** The gradient at a point, as the examples of one batch see it. With all examples it is the surface's own. */
+/** Return the gradient at a point for the examples of one batch; with all examples it is the gradient of the surface. */
 export function batchGradient(surface, tilts, batch, [x, y]) {
   const [dx, dy] = surface.gradient(x, y);
   let [pullX, pullY] = [0, 0];
@@ -80,53 +80,56 @@ export function batchGradient(surface, tilts, batch, [x, y]) {
   return [dx + pullX, dy + pullY];
 }
 
-/** A walk: `at` is where it is, `path` where it was, `losses` of all examples after each step, `batch` the last one. */
+/** Start a walk: `at` is its position, `path` all its positions, `losses` the loss at each of them, `batch` the last batch. */
 export function startWalk(name, start, seed) {
   const surface = SURFACES[name];
   return {
     surface,
     tilts: tiltsOf(surface, seed),
     random: seeded(seed),
-    waiting: [], // examples of this epoch not yet used
+    queue: [], // examples of this epoch that were not used yet
     batch: [],
     at: [...start],
     path: [[...start]],
     losses: [surface.loss(...start)],
-    seen: 0, // examples looked at so far
+    examplesUsed: 0,
     lost: false,
   };
 }
 
-/** One step of gradient descent: the next `batchSize` examples of the shuffled epoch, then at − rate × gradient. */
-export function stepDown(walk, rate, batchSize) {
+/** Do one step of gradient descent with the next `batchSize` examples of the shuffled epoch: at − lr × gradient. */
+export function stepDown(walk, lr, batchSize) {
   if (walk.lost) return walk;
-  if (walk.waiting.length === 0) walk.waiting = shuffled(EXAMPLES, walk.random);
-  walk.batch = walk.waiting.splice(0, batchSize);
-  walk.seen += walk.batch.length;
+  if (walk.queue.length === 0) walk.queue = shuffled(EXAMPLES, walk.random);
+  walk.batch = walk.queue.splice(0, batchSize);
+  walk.examplesUsed += walk.batch.length;
   const [dx, dy] = batchGradient(walk.surface, walk.tilts, walk.batch, walk.at);
-  walk.at = [walk.at[0] - rate * dx, walk.at[1] - rate * dy];
+  walk.at = [walk.at[0] - lr * dx, walk.at[1] - lr * dy];
   walk.path.push(walk.at);
   walk.losses.push(walk.surface.loss(...walk.at));
   walk.lost = !(Math.hypot(...walk.at) < LOST);
   return walk;
 }
 
-/** Loss after `steps` steps at each rate, the mean of eight walks where batches differ; Infinity where a walk was lost. */
-export function sweepRates(name, start, rates, batchSize, seed, steps = 50) {
+/**
+ * Return the loss after `steps` steps for each learning rate, averaged over eight walks if batches are random; Infinity if
+ * one of the walks diverged.
+ */
+export function sweepLearningRates(name, start, learningRates, batchSize, seed, steps = 50) {
   const repeats = batchSize < EXAMPLES ? 8 : 1;
-  return rates.map((rate) => {
+  return learningRates.map((lr) => {
     let sum = 0;
     for (let repeat = 0; repeat < repeats; repeat++) {
       const walk = startWalk(name, start, seed + repeat);
-      for (let step = 0; step < steps && !walk.lost; step++) stepDown(walk, rate, batchSize);
+      for (let step = 0; step < steps && !walk.lost; step++) stepDown(walk, lr, batchSize);
       sum += walk.lost ? Infinity : walk.losses.at(-1);
     }
     return sum / repeats;
   });
 }
 
-/** The rates that get within a tenth of the way to the best: [first, last] index, or null where none gets anywhere. */
-export function rightRates(ends, startLoss) {
+/** Return the range [first, last] of learning rates that reach at least 90 % of the best decrease; null if none helps. */
+export function goodLearningRates(ends, startLoss) {
   const best = Math.min(...ends);
   if (!(startLoss - best > 0.02)) return null;
   const good = ends.map((end) => end <= best + 0.1 * (startLoss - best));

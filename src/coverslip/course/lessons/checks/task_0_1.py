@@ -1,7 +1,7 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/00_what_deep_learning_can_do.py by coverslip.course.build: change it there.
+# Generated from lessons/00_what_deep_learning_can_do.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 HINTS = (
@@ -10,12 +10,12 @@ HINTS = (
 )
 
 
-def judge(discs: int):
+def grade(discs: int):
     """The number of discs on five trays."""
     if discs == 96:
-        return "That is one tray; there are five."
+        return "This is one tray; there are five."
     if discs == 25:
-        return "That adds them up. Every row holds 8 discs and every tray 12 rows, so multiply: the sign is *."
+        return "This is a sum. Each row has 8 discs and each tray has 12 rows, so multiply; the sign is *."
     if discs != 480:
-        return f"{discs:,} it is not. Five trays of twelve rows of eight discs."
-    return Passed("480 discs. This is how all tasks work; now for the interesting ones.")
+        return f"{discs:,} is not correct. There are five trays with twelve rows of eight discs."
+    return Passed("480 discs. All tasks work like this one; now come the interesting ones.")

@@ -1,36 +1,38 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/00_what_deep_learning_can_do.py by coverslip.course.build: change it there.
+# Generated from lessons/00_what_deep_learning_can_do.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 from coverslip.course.image_set import Images
 
 HINTS = (
-    "Look at the figure: move the line to where most of the first class is to its right and most of the second to "
-    "its left.",
-    "max(red, key=accuracy) tries the number of every image as a cut and gives back the best one.",
+    "Look at the figure: move the line so that most images of the first class are to its right and most images of "
+    "the second class to its left.",
+    "max(red, key=accuracy) tries the number of every image as a threshold and returns the best one.",
 )
 
 
-def judge(cut: float, red, train: Images):
-    """A cut whose accuracy on the training images is within 0.01 of the best there is."""
+def grade(threshold: float, red, train: Images):
+    """A threshold whose accuracy on the training images is within 0.01 of the best."""
     first = train.y == 0
 
-    def share(at):
-        return float(((red >= at) == first).mean())
+    def accuracy(value):
+        return float(((red >= value) == first).mean())
 
-    best = max(share(at) for at in red)
-    if share(cut) >= best - 0.01:
+    best = max(accuracy(value) for value in red)
+    reached = accuracy(threshold)
+    if reached >= best - 0.01:
         return Passed(
-            f"Accuracy {share(cut):.3f}, and no cut reaches more than {best:.3f}. You have just trained a learner: "
-            "one knob, turned until the examples come out as right as they can."
+            f"Accuracy {reached:.3f}, and no threshold reaches more than {best:.3f}. You have just trained a "
+            "classifier: you turned one knob until as many examples as possible were correct."
         )
-    if abs(cut - best) < 1e-9:
+    if abs(threshold - best) < 1e-9:
         return (
-            f"{cut:.3f}: that is an accuracy, not a cut. The cut is the place on the line under the figure where it "
-            "is reached."
+            f"{threshold:.3f}: this is an accuracy, not a threshold. The threshold is the position on the horizontal "
+            "axis at which this accuracy is reached."
         )
     return (
-        f"A cut at {cut:.1f} is right for {share(cut):.3f} of the images; there are better cuts (up to {best:.3f})."
+        f"A threshold of {threshold:.1f} has an accuracy of {reached:.3f}; there are better thresholds "
+        f"(up to {best:.3f})."
     )

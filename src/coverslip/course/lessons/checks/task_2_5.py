@@ -1,7 +1,7 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/02_knobs_and_dials.py by coverslip.course.build: change it there.
+# Generated from lessons/02_knobs_and_dials.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 import math
@@ -9,36 +9,35 @@ import math
 from coverslip.course.sweeps import Sweep
 
 HINTS = (
-    "In the table: whose accuracy held out is high, with a loss below that of guessing?",
-    "0.001 is the rule of thumb for Adam, and it holds here.",
+    "Look in the table: which values have a high accuracy held out, and a loss below that of guessing?",
+    "0.001 is the rule of thumb for Adam, and it is good here.",
 )
 
 
-def judge(good_rate: float, with_center: Sweep):
-    """A rate whose accuracy reaches into the interval of the best, and whose loss is below guessing."""
-    if good_rate not in with_center.values:
+def grade(good_lr: float, with_center: Sweep):
+    """A learning rate whose accuracy reaches the interval of the best, and whose loss is below guessing."""
+    if good_lr not in with_center.values:
         return (
-            f"{good_rate:g} was not tried in this sweep; choose one of "
-            f"{', '.join(f'{each:g}' for each in with_center.values)}."
+            f"{good_lr:g} is not in this sweep; choose one of "
+            f"{', '.join(f'{value:g}' for value in with_center.values)}."
         )
-    one, best = with_center[good_rate], with_center[with_center.best]
-    if one.held_out is None:
-        return f"With {good_rate:g} the training broke."
-    guessing = math.log(with_center.classes)
-    if one.loss["value"] >= guessing:
+    chosen, best = with_center[good_lr], with_center[with_center.best]
+    if chosen.held_out is None:
+        return f"With {good_lr:g} the training diverged."
+    guessing, accuracy = math.log(with_center.classes), chosen.held_out["value"]
+    if chosen.loss["value"] >= guessing:
         return (
-            f"With {good_rate:g} the loss is {one.loss['value']:.2f}, above that of guessing ({guessing:.2f}): it is "
-            "confidently wrong."
+            f"With {good_lr:g} the loss is {chosen.loss['value']:.2f}, above that of guessing ({guessing:.2f}): the "
+            "network is confidently wrong."
         )
     low = best.held_out["low"] if best.held_out["low"] is not None else best.held_out["value"]
-    high = one.held_out["high"] if one.held_out["high"] is not None else one.held_out["value"]
-    if high < low or one.held_out["value"] < low - 0.05:
-        begun = " It has hardly begun after these epochs." if good_rate < with_center.best else ""
+    high = chosen.held_out["high"] if chosen.held_out["high"] is not None else accuracy
+    if high < low or accuracy < low - 0.05:
+        started = " After these epochs it has hardly started to learn." if good_lr < with_center.best else ""
         return (
-            f"With {good_rate:g} it is right on {one.held_out['value']:.2f} held out, and {with_center.best:g} "
-            f"reaches {best.held_out['value']:.2f}.{begun}"
+            f"With {good_lr:g} the accuracy on the held-out leaves is {accuracy:.2f}; {with_center.best:g} reaches "
+            f"{best.held_out['value']:.2f}.{started}"
         )
     return Passed(
-        f"{good_rate:g}: right on {one.held_out['value']:.2f} of the leaves held out, with a loss of "
-        f"{one.loss['value']:.2f}."
+        f"{good_lr:g}: an accuracy of {accuracy:.2f} on the held-out leaves, with a loss of {chosen.loss['value']:.2f}."
     )

@@ -1,40 +1,40 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/02_knobs_and_dials.py by coverslip.course.build: change it there.
+# Generated from lessons/02_knobs_and_dials.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 from coverslip.course.sweeps import Sweep
 
 HINTS = (
-    "The first is in the column 'learned from', the second in the column 'loss'.",
-    "Go down the column 'learned from' to the first number of 0.95 or more. Then look for the smallest number in the "
+    "The first answer is in the column 'training', the second in the column 'loss'.",
+    "Go down the column 'training' to the first number of 0.95 or more. Then look for the smallest number in the "
     "column 'loss'.",
 )
 
 
-def judge(enough_to_hold: int, lowest_loss: int, by_units: Sweep):
-    """The smallest number of units that reaches 0.95 on what it learned from, and the one with the lowest loss held "
-    "out."""
-    shares = {each.value: each.train["value"] for each in by_units.trained}
-    losses = {each.value: each.loss["value"] for each in by_units.trained}
-    for given in (enough_to_hold, lowest_loss):
-        if given not in shares:
-            return f"{given} units were not tried; choose from {', '.join(map(str, shares))}."
-    enough = next((units for units, share in shares.items() if share >= 0.95), max(shares))
+def grade(enough_units: int, lowest_loss: int, by_units: Sweep):
+    """The smallest number of units with a training accuracy of 0.95, and the one with the lowest held-out loss."""
+    accuracies = {result.value: result.train["value"] for result in by_units.trained}
+    losses = {result.value: result.loss["value"] for result in by_units.trained}
+    for units in (enough_units, lowest_loss):
+        if units not in accuracies:
+            return f"{units} units are not in this sweep; choose from {', '.join(map(str, accuracies))}."
+    enough = next((units for units, accuracy in accuracies.items() if accuracy >= 0.95), max(accuracies))
     best = min(losses, key=losses.get)
-    if enough_to_hold != enough:
-        if enough_to_hold > enough:
-            return f"{enough_to_hold} units do it; but a smaller number does it, too."
+    if enough_units != enough:
+        if enough_units > enough:
+            return f"{enough_units} units are enough, but a smaller number is enough, too."
         return (
-            f"{enough_to_hold} units are right on {shares[enough_to_hold]:.2f} of what they learned from; 0.95 is "
-            "wanted."
+            f"With {enough_units} units the accuracy on the training images is {accuracies[enough_units]:.2f}; the "
+            "task asks for 0.95."
         )
     if lowest_loss != best:
         return (
-            f"{lowest_loss} units have a loss of {losses[lowest_loss]:.2f} held out; there is a lower one. The "
-            "lowest loss is what is asked for."
+            f"With {lowest_loss} units the loss on the held-out leaves is {losses[lowest_loss]:.2f}. The task asks for "
+            "the lowest loss; there is a lower one."
         )
     return Passed(
-        f"{enough} units hold the examples; {best} have the lowest loss on other leaves ({losses[best]:.2f})."
+        f"{enough} units are enough to memorize the training images; {best} units have the lowest loss on other leaves "
+        f"({losses[best]:.2f})."
     )

@@ -1,31 +1,34 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/02_knobs_and_dials.py by coverslip.course.build: change it there.
+# Generated from lessons/02_knobs_and_dials.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 HINTS = (
     "Look for rules below which every sentence says that the rule's choice is better.",
-    "'... is better than ...' counts for the rule if its own choice stands first; 'not distinguishable' does not.",
+    "'... is better than ...' confirms the rule if its choice is named first; 'not distinguishable' does not.",
 )
 
 
-def judge(held, tested: dict):
-    """The names of the rules whose choice is better than all others that were tried."""
-    given = [held] if isinstance(held, str) else list(held)
-    right = [rule for rule, (result, choice) in tested.items() if result.wins(choice)]
-    for rule in given:
+def grade(confirmed, tested: dict):
+    """The names of the rules whose choice is better than all other choices that were tried."""
+    answer = [confirmed] if isinstance(confirmed, str) else list(confirmed)
+    correct = [rule for rule, (result, choice) in tested.items() if result.wins(choice)]
+    for rule in answer:
         if rule not in tested:
-            return f"No rule is called {rule!r}; the names are those printed above, in quotation marks."
-    for rule in given:
-        if rule not in right:
-            return f"{rule!r}: against one of the others it is not distinguishable, or worse. Read the sentences again."
-    missing = [rule for rule in right if rule not in given]
+            return f"There is no rule {rule!r}; use the names printed above, in quotation marks."
+    for rule in answer:
+        if rule not in correct:
+            return f"{rule!r}: it is not distinguishable from another choice, or worse. Read the sentences again."
+    missing = [rule for rule in correct if rule not in answer]
     if missing:
-        return f"One that held is missing (of {len(right)}). Look for rules with no 'not distinguishable' below them."
-    if not right:
-        return Passed("None held against all others on these images. Then none can be claimed.")
+        return (
+            f"A confirmed rule is missing (there are {len(correct)}). Look for rules without 'not distinguishable' "
+            "below them."
+        )
+    if not correct:
+        return Passed("No rule was confirmed against all other choices on these images. So none can be claimed.")
     return Passed(
-        f"{len(right)} of {len(tested)} held here. The others may be true all the same; a few dozen leaves cannot "
-        "tell, and the sentences say how many could."
+        f"{len(correct)} of {len(tested)} rules were confirmed here. The others may still be true: a few dozen leaves "
+        "cannot show it, and the sentences say how many could."
     )

@@ -1,29 +1,29 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/03_convolutions.py by coverslip.course.build: change it there.
+# Generated from lessons/03_convolutions.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 HINTS = (
-    "What was compared: all networks, or three of them on one set of leaves?",
-    "A result is a difference with its interval, and for what it holds. Only one of the four has both.",
+    "What was compared: all networks, or three networks on one set of leaves?",
+    "A result is a difference with its confidence interval and its scope. Only one of the four has both.",
 )
 
 
-def judge(sentence: str):
-    """The letter of the sentence that may stand in a report."""
+def grade(sentence: str):
+    """The letter of the sentence that the comparison supports."""
     answer = sentence.strip().strip("\"'.").upper()
     if answer == "B":
-        return "B speaks of all networks and all images. You compared three networks on these leaves."
+        return "B is about all networks and all images. You compared three networks on these leaves."
     if answer == "C":
         return (
-            "C asks too much: the bars on the left may touch while the paired difference on the right is clear, since "
-            "both networks find the same leaves hard. Look at the interval of the difference."
+            "C is too strict: the bars on the left may overlap although the paired difference on the right is clear, "
+            "since the same leaves are difficult for both networks. Look at the interval of the difference."
         )
     if answer == "D":
-        return "D promises a number for other leaves: that is what the interval says you cannot."
+        return "D promises a number for other leaves. The test measured leaves like these, and only with an interval."
     if answer != "A":
-        return f"There is no sentence {sentence!r}; they are A, B, C and D."
+        return f"There is no sentence {sentence!r}; choose A, B, C or D."
     return Passed(
-        "A: a difference, its interval, and what it holds for. One training each, so it is about these three networks."
+        "A: a difference, its interval and its scope. Each was trained once, so it is about these three networks."
     )

@@ -1,7 +1,7 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/03_convolutions.py by coverslip.course.build: change it there.
+# Generated from lessons/03_convolutions.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 import torch
@@ -13,35 +13,38 @@ HINTS = (
 )
 
 
-def judge(network: nn.Module, classes: int):
-    """A network without dense layers that answers images of any size with one score a class."""
+def grade(network: nn.Module, classes: int):
+    """A network without dense layers that returns one logit per class for images of any size."""
     if any(isinstance(layer, nn.Linear) for layer in network.modules()):
-        return "There is a dense layer in it, which wants images of one size. A convolution takes its place."
+        return "It contains a dense layer, which accepts images of one size only. Replace it with a convolution."
     shapes = {}
     for side in (48, 96):
         try:
             with torch.no_grad():
                 shapes[side] = tuple(network.eval()(torch.rand(2, 3, side, side)).shape)
         except RuntimeError as error:
-            return f"It does not take images of {side} x {side}: {error}"
+            return f"It does not accept images of {side} x {side}: {error}"
     if not any(isinstance(layer, nn.AdaptiveAvgPool2d) for layer in network.modules()):
         small, large = shapes[48][1:], shapes[96][1:]
-        return f"It gives {small} numbers at 48 pixels and {large} at 96: the average over places is missing."
+        return f"Its output is {small} for 48 pixels and {large} for 96: the average over positions is missing."
     if len(shapes[48]) != 2:
-        return f"It answers with shape {shapes[48][1:]}: an nn.Flatten() at the end makes a row of scores of it."
+        return f"Its output has the shape {shapes[48][1:]}: add nn.Flatten() at the end to get a row of logits."
     if shapes[48] != (2, classes):
-        return f"It answers with {shapes[48][1]} numbers; {classes} classes are wanted."
+        return f"Its output has {shapes[48][1]} numbers; it needs one for each of {classes} classes."
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     kernels = [layer.kernel_size[0] for layer in convolutions]
     if kernels != [3, 3, 3, 6, 1]:
-        said = ", ".join(map(str, kernels))
-        return f"It takes any size. Its kernels are {said}; to be the twin of task 3.4, they have to be 3, 3, 3, 6, 1."
+        found = ", ".join(map(str, kernels))
+        return (
+            f"It accepts any size. But its kernels are {found}; to have the weights of task 3.4, they must be "
+            "3, 3, 3, 6, 1."
+        )
     if sum(isinstance(layer, nn.ReLU) for layer in network.modules()) < 4:
-        return "A ReLU is missing behind the convolution with the kernel of 6."
+        return "A ReLU is missing after the convolution with the kernel of 6."
     if any(layer.padding != (0, 0) or layer.stride != (1, 1) for layer in convolutions[-2:]):
-        return "The last two convolutions stand without padding and move by 1: 6 then finds one place on 6 x 6."
+        return "Use the last two convolutions without padding and with stride 1: 6 then has one position on 6 x 6."
     order = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.AdaptiveAvgPool2d)]
     if not isinstance(order[-1], nn.AdaptiveAvgPool2d):
-        return "The average comes last: first the classes at each place, since we want to see those, then the average."
-    numbers = sum(each.numel() for each in network.parameters())
-    return Passed(f"{numbers:,} parameters, as many as the three blocks with dense layers, and it takes any size.")
+        return "The average comes last: first compute the logits at each position, since we want to see them."
+    count = sum(parameter.numel() for parameter in network.parameters())
+    return Passed(f"{count:,} parameters, as many as the three blocks with dense layers, and it accepts any size.")

@@ -1,41 +1,41 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/04_improving.py by coverslip.course.build: change it there.
+# Generated from lessons/04_improving.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 import torch
 from torch import nn
 
 HINTS = (
-    "It belongs behind the hidden layer: those are the units that should not rely on one another.",
+    "Put it after the hidden layer: these are the units that should not rely on each other.",
     "nn.Sequential(nn.Linear(100, 50), nn.ReLU(), nn.Dropout(0.5), nn.Linear(50, 2))",
 )
 
 
-def judge(small: nn.Module):
-    """A network of 100 numbers, 50 units with dropout of a half, and two outputs."""
+def grade(small: nn.Module):
+    """A network with 100 inputs, 50 units with dropout of one half, and two outputs."""
     layers = [layer for layer in small.modules() if isinstance(layer, nn.Linear | nn.Dropout | nn.ReLU)]
     kinds = [type(layer).__name__ for layer in layers]
     if "Dropout" not in kinds:
-        return "There is no dropout in it yet."
+        return "There is no dropout in this network."
     if kinds[-1] == "Dropout":
-        return "The dropout is behind the last layer: it switches off its answers, half of the time, at random."
+        return "The dropout is after the last layer: it switches off its outputs, half of the time, at random."
     if kinds[0] == "Dropout":
-        return "The dropout stands before anything was learned: it hides half of the input. Put it behind the ReLU."
+        return "The dropout is before anything was learned: it hides half of the inputs. Put it after the ReLU."
     if any(isinstance(layer, nn.Softmax | nn.LogSoftmax) for layer in small.modules()):
-        return "Leave the softmax away, as in lesson 3: two scores are wanted."
-    share = next(layer.p for layer in layers if isinstance(layer, nn.Dropout))
-    if share != 0.5:
-        return f"It drops {share:g} of the units; one half is wanted."
-    given = torch.ones(4, 100)
+        return "Omit the softmax, as in lesson 3: the outputs should be two logits."
+    rate = next(layer.p for layer in layers if isinstance(layer, nn.Dropout))
+    if rate != 0.5:
+        return f"It drops {rate:g} of the units; the task asks for one half."
+    inputs = torch.ones(4, 100)
     with torch.no_grad():
-        answer = small.eval()(given)
-        again = small(given)
+        first = small.eval()(inputs)
+        second = small(inputs)
         small.train()
-        noisy = [small(given) for _ in range(4)]
-    if tuple(answer.shape) != (4, 2):
-        return f"It answers with shape {tuple(answer.shape)}; two outputs a row are wanted."
-    if not torch.equal(answer, again) or all(torch.equal(each, noisy[0]) for each in noisy):
-        return "In training its answers to the same input should differ, and in use they should not."
-    return Passed("In training it answers differently each time, in use always the same: that is dropout.")
+        in_training = [small(inputs) for _ in range(4)]
+    if tuple(first.shape) != (4, 2):
+        return f"Its output has the shape {tuple(first.shape)}; it should have two outputs per row."
+    if not torch.equal(first, second) or all(torch.equal(output, in_training[0]) for output in in_training):
+        return "In training mode its outputs for the same input should differ; in evaluation mode they should not."
+    return Passed("In training mode its output differs each time, in evaluation mode it is always the same.")

@@ -1,28 +1,28 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/04_improving.py by coverslip.course.build: change it there.
+# Generated from lessons/04_improving.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 HINTS = (
-    "Imagine the changed image on a colleague's desk. Would she name it as before?",
-    "A slide has no up or down, and laboratories stain differently. But how large nuclei are is part of the diagnosis.",
+    "Imagine that a colleague sees the changed image. Would she make the same diagnosis?",
+    "A slide has no up or down, and laboratories stain differently. But the size of nuclei is part of the diagnosis.",
 )
 
 
-def judge(keeps: dict):
-    """For each change True or False: does the diagnosis stay?"""
-    open_ones = [name for name, answer in keeps.items() if answer is ...]
-    if open_ones:
-        return "" if len(open_ones) == len(keeps) else f"Still open: {', '.join(open_ones)}."
+def grade(keeps: dict):
+    """True or False for each change: does it keep the diagnosis?"""
+    missing = [name for name, answer in keeps.items() if answer is ...]
+    if missing:
+        return "" if len(missing) == len(keeps) else f"Still missing: {', '.join(missing)}."
     if not keeps.get("mirrored"):
-        return "mirrored: nobody's diagnosis depends on left and right of a slide."
-    if not keeps.get("turned by a quarter"):
-        return "turned: a slide has no up and down; somebody laid it under the microscope that way."
+        return "mirrored: no diagnosis depends on the left and right of a slide."
+    if not keeps.get("rotated by 90 degrees"):
+        return "rotated: a slide has no up and down; its orientation under the microscope is arbitrary."
     if not keeps.get("stained a little more weakly"):
-        return "stained more weakly: laboratories differ by more than that, and your network should not mind."
+        return "stained more weakly: laboratories differ by more than that, and your network should tolerate it."
     if keeps.get("nuclei enlarged to twice their size"):
         return "enlarged: at one magnification the size of nuclei is a sign of a tumor. Such a zoom changes the label."
     if keeps.get("nuclei painted over"):
-        return "painted over: then what the diagnosis rests on is gone, and the network is taught to guess."
-    return Passed("Three keep it, two do not. For leaves, mail or X-rays the list is another one: it is yours to make.")
+        return "painted over: this removes the basis of the diagnosis, and the network learns to guess."
+    return Passed("Three changes keep it, two do not. For other images the list is different: it is your decision.")

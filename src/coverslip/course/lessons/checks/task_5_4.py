@@ -1,37 +1,37 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/05_a_result_you_can_defend.py by coverslip.course.build: change it there.
+# Generated from lessons/05_a_result_you_can_defend.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 HINTS = (
     "The built-in names look like tomato_healthy_leaf003_shot1.jpg: everything before _shot is the name of a leaf.",
-    r'r"([a-z_]+leaf\d+)" takes small letters and underscores, then leaf and its number.',
+    r'r"([a-z_]+leaf\d+)" matches small letters and underscores, then leaf and its number.',
 )
 
 
-def judge(pattern: str, mine):
-    """A pattern on the path whose parentheses hold the name of a leaf."""
+def grade(pattern: str, dataset):
+    """A pattern for the path whose parentheses match the name of a leaf."""
     import coverslip
 
-    source = mine.source / "images" if mine.built_in else mine.source
+    source = dataset.source / "images" if dataset.built_in else dataset.source
     if not pattern:
-        if mine.built_in:
-            return "Each leaf was photographed three times, and with an empty pattern every image counts as a leaf."
-        return Passed("Then each image stands for itself, and the report will say that you said so.")
-    if mine.built_in and "(" not in pattern:
-        return "There are no parentheses in it: they say which part of the path is the name."
+        if dataset.built_in:
+            return "Each leaf was photographed three times; with an empty pattern every image counts as a leaf."
+        return Passed("Then each image is a group of its own, and the report states that you said so.")
+    if dataset.built_in and "(" not in pattern:
+        return "It has no parentheses: they mark the part of the path that is the name."
     table = coverslip.scan(source, pattern)
     groups = table.groups(table.rows())
-    count, wanted = len(set(groups)), len(set(mine.groups))
+    count, expected = len(set(groups)), len(set(dataset.groups))
     if count == len(groups):
-        return "By that pattern each image stands by itself: what the parentheses hold differs from shot to shot."
-    if not mine.built_in:
+        return "With this pattern each image is a leaf by itself: the text in the parentheses differs for each shot."
+    if not dataset.built_in:
         return Passed(f"{len(groups):,} images of {count:,} groups.")
-    if count <= len(mine.names):
-        return f"By that pattern there are {count} leaves: it takes a whole class for one. Where does the number end?"
-    if count < wanted:
-        return f"By that pattern there are {count} leaves: leaves of other classes with the same number are one."
-    if count != wanted:
-        return f"By that pattern there are {count} leaves and not {wanted}: images that it does not fit stand alone."
-    return Passed(f"{len(groups)} images of {count} leaves. From here on no leaf is on two sides.")
+    if count <= len(dataset.names):
+        return f"With this pattern there are {count} leaves: a whole class is one leaf. Include the number of the leaf."
+    if count < expected:
+        return f"With this pattern there are {count} leaves: it joins leaves of other classes with the same number."
+    if count != expected:
+        return f"With this pattern there are {count} leaves, not {expected}: images that do not match it stand alone."
+    return Passed(f"{len(groups)} images of {count} leaves. From now on no leaf is in two sets.")

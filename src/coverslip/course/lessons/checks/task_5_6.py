@@ -1,30 +1,28 @@
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
-# Made from lessons/05_a_result_you_can_defend.py by coverslip.course.build: change it there.
+# Generated from lessons/05_a_result_you_can_defend.py by coverslip.course.build: edit the lesson, not this file.
 from coverslip.course.result import Passed
 
 HINTS = (
-    "Two of the five go beyond what was looked at. Which ones were never measured?",
-    "Nothing from another farm was tested, and nobody has looked yet at where the network looks.",
+    "Two of the five go beyond what was measured. Which ones?",
+    "Nothing from another farm was tested, and nobody has checked yet where the network looks.",
 )
 
 
-def judge(unsupported: str):
+def grade(unsupported: str):
     """The letters of the claims that the run does not support."""
-    given = {letter for letter in unsupported.upper() if letter.isalpha()}
-    if given - set("ABCDE"):
+    letters = {letter for letter in unsupported.upper() if letter.isalpha()}
+    if letters - set("ABCDE"):
         return "The claims are A to E; give letters only, such as 'AC'."
-    if "A" in given:
-        return "A: that is exactly what was measured, and it says for which leaves."
-    if "C" in given:
-        return "C: the run knows that from your pattern, and it says 'as far as the file names tell'."
-    if "E" in given:
-        return "E: the first run opened its test set once, as its last step. The ledger keeps count."
-    if "B" not in given:
+    if "A" in letters:
+        return "A: this is exactly what was measured, and the claim says for which leaves."
+    if "C" in letters:
+        return "C: the run knows this from your pattern, and the claim says 'according to the file names'."
+    if "E" in letters:
+        return "E: the first run used its test set once, at the end. The ledger records this."
+    if "B" not in letters:
         return "One is missing: was anything from other farms tested?"
-    if "D" not in given:
-        return "One is missing: right answers do not show that it looks at the lesions. Remember the backgrounds."
-    return Passed(
-        "B and D. Neither is wrong; neither was tested. That is what a reviewer is for, and now it is what you are for."
-    )
+    if "D" not in letters:
+        return "One is missing: correct predictions do not show that it looks at the lesions. Remember the backgrounds."
+    return Passed("B and D. They may be true, but they were not tested. A reviewer asks this, and now you can, too.")

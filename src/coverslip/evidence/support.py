@@ -1,0 +1,165 @@
+"""Scores together with the sample they were computed from: with an interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coverslip.evidence.bootstrap import BootstrapScores
+from coverslip.evidence.intervals import (
+    MIN_GROUPS,
+    Interval,
+    Score,
+    bca_interval,
+    bias_corrected_interval,
+    critical_value,
+    effective_df,
+    linearized_interval,
+    proportion_interval,
+)
+
+FloatArray = NDArray[np.float64]
+# scores whose effective sample size never exceeds the number of images, as for a proportion; a score of ranks compares
+# pairs of images and has no such bound
+AT_MOST_IMAGES = ("balanced_accuracy", "macro_f1", "f1")
+RANGES = {  # scores with a finite range: near its ends few groups contain too few errors for a bootstrap interval
+    **dict.fromkeys(
+        ("balanced_accuracy", "macro_f1", "macro_auroc", "macro_auprc", "f1", "auroc", "auprc"), (0.0, 1.0)
+    ),
+    "mcc": (-1.0, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Support:
+    """The sample that a score is computed from.
+
+    Attributes:
+        images: number of images.
+        groups: number of groups.
+        level: confidence level of the interval.
+        grouped: False if each image is its own group.
+    """
+
+    images: int
+    groups: int
+    level: float
+    grouped: bool
+
+    @property
+    def unit(self) -> str:
+        """Plural noun for the independent units: "groups" or "images"."""
+        return "groups" if self.grouped else "images"
+
+    def score(self, value: float | None, interval: Interval | None, method: str, reason: str = "") -> Score:
+        """Return a `Score` of this sample.
+
+        Args:
+            value: the score; None if it is undefined.
+            interval: its confidence interval, or None.
+            method: how the interval is computed, for the report.
+            reason: why there is no interval; ignored if there is one.
+        """
+        low, high = interval or (None, None)
+        score = Score(
+            value=value, low=low, high=high, level=self.level, method=method, images=self.images, groups=self.groups
+        )
+        if low is None:
+            score["reason"] = reason
+        return score
+
+    def too_few_groups(self, groups: int) -> str:
+        """Return the reason for a missing interval: the number of groups is below the minimum."""
+        unit = self.unit[:-1] + " is" if groups == 1 else self.unit + " are"
+        return f"{groups} {unit} too few for an interval (at least {MIN_GROUPS} are needed)"
+
+    def bootstrap_score(
+        self,
+        scores: BootstrapScores,
+        name: str,
+        method: str,
+        *,
+        groups: int,
+        max_df: int,
+        fallback_number: float | None = None,
+        undefined: str = "",
+    ) -> Score:
+        """Return a score with its bootstrap interval.
+
+        A score with a finite range gets the union of the bootstrap interval and Wilson's interval with the effective
+        sample size. Without the latter the coverage is too low for scores near 1 in few groups
+        (`benchmarks/coverage.py`).
+
+        Args:
+            scores: resampled scores.
+            name: name of the column of ``scores``.
+            method: description of the bootstrap, from `bootstrap_method`.
+            groups: number of groups that decides whether there is an interval.
+            max_df: maximal degrees of freedom of Student's t.
+            fallback_number: effective sample size if no error was observed; by default ``groups``.
+            undefined: why the score is undefined; empty if it is defined.
+        """
+        kind = name.partition(" ")[0]
+        score_range = RANGES.get(kind)
+        described = (
+            f"{method}, combined with Wilson's interval for the effective sample size" if score_range else method
+        )
+        described = described.replace("BCa", "bias-corrected") if name == "ece" else described
+        if undefined:
+            return self.score(None, None, described, undefined)
+        column = scores.columns.index(name)
+        value = float(scores.values[column])
+        if groups < MIN_GROUPS:
+            return self.score(value, None, described, self.too_few_groups(groups))
+        influence, resampled = scores.influence[:, column], scores.resampled[:, column]
+        critical = critical_value(self.level, effective_df(influence, max_df))
+        if name == "ece":
+            null_resampled = scores.resampled[:, scores.columns.index("ece_chance")]
+            interval = bias_corrected_interval(value, resampled, null_resampled, critical)
+        else:
+            interval = bca_interval(value, resampled, influence, critical)
+        if score_range and np.isfinite(influence).all():
+            lowest, width = score_range[0], score_range[1] - score_range[0]
+            max_number = self.images if kind in AT_MOST_IMAGES else np.inf
+            wilson = linearized_interval(
+                (value - lowest) / width,
+                influence / width,
+                max_number,
+                groups if fallback_number is None else fallback_number,
+                self.level,
+                max_df,
+            )
+            low, high = (lowest + width * limit for limit in wilson)
+            interval = (low, high) if interval is None else (min(low, interval[0]), max(high, interval[1]))
+        return self.score(value, interval, described, "the score does not vary between resamples")
+
+
+def proportion_score(
+    hits: FloatArray, counts: FloatArray, level: float, *, grouped: bool, undefined: str = "", note: str = ""
+) -> Score:
+    """Return the proportion of hits among counts with its interval.
+
+    Args:
+        hits: successes per group, shape (G,).
+        counts: images per group, shape (G,); groups with count 0 are ignored.
+        level: confidence level of the interval.
+        grouped: False if each image is its own group.
+        undefined: why the proportion is undefined; empty if it is defined.
+        note: text appended to the description of the method.
+    """
+    present = counts > 0
+    support = Support(int(counts.sum()), int(present.sum()), level, grouped)
+    method = ("Wilson's interval with effective sample size and t quantile" if grouped else "Clopper-Pearson") + note
+    if undefined or support.images == 0:
+        return support.score(None, None, method, undefined or "no image was predicted as this class")
+    value = float(hits.sum() / support.images)
+    if support.groups < MIN_GROUPS:
+        return support.score(value, None, method, support.too_few_groups(support.groups))
+    return support.score(value, proportion_interval(hits[present], counts[present], level, grouped=grouped), method)
+
+
+def bootstrap_method(unit: str, *, within_class: bool, resamples: int) -> str:
+    """Return the description of the bootstrap that is stored with each score."""
+    return f"BCa bootstrap over {unit}{' within class' if within_class else ''}, {resamples} resamples"
