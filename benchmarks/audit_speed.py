@@ -160,8 +160,8 @@ def found_by_cleanvision(result: dict[str, Any], planted: dict[str, list[list[st
 
 def _found(kind: str, sets: list[list[str]], pairs: list[set[str]], single: dict[str, set[str]]) -> str:
     if len(sets[0]) > 1:
-        found = sum(any(set(paths) <= pair for pair in pairs) for paths in sets)
-        return f"{found} of {len(sets)}"
+        matches = sum(any(set(paths) <= pair for pair in pairs) for paths in sets)
+        return f"{matches} of {len(sets)}"
     expected = {paths[0] for paths in sets}
     return f"{len(expected & single[kind])} of {len(sets)}, and {len(single[kind] - expected)} others"
 
@@ -215,7 +215,7 @@ def main() -> None:
 def as_text(content: dict[str, Any]) -> str:
     about = content["machine"]
     lines = [
-        f"# The audit of {content['images']:,} images of `{content['folder']}`, with {EACH} added problems of each kind",
+        f"# Audit of {content['images']:,} images of `{content['folder']}`, with {EACH} added problems of each kind",
         "",
         f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB; whole processes, empty cache.",
         "",
@@ -224,11 +224,11 @@ def as_text(content: dict[str, Any]) -> str:
         *(f"| coverslip: {name} | {spread(values)} |" for name, values in content["coverslip"].items()),
         f"| CleanVision {content['cleanvision version']}: all its checks | {spread(content['cleanvision'])} |",
         "",
-        f"After the decoding pass, checking files, duplicates and groups takes {spread(content['added'], 2)} of its time; "
-        "the cost within the pass is measured in `twins.md`.",
+        "After the decoding pass, checking files, duplicates and groups takes "
+        f"{spread(content['added'], 2)} of its time; the cost within the pass is measured in `twins.md`.",
         "",
-        f"CleanVision failed with `{content['cleanvision failed']}` on the truncated files, and was run on the others; its "
-        "seconds are those of its checks, without the start of Python.",
+        f"CleanVision failed with `{content['cleanvision failed']}` on the truncated files, and was run on the others; "
+        "its seconds are those of its checks, without the start of Python.",
         "",
         "| added | found by coverslip | found by CleanVision |",
         "| --- | --- | --- |",

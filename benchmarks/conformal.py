@@ -94,9 +94,9 @@ def measure(scenario: Scenario, splits: int, seed: int) -> dict[str, Any]:
         members = prediction_sets(probabilities[test], limits, fill=False)
         full = prediction_sets(probabilities[test], limits)
         held = members[np.arange(test.sum()), labels[test]]
-        share = np.bincount(groups[test], weights=held, minlength=count) / scenario.shots
-        coverage[number] = [share[~chosen & (label_of == k)].mean() for k in range(classes)]
-        overall[number] = share[~chosen].mean()
+        fraction = np.bincount(groups[test], weights=held, minlength=count) / scenario.shots
+        coverage[number] = [fraction[~chosen & (label_of == k)].mean() for k in range(classes)]
+        overall[number] = fraction[~chosen].mean()
         sizes.append(full.sum(axis=1).mean())
         empty.append((~members.any(axis=1)).mean())
         filled.append(full[np.arange(test.sum()), labels[test]].mean())
@@ -141,18 +141,18 @@ def row(
     }  # fmt: skip
 
 
-def text(found: list[dict[str, Any]], splits: int) -> str:
+def text(measured: list[dict[str, Any]], splits: int) -> str:
     """Return the results as Markdown tables."""
     lines = [
         "# Conformal sets: coverage over random splits",
         "",
-        f"Simulated probabilities, {splits} splits each, target {TARGET:.2f}, n in groups. Python {platform.python_version()},"
-        f" numpy {np.__version__}. `python benchmarks/conformal.py`",
+        f"Simulated probabilities, {splits} splits each, target {TARGET:.2f}, n in groups. "
+        f"Python {platform.python_version()}, numpy {np.__version__}. `python benchmarks/conformal.py`",
         "",
         "| scenario | of | n calibrate | n test | mean coverage | allowed | spread | predicted | agrees |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for each in found:
+    for each in measured:
         for line in each["rows"]:
             verdict = "yes" if line["mean_ok"] and line["spread_ok"] else "NO"
             lines.append(
@@ -168,7 +168,7 @@ def text(found: list[dict[str, Any]], splits: int) -> str:
         "| scenario | accuracy | mean size | empty before filling | coverage after filling |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for each in found:
+    for each in measured:
         lines.append(
             f"| {each['scenario']} | {each['accuracy']:.3f} | {each['size']:.2f} | {each['empty']:.3f} | "
             f"{each['coverage_filled']:.4f} |"
@@ -180,11 +180,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=int, default=200)
     splits = parser.parse_args().splits
-    found = [measure(scenario, splits, seed) for seed, scenario in enumerate(SCENARIOS)]
+    measured = [measure(scenario, splits, seed) for seed, scenario in enumerate(SCENARIOS)]
     RESULTS.mkdir(exist_ok=True)
-    content = {"splits": splits, "target": TARGET, "found": found}
-    keep_results(RESULTS / "conformal.json", content, text(found, splits))
-    print(text(found, splits))
+    content = {"splits": splits, "target": TARGET, "found": measured}
+    keep_results(RESULTS / "conformal.json", content, text(measured, splits))
+    print(text(measured, splits))
 
 
 if __name__ == "__main__":

@@ -40,9 +40,9 @@ NEEDED = {15: 0.90, 30: 0.93, 60: 0.93, 120: 0.93}  # groups -> required coverag
 def simulate(score: str, groups: int, truth: float, rng: np.random.Generator) -> tuple[Any, Any, Any, float]:
     """Draw labels, probabilities and groups of one test set, and return them with the true score.
 
-    There are two classes, and every group belongs to one of them. For accuracy and F1 the fraction of correct images in
-    a group is drawn from a beta distribution, which gives the correlation. For AUROC a normal score has a component that
-    is shared by the group; the true score is over pairs of images of different groups.
+    There are two classes, and every group belongs to one of them. For accuracy and F1 the fraction of correct images
+    in a group is drawn from a beta distribution, which gives the correlation. For AUROC a normal score has a component
+    that is shared by the group; the true score is over pairs of images of different groups.
     """
     of_group = np.repeat(np.arange(groups), SIZE)
     labels = of_group % 2
@@ -53,8 +53,8 @@ def simulate(score: str, groups: int, truth: float, rng: np.random.Generator) ->
         second = 1 / (1 + np.exp(-distance * value))
         return labels, np.stack([1 - second, second], axis=1), of_group, truth
     total = 1 / CORRELATION - 1
-    share = rng.beta(truth * total, (1 - truth) * total, groups)[of_group]
-    answer = np.where(rng.random(len(labels)) < share, labels, 1 - labels)
+    fraction = rng.beta(truth * total, (1 - truth) * total, groups)[of_group]
+    answer = np.where(rng.random(len(labels)) < fraction, labels, 1 - labels)
     if score == "macro_f1":  # precision depends on the class sizes, which are equal up to one group
         sizes = np.bincount(np.arange(groups) % 2)
         true = float(np.mean(2 * truth * sizes / (sizes + truth * sizes + (1 - truth) * sizes[::-1])))
@@ -68,8 +68,10 @@ def limits(
 ) -> tuple[float, float] | None:
     """Return the interval of one simulated test set, or None if there is none."""
     labels, rows, groups = data
-    part = check_evaluation_data(labels, rows, None if method == "ungrouped" else groups, ["healthy", "diseased"])
-    scored = ClassificationScorer(part, [score])
+    evaluation_data = check_evaluation_data(
+        labels, rows, None if method == "ungrouped" else groups, ["healthy", "diseased"]
+    )
+    scored = ClassificationScorer(evaluation_data, [score])
     number = len(scored.sums)
     if method == "percentile":
         rng = np.random.default_rng(seed)
@@ -79,8 +81,8 @@ def limits(
     strata = strata_of_groups(read_sums(scored.sums, 2).images)
     # accuracy has a formula and needs no resamples
     draws = bootstrap_scores(scored, strata, 2 if score == "accuracy" else resamples, seed, MIN_GROUPS, len(labels))
-    note = bootstrap_method(part.unit, within_class=strata is not None, resamples=resamples)
-    entry = overall_score(score, part, scored.sums, draws, LEVEL, note)
+    note = bootstrap_method(evaluation_data.unit, within_class=strata is not None, resamples=resamples)
+    entry = overall_score(score, evaluation_data, scored.sums, draws, LEVEL, note)
     return None if entry["low"] is None or entry["high"] is None else (entry["low"], entry["high"])
 
 
@@ -91,14 +93,14 @@ def cell(score: str, groups: int, truth: float, method: str, tries: int, resampl
     covered, missed_low, missed_high, none, widths = 0, 0, 0, 0, []
     for number in range(tries):
         labels, rows, of_group, true = simulate(score, groups, truth, rng)
-        found = limits(score, method, (labels, rows, of_group), resamples, number)
-        if found is None:
+        interval = limits(score, method, (labels, rows, of_group), resamples, number)
+        if interval is None:
             none += 1
             continue
-        missed_low += found[1] < true - 1e-12
-        missed_high += found[0] > true + 1e-12
-        covered += found[0] - 1e-12 <= true <= found[1] + 1e-12
-        widths.append(found[1] - found[0])
+        missed_low += interval[1] < true - 1e-12
+        missed_high += interval[0] > true + 1e-12
+        covered += interval[0] - 1e-12 <= true <= interval[1] + 1e-12
+        widths.append(interval[1] - interval[0])
     coverage = covered / tries
     return {
         "score": score, "groups": groups, "truth": truth, "method": method, "tries": tries,

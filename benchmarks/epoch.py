@@ -40,18 +40,18 @@ def choose_images(source: Path, count: int, target: Path) -> int:
 
 def measure(commands: dict[str, list[str]], size: int, epochs: int, rounds: int) -> dict[str, Any]:
     """Return the seconds of the first and of later epochs by name, and the versions; the processes take turns."""
-    found: dict[str, Any] = {name: {"first": [], "later": []} for name in commands}
+    seconds_of: dict[str, Any] = {name: {"first": [], "later": []} for name in commands}
     versions: dict[str, str] = {}
     for number in range(rounds):
         for name, command in commands.items():
             with tempfile.TemporaryDirectory(prefix="epoch-") as cache, environment(COVERSLIP_CACHE=cache):
                 answer = run_alone(name, [*command, str(size), str(epochs)])
-            found[name]["first"].append(answer["seconds"][0])
-            found[name]["later"] += answer["seconds"][1:]
+            seconds_of[name]["first"].append(answer["seconds"][0])
+            seconds_of[name]["later"] += answer["seconds"][1:]
             versions |= answer["versions"]
             later = statistics.median(answer["seconds"][1:])
             print(f"{size} px, round {number + 1}, {name}: {answer['seconds'][0]:.1f}, then {later:.1f} s", flush=True)
-    return {"seconds": found, "versions": versions}
+    return {"seconds": seconds_of, "versions": versions}
 
 
 def page(results: dict[str, Any]) -> str:
@@ -68,7 +68,7 @@ def page(results: dict[str, Any]) -> str:
         "a tenth of a core. fastai trains on 98 % of the images; its seconds are divided by this fraction.",
         "Keras without `.cache()` is the example of keras.io; by default ours uses the faster precision (`auto`).",
     ]
-    for size, found in results["sizes"].items():
+    for size, seconds_of in results["sizes"].items():
         lines += [
             "",
             f"## {size} px",
@@ -76,10 +76,10 @@ def page(results: dict[str, Any]) -> str:
             "| program | first epoch | later epochs | relative to ours, float32 | bfloat16 |",
         ]
         lines.append("| --- |" + " --- |" * 4)
-        mine = [statistics.median(found[name]["later"]) for name in OURS.values()]
-        for name, seconds in found.items():
+        own_medians = [statistics.median(seconds_of[name]["later"]) for name in OURS.values()]
+        for name, seconds in seconds_of.items():
             later = statistics.median(seconds["later"])
-            times = " | ".join("" if name in OURS.values() else f"{later / each:.1f}" for each in mine)
+            times = " | ".join("" if name in OURS.values() else f"{later / each:.1f}" for each in own_medians)
             lines.append(f"| {name} | {spread(seconds['first'])} | {spread(seconds['later'], 2)} | {times} |")
     return "\n".join(lines) + "\n"
 

@@ -41,45 +41,46 @@ GOAL = 5.0  # required speed relative to the documented ways
 def compare(own: Worker, peer: Worker, network: str, folder: Path) -> dict[str, dict[str, float]]:
     """Return the largest difference of any value of any map from theirs, by method.
 
-    ``grid`` is on the grid of the layer, relative to the largest value of the layer (a map that is 0 almost everywhere is
-    small compared with its rounding errors); ``drawn`` is after resizing each map to the image and scaling it to 0..1.
+    ``grid`` is on the grid of the layer, relative to the largest value of the layer (a map that is 0 almost everywhere
+    is small compared with its rounding errors); ``drawn`` is after resizing each map to the image and scaling it to
+    0..1.
     """
-    found = {}
-    for mine, theirs in PAIRS:
+    result = {}
+    for method, theirs in PAIRS:
         ours, others = folder / "ours.npz", folder / "theirs.npz"
-        own.ask(network=network, method=mine, file=str(ours))
+        own.ask(network=network, method=method, file=str(ours))
         peer.ask(network=network, method=theirs, way="call", file=str(others))
-        found[mine] = {"grid": _difference(ours, others, False)}
+        result[method] = {"grid": _difference(ours, others, False)}
         drawn = [path.with_name(f"{path.name}.drawn.npz") for path in (ours, others)]
-        found[mine]["drawn"] = _difference(drawn[0], drawn[1], True)
-    return found
+        result[method]["drawn"] = _difference(drawn[0], drawn[1], True)
+    return result
 
 
 def _difference(ours: Path, theirs: Path, stretch: bool) -> float:
     worst = 0.0
-    with np.load(ours) as mine, np.load(theirs) as others:
-        assert sorted(mine) == sorted(others), (sorted(mine), sorted(others))
-        for name in mine:
-            assert mine[name].shape == others[name].shape and len(mine[name]) == CLASSES, name
-            whole = max(mine[name].max(), others[name].max())
-            for pair in zip(mine[name], others[name], strict=True):
+    with np.load(ours) as own_maps, np.load(theirs) as others:
+        assert sorted(own_maps) == sorted(others), (sorted(own_maps), sorted(others))
+        for name in own_maps:
+            assert own_maps[name].shape == others[name].shape and len(own_maps[name]) == CLASSES, name
+            peak = max(own_maps[name].max(), others[name].max())
+            for pair in zip(own_maps[name], others[name], strict=True):
                 a, b = ((each - each.min()) / (np.ptp(each) or 1.0) for each in pair) if stretch else pair
-                worst = max(worst, float(np.abs(a - b).max() / (1.0 if stretch else whole)))
+                worst = max(worst, float(np.abs(a - b).max() / (1.0 if stretch else peak)))
     return worst
 
 
 def measure(own: Worker, peer: Worker, network: str, rounds: int, idle: bool) -> dict[str, dict[str, list[float]]]:
     """Return wall-clock and processor seconds for the 60 maps, one value per round, after a warm-up."""
-    found: dict[str, dict[str, list[float]]] = {name: {"seconds": [], "processor": []} for name in ("ours", *WAYS)}
+    result: dict[str, dict[str, list[float]]] = {name: {"seconds": [], "processor": []} for name in ("ours", *WAYS)}
     for number in range(rounds + 1):
-        for name, times in found.items():
+        for name, times in result.items():
             worker = own if name == "ours" else peer
             ask = worker.measure if idle and number else worker.ask
             answer = ask(network=network, way=name)
             for kind in times if number else ():
                 times[kind].append(answer[kind])
         print(f"{network}: round {number} of {rounds}", flush=True)
-    return found
+    return result
 
 
 def ratios(times: dict[str, Any], way: str, kind: str) -> list[float]:
@@ -108,8 +109,8 @@ def page(results: dict[str, Any]) -> str:
         lines.append(f"| {label} | {' | '.join(spread(each['times'][name]['seconds'], 2) for each in networks)} |")
     lines += [
         "",
-        f"Speed relative to pytorch-grad-cam in each round (the goal is {GOAL:.0f} against the documented way), by wall-clock "
-        "time, and by processor time, which other programs on the machine influence little:",
+        f"Speed relative to pytorch-grad-cam in each round (the goal is {GOAL:.0f} against the documented way), by "
+        "wall-clock time, and by processor time, which other programs on the machine influence little:",
         "",
         f"| compared with | {' | '.join(results['networks'])} |",
         "| --- |" + " --- |" * len(results["networks"]),
@@ -122,24 +123,25 @@ def page(results: dict[str, Any]) -> str:
         lines.append(f"| {label} | {' | '.join(cells)} |")
     lines += [
         "",
-        "The largest difference of any value of the 60 maps: on the grid of the layer, relative to the largest value of the "
-        "layer; and after resizing each map to the image and scaling it to 0..1, as pytorch-grad-cam does.",
+        "The largest difference of any value of the 60 maps: on the grid of the layer, relative to the largest value "
+        "of the layer; and after resizing each map to the image and scaling it to 0..1, as pytorch-grad-cam does.",
         "",
         f"| method | {' | '.join(results['networks'])} |",
         "| --- |" + " --- |" * len(results["networks"]),
     ]
-    for mine, _ in PAIRS:
+    for method, _ in PAIRS:
         cells = [
-            f"{each['differences'][mine]['grid']:.1e}, {each['differences'][mine]['drawn']:.1e}" for each in networks
+            f"{each['differences'][method]['grid']:.1e}, {each['differences'][method]['drawn']:.1e}"
+            for each in networks
         ]
-        lines.append(f"| {mine} | {' | '.join(cells)} |")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
     lines += [
         "",
         "pytorch-grad-cam's Grad-CAM++ adds 1e-6 to a denominator of squared gradients that are often no larger, so "
-        "that its maps depend on the scale of the logits. Ours divides by the squared gradient first, which the formula "
-        "allows, and needs no such constant; with the constant it equals theirs. Where activations can be negative (the linear "
-        "bottlenecks of EfficientNet-Lite, the transformer) their denominator can cross 0, and rounding errors determine "
-        "the maps; ours treats a negative sum of a channel as 0.",
+        "that its maps depend on the scale of the logits. Ours divides by the squared gradient first, which the "
+        "formula allows, and needs no such constant; with the constant it equals theirs. Where activations can be "
+        "negative (the linear bottlenecks of EfficientNet-Lite, the transformer) their denominator can cross 0, and "
+        "rounding errors determine the maps; ours treats a negative sum of a channel as 0.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -159,15 +161,15 @@ def main() -> None:
     peer = Worker("pytorch-grad-cam", script(python, "peer_explain.py"), PYTHONPATH=path)
     file = options.out / "explain.json"
     results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"networks": {}}
-    said = own.ask()
+    first_answer = own.ask()
     results |= circumstances("coverslip")
-    results["versions"] |= said["versions"] | peer.ask()["versions"]
+    results["versions"] |= first_answer["versions"] | peer.ask()["versions"]
     with tempfile.TemporaryDirectory() as folder:
         for network in options.networks:
             differences = compare(own, peer, network, Path(folder))
             times = measure(own, peer, network, options.rounds, not options.busy)
             results["networks"][network] = {"times": times, "differences": differences, "waited": not options.busy}
-            results["networks"][network]["threads"] = said["threads"]
+            results["networks"][network]["threads"] = first_answer["threads"]
             print(
                 f"{network}: {statistics.median(ratios(times, 'map', 'seconds')):.1f} times as fast as documented",
                 flush=True,

@@ -21,7 +21,7 @@ LAYERS = {
 
 
 def network_of(name: str) -> tuple[Staged, list[Tap]]:
-    """Return a network of 15 classes in evaluation mode (pretrained if the weights are on disk) and four of its layers."""
+    """Return a network of 15 classes in evaluation mode (pretrained if the weights exist) and four of its layers."""
     torch.manual_seed(0)
     design = Design(network=name, size=(SIZE, SIZE))
     network = build_network(design, CLASSES)

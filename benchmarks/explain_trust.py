@@ -6,7 +6,7 @@ Three data sets of synthetic tomato leaves, 128 px, rendered with their masks:
 
 * lesions: a healthy class and five diseases; the background is uninformative
 * both: the same with the shortcut, so that lesions and background both predict the class
-* background: only healthy leaves, each on the background that the shortcut would give specimen of the six classes
+* background: only healthy leaves, each on the background that the shortcut would give one of the six classes
 
 A small network of three blocks is trained on each data set with every seed, and its maps are computed for leaves that
 it was not trained on. This takes about 10 minutes on two cores.
@@ -72,7 +72,7 @@ SHORTCUT = (
 )
 SANITY = (
     "Structural similarity (and rank correlation) of maps to those of the same network with its weights in random "
-    "order: first only the last part, then specimen more part at each step, finally all. Means over images with 95 % "
+    "order: first only the last part, then one more part at each step, finally all. Means over images with 95 % "
     "confidence intervals over leaves. In bold: 0.5 or more at some step. Slow methods (many passes per map) used two "
     "steps, the last part and all, and a quarter of the images. Guided backpropagation, Grad-CAM++ and LayerCAM pass "
     "only positive gradients: their maps depend little on the weights that distinguish the classes."
@@ -103,7 +103,7 @@ class Leaves:
         lesion, leaf = (self.masks == 2).sum(axis=(1, 2)), (self.masks > 0).sum(axis=(1, 2))
         return (lesion > 0) & (lesion < SMALL * leaf)
 
-    def some(self, rows: Any) -> Leaves:
+    def subset(self, rows: Any) -> Leaves:
         return Leaves(self.x[rows], self.masks[rows], self.y[rows], self.leaf[rows])
 
 
@@ -113,7 +113,11 @@ def render(kind: str, leaves: int, seed: int) -> Leaves:
     for label, condition in enumerate(CLASSES):
         for number in range(leaves):
             specimen = Specimen("leaf", f"tomato_{condition}", number, seed, SIZE)
-            taken = on_class_background(specimen, label * leaves + number) if kind == "background" else with_masks(specimen, kind)
+            taken = (
+                on_class_background(specimen, label * leaves + number)
+                if kind == "background"
+                else with_masks(specimen, kind)
+            )
             images += taken
             labels += [label] * len(taken)
             numbers += [label * leaves + number] * len(taken)
@@ -129,7 +133,9 @@ def on_class_background(specimen: Specimen, number: int) -> list[tuple[Any, Any]
     """Photograph a healthy leaf on the background that the shortcut gives the class of ``specimen``."""
     leaf = grow(Specimen("leaf", "tomato_healthy", number, specimen.seed, SIZE))
     name = background_name(specimen, True)
-    return [photograph(leaf, background_scene(name, specimen, shot, True), specimen.rng("shot", shot)) for shot in range(2)]
+    return [
+        photograph(leaf, background_scene(name, specimen, shot, True), specimen.rng("shot", shot)) for shot in range(2)
+    ]
 
 
 def train(data: Leaves, network: str, seed: int, epochs: int) -> torch.nn.Module:
@@ -139,13 +145,13 @@ def train(data: Leaves, network: str, seed: int, epochs: int) -> torch.nn.Module
     built = build_network(design, len(CLASSES))
     fit_arrays(
         built, data.x, data.y, epochs, lr=3e-3, groups=data.leaf, augment="flips", optimizer="adamw",
-        schedule="specimen-cycle", seed=seed, verbose=0,
+        schedule="one-cycle", seed=seed, verbose=0,
     )  # fmt: skip
     return built.eval()
 
 
 def cam_of(method: str, layer: int) -> MapFunction:
-    """Return the method of a class activation map at specimen layer, counted from the first; -1 is the last."""
+    """Return the method of a class activation map at one layer, counted from the first; -1 is the last."""
 
     def explain(network: torch.nn.Module, images: torch.Tensor, classes: list[int]) -> Any:
         tap = cam_taps(network, tuple(images.shape[1:]), method)[layer]
@@ -169,21 +175,21 @@ def answers(network: torch.nn.Module, data: Leaves) -> Any:
 def pointing(network: torch.nn.Module, data: Leaves) -> dict[str, Any]:
     """Return pointing game and fraction of heat on small lesions, for every class activation map and layer."""
     right = answers(network, data) == data.y
-    some, right_ones = data.some(data.small), right[data.small]
-    lesions, found = some.masks == 2, {}
+    subset, right_ones = data.subset(data.small), right[data.small]
+    lesions, result_of = subset.masks == 2, {}
     for method in (name for name in CAMS if name != "cam"):
         for layer in range(len(FILTERS)):
-            maps = cam_of(method, layer)(network, some.images, some.y.tolist())
+            maps = cam_of(method, layer)(network, subset.images, subset.y.tolist())
             exact, area = pointing_game(maps, lesions, tolerance=0.0)
-            found[f"{method}, block {layer + 1}"] = {
-                **vars(measure_placement(maps, lesions, some.leaf)),
-                "exact": mean_score(exact, some.leaf, counted=True),
+            result_of[f"{method}, block {layer + 1}"] = {
+                **vars(measure_placement(maps, lesions, subset.leaf)),
+                "exact": mean_score(exact, subset.leaf, counted=True),
                 "exact_by_chance": float(area.mean()),
                 "right_ones": mean_score(
-                    pointing_game(maps, lesions)[0][right_ones], some.leaf[right_ones], counted=True
+                    pointing_game(maps, lesions)[0][right_ones], subset.leaf[right_ones], counted=True
                 ),
             }
-    return {"accuracy": float(right.mean()), "maps": found}
+    return {"accuracy": float(right.mean()), "maps": result_of}
 
 
 def off_leaf(network: torch.nn.Module, data: Leaves) -> dict[str, Any]:
@@ -198,7 +204,7 @@ def sanity(
     network: torch.nn.Module, images: torch.Tensor, classes: list[int], leaf: Any, *, skip: str = ""
 ) -> dict[str, Any]:
     """Return the similarity to maps of the network with shuffled weights, part by part, for every method."""
-    found = {}
+    result_of = {}
     for name, explain in methods().items():
         if name == skip:
             continue
@@ -211,7 +217,7 @@ def sanity(
             draws=1 if name in SLOW else DRAWS,
             layer_by_layer=name not in SLOW,
         )
-        found[name] = {
+        result_of[name] = {
             "last": mean_score(result.similarity[0], leaf[few], least=-1),
             "worst": mean_score(result.similarity[result.worst], leaf[few], least=-1),
             "whole": mean_score(result.similarity[-1], leaf[few], least=-1),
@@ -219,24 +225,24 @@ def sanity(
             "parts": {part: plain_mean(each) for part, each in zip(result.parts, result.similarity, strict=True)},
             "flat": plain_mean(result.flat[-1]),
         }
-    return found
+    return result_of
 
 
 def faith(network: torch.nn.Module, data: Leaves) -> dict[str, Any]:
     """Return the areas under deletion and insertion, and those of a random order, for every method."""
-    found = {}
+    result_of = {}
     for name, explain in methods().items():
         maps = explain(network, data.images, data.y.tolist())
         curves = delete_and_insert(network, data.images, data.y.tolist(), maps)
-        found[name] = {"gain": mean_score(curves.gain, data.leaf, least=-1)}
+        result_of[name] = {"gain": mean_score(curves.gain, data.leaf, least=-1)}
         for curve in ("deletion", "chance_deletion", "insertion", "chance_insertion"):
-            found[name][curve] = plain_mean(curves.area(curve))
-    return found
+            result_of[name][curve] = plain_mean(curves.area(curve))
+    return result_of
 
 
-def asked(data: Leaves, rows: Any, most: int = ASKED) -> Leaves:
+def evenly_spaced(data: Leaves, rows: Any, most: int = ASKED) -> Leaves:
     """Return at most this many of the images, evenly from all classes."""
-    return data.some(rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)])
+    return data.subset(rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)])
 
 
 def pretrained(data: Leaves) -> tuple[torch.nn.Module, torch.Tensor, list[int]]:
@@ -277,7 +283,10 @@ def as_text(result: dict[str, Any]) -> str:
         lines[-1] += "; ".join(text(run["pointing"]["maps"][HEADLINE]["hits"], counts=True) for run in runs) + "."
         lines.append("")
     lines += ["## Do the maps reveal a shortcut?", "", SHORTCUT, ""]
-    lines += ["| network | what predicts the class | accuracy | heat outside the leaf | area outside the leaf | interpretation |"]
+    lines += [
+        "| network | what predicts the class | accuracy | heat outside the leaf | area outside the leaf "
+        "| interpretation |"
+    ]
     lines += ["|" + " --- |" * 6]
     for name in NETWORKS:
         for kind in KINDS:
@@ -286,25 +295,25 @@ def as_text(result: dict[str, Any]) -> str:
             cells = [over([off["accuracy"] for off in offs]), over([off["heat"]["value"] for off in offs])]
             lines.append(f"| {name} | {kind} | {' | '.join(cells)} | {offs[0]['area']:.2f} | {offs[0]['says']} |")
     lines += ["", "## Do the maps depend on the learned weights?", "", SANITY, ""]
-    for name, found in result["sanity"].items():
-        order = max((list(each["parts"]) for each in found.values()), key=len)
+    for name, result_of in result["sanity"].items():
+        order = max((list(each["parts"]) for each in result_of.values()), key=len)
         lines += [
             f"{name}, its parts, starting with the last: {', '.join(order)}.",
             "",
             "| method | last part | worst step | all weights | ranks, all weights | step by step |",
         ]
         lines += ["|" + " --- |" * 6]
-        for method, each in found.items():
+        for method, each in result_of.items():
             steps = ", ".join(f"{value:.2f}" for value in each["parts"].values())
             cells = [text(each["last"]), text(each["worst"]), text(each["whole"]), number(each["ranks"]), steps]
             bold = "**" if each["worst"]["value"] >= MAX_SIMILARITY else ""
             lines.append(f"| {bold}{method}{bold} | {' | '.join(cells)} |")
         lines.append("")
     lines += ["## Do regions with high values matter to the network?", "", FAITH, ""]
-    for name, found in result["faith"].items():
+    for name, result_of in result["faith"].items():
         lines += [f"{name}:", "", "| method | gain over a random order | deletion | random | insertion | random |"]
         lines += ["|" + " --- |" * 6]
-        for method, each in found.items():
+        for method, each in result_of.items():
             areas = [each[curve] for curve in ("deletion", "chance_deletion", "insertion", "chance_insertion")]
             lines.append(f"| {method} | {text(each['gain'])} | {' | '.join(f'{area:.2f}' for area in areas)} |")
         lines.append("")
@@ -337,32 +346,37 @@ def goals(result: dict[str, Any]) -> list[str]:
     runs, lines = result["runs"], []
     hits = [run["pointing"]["maps"][HEADLINE]["hits"]["value"] for run in runs.values() if "pointing" in run]
     off = [run["off"]["heat"]["value"] for name, run in runs.items() if ", background," in name]
-    for what, values, wanted in (
+    for quantity, values, required in (
         ("pointing game of Grad-CAM", hits, WANTED["pointing"]),
         ("heat outside the leaf", off, WANTED["off"]),
     ):
-        met = "met" if min(values) > wanted else "MISSED"
-        lines.append(f"* {what}: {over(values)}, required above {wanted} in each of {len(values)} networks: {met}")
-    for name, found in result["sanity"].items():
-        failed = [method for method, each in found.items() if each["worst"]["value"] >= MAX_SIMILARITY]
-        best = [method for method in found if method not in failed]
+        met = "met" if min(values) > required else "MISSED"
         lines.append(
-            f"* {name}: below {MAX_SIMILARITY} at every step: {', '.join(best)}; not below: {', '.join(failed) or 'none'}"
+            f"* {quantity}: {over(values)}, required above {required} in each of {len(values)} networks: {met}"
+        )
+    for name, result_of in result["sanity"].items():
+        failed = [method for method, each in result_of.items() if each["worst"]["value"] >= MAX_SIMILARITY]
+        best = [method for method in result_of if method not in failed]
+        lines.append(
+            f"* {name}: below {MAX_SIMILARITY} at every step: {', '.join(best)}; "
+            f"not below: {', '.join(failed) or 'none'}"
         )
     return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=2, help="networks per data set (specimen for the data set 'both')")
-    parser.add_argument("--leaves", type=int, default=60, help="training leaves per class; a third as many are used for the maps")
+    parser.add_argument("--seeds", type=int, default=2, help="networks per data set (one for the data set 'both')")
+    parser.add_argument(
+        "--leaves", type=int, default=60, help="training leaves per class; a third as many are used for the maps"
+    )
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of explain_trust.json and .md")
     options = parser.parse_args()
     seeds = list(range(options.seeds))
     learned = {kind: render(kind, options.leaves, TRAIN) for kind in KINDS}
     tested = {kind: render(kind, options.leaves // 3, TEST) for kind in KINDS}
-    small = tested["lesions"].some(tested["lesions"].small)
+    small = tested["lesions"].subset(tested["lesions"].small)
     result: dict[str, Any] = {
         "date": date.today().isoformat(),
         "machine": machine(),
@@ -388,12 +402,12 @@ def main() -> None:
                 run["pointing"] = pointing(network, tested[kind])
                 print(f"   pointing game on lesions: {text(run['pointing']['maps'][HEADLINE]['hits'])}", flush=True)
                 if seed == 0:
-                    some = asked(small, np.arange(len(small.y)))
-                    result["sanity"][f"`{name}`"] = sanity(network, some.images, some.y.tolist(), some.leaf)
-                    result["faith"][f"`{name}`"] = faith(network, some)
-    some = asked(small, np.arange(len(small.y)), ASKED // 3)
+                    subset = evenly_spaced(small, np.arange(len(small.y)))
+                    result["sanity"][f"`{name}`"] = sanity(network, subset.images, subset.y.tolist(), subset.leaf)
+                    result["faith"][f"`{name}`"] = faith(network, subset)
+    subset = evenly_spaced(small, np.arange(len(small.y)), ASKED // 3)
     result["sanity"][f"`{DEFAULT_NETWORK}` with its ImageNet weights"] = sanity(
-        *pretrained(some), some.leaf, skip="occlusion"
+        *pretrained(subset), subset.leaf, skip="occlusion"
     )
     result["goals"] = goals(result)
     keep_results(options.out / "explain_trust.json", result, as_text(result))

@@ -2,10 +2,10 @@
 
     python benchmarks/export.py RUN [RUN ...] [--images 200]
 
-Each run is exported as ONNX, OpenVINO, TorchScript and int8, which checks the file on images of the run. Then each file
-classifies test images in one process that reads them with Pillow one after another, and so does `coverslip predict` in a
-process with its own cache; its time per image is the additional time of all images compared with one image. Writes `results/export.json` and
-`.md`; results of other runs in the file are kept.
+Each run is exported as ONNX, OpenVINO, TorchScript and int8, which checks the file on images of the run. Then each
+file classifies test images in one process that reads them with Pillow one after another, and so does `coverslip
+predict` in a process with its own cache; its time per image is the additional time of all images compared with one
+image. Writes `results/export.json` and `.md`; results of other runs in the file are kept.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "export.json")
-    given = parser.parse_args()
-    before = json.loads(given.out.read_text(encoding="utf-8"))["runs"] if given.out.is_file() else {}
+    options = parser.parse_args()
+    before = json.loads(options.out.read_text(encoding="utf-8"))["runs"] if options.out.is_file() else {}
     results = {
         **circumstances("coverslip", "onnxruntime", "openvino", "torch", "pillow"),
-        "runs": before | {run.name: of_run(run, given.images) for run in given.runs},
+        "runs": before | {run.name: of_run(run, options.images) for run in options.runs},
     }
-    keep_results(given.out, results, page(results))
-    print(given.out.with_suffix(".md").read_text(encoding="utf-8"))
+    keep_results(options.out, results, page(results))
+    print(options.out.with_suffix(".md").read_text(encoding="utf-8"))
 
 
 def of_run(run: Path, most: int) -> dict[str, Any]:
@@ -71,25 +71,25 @@ def of_run(run: Path, most: int) -> dict[str, Any]:
 def predicting(run: Path, paths: list[Path], cache: Path) -> float:
     """Return the milliseconds per image of the whole process, without the constant part."""
     seconds = []
-    for number, some in enumerate((paths[:1], paths)):
+    for number, subset in enumerate((paths[:1], paths)):
         out = cache.with_name(f"{cache.name}-{number}.csv")
-        command = [sys.executable, "-m", "coverslip", "predict", str(run), *map(str, some), "--out", str(out)]
+        command = [sys.executable, "-m", "coverslip", "predict", str(run), *map(str, subset), "--out", str(out)]
         seconds.append(measure(command, cache.with_suffix(".log"), cache / str(number)).seconds)
     return (seconds[1] - seconds[0]) / (len(paths) - 1) * 1000
 
 
 def page(results: dict[str, Any]) -> str:
     lines = ["# Exported files", "", heading(results), "", *(__doc__ or "").split("\n\n")[2].strip().splitlines()]
-    for name, found in results["runs"].items():
-        lines += ["", f"## {name}, {found['images']} test images timed", ""]
+    for name, result in results["runs"].items():
+        lines += ["", f"## {name}, {result['images']} test images timed", ""]
         lines += ["| | MB | ms per image | resize, grey levels | network | end to end | same label |"]
         lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
-        for kind, each in found["files"].items():
+        for kind, each in result["files"].items():
             check = each["check"]
             figures = f"{check['grey']} | {check['network']:.1e} | {check['probability']:.5f} | {check['same']:.1%}"
             lines.append(f"| {kind} | {each['bytes'] / 1e6:.1f} | {middle(each['ms'])} | {figures} |")
-        lines += [f"| `coverslip predict` | | {spread(found['predict'])} | | | | |", ""]
-        lines += [f"{kind}: {'; '.join(each['check']['sentences'])}." for kind, each in found["files"].items()]
+        lines += [f"| `coverslip predict` | | {spread(result['predict'])} | | | | |", ""]
+        lines += [f"{kind}: {'; '.join(each['check']['sentences'])}." for kind, each in result["files"].items()]
     return "\n".join(lines) + "\n"
 
 

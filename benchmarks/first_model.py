@@ -41,10 +41,10 @@ SIZE = (224, 224)
 def measure_ours(data: Path, work: Path, repeats: int) -> dict[str, Any]:
     """Measure `coverslip train` as a whole process: with an empty cache, then again with the filled cache."""
     train = str(Path(sysconfig.get_path("scripts")) / "coverslip")
-    found: dict[str, list[Measured]] = {"first run": [], "second run": []}
+    measured_runs: dict[str, list[Measured]] = {"first run": [], "second run": []}
     for repeat in range(repeats):
         cache = work / f"cache-{repeat}"
-        for name, measured in found.items():
+        for name, measured in measured_runs.items():
             out = work / f"{name.split()[0]}-{repeat}"
             measured.append(measure([train, "train", str(data), "--out", str(out)], work / f"{out.name}.log", cache))
             print(f"{name}: {measured[-1].seconds:.1f} s, {measured[-1].peak_mib:.0f} MiB", flush=True)
@@ -52,7 +52,7 @@ def measure_ours(data: Path, work: Path, repeats: int) -> dict[str, Any]:
     test = json.loads(Run(last_run(work)).test_file.read_text(encoding="utf-8"))
     return {"accuracy": test["scores"]["accuracy"]} | {
         name: {"seconds": [m.seconds for m in measured], "peak_mib": [m.peak_mib for m in measured]}
-        for name, measured in found.items()
+        for name, measured in measured_runs.items()
     }
 
 
@@ -83,9 +83,9 @@ def measure_peer(data: Path, table: Path, work: Path, epochs: int, repeats: int)
 
 def accuracy_of(rows: pl.DataFrame, labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> Any:
     """Return the accuracy over the groups of some rows of a table, as in `test.json`."""
-    named = rows["group"].is_not_null().any()
+    has_groups = rows["group"].is_not_null().any()
     groups = np.unique(rows.select(pl.coalesce("group", "path")).to_series().to_numpy(), return_inverse=True)[1]
-    return classification_evidence(labels, probabilities, groups if named else None, classes)["scores"]["accuracy"]
+    return classification_evidence(labels, probabilities, groups if has_groups else None, classes)["scores"]["accuracy"]
 
 
 def features_of_run(folder: Path, cache: Path) -> tuple[np.ndarray, pl.DataFrame]:
@@ -102,15 +102,15 @@ def features_of_run(folder: Path, cache: Path) -> tuple[np.ndarray, pl.DataFrame
         keys = pixels.facts["row_hash"].to_list()
         parts, rows = [], []
         for part, views in (("train", settings.model.views), ("test", 1)):
-            mine = table.with_row_index("row").filter(split=part)
-            parts.append(model.extractor.extract(pixels.pixels, mine["row"].to_list(), keys, views))
-            rows += [mine.drop("row", "status")] * views
+            split_rows = table.with_row_index("row").filter(split=part)
+            parts.append(model.extractor.extract(pixels.pixels, split_rows["row"].to_list(), keys, views))
+            rows += [split_rows.drop("row", "status")] * views
     assert model.extractor.computed == 0, "the features of the run are not in its cache"
     return np.concatenate(parts).astype(np.float32), pl.concat(rows)
 
 
 def measure_baseline(run: Path, cache: Path) -> dict[str, Any]:
-    """Measure scikit-learn's logistic regression on our features and split, with C chosen by grouped cross-validation."""
+    """Measure scikit-learn's logistic regression on our features and split; choose C by grouped cross-validation."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
     from sklearn.pipeline import make_pipeline
@@ -130,8 +130,8 @@ def measure_baseline(run: Path, cache: Path) -> dict[str, Any]:
     search.fit(features[train], labels[train], groups=groups[train])
     seconds = time.perf_counter() - start
     theirs = dict(zip(rows["path"].to_numpy()[test], search.predict(features[test]) == labels[test], strict=True))
-    said = pl.read_csv(Run(run).predictions_file, infer_schema=False)
-    ours = dict(said.select("path", pl.col("predicted") == pl.col("label")).iter_rows())
+    predictions = pl.read_csv(Run(run).predictions_file, infer_schema=False)
+    ours = dict(predictions.select("path", pl.col("predicted") == pl.col("label")).iter_rows())
     classes = [str(name) for name in search.classes_]
     numbers = np.array([classes.index(label) for label in labels[test]])
     return {
@@ -144,7 +144,7 @@ def measure_baseline(run: Path, cache: Path) -> dict[str, Any]:
 
 
 def decode_ratio(data: Path, work: Path, repeats: int) -> dict[str, Any]:
-    """Compare our first pass (read, hash, decode, resize, write) with Pillow alone on all cores (open, load, to array)."""
+    """Compare our first pass (read, hash, decode, resize, write) with Pillow alone on all cores (open, to array)."""
     from PIL import Image
 
     table = scan(data)
@@ -217,7 +217,7 @@ def compared(number: int, ours: Callable[[], None], theirs: Callable[[], None], 
             call()
             if repeat > 0:
                 rates[name].append(number / (time.perf_counter() - start))
-    ratios = [mine / other for mine, other in zip(rates["ours"], rates["theirs"], strict=True)]
+    ratios = [own / other for own, other in zip(rates["ours"], rates["theirs"], strict=True)]
     return {"number": number, **rates, "ratio": ratios}
 
 

@@ -73,7 +73,7 @@ def from_torch(x: np.ndarray, y: np.ndarray, test: np.ndarray, out: Path, dynamo
     return {"input": taken, "output": {"kind": "scores"}, "classes": len(CLASSES)}
 
 
-def fill_in(folder: Path, told: dict[str, Any]) -> None:
+def fill_in(folder: Path, settings: dict[str, Any]) -> None:
     """Fill in the ``model.json`` that Coverslip wrote, like a user."""
     try:
         api.load(folder)
@@ -81,9 +81,9 @@ def fill_in(folder: Path, told: dict[str, Any]) -> None:
         assert "a template was written" in error.problem, error
     file = folder / "model.json"
     content = json.loads(file.read_text(encoding="utf-8"))
-    content["classes"] = sorted(CLASSES)[: told["classes"]]
-    content["input"] |= {"size": [SIZE, SIZE], "fit": "squash", **told["input"]}
-    content["output"] |= told["output"]
+    content["classes"] = sorted(CLASSES)[: settings["classes"]]
+    content["input"] |= {"size": [SIZE, SIZE], "fit": "squash", **settings["input"]}
+    content["output"] |= settings["output"]
     file.write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -91,8 +91,8 @@ def compared(folder: Path, test: Path, work: Path) -> dict[str, Any]:
     """Compare Coverslip's predictions with the program's, evaluate them, and explain one image by occlusion."""
     classes = json.loads((folder / "model.json").read_text(encoding="utf-8"))["classes"]
     paths = [path for name in classes for path in sorted((test / name).iterdir())]
-    said = api.predict(folder, paths).select([f"p:{name}" for name in classes]).to_numpy()
-    own = np.load(folder / "own.npy")
+    predicted = api.predict(folder, paths).select([f"p:{name}" for name in classes]).to_numpy()
+    expected = np.load(folder / "own.npy")
     images = work / f"{folder.name} images"
     for path in paths:
         (images / path.parent.name).mkdir(parents=True, exist_ok=True)
@@ -102,8 +102,8 @@ def compared(folder: Path, test: Path, work: Path) -> dict[str, Any]:
     api.explain(folder, [paths[0]], work / f"{folder.name} explained")
     return {
         "images": len(paths),
-        "difference": float(np.abs(said - own).max()),
-        "same": float((said.argmax(1) == own.argmax(1)).mean()),
+        "difference": float(np.abs(predicted - expected).max()),
+        "same": float((predicted.argmax(1) == expected.argmax(1)).mean()),
         "accuracy": accuracy,
     }
 
@@ -111,12 +111,16 @@ def compared(folder: Path, test: Path, work: Path) -> dict[str, Any]:
 def page(results: dict[str, Any]) -> str:
     lines = ["# Models that other programs exported", "", heading(results), ""]
     lines += [f"Four classes of {results['data']}, {SIZE} px (`shots:3`), two for the sigmoid. Largest difference of a"]
-    lines += ["probability, and the share of images with the same label, beside what the program itself says of the"]
-    lines += ["same pixels. Accuracy as `coverslip evaluate` gives it. Occlusion was drawn of each.", ""]
+    lines += [
+        "probability, and fraction of images with the same predicted class, compared with the program's predictions"
+    ]
+    lines += ["for the same pixels. Accuracy from `coverslip evaluate`. Occlusion maps were drawn for each.", ""]
     lines += ["| from | images | largest difference | same label | accuracy |", "| --- | --- | --- | --- | --- |"]
-    for name, found in results["models"].items():
-        accuracy = score_text(found["accuracy"])
-        lines.append(f"| {name} | {found['images']} | {found['difference']:.1e} | {found['same']:.1%} | {accuracy} |")
+    for name, result in results["models"].items():
+        accuracy = score_text(result["accuracy"])
+        lines.append(
+            f"| {name} | {result['images']} | {result['difference']:.1e} | {result['same']:.1%} | {accuracy} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -126,13 +130,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
     python = peer_python("foreign", HERE / "peer-foreign.txt")
-    found: dict[str, Any] = {}
+    compared_models: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="foreign-") as home:
         work = Path(home)
         images, models = work / "data", work / "models"
         write_images(options.data, work / "links", images)
         answer = run_alone("peers", script(python, "peer_foreign.py", images, models), again=False)
-        told: dict[str, dict[str, Any]] = answer["told"]
+        settings: dict[str, dict[str, Any]] = answer["told"]
         (x, y), (test, _) = read(images / "train"), read(images / "test")
         makers: dict[str, Callable[[Path], dict[str, Any]]] = {
             "PyTorch, torch.onnx.export": lambda out: from_torch(x, y, test, out, True),
@@ -140,12 +144,15 @@ def main() -> None:
         }
         for name, make in makers.items():
             (models / name).mkdir()
-            told[name] = make(models / name)
-        for name, each in told.items():
+            settings[name] = make(models / name)
+        for name, each in settings.items():
             fill_in(models / name, each)
-            found[name] = compared(models / name, images / "test", work)
-            print(f"{name}: {found[name]['difference']:.1e}", flush=True)
-    results = circumstances("coverslip", "torch", "onnxruntime") | {"data": options.data.name, "models": found}
+            compared_models[name] = compared(models / name, images / "test", work)
+            print(f"{name}: {compared_models[name]['difference']:.1e}", flush=True)
+    results = circumstances("coverslip", "torch", "onnxruntime") | {
+        "data": options.data.name,
+        "models": compared_models,
+    }
     results["versions"] |= answer["versions"]
     keep_results(options.out / "foreign.json", results, page(results))
     print(page(results))

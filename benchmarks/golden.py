@@ -1,15 +1,15 @@
-"""Compare the results of two versions of Coverslip to the bit: the same images, commands and machine.
+"""Compare the results of two versions of Coverslip bit for bit: the same images, commands and machine.
 
     python benchmarks/golden.py --before PATH_OF_OLD_CHECKOUT
 
 The images are rendered once by the old checkout. Both checkouts then train and report the runs of `BEFORE` and
-`AFTER` in separate folders, each with an empty cache. Compared are all JSON, CSV, TOML and safetensors files of a run
-folder and the numbers of its report: those of tables, facts and figures with their counts, those of sentences as a
-set. In JSON strings with spaces only the numbers are compared. Seconds and times of day are made equal beforehand.
+`AFTER` in separate folders, each with an empty cache. All JSON, CSV, TOML and safetensors files of a run folder are
+compared, and the numbers of its report: those of tables, facts and figures with their counts, those of sentences as a
+set. In JSON strings with spaces only the numbers are compared. Seconds and times of day are replaced beforehand.
 
-A file, key, column, section or value that was renamed on purpose belongs into `RENAMED`, an option that was renamed
-into `AFTER`, a difference that is intended into `EXPECTED`. The exit status is 1 if any other difference is found.
-It takes about two minutes on two cores. `--keep FOLDER` keeps images and runs, and compares again what lies there.
+Enter a file, key, column, section or value that was renamed on purpose in `RENAMED`, a renamed option in `AFTER`, and
+an intended difference in `EXPECTED`. The exit status is 1 if any other difference is found. It takes about two minutes
+on two cores. `--keep FOLDER` keeps images and runs and reuses those that exist.
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ from safetensors import safe_open
 HERE = Path(__file__).resolve().parents[1]
 
 # old -> new, applied to the old side. A key is the end of a path such as "experiment.toml/recipe/rate", from any
-# component on ("rate" is renamed wherever it stands, "recipe/rate" in one section only; "recipe/rate": "/other/lr"
+# component on ("rate" is renamed everywhere, "recipe/rate" in one section only; "recipe/rate": "/other/lr"
 # moves the key within its file). Values without spaces are renamed likewise: "severity=notes" or "notes".
 RENAMED: dict[str, str] = {
     "pictures": "images",
+    "of_pictures": "of_images",
+    "pictures decoded": "images decoded",
+    "not a picture, whatever its name says": "not an image, despite its file name",
     "strength": "l2",
     "strengths.csv": "penalties.csv",
     "history.csv/rate": "lr",
@@ -61,6 +64,10 @@ RENAMED: dict[str, str] = {
 EXPECTED: dict[str, str] = {
     "*/experiment.toml/format": "new: the number of the format",
     "*/model/model.json/format": "the number of the format",
+    "*/environment.json/seconds/*": "the labels of the stages are new",
+    "*/audit.json/findings/*/title": "the statement about leakage has the range of its estimate",
+    "*/report.html/settings/*": "the seed is listed once, not also for the loop",
+    "*/report.html/checklist/*": "the sentence about prediction sets is new",
     "*/ledger.json/scorings/*/settings": "the digest of the settings covers their new names",
 }
 
@@ -94,7 +101,7 @@ Facts = dict[tuple[str, ...], str]  # (file, key ...) -> value as text
 
 
 class Numbers(HTMLParser):
-    """Collect the visible text of each section of a report, of cells and figures apart from sentences."""
+    """Collect the visible text of each section of a report; cells and figures are separated from sentences."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +132,7 @@ class Numbers(HTMLParser):
 
 
 def numbers(text: str) -> list[str]:
-    """Find the numbers in a text; digits within words and names are none."""
+    """Find the numbers in a text; digits within words and names are ignored."""
     return [each.replace("−", "-") for each in NUMBER.findall(text)]
 
 
@@ -135,9 +142,9 @@ def run_side(checkout: Path, folder: Path, commands: list[list[str]]) -> None:
     variables |= {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "100"}
     for command in commands:
         line = [sys.executable, "-m", "coverslip", *command]
-        said = subprocess.run(line, cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False)
-        if said.returncode:
-            sys.exit(f"in {folder.name}: coverslip {' '.join(command)}\n{said.stdout}{said.stderr}")
+        done = subprocess.run(line, cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"in {folder.name}: coverslip {' '.join(command)}\n{done.stdout}{done.stderr}")
 
 
 def render(checkout: Path, home: Path) -> None:
@@ -170,7 +177,7 @@ def train(checkout: Path, folder: Path, runs: dict[str, list[str]]) -> None:
 
 
 def without_times(content: object, key: str = "") -> object:
-    """Replace all that was measured by a clock."""
+    """Replace all values that were measured by a clock."""
     if isinstance(content, dict):
         return {each: without_times(value, key if key in TIMED else each) for each, value in content.items()}
     if isinstance(content, list):
@@ -179,7 +186,7 @@ def without_times(content: object, key: str = "") -> object:
 
 
 def flat(content: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """List the leaves of nested mappings and lists; a number as Python writes it, thus to the bit."""
+    """List the leaves of nested mappings and lists; numbers in Python's exact notation."""
     if isinstance(content, dict | list) and content:
         items = content.items() if isinstance(content, dict) else enumerate(content)
         for key, value in items:
@@ -191,7 +198,7 @@ def flat(content: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
 
 
 def facts_of_file(file: Path, name: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """List what one file holds."""
+    """List the facts of one file."""
     if file.suffix in (".json", ".toml"):
         text = file.read_text("utf-8")
         yield from flat(json.loads(text) if file.suffix == ".json" else tomllib.loads(text), (name,))
@@ -217,13 +224,13 @@ def facts_of_file(file: Path, name: str) -> Iterator[tuple[tuple[str, ...], str]
 
 
 def facts_of_run(folder: Path) -> Facts:
-    """List what all files of a run hold."""
+    """List the facts of all files of a run."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in SKIPPED)
     return {key: value for file in files for key, value in facts_of_file(file, str(file.relative_to(folder)))}
 
 
 def renamed(path: tuple[str, ...], value: str) -> tuple[tuple[str, ...], str]:
-    """Say a fact of the old side in the words of the new one."""
+    """Translate a fact of the old version to the names of the new one."""
     found: list[str] = []
     for end in range(1, len(path) + 1):
         ends = ("/".join(path[start:end]) for start in range(end))
@@ -235,7 +242,7 @@ def renamed(path: tuple[str, ...], value: str) -> tuple[tuple[str, ...], str]:
 
 
 def differences(before: Facts, after: Facts) -> list[tuple[str, str, str, str]]:
-    """Compare two runs: file, key, before and after of each fact that is not the same in both."""
+    """Compare two runs; return file, key, value before and value after of each fact that differs."""
     before = dict(renamed(*fact) for fact in before.items())
     keys = [*before, *(key for key in after if key not in before)]
     pairs = [(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys]
@@ -246,8 +253,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, required=True, help="checkout of the old version")
     parser.add_argument("--after", type=Path, default=HERE, help="checkout of the new version; default: this one")
-    parser.add_argument("--keep", type=Path, help="folder for images and runs; what it holds is not made again")
-    parser.add_argument("--rows", type=int, default=2, help="most differences shown of one column or list")
+    parser.add_argument("--keep", type=Path, help="folder for images and runs; existing ones are reused")
+    parser.add_argument("--rows", type=int, default=2, help="maximum number of differences shown per column or list")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         home = (options.keep or Path(temporary)).resolve()
@@ -271,7 +278,7 @@ def main() -> None:
         shown[alike] += 1
         if shown[alike] <= options.rows:  # of a column or list
             print(f"| {run} | {file} | {key} | {old[:60]} | {new[:60]} | {reason} |")
-    print(f"{compared} facts of {len(BEFORE)} runs: {len(rows)} differences, {unexpected} of them not expected")
+    print(f"{compared} facts of {len(BEFORE)} runs: {len(rows)} differences, {unexpected} of them unexpected")
     sys.exit(1 if unexpected else 0)
 
 

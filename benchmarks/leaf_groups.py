@@ -3,9 +3,9 @@
     python benchmarks/leaf_groups.py ../shared/data
 
 writes `results/leaf_groups.json`, `.md` and `.svg`. The leaf of 240 pepper photographs of PlantVillage is published.
-The refined groups were designed with these photographs; the synthetic leaves, which are numbered without gaps, were only
-evaluated afterwards. Scores are over pairs of images: precision is the fraction of joined pairs that show one leaf,
-recall is the fraction of pairs of one leaf that are joined.
+The refined groups were designed with these photographs; the synthetic leaves, which are numbered without gaps, were
+only evaluated afterwards. Scores are over pairs of images: precision is the fraction of joined pairs that show one
+leaf, recall is the fraction of pairs of one leaf that are joined.
 """
 
 from __future__ import annotations
@@ -39,19 +39,20 @@ PUBLISHED = {1: (0.85, 0.30), 2: (0.82, 0.51), 3: (0.62, 0.72), 5: (0.46, 0.89)}
 
 FOOT = """Each class: precision / recall, in alphabetical order. The first table is shown in `leaf_groups.svg`.
 
-Gap 6, the smallest with a recall of 0.90 on the peppers, is the largest that `audit` proposes. Split by the network's
-features, groups with gap 10 have the same recall there at a higher precision. This rule was chosen on the peppers. On the
-synthetic leaves, where numbers contain almost no information, it is more precise than smaller gaps with the same recall,
-but joins far fewer than 0.9 of the pairs: it does not replace known leaves, so proposals are based on numbers alone."""
+Gap 6, the smallest with a recall of 0.90 on the peppers, is the largest that `audit` proposes. If they are split by
+the network's features, groups with gap 10 have the same recall there at a higher precision. This rule was chosen on the
+peppers. On the synthetic leaves, where numbers contain almost no information, it is more precise than smaller gaps with
+the same recall, but joins far fewer than 0.9 of the pairs: it does not replace known leaves, so proposals are based on
+numbers alone."""
 
 
-def scores(found: Sequence[str | None], true: Sequence[str]) -> dict[str, Any]:
+def scores(proposed: Sequence[str | None], true: Sequence[str]) -> dict[str, Any]:
     """Return pairwise precision and recall; an image without a group is a group by itself.
 
     >>> scores(["a", "a", "a", None], ["x", "x", "y", "y"])["precision"]
     0.3333333333333333
     """
-    alone = [group or f"alone {number}" for number, group in enumerate(found)]
+    alone = [group or f"alone {number}" for number, group in enumerate(proposed)]
 
     def pairs(names: Sequence[object]) -> int:
         return sum(count * (count - 1) // 2 for count in Counter(names).values())
@@ -68,13 +69,14 @@ def scores(found: Sequence[str | None], true: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def by_class(table: ImageTable, found: Sequence[str | None], leaves: Sequence[str | None]) -> dict[str, Any]:
+def by_class(table: ImageTable, proposed: Sequence[str | None], leaves: Sequence[str | None]) -> dict[str, Any]:
     """Return the scores of all images whose leaf is known, in total and per class."""
     known = [row for row, leaf in enumerate(leaves) if leaf is not None]
     labels = table.frame["label"].to_list()
     parts = {"all": known} | {name: [row for row in known if labels[row] == name] for name in table.classes}
     return {
-        name: scores([found[row] for row in rows], [str(leaves[row]) for row in rows]) for name, rows in parts.items()
+        name: scores([proposed[row] for row in rows], [str(leaves[row]) for row in rows])
+        for name, rows in parts.items()
     }
 
 
@@ -136,7 +138,7 @@ def built_in(folder: Path) -> tuple[ImageTable, list[str | None]]:
     return table, [leaves[path] for path in table.paths]
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
+def draw(scored: dict[str, Any], path: Path) -> None:
     """Draw precision over recall: numbers alone as a line over gaps, refined groups as points."""
     from matplotlib.figure import Figure
 
@@ -145,7 +147,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
     with style():
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.subplots()
-        line = [(gap, each["all"]) for gap, each in found["numbers"].items()]
+        line = [(gap, each["all"]) for gap, each in scored["numbers"].items()]
         axes.plot(
             [s["recall"] for _, s in line],
             [s["precision"] for _, s in line],
@@ -159,7 +161,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
                 spot = (score["recall"], score["precision"])
                 axes.annotate(f"{gap}", spot, xytext=(-13, -10), textcoords="offset points", color=BLUE, fontsize=8)
         colors = {"color histogram": VERMILION}
-        for number, (name, each) in enumerate(found["refined"].items()):
+        for number, (name, each) in enumerate(scored["refined"].items()):
             score = each["all"]
             color, mark = colors.get(name, GREEN), "s^DvP"[number]
             axes.plot(score["recall"], score["precision"], mark, color=color, ms=7, label=f"{name}, gap {WIDE_GAP}")
@@ -167,7 +169,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
         axes.set(
             xlim=(0.25, 1.03), ylim=(0, 1), xlabel="recall of pairs of one leaf", ylabel="precision of joined pairs"
         )
-        axes.set_title(f"{found['images']} pepper photographs of {found['leaves']} leaves", fontsize=9)
+        axes.set_title(f"{scored['images']} pepper photographs of {scored['leaves']} leaves", fontsize=9)
         axes.legend(loc="lower left", frameon=False, fontsize=8)
         figure.savefig(path, metadata={"Date": None})
 
@@ -181,14 +183,16 @@ def as_text(result: dict[str, Any]) -> str:
         ("Pepper photographs of PlantVillage", "peppers"),
         ("Synthetic leaves, numbers without gaps", "built_in"),
     ):
-        found = result[key]
-        same = next(iter(found["numbers"].values()))["all"]["same"]
-        classes = [name for name in next(iter(found["numbers"].values())) if name != "all"]
-        lines.append(f"## {title}\n\n{found['images']} images of {found['leaves']} leaves; {same} pairs of one leaf.\n")
+        scored = result[key]
+        same = next(iter(scored["numbers"].values()))["all"]["same"]
+        classes = [name for name in next(iter(scored["numbers"].values())) if name != "all"]
+        lines.append(
+            f"## {title}\n\n{scored['images']} images of {scored['leaves']} leaves; {same} pairs of one leaf.\n"
+        )
         lines.append("| groups by | precision | recall | joined pairs | groups | largest | each class |")
         lines.append("| --- | --- | --- | --- | --- | --- | --- |")
-        named = [(f"numbers at most {gap} apart", each) for gap, each in found["numbers"].items()]
-        named += [(f"{WIDE_GAP} apart, split by: {name}", each) for name, each in found["refined"].items()]
+        named = [(f"numbers at most {gap} apart", each) for gap, each in scored["numbers"].items()]
+        named += [(f"{WIDE_GAP} apart, split by: {name}", each) for name, each in scored["refined"].items()]
         for name, each in named:
             s, apart = each["all"], "; ".join(_pair(each[label]) for label in classes)
             cells = (name, _two(s["precision"]), _two(s["recall"]), s["joined"], s["groups"], s["largest"], apart)
@@ -211,20 +215,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with plantvillage/ and plantvillage_pepper_leaf_groups.csv")
     data = parser.parse_args().data
-    found = measure(*peppers(data))
+    scored = measure(*peppers(data))
     for gap, (precision, recall) in PUBLISHED.items():
-        ours = found["numbers"][gap]["all"]
+        ours = scored["numbers"][gap]["all"]
         assert abs(ours["precision"] - precision) < 0.01 and abs(ours["recall"] - recall) < 0.01, (gap, ours)
     with tempfile.TemporaryDirectory() as folder:
         result = {
             "date": date.today().isoformat(),
             "machine": machine(),
-            "peppers": found,
+            "peppers": scored,
             "built_in": measure(*built_in(Path(folder))),
         }
     results = HERE / "results"
     keep_results(results / "leaf_groups.json", result, as_text(result))
-    draw(found, results / "leaf_groups.svg")
+    draw(scored, results / "leaf_groups.svg")
     print(as_text(result))
 
 

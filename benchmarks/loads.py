@@ -71,10 +71,10 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
         self.come += data
-        found = split_answer(self.come)
-        if found is not None and not self.answer.done():
+        result = split_answer(self.come)
+        if result is not None and not self.answer.done():
             self.come = bytearray()
-            self.answer.set_result(found)
+            self.answer.set_result(result)
 
     def connection_lost(self, error: Exception | None) -> None:
         """See asyncio."""
@@ -85,8 +85,8 @@ class Wire(asyncio.Protocol):
 
 def split_answer(come: bytearray) -> tuple[bytes, bytes] | None:
     """Return head and body of an answer, or None while it is incomplete."""
-    head, found, rest = come.partition(b"\r\n\r\n")
-    if not found:
+    head, separator, rest = come.partition(b"\r\n\r\n")
+    if not separator:
         return None
     head = bytes(head).lower()
     if (start := head.find(b"\r\ncontent-length:")) >= 0:
@@ -94,8 +94,8 @@ def split_answer(come: bytearray) -> tuple[bytes, bytes] | None:
         return (head, bytes(rest)) if len(rest) >= length else None
     body = b""
     while True:  # in chunks
-        line, found, rest = rest.partition(b"\r\n")
-        if not found or len(rest) < int(line, 16) + 2:
+        line, separator, rest = rest.partition(b"\r\n")
+        if not separator or len(rest) < int(line, 16) + 2:
             return None
         if not int(line, 16):
             return head, body

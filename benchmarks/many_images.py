@@ -3,8 +3,8 @@
     python benchmarks/many_images.py ../shared/data/plantvillage --images 30000
 
 creates a folder of this many different JPEGs (each image of the data rotated, cropped and brightened at random), runs
-`coverslip train` on it with an empty cache, and writes `results/many_images.json` with the peak of anonymous memory, and
-the same for a tenth of the images.
+`coverslip train` on it with an empty cache, and writes `results/many_images.json` with the peak of anonymous memory,
+and the same for a tenth of the images.
 """
 
 from __future__ import annotations

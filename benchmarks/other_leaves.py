@@ -43,10 +43,10 @@ def page(results: dict[str, Any]) -> str:
     lines += ["| training on the other leaves | put aside | accuracy | required | seconds, folder to tested model |"]
     lines += ["| --- | --- | --- | --- | --- |"]
     for division in results["divisions"]:
-        for name, found in division["runs"].items():
-            wanted, score = WANTED[name] or "", found["accuracy"]
+        for name, result in division["runs"].items():
+            held_out, score = WANTED[name] or "", result["accuracy"]
             aside = f"{score['images']:,} images of {score['groups']:,} leaves"
-            lines.append(f"| {name} | {aside} | {score_text(score)} | {wanted} | {found['seconds']:.0f} |")
+            lines.append(f"| {name} | {aside} | {score_text(score)} | {held_out} | {result['seconds']:.0f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,7 @@
 """Compute our maps of 15 classes at 4 layers; run by `explain.py`, which sends requests.
 
-The answer is the time for maps at the size of the image; with ``file``, the maps on the layers' grids are written there.
+The answer is the time for maps at the size of the image; with ``file``, the maps on the layers' grids are written
+there.
 """
 
 from __future__ import annotations

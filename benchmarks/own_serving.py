@@ -34,8 +34,8 @@ def main() -> None:
     form = PixelFormat(spec.channels, spec.depth)
     files = [data for _, data in read_images(folder, count)]
 
-    def decoded(some: list[bytes]) -> np.ndarray:
-        return spec.prepare(np.stack([decode_one(data, form, spec.size, spec.fit)[1] for data in some]))
+    def decoded(subset: list[bytes]) -> np.ndarray:
+        return spec.prepare(np.stack([decode_one(data, form, spec.size, spec.fit)[1] for data in subset]))
 
     def batches(until: float, only_decode: bool = False) -> Iterator[np.ndarray]:
         endless = cycle(files)
@@ -58,11 +58,11 @@ def main() -> None:
 
     rate(1.0)
     before = os.times()
-    found = rate(seconds)
+    speed = rate(seconds)
     after = os.times()
     used = sum(after[:2]) - sum(before[:2])
     names = ("coverslip", "torch", "openvino", "pillow")
-    answer = {"rate": found, "processor_ms": 1000 * used / (found * seconds), "engine": engine.name}
+    answer = {"rate": speed, "processor_ms": 1000 * used / (speed * seconds), "engine": engine.name}
     print("answer " + json.dumps(answer | {"versions": {name: version(name) for name in names}}))
 
 

@@ -103,21 +103,21 @@ def overhead() -> list[float]:
     return found[1:]
 
 
-def answer(how: str, **asked: Any) -> dict[str, Any]:
+def answer(how: str, **request: Any) -> dict[str, Any]:
     """Answer a request, see `peer_steps`; without a number of images: operations; an empty request: peak speed.
 
     For ``chosen``, the answer is the precision that ``auto`` chooses for a network.
     """
-    if not asked:
+    if not request:
         return {"versions": {}, "peak": {"float32": peak(torch.float32), "bfloat16": peak(torch.bfloat16)}}
-    if "chosen" in asked:
-        return {"chosen": measure_precision(job_of(asked["chosen"], 8 * BATCH, asked["size"]))[0]}
-    if "overhead" in asked:
+    if "chosen" in request:
+        return {"chosen": measure_precision(job_of(request["chosen"], 8 * BATCH, request["size"]))[0]}
+    if "overhead" in request:
         return {"overhead": overhead()}
-    if "count" not in asked:
-        return {"work": work_of(**asked)}
-    return {"seconds": epoch(how, **asked)}
+    if "count" not in request:
+        return {"work": work_of(**request)}
+    return {"seconds": epoch(how, **request)}
 
 
 if __name__ == "__main__":
-    serve(lambda **asked: answer(sys.argv[1], **asked))
+    serve(lambda **request: answer(sys.argv[1], **request))

@@ -2,8 +2,9 @@
 
     python own_tomatoes.py FOLDER SIZE GOAL SECONDS SEED
 
-prints (seconds since the start of training, accuracy on the test images) at the end of each epoch; scanning and decoding
-the folder are included. If a training ends below the goal, a new one with twice the epochs is started from scratch.
+prints (seconds since the start of training, accuracy on the test images) at the end of each epoch; scanning and
+decoding the folder are included. If a training ends below the goal, a new one with twice the epochs is started from
+scratch.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from coverslip.training.loop import train_network
 from own_accuracy import Watch
 
 RECIPE = TrainingConfig(epochs=45, batch_size=32, lr=2e-3, precision="bfloat16", keep_best=False)
-# No rotation by a few degrees and no zoom: interpolation blurs the images, but not the test images, and at 96 pixels this
-# reduces the accuracy. Cutmix moves pixels unchanged.
+# No rotation by a few degrees and no zoom: interpolation blurs the training images, but not the test images, and at 96
+# pixels this reduces the accuracy. Cutmix moves pixels unchanged.
 TURNED = Augmentation(flip=True, flip_vertical=True, turns=True, brightness=0.1, contrast=0.1)
 MIXED = Augmentation(cutmix=1.0)
 

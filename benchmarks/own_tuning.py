@@ -32,26 +32,30 @@ from coverslip.tuning.space import default_space
 from coverslip.tuning.study import trainable
 
 
-def open_desk(source: str, group: str, epochs: int, seed: int) -> tuple[StudyData, RunConfig]:
+def open_study_data(source: str, group: str, epochs: int, seed: int) -> tuple[StudyData, RunConfig]:
     """Return the data and the default trial."""
-    plan = configure(source, data_group=group, training_seed=seed, training_epochs=epochs)
-    plan = trainable(plan)
-    plan = replace(plan, recipe=replace(plan.training, precision="float32"))
-    return StudyData(plan), plan
+    config = configure(source, data_group=group, training_seed=seed, training_epochs=epochs)
+    config = trainable(config)
+    config = replace(config, training=replace(config.training, precision="float32"))
+    return StudyData(config), config
 
 
-def write_features(study_data: StudyData, plan: RunConfig, file: Path) -> None:
-    """Views of the training images, and the choose half."""
-    ready, cpu = study_data.start(plan).ready, torch.device("cpu")
-    rows = np.arange(len(ready.train), dtype=np.int64)
-    views = [ready.inputs.take(rows, epoch, cpu).numpy() for epoch in range(plan.model.views)]
-    held = ready.watched.take(np.arange(len(ready.choose), dtype=np.int64), None, cpu).numpy()
+def write_features(study_data: StudyData, config: RunConfig, file: Path) -> None:
+    """Write the views of the training images, and the selection half of the validation set."""
+    prepared, cpu = study_data.prepare_trial(config).prepared, torch.device("cpu")
+    rows = np.arange(len(prepared.train), dtype=np.int64)
+    views = [prepared.inputs.take(rows, epoch, cpu).numpy() for epoch in range(config.model.views)]
+    held = prepared.selection_inputs.take(np.arange(len(prepared.selection), dtype=np.int64), None, cpu).numpy()
     np.savez(
-        file, x=np.stack(views), y=study_data.labels(ready.train), held=held, truth=study_data.labels(ready.choose)
+        file,
+        x=np.stack(views),
+        y=study_data.labels(prepared.train),
+        held=held,
+        truth=study_data.labels(prepared.selection),
     )
 
 
-def run(study_data: StudyData, plan: RunConfig, trials: int, memory: bool) -> list[tuple[float, float]]:
+def run(study_data: StudyData, config: RunConfig, trials: int, memory: bool) -> list[tuple[float, float]]:
     """Search, and record the validation loss of every epoch, or the memory after each trial."""
     rows: list[tuple[float, float]] = []
     process = psutil.Process()
@@ -63,7 +67,7 @@ def run(study_data: StudyData, plan: RunConfig, trials: int, memory: bool) -> li
                 reports = super().advance()
                 now = time.perf_counter() - start
                 if not memory:
-                    rows.extend((now, each.validation_loss) for each in reports if not each.broken)
+                    rows.extend((now, report.validation_loss) for report in reports if not report.broken)
                 return reports
 
         def open_batch(plans: dict[int, RunConfig]) -> Batch:
@@ -72,7 +76,7 @@ def run(study_data: StudyData, plan: RunConfig, trials: int, memory: bool) -> li
         def ended(batch: Any) -> None:
             batch.outcomes.clear()
 
-        def told(frame: pl.DataFrame, left: float | None) -> None:
+        def written(frame: pl.DataFrame, left: float | None) -> None:
             if memory:
                 over = frame.filter(pl.col("state") != "running").height
                 fields = dict(
@@ -81,9 +85,9 @@ def run(study_data: StudyData, plan: RunConfig, trials: int, memory: bool) -> li
                 rows.append((over, int(fields["Anonymous"].split()[0]) / 1024))
 
         start = time.perf_counter()
-        space = default_space(plan)
-        options = {"epoch_ended": ended, "tables_written": told}
-        search(study, space, plan, open_batch, trials=trials, data=study_data.identity, **options)  # type: ignore[arg-type]
+        space = default_space(config)
+        options = {"epoch_ended": ended, "tables_written": written}
+        search(study, space, config, open_batch, trials=trials, data=study_data.digests, **options)  # type: ignore[arg-type]
     assert process.is_running()
     return rows
 
@@ -91,12 +95,12 @@ def run(study_data: StudyData, plan: RunConfig, trials: int, memory: bool) -> li
 def main() -> None:
     what, source, group, epochs = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     seed = int(sys.argv[6]) if what == "search" else 0
-    study_data, plan = open_desk(source, group, epochs, seed)
+    study_data, config = open_study_data(source, group, epochs, seed)
     if what == "features":
-        write_features(study_data, plan, Path(sys.argv[5]))
+        write_features(study_data, config, Path(sys.argv[5]))
         rows: list[tuple[float, float]] = []
     else:
-        rows = run(study_data, plan, int(sys.argv[5]), what == "memory")
+        rows = run(study_data, config, int(sys.argv[5]), what == "memory")
     print("answer " + json.dumps({"rows": rows, "versions": {}}))
 
 

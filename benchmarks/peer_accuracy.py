@@ -1,8 +1,9 @@
-"""A peer learns CIFAR-10 from scratch until it tells enough of the test images; `time_to_accuracy.py` starts this.
+"""Train a peer on CIFAR-10 from scratch up to an accuracy; run by `time_to_accuracy.py`.
 
     python peer_accuracy.py keras | lightning | fastai FILE.npz GOAL SECONDS SEED
 
-prints (seconds since training began, accuracy) at the end of each epoch. All have the network of `peer_networks`.
+prints (seconds since the start of training, accuracy) at the end of each epoch. All have the network of
+`peer_networks`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from peer_loops import Clock, fit_fastai, fit_keras, fit_lightning
 from peer_networks import keras_network, torch_network
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-FASTAI_EPOCHS = 5  # one-cycle has to know
+FASTAI_EPOCHS = 5  # one-cycle must know the number of epochs
 
 
 def train_keras(arrays: Arrays, seed: int, clock: Clock) -> dict[str, str]:
-    """`fit` with Adam 1e-3 and batches of 32: all of it default."""
+    """Train with `fit`, Adam 1e-3 and batches of 32, which are all defaults."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
 
@@ -35,7 +36,7 @@ def train_keras(arrays: Arrays, seed: int, clock: Clock) -> dict[str, str]:
 
 
 def loaders(arrays: Arrays, batch: int) -> tuple[Any, Any]:
-    """Of PyTorch, over tensors in memory, on the scale -1 to 1 as in its CIFAR-10 tutorial."""
+    """Return PyTorch data loaders over tensors in memory, on the scale -1 to 1 as in its CIFAR-10 tutorial."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
@@ -57,7 +58,7 @@ def train_lightning(arrays: Arrays, seed: int, clock: Clock) -> dict[str, str]:
 
 
 def train_fastai(arrays: Arrays, seed: int, clock: Clock) -> dict[str, str]:
-    """Batches of 64; again where five epochs were too few."""
+    """Train with batches of 64; repeat if five epochs were not enough."""
     from fastai.data.core import DataLoaders
     from fastai.losses import CrossEntropyLossFlat
     from fastai.torch_core import set_seed

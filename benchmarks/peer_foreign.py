@@ -1,10 +1,10 @@
-"""Train small classifiers with Keras, TensorFlow and scikit-learn, and export each as its documentation says.
+"""Train small classifiers with Keras, TensorFlow and scikit-learn, and export them as documented.
 
     python peer_foreign.py FOLDER OUT
 
-``FOLDER`` has ``train`` and ``test`` with a folder a class in each, of images of one size. Writes ``NAME/model.onnx``
-and ``NAME/own.npy`` (what the framework itself says of the test images, in order of their names) to ``OUT``, and
-prints what each file takes and gives.
+``FOLDER`` contains ``train`` and ``test``, each with one folder per class, with images of one size. Writes
+``NAME/model.onnx`` and ``NAME/own.npy`` (the framework's predictions for the test images, sorted by name) to ``OUT``,
+and prints the inputs and outputs of each file.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from PIL import Image
 
 os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 Told = dict[str, Any]
-"""Of ``model.json``: what goes in, and what comes out."""
+"""Return the fields of ``model.json`` for input and output."""
 
 
 def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (N, H, W, 3) and labels, in the order of the names."""
+    """Return images, uint8 (N, H, W, 3), and labels, sorted by name."""
     classes = sorted(each.name for each in folder.iterdir())
     files = [(path, number) for number, name in enumerate(classes) for path in sorted((folder / name).iterdir())]
     return np.stack([np.asarray(Image.open(path)) for path, _ in files]), np.array([number for _, number in files])
 
 
 def keras_network(size: int, classes: int, last: str) -> Any:
-    """Convolutions with their rescaling inside, so that it takes 0 to 255; softmax, one sigmoid, or nothing at last."""
+    """Return a convolutional network with rescaling of 0 to 255 and a softmax, one sigmoid or no output function."""
     import keras
     from keras import layers
 
@@ -52,8 +52,10 @@ def keras_network(size: int, classes: int, last: str) -> Any:
 
 
 def from_keras(x: np.ndarray, y: np.ndarray, test: np.ndarray, out: Path, last: str) -> Told:
-    """``model.export(format="onnx")``; with ``linear`` through a SavedModel and tf2onnx's command, as from
-    TensorFlow."""
+    """Export with ``model.export(format="onnx")``.
+
+    With ``linear`` the network is exported through a SavedModel and the tf2onnx command, as TensorFlow's users do.
+    """
     network = keras_network(x.shape[1], int(y.max()) + 1, last)
     network.fit(x.astype(np.float32), y, epochs=20, verbose=0)
     if last == "linear":
@@ -62,19 +64,19 @@ def from_keras(x: np.ndarray, y: np.ndarray, test: np.ndarray, out: Path, last: 
         subprocess.run([*command, "--output", str(out / "model.onnx")], check=True, capture_output=True)
     else:
         network.export(str(out / "model.onnx"), format="onnx", verbose=False)
-    said = network.predict(test.astype(np.float32), verbose=0).astype(np.float64)
+    predicted = network.predict(test.astype(np.float32), verbose=0).astype(np.float64)
     if last == "sigmoid":
-        said = np.hstack([1 - said, said])
+        predicted = np.hstack([1 - predicted, predicted])
     elif last == "linear":
-        said = np.exp(said - said.max(1, keepdims=True))
-        said /= said.sum(1, keepdims=True)
-    np.save(out / "own.npy", said)
+        predicted = np.exp(predicted - predicted.max(1, keepdims=True))
+        predicted /= predicted.sum(1, keepdims=True)
+    np.save(out / "own.npy", predicted)
     taken = {"range": [0, 255], "layout": "NHWC", "channels": "RGB"}
     return {"input": taken, "output": {"kind": "scores" if last == "linear" else "probabilities"}}
 
 
 def from_sklearn(x: np.ndarray, y: np.ndarray, test: np.ndarray, out: Path, model: Any) -> Told:
-    """``skl2onnx.to_onnx``, whose probabilities are a list of dictionaries unless told otherwise."""
+    """Export with ``skl2onnx.to_onnx``, whose probabilities are a list of dictionaries by default."""
     from skl2onnx import to_onnx
 
     flat, others = (each.reshape(len(each), -1).astype(np.float32) for each in (x, test))
@@ -97,12 +99,12 @@ def main() -> None:
     folder, out = Path(sys.argv[1]), Path(sys.argv[2])
     (x, y), (test, truth) = read(folder / "train"), read(folder / "test")
     two, two_test = y < 2, truth < 2
-    told: dict[str, Told] = {}
+    settings: dict[str, Told] = {}
 
     def make(name: str, train: Any, what: Any, classes: int = 0) -> None:
         (out / name).mkdir(parents=True)
-        some = (x[two], y[two], test[two_test]) if classes == 2 else (x, y, test)
-        told[name] = train(*some, out / name, what) | {"classes": classes or int(y.max()) + 1}
+        batch = (x[two], y[two], test[two_test]) if classes == 2 else (x, y, test)
+        settings[name] = train(*batch, out / name, what) | {"classes": classes or int(y.max()) + 1}
 
     make("Keras, softmax", from_keras, "softmax")
     make("Keras, one sigmoid", from_keras, "sigmoid", 2)
@@ -111,7 +113,7 @@ def main() -> None:
     make("scikit-learn, random forest", from_sklearn, RandomForestClassifier(100, random_state=0))
     names = {"keras": "keras", "tensorflow": "tensorflow-cpu", "tf2onnx": "tf2onnx", "skl2onnx": "skl2onnx"}
     versions = {name: version(package) for name, package in names.items()} | {"scikit-learn": version("scikit-learn")}
-    print("answer " + json.dumps({"told": told, "versions": versions}))
+    print("answer " + json.dumps({"told": settings, "versions": versions}))
 
 
 if __name__ == "__main__":

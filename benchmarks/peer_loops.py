@@ -1,6 +1,6 @@
-"""How each peer trains until it may stop, for the benchmarks of time to an accuracy; nothing here knows Coverslip.
+"""Training loops of the peers for the benchmarks of time to accuracy; independent of Coverslip.
 
-Each takes a `Clock`, begins it right before training, and tells it the accuracy of every epoch.
+Each gets a `Clock`, starts it directly before training, and reports the accuracy of every epoch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Clock:
-    """(seconds since training began, accuracy) of each epoch, and whether that is the end."""
+    """Record of (seconds since the start of training, accuracy) per epoch, and whether training should stop."""
 
     def __init__(self, limit: float, goal: float = float("inf")) -> None:
         self.limit, self.goal, self.start, self.rows = limit, goal, 0.0, list[tuple[float, float]]()
@@ -23,18 +23,18 @@ class Clock:
         self.start = time.perf_counter()
 
     def note(self, accuracy: float) -> bool:
-        """Note an epoch; True at the goal, or when the time is up."""
+        """Record an epoch; return True at the goal or the time limit."""
         self.rows.append((time.perf_counter() - self.start, accuracy))
         print(f"{self.rows[-1][0]:.0f} s: {accuracy:.3f}", file=sys.stderr, flush=True)
         return accuracy >= self.goal or self.rows[-1][0] > self.limit
 
     def tell(self, versions: dict[str, str]) -> None:
-        """The answer of a script, on its standard output."""
+        """Print the answer of a script."""
         print("answer " + json.dumps({"epochs": self.rows, "versions": versions}))
 
 
 def fit_keras(network: Any, data: Any, clock: Clock, **options: Any) -> None:
-    """`fit` for as many epochs as the clock lets it; ``options`` are those of `fit`."""
+    """Train with `fit` until the clock stops it; ``options`` are those of `fit`."""
     import keras
 
     class Watch(keras.callbacks.Callback):  # type: ignore[misc]
@@ -46,7 +46,7 @@ def fit_keras(network: Any, data: Any, clock: Clock, **options: Any) -> None:
 
 
 def fit_lightning(network: Any, train: Any, test: Any, clock: Clock) -> dict[str, str]:
-    """`Trainer.fit` with Adam 1e-3; its version."""
+    """Train with `Trainer.fit` and Adam 1e-3; return the version."""
     import lightning
     import torch
     from torch.nn import functional
@@ -81,7 +81,7 @@ def fit_lightning(network: Any, train: Any, test: Any, clock: Clock) -> dict[str
 
 
 def fit_fastai(loaders: Any, network: Any, epochs: int, clock: Clock, **options: Any) -> dict[str, str]:
-    """`fit_one_cycle` at its default rate, 1e-3, over so many epochs, and again where time is left; its version."""
+    """Train with `fit_one_cycle` at its default learning rate 1e-3, repeatedly until the end; return the version."""
     import fastai.callback.schedule  # noqa: F401  (gives a Learner its fit_one_cycle)
     from fastai.callback.core import Callback, CancelFitException
     from fastai.learner import Learner

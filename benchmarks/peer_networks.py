@@ -1,7 +1,7 @@
-"""The networks of the benchmarks, as each peer's documentation writes them; nothing here knows Coverslip.
+"""Networks of the benchmarks in the style of each peer's documentation; independent of Coverslip.
 
 `cnn`: three blocks of convolution 3 x 3 (32, 64, 128 filters), ReLU and max pool, then 128 dense units. `cnn-norm`:
-the same with batch norm before each ReLU, and no bias where a norm follows. `mlp`: two layers of 128. `resnet18`: as
+the same with batch norm before each ReLU, and no bias before a norm. `mlp`: two layers of 128. `resnet18`: as
 published.
 """
 
@@ -35,7 +35,7 @@ def torch_network(name: str, size: int, classes: int) -> Any:
 
 
 def keras_network(name: str, size: int, classes: int, before: Any = None) -> Any:
-    """Of Keras, compiled with Adam at its default rate; ``before`` is a layer that prepares the images."""
+    """Return a Keras network, compiled with Adam at its default learning rate; ``before`` preprocesses the images."""
     import keras
     from keras import layers
 

@@ -1,4 +1,4 @@
-"""Other ways to serve the same network, as their documentation shows them.
+"""Serve the same network with other programs, as documented.
 
 peer_serving.py fastapi|litserve RUN PORT
 """
@@ -16,7 +16,7 @@ from torchvision.transforms import v2 as transforms
 
 
 def load(run: str) -> tuple[Any, Any, list[str]]:
-    """The network in one piece, what brings an image into it, and the classes."""
+    """Return the complete network, the preprocessing of an image, and the classes."""
     from coverslip import api
     from coverslip.inference.full_network import full_network
 
@@ -34,7 +34,7 @@ def load(run: str) -> tuple[Any, Any, list[str]]:
 
 
 def fastapi_server(run: str, port: int) -> None:
-    """FastAPI and PyTorch, as their tutorials show."""
+    """Serve with FastAPI and PyTorch, as in their tutorials."""
     network, prepare, classes = load(run)
     app = FastAPI()
 
@@ -50,12 +50,12 @@ def fastapi_server(run: str, port: int) -> None:
 
 
 class Model(litserve.LitAPI):
-    """LitServe with batches, as its documentation shows."""
+    """Serve with LitServe and batches, as documented."""
 
     def setup(self, device: str) -> None:
         self.network, self.prepare, self.classes = load(sys.argv[2])
 
-    def decode_request(self, request):  # a type here would tell LitServe to expect something else than a form
+    def decode_request(self, request):  # with a type annotation LitServe would not expect a form
         return self.prepare(Image.open(io.BytesIO(request["file"].file.read())).convert("RGB"))
 
     def batch(self, inputs: list[Any]) -> Any:
@@ -75,7 +75,7 @@ class Model(litserve.LitAPI):
 
 
 def litserve_server(run: str, port: int) -> None:
-    """Start it; its own process reads the run from the command line."""
+    """Start the server; its process reads the run from the command line."""
     api = Model(max_batch_size=8, batch_timeout=0.01)
     litserve.LitServer(api, accelerator="cpu").run(port=port, log_level="warning", generate_client_file=False)
 

@@ -1,8 +1,9 @@
-"""A peer trains on arrays in memory, as its documentation says; `steps.py` starts this in the peer's environment.
+"""Train a peer on arrays in memory, as documented; run by `steps.py` in the peer's environment.
 
     python peer_steps.py keras | torch | lightning [POLICY]
 
-A question names a network and how many images an epoch has; the answer is the seconds of one epoch of batches of 32.
+A request contains a network and the number of images per epoch; the answer is the seconds of one epoch with batches of
+32.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ BATCH, CLASSES = 32, 10
 
 
 def images(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noise: float32 (N, H, W, C), 0 to 1, and its labels."""
-    chance = np.random.default_rng(0)
-    return chance.random((count, size, size, 3), np.float32), chance.integers(0, CLASSES, count)
+    """Return noise images, float32 (N, H, W, C), 0 to 1, and labels."""
+    rng = np.random.default_rng(0)
+    return rng.random((count, size, size, 3), np.float32), rng.integers(0, CLASSES, count)
 
 
 class Keras:
-    """`fit`, with the metric that everybody asks for."""
+    """Train with `fit` and the usual metric, accuracy."""
 
     def __init__(self, policy: str = "float32") -> None:
         import keras
@@ -57,7 +58,7 @@ class Keras:
 
 
 class Torch:
-    """The loop of PyTorch's quickstart, with Adam."""
+    """Train with the loop of PyTorch's quickstart and Adam."""
 
     def __init__(self) -> None:
         self.versions = {"torch": version("torch")}
@@ -85,7 +86,7 @@ class Torch:
 
 
 class Lightning:
-    """`Trainer.fit` with all it does by default."""
+    """Train with `Trainer.fit` and its defaults."""
 
     def __init__(self) -> None:
         import lightning
@@ -135,7 +136,7 @@ class Lightning:
 
 
 def torch_loader(count: int, size: int) -> Any:
-    """Batches of images (N, C, H, W), as PyTorch's documentation has them."""
+    """Return batches of images (N, C, H, W), as in PyTorch's documentation."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
@@ -146,4 +147,4 @@ def torch_loader(count: int, size: int) -> Any:
 
 if __name__ == "__main__":
     peer = {"keras": Keras, "torch": Torch, "lightning": Lightning}[sys.argv[1]](*sys.argv[2:])
-    serve(lambda **asked: {"versions": peer.versions} | ({"seconds": peer.epoch(**asked)} if asked else {}))
+    serve(lambda **request: {"versions": peer.versions} | ({"seconds": peer.epoch(**request)} if request else {}))

@@ -1,8 +1,8 @@
-"""A peer learns tomato diseases from scratch until its time is up; `tomatoes.py` starts this in the peer's environment.
+"""Train a peer on tomato diseases from scratch up to a time limit; run by `tomatoes.py` in the peer's environment.
 
     python peer_tomatoes.py keras | fastai | lightning FOLDER SIZE SECONDS SEED
 
-``FOLDER`` holds ``train`` and ``test``, with a folder a class in each. Prints (seconds since training began, accuracy
+``FOLDER`` contains ``train`` and ``test``, each with one folder per class. Prints (seconds since the start, accuracy
 on the test images) at the end of each epoch. All have the network ``cnn-norm`` of `peer_networks`.
 """
 
@@ -17,12 +17,12 @@ from typing import Any
 from peer_loops import Clock, fit_fastai, fit_keras, fit_lightning
 from peer_networks import keras_network, torch_network
 
-BATCH, FASTAI_EPOCHS = 32, 20  # one-cycle has to know how many
+BATCH, FASTAI_EPOCHS = 32, 20  # one-cycle must know the number of epochs
 
 
 def train_keras(folder: Path, size: int, seed: int, clock: Clock) -> dict[str, str]:
-    """`image_dataset_from_directory` kept by `cache`, preprocessing layers, Adam at its default: as TensorFlow's
-    tutorial "Image classification" has it."""
+    """Train with a cached `image_dataset_from_directory`, preprocessing layers and default Adam, as in TensorFlow's
+    tutorial "Image classification"."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
     import tensorflow
@@ -49,7 +49,7 @@ def train_keras(folder: Path, size: int, seed: int, clock: Clock) -> dict[str, s
 
 
 def train_fastai(folder: Path, size: int, seed: int, clock: Clock) -> dict[str, str]:
-    """`ImageDataLoaders.from_folder` with `aug_transforms`."""
+    """Train with `ImageDataLoaders.from_folder` and `aug_transforms`."""
     from fastai.torch_core import set_seed
     from fastai.vision.augment import Resize, aug_transforms
     from fastai.vision.data import ImageDataLoaders
@@ -67,7 +67,7 @@ def train_fastai(folder: Path, size: int, seed: int, clock: Clock) -> dict[str, 
 
 
 def train_lightning(folder: Path, size: int, seed: int, clock: Clock) -> dict[str, str]:
-    """torchvision's `ImageFolder` and transforms, two workers."""
+    """Train with torchvision's `ImageFolder` and transforms, two workers."""
     import lightning
     import torch
     from torch.utils.data import DataLoader
@@ -92,5 +92,5 @@ def main() -> None:
     clock.tell(train(folder, size, seed, clock))
 
 
-if __name__ == "__main__":  # worker processes import this file again where they are not forked
+if __name__ == "__main__":  # worker processes import this file again if they are not forked
     main()

@@ -1,10 +1,10 @@
-"""A peer searches for the best head on cached features; `tuning.py` starts this in the peer's environment.
+"""Search for the best head on cached features with a peer; run by `tuning.py` in the peer's environment.
 
     python peer_tuning.py optuna | ray | keras-tuner FEATURES.npz TRIALS EPOCHS SEED
 
-``FEATURES.npz`` holds x (V, N, D) of V views, y (N,), held (M, D) and truth (M,). Prints (seconds since the search
-began, validation log loss of that epoch) for every epoch of every trial, and the trials. Each searches as its
-documentation shows, one trial at a time, with one linear layer, AdamW and a one-cycle schedule; epoch e sees view e.
+``FEATURES.npz`` contains x (V, N, D) of V views, y (N,), held (M, D) and truth (M,). Prints (seconds since the start of
+the search, validation log loss of the epoch) for every epoch of every trial, and the trials. Each searches as
+documented, one trial at a time, with one linear layer, AdamW and a one-cycle schedule; epoch e sees view e.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ Rows = list[tuple[float, float]]
 RATE, DECAY, SMOOTHING, BATCH = (3e-4, 0.1), (1e-4, 1.0), (0.0, 0.3), 32
 
 
-def train(data: dict[str, np.ndarray], values: dict[str, Any], epochs: int, told: Callable[[int, float], bool]) -> None:
-    """Plain PyTorch; ``told`` takes an epoch (from 0) and its validation loss, and says whether to go on."""
+def train(
+    data: dict[str, np.ndarray], values: dict[str, Any], epochs: int, report: Callable[[int, float], bool]
+) -> None:
+    """Train with plain PyTorch; ``report`` gets an epoch (from 0) and its loss; training ends if it returns False."""
     import torch
     from torch import nn
     from torch.nn import functional
@@ -49,12 +51,12 @@ def train(data: dict[str, np.ndarray], values: dict[str, Any], epochs: int, told
             optimizer.step()
             schedule.step()
         with torch.no_grad():
-            if not told(epoch, float(functional.cross_entropy(head(held), truth))):
+            if not report(epoch, float(functional.cross_entropy(head(held), truth))):
                 return
 
 
 def search_optuna(data: dict[str, np.ndarray], trials: int, epochs: int, seed: int) -> tuple[Rows, dict[str, str]]:
-    """TPE and Hyperband, a study in SQLite."""
+    """Search with TPE and Hyperband, with a study in SQLite."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -68,7 +70,7 @@ def search_optuna(data: dict[str, np.ndarray], trials: int, epochs: int, seed: i
         }
         best = [float("inf")]
 
-        def told(epoch: int, loss: float) -> bool:
+        def report(epoch: int, loss: float) -> bool:
             rows.append((time.perf_counter() - start, loss))
             best[0] = min(best[0], loss)
             trial.report(loss, epoch + 1)
@@ -76,7 +78,7 @@ def search_optuna(data: dict[str, np.ndarray], trials: int, epochs: int, seed: i
                 raise optuna.TrialPruned
             return True
 
-        train(data, values, epochs, told)
+        train(data, values, epochs, report)
         return best[0]
 
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +93,7 @@ def search_optuna(data: dict[str, np.ndarray], trials: int, epochs: int, seed: i
 
 
 def search_ray(data: dict[str, np.ndarray], trials: int, epochs: int, seed: int) -> tuple[Rows, dict[str, str]]:
-    """ASHA with Optuna's sampler; a trial has a core."""
+    """Search with ASHA and Optuna's sampler; one core per trial."""
     os.environ |= {"RAY_DEDUP_LOGS": "0", "RAY_AIR_NEW_OUTPUT": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
     import ray
     from ray import tune
@@ -100,18 +102,18 @@ def search_ray(data: dict[str, np.ndarray], trials: int, epochs: int, seed: int)
 
     ray.init(num_cpus=os.cpu_count(), include_dashboard=False, log_to_driver=False, configure_logging=False)
     shared = ray.put(data)
-    began = time.time()  # workers are other processes, so the clock of the wall
+    began = time.time()  # workers are other processes, so use wall-clock time
 
     def objective(values: dict[str, Any]) -> None:
         import torch
 
         torch.set_num_threads(1)
 
-        def told(epoch: int, loss: float) -> bool:
+        def report(epoch: int, loss: float) -> bool:
             tune.report({"loss": loss, "at": time.time()})
             return True
 
-        train(dict(ray.get(shared)), values, epochs, told)
+        train(dict(ray.get(shared)), values, epochs, report)
 
     with tempfile.TemporaryDirectory() as folder:
         tuner = tune.Tuner(
@@ -141,7 +143,7 @@ def search_ray(data: dict[str, np.ndarray], trials: int, epochs: int, seed: int)
 
 
 def search_keras(data: dict[str, np.ndarray], trials: int, epochs: int, seed: int) -> tuple[Rows, dict[str, str]]:
-    """KerasTuner's Hyperband on the PyTorch back end; its number of trials follows from the epochs."""
+    """Search with KerasTuner's Hyperband on the PyTorch back end; the number of trials follows from the epochs."""
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
     import keras_tuner
@@ -157,7 +159,7 @@ def search_keras(data: dict[str, np.ndarray], trials: int, epochs: int, seed: in
             rows.append((time.perf_counter() - start, float(losses.mean())))
 
         def __deepcopy__(self, memo: Any) -> Any:
-            return self  # the tuner copies callbacks for every trial
+            return self  # the tuner copies the callbacks for every trial
 
     class Head(keras_tuner.HyperModel):  # type: ignore[misc]
         def build(self, values: Any) -> Any:
@@ -192,12 +194,12 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     name, file = sys.argv[1], Path(sys.argv[2])
     trials, epochs, seed = map(int, sys.argv[3:6])
-    with np.load(file) as found:
-        data = {key: found[key] for key in found}
+    with np.load(file) as archive:
+        data = {key: archive[key] for key in archive}
     search = {"optuna": search_optuna, "ray": search_ray, "keras-tuner": search_keras}[name]
     rows, versions = search(data, trials, epochs, seed)
     print("answer " + json.dumps({"rows": rows, "versions": versions}))
 
 
-if __name__ == "__main__":  # worker processes import this file again where they are not forked
+if __name__ == "__main__":  # worker processes import this file again if they are not forked
     main()

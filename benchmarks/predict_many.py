@@ -1,16 +1,16 @@
-"""`coverslip predict` on very many images: speed beside its slower stage alone, memory over time, killed and resumed.
+"""Measure `coverslip predict` on many images: speed relative to its slower stage, memory over time, kill and resume.
 
     python benchmarks/predict_many.py ../shared/data/plantvillage --images 20000
 
-trains a head on the data, makes a folder of that many *different* images (each image of the data turned, cut and
-relit at random: copies of one content would be answered from the cache of features), and measures on them, in turns:
+trains a head on the data, creates a folder of this many *different* images (each image of the data rotated, cropped and
+brightened at random: for identical images the cached features would be used), and measures on them, in turns:
 
 * the decoding stage alone, on all cores;
-* the inference stage alone: the engine on images that are prepared already, over and over;
-* the whole command in a process of its own, with its memory over time, and once more with `kill -9` in the middle and
-  `--resume`, whose file must have the same bytes.
+* the inference stage alone: the engine on prepared images, repeatedly;
+* the whole command in a separate process, with its memory over time, and again with `kill -9` in the middle and
+  `--resume`, which must give an identical file.
 
-Files are in the system's memory (they have just been written). It writes `results/predict_many.json` and `.md`.
+The files are in the page cache (they have just been written). It writes `results/predict_many.json` and `.md`.
 """
 
 from __future__ import annotations
@@ -42,27 +42,27 @@ from first_model import HERE, PACKAGES
 from many_images import multiply
 from measuring import circumstances, heading, keep_results, own_bytes, spread
 
-WANTED = 0.85
-POOL = 512  # prepared images that the engine is given over and over
+REQUIRED = 0.85
+POOL = 512  # number of prepared images for the engine
 FLAT = 0.05
 
 
 def decoding_alone(model: Predictor, folder: Path) -> float:
     """Images a second."""
-    found, spec = find_images([folder]), model.spec
+    listing, spec = find_images([folder]), model.spec
     form, start = PixelFormat(spec.channels, spec.depth), time.perf_counter()
     for _ in decode_all(
-        Files(found.root), found.paths, form, spec.size, spec.fit, Stage(), widen=False, statistics=False
+        Files(listing.root), listing.paths, form, spec.size, spec.fit, Stage(), widen=False, statistics=False
     ):
         pass
-    return len(found.paths) / (time.perf_counter() - start)
+    return len(listing.paths) / (time.perf_counter() - start)
 
 
 def inference_alone(model: Predictor, folder: Path, number: int) -> float:
-    """Images a second, without preparing them."""
-    found, spec, engine = find_images([folder]), model.spec, model.extractor.engine
+    """Return the images per second without preparation."""
+    listing, spec, engine = find_images([folder]), model.spec, model.extractor.engine
     form = PixelFormat(spec.channels, spec.depth)
-    chunks = decode_all(Files(found.root), found.paths[:POOL], form, spec.size, spec.fit, Stage(), widen=False)
+    chunks = decode_all(Files(listing.root), listing.paths[:POOL], form, spec.size, spec.fit, Stage(), widen=False)
     prepared = spec.prepare(np.concatenate([chunk.pixels for chunk in chunks]))
     batches = [prepared[at : at + engine.batch] for at in range(0, len(prepared), engine.batch)]
     rounds = -(-number // engine.batch)
@@ -79,7 +79,7 @@ def command(run: Path, folder: Path, out: Path, *more: str) -> list[str]:
 
 
 def whole_command(run: Path, folder: Path, out: Path, log: Path) -> dict[str, Any]:
-    """Seconds of the process and of its stage, and its memory twice a second."""
+    """Return the seconds of the process and of its stage, and its memory twice per second."""
     memory, start = [], time.perf_counter()
     with log.open("wb") as file:
         process = subprocess.Popen(command(run, folder, out), stdout=file, stderr=subprocess.STDOUT)
@@ -96,7 +96,7 @@ def whole_command(run: Path, folder: Path, out: Path, log: Path) -> dict[str, An
 
 
 def killed_and_resumed(run: Path, folder: Path, out: Path, log: Path, number: int) -> dict[str, Any]:
-    """`kill -9` when half is written, then `--resume`."""
+    """Kill the process with `kill -9` when half is written, then run it with `--resume`."""
     journal = out.with_name(f"{out.name}.journal")
     with log.open("wb") as file:
         process = subprocess.Popen(command(run, folder, out), stdout=file, stderr=subprocess.STDOUT)
@@ -110,7 +110,7 @@ def killed_and_resumed(run: Path, folder: Path, out: Path, log: Path, number: in
 
 
 def rows_of(journal: Path) -> int:
-    """Rows that the journal speaks of."""
+    """Return the number of rows in the journal."""
     try:
         lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
     except OSError:
@@ -119,7 +119,7 @@ def rows_of(journal: Path) -> int:
 
 
 def growth(memory: list[tuple[float, float]]) -> tuple[float, float, float]:
-    """MiB in the second fifth and in the last fifth of the time (medians), and the share by which it grew."""
+    """Return the memory in MiB in the second and the last fifth of the time (medians), and its relative growth."""
     end = memory[-1][0]
     early, late = (
         statistics.median(mib for at, mib in memory if low * end <= at <= high * end)
@@ -148,22 +148,22 @@ def page(results: dict[str, Any]) -> str:
     return f"""# Predicting very many images
 
 {heading(results)}
-{number:,} different images made of {results["data"]}, a head on {results["network"]}; their features were {kept} in
-the cache. Images a second:
+{number:,} different images made from {results["data"]}, a head on {results["network"]}; their features were {kept} in
+the cache. Images per second:
 
-| what | a second | of the slower stage |
+| what | images/s | relative to the slower stage |
 | --- | --- | --- |
 | decoding alone, all cores | {spread(results["decoding"])} | |
 | inference alone, all cores, prepared images | {spread(results["inference"])} | |
 {chr(10).join(rows)}
 
-Wanted: {WANTED}. On a CPU both stages want all cores; if each did its work and nothing else, {best:.2f} could be had.
+Required: {REQUIRED}. On a CPU both stages need all cores; without any overhead {best:.2f} would be possible.
 
 Anonymous memory: {early:.0f} MiB in the second fifth of the time, {late:.0f} MiB in the last
-({grew:+.1%}; wanted within {FLAT:.0%}), {most:.0f} MiB at most.
+({grew:+.1%}; required within {FLAT:.0%}), maximum {most:.0f} MiB.
 
 Killed by `kill -9` after {killed["rows_before"]:,} rows and resumed: {rest}.
-The file has the same bytes as that of an undisturbed call: {killed["same"]}.
+The file is identical to that of an uninterrupted call: {killed["same"]}.
 """
 
 
@@ -192,7 +192,7 @@ def main() -> None:
             last = results["whole"][-1]
             print(
                 f"decoding {results['decoding'][-1]:.0f}/s, inference {results['inference'][-1]:.0f}/s, whole "
-                f"{number / last['stage_seconds']:.0f}/s ({number / last['seconds']:.0f}/s with its start), "
+                f"{number / last['stage_seconds']:.0f}/s ({number / last['seconds']:.0f}/s including the start), "
                 f"memory {growth(last['memory_mib'])}",
                 flush=True,
             )

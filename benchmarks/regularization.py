@@ -1,4 +1,4 @@
-"""None, batch norm, dropout, L2: the same small network from scratch four times, compared on the same test images.
+"""Compare no regularization, batch norm, dropout and L2: the same small network from scratch, on the same test images.
 
 python benchmarks/regularization.py ../shared/data/oral_histology
 """
@@ -57,12 +57,12 @@ def main() -> None:
                         "best_epoch": model["best_epoch"],
                     }
                 )
-            found = compare([work / kind for kind in KINDS])
-    told = [each["sentence"] for each in found["result"]["comparisons"]]
+            comparison = compare([work / kind for kind in KINDS])
+    sentences = [each["sentence"] for each in comparison["result"]["comparisons"]]
     lines = [
         "# Four kinds of regularization",
         "",
-        "| | accuracy | log loss | best of the epochs | seconds |",
+        "| | accuracy | log loss | best epoch | seconds |",
         "| --- | --- | --- | --- | --- |",
     ]
     for row in rows:
@@ -78,9 +78,9 @@ def main() -> None:
         f"`cnn` at {options.size} px from scratch on {options.source.name} (`--fix`), no augmentation, "
         f"{images} test images, one run each, seed 0; {machine()['processor']}, {machine()['cores']} cores."
     )
-    lines += ["", *(f"* {each}" for each in told), "", about, ""]
+    lines += ["", *(f"* {each}" for each in sentences), "", about, ""]
     text = "\n".join(lines)
-    result = {"rows": rows, "compared": told, "about": about, "machine": machine()}
+    result = {"rows": rows, "compared": sentences, "about": about, "machine": machine()}
     keep_results(HERE / "results" / "regularization.json", result, text)
     print(text)
 

@@ -1,10 +1,10 @@
-"""A model served: latency, throughput beside the bare engine and other servers, and a soak with hostile uploads.
+"""Measure serving: latency and throughput compared with the bare engine and other servers, and a soak test.
 
     python benchmarks/serving.py ../shared/data/plantvillage
     python benchmarks/serving.py ../shared/data/plantvillage --soak-only --minutes 10
 
-Server and clients share the machine's cores, over the loopback. All servers take turns, round by round. Writes
-`results/serving.json` and `.md`.
+Server and clients share the cores of the machine, over the loopback interface. All servers take turns, round by round.
+Writes `results/serving.json` and `.md`.
 """
 
 from __future__ import annotations
@@ -45,17 +45,19 @@ SERVERS = {
     "litserve": "LitServe with batches, as documented",
 }
 PATHS = {"coverslip": ("/v1/predict", "files"), "fastapi": ("/predict", "file"), "litserve": ("/predict", "file")}
-SETTLED = 0.3  # of the soak, after which memory is looked at
+SETTLED = 0.3  # of the soak test, after which the memory is measured
 
 
 @contextlib.contextmanager
 def running(name: str, run: Path, python: Path, log: Path) -> Iterator[tuple[int, int]]:
-    """A server while it is needed: its process and port."""
+    """Run a server; yield its process and port."""
     port = free_port()
     command = script(python, "peer_serving.py", name, run, port)
     if name == "coverslip":
         command = [sys.executable, "-m", "coverslip", "serve", str(run), "--port", str(port)]
-    ours = os.environ | {"PYTHONPATH": str(Path(coverslip.__file__).parents[1])}  # an editable install is not seen
+    ours = os.environ | {
+        "PYTHONPATH": str(Path(coverslip.__file__).parents[1])
+    }  # an editable install would not be found
     with log.open("wb") as file:
         process = subprocess.Popen(
             command,
@@ -63,7 +65,7 @@ def running(name: str, run: Path, python: Path, log: Path) -> Iterator[tuple[int
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             env=ours,
-            start_new_session=True,  # what it starts ends with it
+            start_new_session=True,  # its child processes end with it
         )
         try:
             wait_for(port, process, log)
@@ -98,7 +100,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def latency(port: int, name: str, files: list[tuple[str, bytes]], count: int) -> list[float]:
-    """Milliseconds of single images, one after the other, while nothing else asks."""
+    """Return the milliseconds of single images, one after the other, without other load."""
     path, field = PATHS[name]
     requests = [request([each], path, field) for each in files]
     asyncio.run(one_by_one(port, islice(cycle(requests), 30)))
@@ -109,7 +111,7 @@ def latency(port: int, name: str, files: list[tuple[str, bytes]], count: int) ->
 
 
 def throughput(pid: int, port: int, name: str, files: list[tuple[str, bytes]], seconds: float) -> tuple[Tally, float]:
-    """Sixteen clients, an image a request; and the server's milliseconds of processor time for each."""
+    """Return images per second with sixteen clients and one image per request, and processor milliseconds per image."""
     path, field = PATHS[name]
     requests = cycle([(request([each], path, field), 1) for each in files])
     asyncio.run(many_clients(port, CLIENTS, 2.0, lambda: next(requests)))
@@ -119,14 +121,14 @@ def throughput(pid: int, port: int, name: str, files: list[tuple[str, bytes]], s
 
 
 def processor_seconds(pid: int) -> float:
-    """Of a process and those it started."""
+    """Return the processor time of a process and its children."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     return sum(sum(each.cpu_times()[:2]) for each in family)
 
 
 def mixed_load(files: list[tuple[str, bytes]], seed: int) -> Callable[[], tuple[bytes, int]]:
-    """Requests of one and of many images, some with maps, some as CSV; one in twenty is hostile."""
-    chance, hostile = random.Random(seed), hostile_uploads()
+    """Return requests with one or several images, some with maps, some as CSV; one in twenty is hostile."""
+    rng, hostile = random.Random(seed), hostile_uploads()
     paths = ["/v1/predict"] * 8 + ["/v1/predict?format=csv", "/v1/predict?explain=true"]
     good = [(request([each], path), 1) for each in files[:40] for path in paths]
     good += [(request(files[start : start + 8], "/v1/predict"), 8) for start in range(0, 40, 8)]
@@ -136,11 +138,11 @@ def mixed_load(files: list[tuple[str, bytes]], seed: int) -> Callable[[], tuple[
     bad += [(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nnot a form", 0)]
     bad += [(b"GET /static/../../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", 0)]
     bad += [(b"GET /v1/model HTTP/1.1\r\nHost: evil.example\r\n\r\n", 0)]
-    return lambda: chance.choice(bad) if chance.random() < HOSTILE else chance.choice(good)
+    return lambda: rng.choice(bad) if rng.random() < HOSTILE else rng.choice(good)
 
 
 async def soak(pid: int, port: int, files: list[tuple[str, bytes]], minutes: float) -> dict[str, Any]:
-    """Mixed load for a while; what was answered, and anonymous memory all along."""
+    """Run a mixed load; return the answers and the anonymous memory over time."""
     memory: list[tuple[float, float]] = []
     start = time.perf_counter()
 
@@ -173,13 +175,13 @@ async def soak(pid: int, port: int, files: list[tuple[str, bytes]], minutes: flo
 def in_turn(
     options: argparse.Namespace, run: Path, files: list[tuple[str, bytes]], peers: Path, folder: Path
 ) -> dict[str, Any]:
-    """The engine alone and every server, round by round."""
+    """Measure the engine alone and every server, in rounds."""
     own = Path(sys.executable)
-    found: dict[str, Any] = {"engine": [], "servers": {name: [] for name in options.servers}, "images": len(files)}
+    measured: dict[str, Any] = {"engine": [], "servers": {name: [] for name in options.servers}, "images": len(files)}
     for number in range(options.rounds):
         command = script(own, "own_serving.py", run, options.source, options.images, options.seconds)
         alone = run_alone("the engine", command, again=not options.now)
-        found["engine"].append(alone["rate"])
+        measured["engine"].append(alone["rate"])
         print(f"round {number + 1}, the engine: {alone['rate']:.1f}/s, {alone['processor_ms']:.1f} ms each", flush=True)
         for name in options.servers:
             with running(name, run, own if name == "coverslip" else peers, folder / f"{name}.log") as (pid, port):
@@ -188,18 +190,18 @@ def in_turn(
                 times = latency(port, name, files, options.requests)
                 tally, used = throughput(pid, port, name, files, options.seconds)
                 if name == "coverslip" and not number:
-                    found |= {"difference": agreement(run, port, files[:64], folder), "compared": len(files[:64])}
+                    measured |= {"difference": agreement(run, port, files[:64], folder), "compared": len(files[:64])}
             if set(tally.counts) != {200} or tally.lost:
                 sys.exit(f"{name} answered {tally.counts}, lost {tally.lost}: {tally.first_words}")
             rate = tally.counts[200] / options.seconds
-            found["servers"][name].append({"latency": times, "rate": rate, "processor_ms": used})
-            said = f"p50 {percentile(times, 0.5):.1f} ms, p99 {percentile(times, 0.99):.1f} ms, {rate:.1f}/s"
-            print(f"round {number + 1}, {name}: {said}, {used:.1f} ms each", flush=True)
-    return found
+            measured["servers"][name].append({"latency": times, "rate": rate, "processor_ms": used})
+            summary = f"p50 {percentile(times, 0.5):.1f} ms, p99 {percentile(times, 0.99):.1f} ms, {rate:.1f}/s"
+            print(f"round {number + 1}, {name}: {summary}, {used:.1f} ms each", flush=True)
+    return measured
 
 
 def agreement(run: Path, port: int, files: list[tuple[str, bytes]], folder: Path) -> float:
-    """The largest difference of any probability from those of ``coverslip predict``."""
+    """Return the largest difference of any probability from ``coverslip predict``."""
     from coverslip import api
 
     images = folder / "images"
@@ -207,7 +209,7 @@ def agreement(run: Path, port: int, files: list[tuple[str, bytes]], folder: Path
     for name, data in files:
         (images / name).write_bytes(data)
     table = api.predict(run, [images])
-    said = {Path(path).name: row for path, row in zip(table["path"], table.iter_rows(named=True), strict=True)}
+    offline = {Path(path).name: row for path, row in zip(table["path"], table.iter_rows(named=True), strict=True)}
     worst = 0.0
 
     async def ask() -> None:
@@ -217,7 +219,7 @@ def agreement(run: Path, port: int, files: list[tuple[str, bytes]], folder: Path
             status, body = await connection.ask(request(files[start : start + 16], "/v1/predict"))
             assert status == 200, body
             for each in json.loads(body)["images"]:
-                row = said[each["file"]]
+                row = offline[each["file"]]
                 assert row["predicted"] == each["label"] and row["familiar"] == each["familiar"], (row, each)
                 worst = max(worst, *(abs(row[f"p:{name}"] - p) for name, p in each["probabilities"].items()))
         connection.close()
@@ -227,27 +229,27 @@ def agreement(run: Path, port: int, files: list[tuple[str, bytes]], folder: Path
 
 
 def page(results: dict[str, Any]) -> str:
-    """The results for people."""
+    """Return the results as a Markdown page."""
     lines = ["# A model served", "", heading(results), ""]
     if "engine" in results:
         engine = statistics.median(results["engine"])
         lines += [
             f"EfficientNet-Lite0 at 224 pixels on {results['images']} JPEGs of 256 pixels from {results['source']}.",
-            "Server and clients share the cores, over the loopback; all take turns, and each round starts every server",
-            "anew. Median [least, most] of the rounds.",
+            "Servers and clients share the cores and use the loopback interface; all take turns, and each round",
+            "restarts every server. Median [min, max] of the rounds.",
             "",
-            "| what | latency p50, ms | p99, ms | images a second, 16 clients | of the engine alone |",
+            "| server | latency p50, ms | p99, ms | images per second, 16 clients | relative to the engine alone |",
             "| --- | --- | --- | --- | --- |",
-            f"| the engine alone: decode and infer, no server | | | {spread(results['engine'])} | |",
+            f"| engine alone: decoding and inference, no server | | | {spread(results['engine'])} | |",
         ]
         for name, title in SERVERS.items():
             rounds = results["servers"].get(name)
             if not rounds:
                 continue
-            p50, p99 = ([percentile(each["latency"], share) for each in rounds] for share in (0.5, 0.99))
+            p50, p99 = ([percentile(each["latency"], fraction) for each in rounds] for fraction in (0.5, 0.99))
             rates = [each["rate"] for each in rounds]
-            share = statistics.median(rate / alone for rate, alone in zip(rates, results["engine"], strict=True))
-            lines.append(f"| {title} | {spread(p50)} | {spread(p99)} | {spread(rates)} | {share:.2f} |")
+            fraction = statistics.median(rate / alone for rate, alone in zip(rates, results["engine"], strict=True))
+            lines.append(f"| {title} | {spread(p50)} | {spread(p99)} | {spread(rates)} | {fraction:.2f} |")
         own = statistics.median(each["rate"] for each in results["servers"]["coverslip"])
         others = [name for name in SERVERS if name != "coverslip" and results["servers"].get(name)]
         times = [
@@ -258,35 +260,36 @@ def page(results: dict[str, Any]) -> str:
         lines += [
             f"The largest difference of any probability from `coverslip predict`: {results['difference']:.1e} "
             f"({results['compared']} images).",
-            f"The engine alone: {engine:.0f} images a second.",
+            f"The engine alone: {engine:.0f} images per second.",
         ]
     if "soak" in results:
-        found = results["soak"]
-        change = 100 * (found["late_mib"] / found["early_mib"] - 1)
-        said = ", ".join(f"{status}: {count:,}" for status, count in found["statuses"].items())
+        measured = results["soak"]
+        change = 100 * (measured["late_mib"] / measured["early_mib"] - 1)
+        summary = ", ".join(f"{status}: {count:,}" for status, count in measured["statuses"].items())
         lines += [
             "",
             "## Soak",
             "",
-            f"{found['date']}, {CLIENTS} clients for {found['minutes']:g} minutes: single images, eight at once,",
+            f"{measured['date']}, {CLIENTS} clients for {measured['minutes']:g} minutes: single images, eight at once,",
             f"CSV, maps, and {HOSTILE:.0%} hostile (bombs, truncated, archives, pages and pickles under the name of",
             "an image, paths, broken forms).",
-            f"{found['images']:,} images answered. Statuses: {said}. Requests without an answer: {found['lost']}.",
-            f"The slowest of 100 took {found['seconds_p99']:.2f} s. Anonymous memory:",
-            f"{found['early_mib']:.0f} MiB early, {found['late_mib']:.0f} MiB late ({change:+.1f} %), at most",
-            f"{found['peak_mib']:.0f} MiB.",
+            f"{measured['images']:,} images answered. Statuses: {summary}. "
+            f"Requests without an answer: {measured['lost']}.",
+            f"The slowest of 100 took {measured['seconds_p99']:.2f} s. Anonymous memory:",
+            f"{measured['early_mib']:.0f} MiB early, {measured['late_mib']:.0f} MiB late ({change:+.1f} %), at most",
+            f"{measured['peak_mib']:.0f} MiB.",
         ]
     return "\n".join(lines) + "\n"
 
 
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[round(share * (len(values) - 1))]
+def percentile(values: list[float], fraction: float) -> float:
+    return sorted(values)[round(fraction * (len(values) - 1))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
-    parser.add_argument("--run", type=Path, help="a run to serve; without it a head is trained on the folder")
+    parser.add_argument("--run", type=Path, help="run to serve; by default a head is trained on the folder")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=500, help="for the latency")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load")
@@ -321,7 +324,7 @@ def main() -> None:
 
 
 def trained(source: Path, folder: Path) -> Path:
-    """A head on frozen features."""
+    """Train a head on frozen features."""
     run = folder / "run"
     subprocess.run([sys.executable, "-m", "coverslip", "train", str(source), "--out", str(run)], check=True)
     return run

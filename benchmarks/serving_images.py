@@ -1,4 +1,4 @@
-"""The images that servers are measured with, and the hostile ones."""
+"""Images for measuring servers, and hostile files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIDE = 256  # pixels
 
 
 def read_images(folder: Path, count: int) -> list[tuple[str, bytes]]:
-    """JPEGs of 256 pixels, evenly spread over a folder; others are brought to that size."""
+    """Return JPEGs of 256 pixels, evenly distributed over a folder; others are resized."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     step = max(len(files) // count, 1)
     found = []
@@ -32,7 +32,7 @@ def read_images(folder: Path, count: int) -> list[tuple[str, bytes]]:
 
 
 def hostile_uploads() -> list[tuple[str, bytes]]:
-    """What nobody should send, each under a harmless name."""
+    """Return hostile files with harmless names."""
     jpeg = _saved(Image.new("RGB", (64, 64), "green"), "JPEG")
     noise = random.Random(0)
     archive = io.BytesIO()
@@ -63,12 +63,12 @@ def hostile_uploads() -> list[tuple[str, bytes]]:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """The first bytes of a PNG, and nothing behind."""
+    """Return the first bytes of a PNG without any data."""
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
 
 
 def png_bomb(width: int, height: int) -> bytes:
-    """A whole PNG of one color: a few hundred kilobytes that become width * height * 3 bytes."""
+    """Return a complete PNG of one color: a few hundred kilobytes that decode to width * height * 3 bytes."""
     packed = zlib.compressobj(9)
     rows = [packed.compress(bytes(1 + 3 * width)) for _ in range(height)]
     data = b"".join(rows) + packed.flush()
@@ -76,7 +76,7 @@ def png_bomb(width: int, height: int) -> bytes:
 
 
 def tiff_of_planes(planes: int) -> bytes:
-    """An OME TIFF of a kilobyte that claims so many planes; a reader that believes it makes a list of them."""
+    """Return an OME TIFF of a kilobyte that claims many planes; a naive reader creates a list of them."""
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, np.zeros((30, 40), np.uint8), ome=True, metadata={"axes": "YX"})
     found = re.search(rb"<\?xml.*?</OME>", buffer.getvalue(), re.DOTALL)
@@ -87,7 +87,7 @@ def tiff_of_planes(planes: int) -> bytes:
 
 
 def scanned_again(times: int) -> bytes:
-    """A progressive JPEG whose last pass comes again and again; each takes as long as the whole image."""
+    """Return a progressive JPEG whose last scan is repeated many times; each takes as long as the whole image."""
     buffer = io.BytesIO()
     Image.new("L", (2000, 2000)).save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()

@@ -1,8 +1,8 @@
-"""Compare the temperature of two versions of Coverslip on test sets, and the weight of its prior by simulation.
+"""Compare the temperature scaling of two versions of Coverslip on test sets, and the weight of its prior by simulation.
 
     python benchmarks/temperature.py ../shared/data --before PATH_OF_OLD_CHECKOUT
 
-The folder holds plantvillage, oral_histology and beans_field; built-in leaves are rendered, many and few. Each data
+The folder contains plantvillage, oral_histology and beans_field; synthetic leaves are rendered, many and few. Each data
 set is split with three seeds, and `coverslip train` fits a head with its defaults (and `--fix`) in both checkouts. A
 checkout has one cache, so its images are decoded once. Without `--before`, only the simulation runs, which takes a
 minute; all of it takes about ten minutes of processor time. `--only NAME` measures one data set again and keeps the
@@ -59,42 +59,42 @@ def train(source: Path, options: list[str], seed: int, work: Path, cache: Path) 
     command = [sys.executable, "-m", "coverslip", "train", str(source), "--out", str(run), "--fix", *options]
     measure([*command, "--split-seed", str(seed)], work / "log", cache)
     test = json.loads((run / "test.json").read_text(encoding="utf-8"))
-    found: dict[str, float] = {"images": test["images"]}
+    by_name: dict[str, float] = {"images": test["images"]}
     for name, keys in SCORES.items():
         value: Any = test
         for key in keys:
             value = value[key]
-        found[name] = value
-    return found
+        by_name[name] = value
+    return by_name
 
 
 def measure_sides(data: Path, names: list[str], sides: dict[str, Path], seeds: int, work: Path) -> dict[str, Any]:
     """Train on each data set with each seed in each checkout.
 
     Args:
-        data: the folder of data sets.
-        names: of the data sets.
-        sides: name and root folder of each checkout.
-        seeds: how many splits.
+        data: folder of the data sets.
+        names: names of the data sets.
+        sides: name -> root folder of each checkout.
+        seeds: number of splits.
         work: an empty folder.
 
     Returns:
         data set -> side -> the scores of each seed.
     """
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     for name in names:
         source, options = data / name, DATA[name]
         if name in RENDERED:
             command = [sys.executable, "-m", "coverslip", "leaves", str(work / name), *RENDERED[name]]
             measure(command, work / "log")
             source = work / name / "images"
-        found[name] = {side: [] for side in sides}
+        by_name[name] = {side: [] for side in sides}
         for seed, (side, checkout) in itertools.product(range(seeds), sides.items()):
             with tempfile.TemporaryDirectory(dir=work) as own, environment(PYTHONPATH=str(checkout / "src")):
                 scores = train(source, options, seed, Path(own), work / f"cache-{side}")
-            found[name][side].append(scores)
+            by_name[name][side].append(scores)
             print(name, seed, side, {key: round(value, 4) for key, value in scores.items()}, flush=True)
-    return found
+    return by_name
 
 
 def draw(rng: np.random.Generator, images: int, classes: int, scale: float, truth: float) -> tuple[FloatArray, Any]:
@@ -111,17 +111,17 @@ def draw(rng: np.random.Generator, images: int, classes: int, scale: float, trut
 
 
 def log_losses(logits: FloatArray, labels: NDArray[np.integer]) -> FloatArray:
-    """Compute the log loss at each temperature of the grid: (121,)."""
+    """Return the log loss at each temperature of the grid, shape (121,)."""
     rows = np.arange(len(logits))
     return np.array([-log_softmax(logits / np.exp(log), axis=1)[rows, labels].mean() for log in LOGS])
 
 
 def simulate(repeats: int) -> list[dict[str, Any]]:
-    """Compute the log loss above the least possible, of no fit and of each weight of the prior.
+    """Compute the excess log loss over the minimum, without a fit and for each weight of the prior.
 
     Returns:
-        A row for each number of images, and logits separable or not: means over all numbers of classes, scales and true
-        temperatures. ``worst`` is the largest mean of one such condition.
+        One row per number of images, for separable and other logits: means over all numbers of classes, scales and true
+        temperatures. ``worst`` is the largest mean of one condition.
     """
     rng, rows = np.random.default_rng(0), []
     names = ["T = 1", *(f"{weight:g}" for weight in WEIGHTS)]
@@ -155,20 +155,20 @@ def page(results: dict[str, Any]) -> str:
         lines += [
             f"## A head with default settings, {results['seeds']} seeds of the split",
             "",
-            "Median [least, most] over the seeds, on the test set; the asked coverage of the sets is 0.90. The same",
-            "images, splits and settings on both sides (`--fix`; `--group` where named).",
+            "Median [min, max] over the seeds, on the test set; the target coverage of the sets is 0.90. Images,",
+            "splits and settings are the same for both versions (`--fix`; `--group` where it is shown).",
             "",
             f"| data | test images | version | {' | '.join(SCORES)} |",
             "| --- " * (3 + len(SCORES)) + "|",
         ]
         for name, by_side in results["measured"].items():
             options = " ".join(f"`{each}`" for each in DATA[name][1:])
-            for side, found in by_side.items():
+            for side, tests in by_side.items():
                 images = "-".join(
                     str(each)
-                    for each in sorted({min(row["images"] for row in found), max(row["images"] for row in found)})
+                    for each in sorted({min(row["images"] for row in tests), max(row["images"] for row in tests)})
                 )
-                cells = [spread([row[score] for row in found], 3) for score in SCORES]
+                cells = [spread([row[score] for row in tests], 3) for score in SCORES]
                 lines.append(f"| {name} {options} | {images} | {side} | {' | '.join(cells)} |")
         lines.append("")
     classes, truths, scales = (", ".join(f"{each:g}" for each in of) for of in (CLASSES, TRUTHS, SCALES))
@@ -198,9 +198,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder of plantvillage, oral_histology and beans_field")
     parser.add_argument("--before", type=Path, help="root folder of the older checkout")
-    parser.add_argument("--only", choices=list(DATA), help="measure this data set again, keep all else")
+    parser.add_argument("--only", choices=list(DATA), help="measure this data set again, keep all other results")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--repeats", type=int, default=40, help="draws a condition of the simulation")
+    parser.add_argument("--repeats", type=int, default=40, help="draws per condition of the simulation")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
     kept = json.loads((options.out / "temperature.json").read_text(encoding="utf-8")) if options.only else {}

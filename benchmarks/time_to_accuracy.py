@@ -1,9 +1,9 @@
-"""Seconds from scratch to an accuracy on CIFAR-10: Coverslip beside Keras, Lightning and fastai.
+"""Measure the time to an accuracy on CIFAR-10 from scratch: Coverslip, Keras, Lightning and fastai.
 
     python benchmarks/time_to_accuracy.py ../shared/data/cifar10/cifar10.npz
 
-20,000 images to learn from, 4,000 to be tested on, the same small network with batch norm for all. Counted is from
-the beginning of training to the end of the first epoch at which the accuracy is reached, scoring included. Writes
+20,000 training images, 4,000 test images, the same small network with batch norm for all. The time is measured from the
+start of training to the end of the first epoch at which the accuracy is reached, including evaluation. Writes
 `results/time_to_accuracy.json` and `.md`.
 """
 
@@ -20,42 +20,42 @@ from workers import run_alone, script
 
 HERE = Path(__file__).parent
 PEERS = {"keras": "Keras, TensorFlow", "lightning": "Lightning", "fastai": "fastai, fit_one_cycle"}
-RECIPE = "three epochs of one-cycle to a rate of 0.004, AdamW, batches of 128, precision as measured"
+SETTINGS = "three epochs of one-cycle with a learning rate of 0.004, AdamW, batches of 128, precision as measured"
 
 
 def measure(commands: dict[str, list[str]], tail: list[str], rounds: int) -> tuple[dict[str, Any], dict[str, str]]:
-    """For each name a list of (seconds, accuracy) by epoch, one a round; and versions."""
-    found: dict[str, Any] = {name: [] for name in commands}
+    """Return for each name a list of (seconds, accuracy) by epoch, one per round; and versions."""
+    epochs_of: dict[str, Any] = {name: [] for name in commands}
     versions: dict[str, str] = {}
     for seed in range(rounds):
         for name, command in commands.items():
             answer = run_alone(name, [*command, *tail, str(seed)])
-            found[name].append(answer["epochs"])
+            epochs_of[name].append(answer["epochs"])
             versions |= answer["versions"]
             seconds, accuracy = answer["epochs"][-1]
             print(f"round {seed + 1}, {name}: {accuracy:.3f} after {seconds:.0f} s", flush=True)
-    return found, versions
+    return epochs_of, versions
 
 
 def page(results: dict[str, Any]) -> str:
-    """The results for people."""
+    """Return the results as a Markdown page."""
     goal, runs = results["goal"], results["runs"]
     reached = {name: [each[-1] for each in of if each[-1][1] >= goal] for name, of in runs.items()}
-    mine = reached["ours"]
+    own_ends = reached["ours"]
     lines = [
         f"# Seconds from scratch to an accuracy of {goal:.2f} on CIFAR-10",
         "",
         heading(results),
         "",
-        "20,000 images to learn from, 4,000 to be tested on; three blocks of convolutions with batch norm and 128",
-        "dense units for all. Median [least, most] of runs with different seeds, taking turns; scoring after each",
-        f"epoch is counted. Ours: {RECIPE}. The peers have what their",
-        "documentation shows: Adam at 0.001, batches of 32 (Keras) or 64; fastai's `fit_one_cycle(5)`, once more where",
-        f"that was not enough. Each had at most {results['limit']:.0f} s; a training beside which other programs took",
-        "more than a tenth of a core was run again. The recipe of ours was chosen by looking at",
-        "these test images, as a benchmark of time to an accuracy does; the accuracy is no estimate for others.",
+        "20,000 training images, 4,000 test images; three blocks of convolutions with batch norm and 128",
+        "dense units for all. Median [min, max] of runs with different seeds, in turns; the evaluation after each",
+        f"epoch is included. Ours: {SETTINGS}. The peers use the settings of their",
+        "documentation: Adam at 0.001, batches of 32 (Keras) or 64; fastai's `fit_one_cycle(5)`, repeated if",
+        f"that was not enough. Each had at most {results['limit']:.0f} s; a training was repeated if other",
+        "programs used more than a tenth of a core. Our settings were chosen with these test images, as usual for a",
+        "benchmark of time to accuracy; the accuracy is not an estimate for other images.",
         "",
-        "| what | reached | seconds | epochs | accuracy then | times ours |",
+        "| program | reached | seconds | epochs | accuracy reached | relative to ours |",
         "| --- |" + " --- |" * 5,
     ]
     for name, each in runs.items():
@@ -66,8 +66,8 @@ def page(results: dict[str, Any]) -> str:
             epochs = sorted({len(run) for run in each if run[-1][1] >= goal})
             accuracy = [end[1] for end in ends]
             cells = [spread(seconds), " or ".join(map(str, epochs)), spread(accuracy, 3), ""]
-            if mine and name != "ours":
-                times = statistics.median(seconds) / statistics.median(end[0] for end in mine)
+            if own_ends and name != "ours":
+                times = statistics.median(seconds) / statistics.median(end[0] for end in own_ends)
                 cells[3] = f"{times:.1f}"
         lines.append(f"| {name} | {len(ends)} of {len(each)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

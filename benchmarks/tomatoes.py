@@ -1,11 +1,11 @@
-"""Seconds from scratch to the best that a peer reaches in fifteen minutes, on ten classes of tomato leaves.
+"""Measure the time to the best accuracy that a peer reaches in fifteen minutes, on ten classes of tomato leaves.
 
     python benchmarks/tomatoes.py ../shared/data/plantvillage
 
-The images are divided by leaves (``shots:3``), the same for all; the same small network with batch norm for all. Each
-peer trains for fifteen minutes, and the best accuracy that any epoch of any of them had on the test images is the
-goal. Then Coverslip trains until it is reached. Writes `results/tomatoes.json` and `.md`; peers that stand there with
-the same settings are not run again, unless ``--again``.
+The images are split by leaf (``shots:3``); split and network (small, with batch norm) are the same for all. Each peer
+trains for fifteen minutes, and the best accuracy of any epoch of any peer on the test images is the goal. Then
+Coverslip trains until it is reached. Writes `results/tomatoes.json` and `.md`; peers with results for the same
+settings are run again only with ``--again``.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ PEERS = {"keras": "Keras, TensorFlow", "fastai": "fastai, fit_one_cycle", "light
 
 
 def divide(source: Path, target: Path, only: str | tuple[str, ...] = "Tomato", seed: int = 0) -> dict[str, int]:
-    """Links to images as ``train/CLASS`` and ``test/CLASS``, leaves whole; how many are in each part.
+    """Create links to images as ``train/CLASS`` and ``test/CLASS``, split by leaf; return the number of images of each.
 
     Args:
-        source: plantvillage.
-        target: a folder.
-        only: how the classes begin that are wanted.
-        seed: of the division.
+        source: folder of plantvillage.
+        target: folder for the links.
+        only: prefix of the classes to use.
+        seed: seed of the split.
     """
     table = group_table(scan(source), "shots:3")
     rows = [row for row, path in enumerate(table.paths) if path.startswith(only)]
@@ -53,29 +53,33 @@ def divide(source: Path, target: Path, only: str | tuple[str, ...] = "Tomato", s
 
 
 def page(results: dict[str, Any]) -> str:
-    """The results for people."""
+    """Return the results as a Markdown page."""
     goal, ours = results["goal"], results["ours"]
     lines = [
         "# From scratch to the best that a peer reaches in fifteen minutes: ten classes of tomato leaves",
         "",
         heading(results),
         "",
-        f"{results['images']['train']:,} images to learn from, {results['images']['test']:,} of other leaves to",
-        f"be tested on (`--group shots:3`), {results['size']} px; three blocks of convolutions with batch norm and",
-        "128 dense units for all. Counted from the beginning of training (ours: of scanning the folder), scoring after",
-        "each epoch included. Each peer as its documentation shows, one run. The best epoch is chosen by looking at",
-        "the test images, for the peers and for us, as a benchmark of time to an accuracy does; it is no estimate of",
-        "others. Other programs took, on average, "
-        + ", ".join(f"{share:.2f}" for share in results["others"].values())
-        + " cores beside the peers (in their order).",
+        f"{results['images']['train']:,} training images, {results['images']['test']:,} test images of other",
+        f"leaves (`--group shots:3`), {results['size']} px; three blocks of convolutions with batch norm and",
+        "128 dense units for all. Measured from the start of training (ours: of scanning the folder), including the",
+        "evaluation after each epoch. Each peer as documented, one run. The best epoch is chosen with the test",
+        "images, for the peers and for us, as usual for a benchmark of time to accuracy; it is not an estimate for",
+        "other images. Other programs used, on average, "
+        + ", ".join(f"{best:.2f}" for best in results["others"].values())
+        + " cores during the runs of the peers (in this order).",
         "",
-        "| what | epochs in its time | best accuracy | after seconds |",
+        "| program | epochs in its time | best accuracy | after seconds |",
         "| --- | --- | --- | --- |",
     ]
     for name, rows in results["peers"].items():
         seconds, best = max(rows, key=lambda row: (row[1], -row[0]))
         lines.append(f"| {name} | {len(rows)} in {rows[-1][0]:.0f} s | {best:.3f} | {seconds:.0f} |")
-    reached = [first for rows in ours if (first := next((at for at, found in rows if found >= goal), None))]
+    reached = [
+        first
+        for rows in ours
+        if (first := next((at for at, reached_accuracy in rows if reached_accuracy >= goal), None))
+    ]
     lines += ["", f"Ours to {goal:.3f}: {len(reached)} of {len(ours)} runs reached it"]
     if reached:
         fastest = min(row[0] for rows in results["peers"].values() for row in rows if row[1] >= goal)
@@ -84,8 +88,8 @@ def page(results: dict[str, Any]) -> str:
     lines[-1] += "."
     lines += [
         "",
-        "Ours trains 45 epochs with flips, quarter turns and cutmix, in bfloat16; where that is not enough, 90 from",
-        "the beginning. This recipe was chosen by looking at these test images, too.",
+        "Ours trains 45 epochs with flips, rotations by 90 degrees and cutmix, in bfloat16; if this is not enough, 90",
+        "from scratch. These settings were chosen with these test images, too.",
     ]
     if "note" in results:
         lines += ["", f"Note: {results['note']}."]
@@ -100,7 +104,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs of ours")
     parser.add_argument("--again", action="store_true", help="run the peers again")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), help="only these")
-    parser.add_argument("--note", default="", help="a sentence for the page")
+    parser.add_argument("--note", default="", help="additional sentence for the page")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -110,26 +114,26 @@ def main() -> None:
         before = {}
     results = circumstances("coverslip", "torch")
     results["versions"] |= before.get("versions", {})
-    wanted = [PEERS[name] for name in options.peers]
-    kept = {called: rows for called, rows in before.get("peers", {}).items() if called in wanted}
+    titles = [PEERS[name] for name in options.peers]
+    kept = {title: rows for title, rows in before.get("peers", {}).items() if title in titles}
     results |= {"size": options.size, "limit": options.limit, "peers": kept}
     results |= {"note": options.note} if options.note else {}
-    results["others"] = {called: share for called, share in before.get("others", {}).items() if called in kept}
+    results["others"] = {title: best for title, best in before.get("others", {}).items() if title in kept}
     keras, fastai = peer_python("keras", HERE / "peer-keras.txt"), peer_python("fastai", HERE / "peer-constraints.txt")
     pythons = {"keras": keras, "lightning": keras, "fastai": fastai}
     with tempfile.TemporaryDirectory(prefix="tomatoes-") as folder:
         results["images"] = divide(options.data, Path(folder))
         tail = [folder, str(options.size)]
-        for name, called in PEERS.items():
-            if called in results["peers"] or called not in wanted:
+        for name, title in PEERS.items():
+            if title in results["peers"] or title not in titles:
                 continue
             command = [*script(pythons[name], "peer_tomatoes.py", name), *tail, str(options.limit), "0"]
-            answer = run_alone(called, command, again=False)
-            results["peers"][called], results["others"][called] = answer["epochs"], answer["others"]
+            answer = run_alone(title, command, again=False)
+            results["peers"][title], results["others"][title] = answer["epochs"], answer["others"]
             results["versions"] |= answer["versions"]
-            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")  # a quarter of an hour's work
-            print(f"{called}: best {max(row[1] for row in answer['epochs']):.3f}", flush=True)
-        # Less than an image less: 454 of 470 are not the same number in 32 bits and in 64.
+            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")  # a quarter of an hour of work
+            print(f"{title}: best {max(row[1] for row in answer['epochs']):.3f}", flush=True)
+        # Tolerance of less than one image: 454 of 470 differs between 32 and 64 bits.
         results["goal"] = max(row[1] for rows in results["peers"].values() for row in rows) - 1e-4
         results["ours"] = []
         for seed in range(options.rounds):

@@ -1,10 +1,10 @@
-"""A search for the best head on cached features: Coverslip beside plain Optuna, Ray Tune and KerasTuner.
+"""Compare hyperparameter searches on cached features: Coverslip, plain Optuna, Ray Tune and KerasTuner.
 
     python benchmarks/tuning.py ../shared/data/plantvillage --group shots:3
 
-Same features, same space, TPE and Hyperband (KerasTuner: its own Hyperband), 50 trials of up to 20 epochs. Compared are
-the seconds until a trial has a validation log loss that every search reaches in every round. Then memory over 200
-trials. Writes `results/tuning.json` and `.md`.
+Same features, same space, TPE and Hyperband (KerasTuner: its own Hyperband), 50 trials of up to 20 epochs. The
+criterion is the time until a trial reaches a validation log loss that every search reaches in every round. Then the
+memory over 200 trials is measured. Writes `results/tuning.json` and `.md`.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ PEERS = {"optuna": "Optuna, TPE and Hyperband", "ray": "Ray Tune, ASHA", "keras-
 
 
 def reached(rows: list[list[float]], goal: float) -> float:
-    """Seconds until a loss is at most the goal."""
+    """Return the seconds until a loss is at most the goal."""
     return min(seconds for seconds, loss in rows if loss <= goal)
 
 
 def page(results: dict[str, Any]) -> str:
-    """The results for people."""
+    """Return the results as a Markdown page."""
     runs = results["runs"]
     goal = max(min(loss for _, loss in rows) for of in runs.values() for rows in of)
-    mine = statistics.median(reached(rows, goal) for rows in runs["ours"])
+    own_median = statistics.median(reached(rows, goal) for rows in runs["ours"])
     lines = [
         "# Searching for the best head on cached features",
         "",
         heading(results),
         "",
-        f"{results['source']}, {results['trials']} trials (KerasTuner: as many as its Hyperband makes) of up to",
-        f"{results['epochs']} epochs. Median [least, most] of runs with other seeds, taking turns. The goal is",
-        f"{goal:.3f}, the lowest validation log loss that every search came to in every run. Reading images and",
-        "computing features is not counted, nor is the start of Ray's processes before the first trial is asked for.",
-        "Other programs took at most "
-        f"{max(each for of in results['others'].values() for each in of):.2f} cores beside any run.",
+        f"{results['source']}, {results['trials']} trials (KerasTuner: as determined by its Hyperband) of up to",
+        f"{results['epochs']} epochs. Median [min, max] of runs with different seeds, in turns. The goal is",
+        f"{goal:.3f}, the lowest validation log loss that every search reached in every run. Reading images and",
+        "computing features is not included, nor is the start of Ray's processes before the first trial.",
+        "Other programs used at most "
+        f"{max(each for of in results['others'].values() for each in of):.2f} cores during any run.",
         "",
-        "| what | seconds to the goal | times ours | seconds in all | lowest log loss | epochs trained |",
+        "| program | seconds to the goal | relative to ours | seconds in total | lowest log loss | epochs trained |",
         "| --- |" + " --- |" * 5,
     ]
     for name, of in runs.items():
         seconds = [reached(rows, goal) for rows in of]
-        times = "" if name == "ours" else f"{statistics.median(seconds) / mine:.1f}"
-        lowest, whole = [min(loss for _, loss in rows) for rows in of], [rows[-1][0] for rows in of]
+        times = "" if name == "ours" else f"{statistics.median(seconds) / own_median:.1f}"
+        lowest, total_seconds = [min(loss for _, loss in rows) for rows in of], [rows[-1][0] for rows in of]
         count = statistics.median(len(rows) for rows in of)
-        cells = [name, spread(seconds), times, spread(whole), spread(lowest, 3), f"{count:.0f}"]
+        cells = [name, spread(seconds), times, spread(total_seconds), spread(lowest, 3), f"{count:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     memory = results.get("memory")
     if memory:

@@ -1,8 +1,8 @@
-"""Many trainings in one pass, beside the same trainings one after another and beside a single one.
+"""Compare many trainings in one pass with the same trainings one after another and with a single one.
 
 Heads on a frozen network's features, dense and convolutional networks of the course; AdamW, batches of 32, three
-epochs with validation, from the call to the last number. All take turns within one process on a machine that does
-nothing else; a measurement during which others took more than a tenth of a core is made again.
+epochs with validation, from the call to the result. All take turns within one process on an otherwise idle machine; a
+measurement is repeated if other programs used more than a tenth of a core.
 
     python benchmarks/tuning_lanes.py
 """
@@ -28,15 +28,15 @@ WHAT = {
     "cnn-8-16": "cnn-full, 32 px, filters 8 and 16, 320 images",
     "cnn-32-64-128": "cnn-full, 64 px, filters 32, 64 and 128, 128 images",
 }
-SEEDS = {"same": "the same batches", "own": "batches of its own in each lane"}
+SEEDS = {"same": "the same batches", "own": "different batches in each lane"}
 
 
 def measure(worker: Worker, kind: str, lanes: int, rounds: int, busy: bool) -> list[dict[str, Any]]:
-    """Each round: one alone, all in one pass with the same and with other batches, all one after another."""
+    """Measure in each round one training, all in one pass with equal or different batches, and all in sequence."""
     ask = worker.ask if busy else worker.measure
     for how in ("alone", "stack"):
         worker.ask(kind=kind, lanes=2, how=how, seeds="own")  # warm-up
-    found = []
+    measured = []
     for _ in range(rounds):
         row: dict[str, Any] = {"one": ask(kind=kind, lanes=1, how="alone", seeds="own")["seconds"]}
         row["alone"] = ask(kind=kind, lanes=lanes, how="alone", seeds="own")
@@ -44,9 +44,9 @@ def measure(worker: Worker, kind: str, lanes: int, rounds: int, busy: bool) -> l
             row[seeds] = ask(kind=kind, lanes=lanes, how="stack", seeds=seeds)
         gaps = [abs(a - b) for a, b in zip(row["alone"]["losses"], row["own"]["losses"], strict=True)]
         row = {name: value if name == "one" else value["seconds"] for name, value in row.items()}
-        found.append(row | {"gap": max(gaps)})
-        print(kind, {name: round(value, 4) for name, value in found[-1].items()}, flush=True)
-    return found
+        measured.append(row | {"gap": max(gaps)})
+        print(kind, {name: round(value, 4) for name, value in measured[-1].items()}, flush=True)
+    return measured
 
 
 def table(results: dict[str, Any]) -> str:
@@ -58,11 +58,11 @@ def table(results: dict[str, Any]) -> str:
         f"{results['date']}, {about['processor']}, {about['cores']} cores, {about['system']}, "
         f"Python {about['python']}, torch {results['torch']}.",
         "",
-        "AdamW, batches of 32, three epochs with validation, whole trainings in seconds; medians [least, most] over "
-        "rounds, in each of which all were measured in turn. *Times faster* is against the same trainings one after "
-        "another by `train_network`; *times one* is against a single one.",
+        "AdamW, batches of 32, three epochs with validation, whole trainings in seconds; medians [min, max] over "
+        "rounds, in each of which all take turns. *Speedup* is relative to the same trainings one after "
+        "another with `train_network`; *relative to one* is the time relative to a single training.",
         "",
-        "| what | lanes | batches | one after another, s | in one pass, s | times faster | times one |",
+        "| what | lanes | batches | one after another, s | in one pass, s | speedup | relative to one |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for kind, rows in results["kinds"].items():
@@ -74,8 +74,11 @@ def table(results: dict[str, Any]) -> str:
                 f"{spread([row[seeds] for row in rows], 2)} | {spread(faster, 2)} | {spread(ones, 2)} |"
             )
     gap = max(row["gap"] for rows in results["kinds"].values() for row in rows)
-    said = f"The largest difference between a lane's last validation loss and that of its training alone was {gap:.1e}."
-    lines += ["", said, ""]
+    lines += [
+        "",
+        f"The largest difference between the final validation loss of a lane and of the training alone was {gap:.1e}.",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -87,7 +90,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--busy", action="store_true", help="measure although other programs run; to try the script")
+    parser.add_argument(
+        "--busy", action="store_true", help="measure although other programs are running; for testing the script"
+    )
     parser.add_argument("--out", type=Path, default=HERE / "results" / "tuning_lanes")
     options = parser.parse_args()
     worker = Worker("lanes", script(sys.executable, "own_lanes.py"))

@@ -1,8 +1,8 @@
-"""Copies planted on built-in leaves and found again; false alarms; speed; what real folders hold.
+"""Evaluate the search for duplicates: recall on synthetic duplicates, false alarms, speed, and real folders.
 
     python benchmarks/twins.py [--data ../shared/data]
 
-renders 1,000 leaves each in three sizes and 500 fields of tissue, plants copies of every kind, and writes
+renders 1,000 leaves each in three sizes and 500 fields of tissue, adds duplicates of every kind, and writes
 `results/twins.json` and `results/twins.md`. About ten minutes on two cores.
 """
 
@@ -46,9 +46,9 @@ def resized(image: Image.Image, factor: float) -> Image.Image:
     return image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.BICUBIC)
 
 
-def cropped(image: Image.Image, share: float, rng: np.random.Generator | None) -> Image.Image:
-    """Without ``share`` of its sides: somewhere, or at all four edges alike."""
-    cut = round(image.width * share)
+def cropped(image: Image.Image, fraction: float, rng: np.random.Generator | None) -> Image.Image:
+    """Crop a fraction ``share`` of the sides: at a random position, or equally at all four edges."""
+    cut = round(image.width * fraction)
     left, top = (cut // 2, cut // 2) if rng is None else rng.integers(0, cut + 1, 2)
     return image.crop((left, top, left + image.width - cut, top + image.height - cut))
 
@@ -74,7 +74,7 @@ KINDS: dict[str, Callable[[Image.Image, np.random.Generator], Changed]] = {
 
 
 def plant(folder: Path, each: int) -> dict[frozenset[str], str]:
-    """Write ``each`` copies of every kind beside their originals; the pairs of paths with the kind."""
+    """Write ``each`` copies of every kind next to their originals; return the pairs of paths with their kind."""
     rng = np.random.default_rng(0)
     paths = scan(folder).paths
     chosen = rng.permutation(len(paths))[: each * len(KINDS)]
@@ -90,7 +90,7 @@ def plant(folder: Path, each: int) -> dict[frozenset[str], str]:
     return planted
 
 
-def found(folder: Path, side: int = 224) -> tuple[list[str], PixelCache, set[frozenset[str]]]:
+def found_pairs(folder: Path, side: int = 224) -> tuple[list[str], PixelCache, set[frozenset[str]]]:
     table = scan(folder)
     cache = read_pixels(table, (side, side))
     twins = find_duplicates(cache.facts, cache.pixels)
@@ -98,16 +98,16 @@ def found(folder: Path, side: int = 224) -> tuple[list[str], PixelCache, set[fro
 
 
 def planted_copies(work: Path, name: str, each: int, **leaves: Any) -> dict[str, Any]:
-    """False alarms on clean images; then recall of each kind, and precision."""
+    """Return false alarms on clean images, recall of each kind, and precision."""
     folder = write_leaves(work / name, shots=1, **leaves).parent / "images"
-    _, _, false = found(folder)
+    _, _, false = found_pairs(folder)
     planted = plant(folder, each)
-    paths, cache, pairs = found(folder)
+    paths, cache, pairs = found_pairs(folder)
     row = {path: number for number, path in enumerate(paths)}
     result = {"set": name, "clean": len(paths) - len(planted), "false_on_clean": len(false), "kinds": {}}
     for kind in KINDS:
-        wanted = {pair for pair, own in planted.items() if own == kind}
-        result["kinds"][kind] = {"n": len(wanted), "recall": len(wanted & pairs) / len(wanted)}
+        expected = {pair for pair, own in planted.items() if own == kind}
+        result["kinds"][kind] = {"n": len(expected), "recall": len(expected & pairs) / len(expected)}
     result["found"], result["right"] = len(pairs), len(pairs & set(planted))
     thumbnails = np.stack([np.frombuffer(each, np.uint8).reshape(32, 32) for each in cache.facts["thumbnail"]])
     truth = {tuple(sorted(row[path] for path in pair)): kind for pair, kind in planted.items()}
@@ -117,10 +117,10 @@ def planted_copies(work: Path, name: str, each: int, **leaves: Any) -> dict[str,
 
 
 def searches(thumbnails: np.ndarray, truth: dict[tuple[int, ...], str]) -> list[dict[str, Any]]:
-    """Our fingerprint beside the common 64-bit perceptual hash, tried in all eight ways, as a search for candidates."""
+    """Compare our fingerprint with the 64-bit perceptual hash (all eight orientations) as a search for candidates."""
     crops = {pair for pair, kind in truth.items() if kind.startswith("crop")}
 
-    def graded(name: str, pairs: set[tuple[int, ...]]) -> dict[str, Any]:
+    def evaluate(name: str, pairs: set[tuple[int, ...]]) -> dict[str, Any]:
         return {
             "search": name,
             "candidates": 2 * len(pairs) / len(thumbnails),
@@ -129,18 +129,18 @@ def searches(thumbnails: np.ndarray, truth: dict[tuple[int, ...], str]) -> list[
         }
 
     prints = fingerprints(thumbnails)
-    rows = [graded("fingerprint", set(map(tuple, closest_pairs(prints, MIN_SIMILARITY, MAX_CANDIDATES).tolist())))]
+    rows = [evaluate("fingerprint", set(map(tuple, closest_pairs(prints, MIN_SIMILARITY, MAX_CANDIDATES).tolist())))]
     own = _hashes(thumbnails)
     apart = np.min([(64 - own @ _hashes(reoriented(thumbnails, way)).T) / 2 for way in range(8)], axis=0)
     apart = np.minimum(apart, apart.T)
     for radius in (6, 10, 12, 14, 16):
         pairs = set(map(tuple, np.argwhere(np.triu(apart <= radius, 1)).tolist()))
-        rows.append(graded(f"64-bit hash, radius {radius}", pairs))
+        rows.append(evaluate(f"64-bit hash, radius {radius}", pairs))
     return rows
 
 
 def _hashes(thumbnails: np.ndarray) -> np.ndarray:
-    """(n, 64) of -1 and 1: low frequencies of the cosine transform above their median."""
+    """Return hashes (n, 64) of -1 and 1: low frequencies of the cosine transform above their median."""
     at = np.arange(32)
     basis = np.cos(np.pi * np.arange(8)[:, None] * (2 * at + 1) / 64).astype(np.float32)
     waves = (basis @ thumbnails.astype(np.float32) @ basis.T).reshape(-1, 64)
@@ -148,7 +148,7 @@ def _hashes(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def search_speed(count: int) -> list[dict[str, Any]]:
-    """Different images; then the worst: all alike but for noise, and twenty scenes over and over."""
+    """Measure different images, and the worst cases: one scene with noise, and twenty scenes with noise."""
     rng = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.fftfreq(32)[None])
     frequency[0, 0] = 1
@@ -159,12 +159,12 @@ def search_speed(count: int) -> list[dict[str, Any]]:
         waves = (waves - waves.mean(axis=(1, 2), keepdims=True)) / waves.std(axis=(1, 2), keepdims=True)
         natural[start : start + 2000] = (128 + 40 * waves).clip(0, 255)
     jitter = rng.integers(0, 7, (count, 32, 32), np.uint8)
-    some = np.clip(natural[:20], 0, 248)
+    scenes = np.clip(natural[:20], 0, 248)
     rows = []
     for name, thumbnails in (
         ("all different", natural),
-        ("one scene and noise", some[:1] + jitter),
-        ("twenty scenes and noise", some[np.arange(count) % 20] + jitter),
+        ("one scene and noise", scenes[:1] + jitter),
+        ("twenty scenes and noise", scenes[np.arange(count) % 20] + jitter),
     ):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = time.perf_counter()
@@ -177,7 +177,7 @@ def search_speed(count: int) -> list[dict[str, Any]]:
 
 
 def decoding_share(data: Path, repeats: int = 5) -> dict[str, Any]:
-    """The decoding pass with and without what the audit needs of it, in turn; and the search for twins."""
+    """Measure the decoding pass with and without the facts for the audit, in turns, and the search for duplicates."""
     table = scan(data)
     form = guess_format(table.source, table.paths)
 
@@ -189,7 +189,7 @@ def decoding_share(data: Path, repeats: int = 5) -> dict[str, Any]:
 
     statistics_rows, read_metadata = decoding.statistics_rows, decoding.decode.__globals__["read_metadata"]
     times: dict[str, list[float]] = {"with": [], "without": []}
-    seconds()  # files into the system's memory
+    seconds()  # load the files into the page cache
     for _ in range(repeats):
         times["with"].append(seconds())
         decoding.statistics_rows = lambda pixels, boxes: [{} for _ in boxes]
@@ -203,8 +203,8 @@ def decoding_share(data: Path, repeats: int = 5) -> dict[str, Any]:
         start = time.perf_counter()
         find_duplicates(cache.facts, cache.pixels)
         search.append(time.perf_counter() - start)
-    share = statistics.median(times["with"]) / statistics.median(times["without"]) - 1
-    return {"images": len(table), "cpu_seconds": times, "share": share, "find_twins_seconds": search}
+    fraction = statistics.median(times["with"]) / statistics.median(times["without"]) - 1
+    return {"images": len(table), "cpu_seconds": times, "share": fraction, "find_twins_seconds": search}
 
 
 def real_folders(data: Path) -> list[dict[str, Any]]:
@@ -239,30 +239,33 @@ def report(results: dict[str, Any]) -> str:
         cells = [f"{each['kinds'][kind]['recall']:.3f} ({each['kinds'][kind]['n']})" for each in sets]
         lines.append(f"| {kind} | {' | '.join(cells)} |")
     cells = [f"{each['right'] / max(each['found'], 1):.3f} ({each['found']})" for each in sets]
-    lines.append(f"| **precision** (pairs called twins) | {' | '.join(cells)} |")
+    lines.append(f"| **precision** (pairs found) | {' | '.join(cells)} |")
     cells = [f"{each['false_on_clean']} of {each['clean']}" for each in sets]
     lines += [f"| **false pairs on clean images** | {' | '.join(cells)} |", ""]
     lines += ["## The search for candidates", ""]
-    lines += ["| set | search | candidates an image | recall but crops | recall of crops |", "| --- |" + " --- |" * 4]
+    lines += [
+        "| set | search | candidates per image | recall without crops | recall of crops |",
+        "| --- |" + " --- |" * 4,
+    ]
     for each in sets:
         for row in each["searches"]:
             figures = f"{row['candidates']:.2f} | {row['recall']:.3f} | {row['recall_crops']:.3f}"
             lines.append(f"| {each['set']} | {row['search']} | {figures} |")
-    lines += ["", "| case | images | seconds | candidates kept | more memory at the peak |", "| --- |" + " --- |" * 4]
+    lines += ["", "| case | images | seconds | candidates kept | additional peak memory |", "| --- |" + " --- |" * 4]
     for row in results["speed"]:
         memory = f"{row['more_peak_mib']:.0f} MiB"
         lines.append(f"| {row['case']} | {row['n']:,} | {row['seconds']:.1f} | {row['pairs']:,} | {memory} |")
     if "decoding" in results:
-        part = results["decoding"]
-        times = {name: spread(values, 2) for name, values in part["cpu_seconds"].items()}
+        passes = results["decoding"]
+        times = {name: spread(values, 2) for name, values in passes["cpu_seconds"].items()}
         lines += ["", "## Cost", ""]
         lines.append(
-            f"Decoding pass of plantvillage, {part['images']:,} images, processor seconds: {times['with']} with"
+            f"Decoding pass of plantvillage, {passes['images']:,} images, processor seconds: {times['with']} with"
         )
         lines.append(
-            f"the new facts, {times['without']} without: {part['share']:+.1%}. Then `find_duplicates`, seconds:"
+            f"the new facts, {times['without']} without: {passes['share']:+.1%}. Then `find_duplicates`, seconds:"
         )
-        lines.append(f"{spread(part['find_twins_seconds'], 2)}.")
+        lines.append(f"{spread(passes['find_twins_seconds'], 2)}.")
     if results["real"]:
         lines += ["", "## Real data", "", "| data | images | exact sets | near pairs | chains | seconds |"]
         lines.append("| --- |" + " --- |" * 5)
@@ -277,7 +280,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
     parser.add_argument("--count", type=int, default=100_000, help="fingerprints to search")
     parser.add_argument("--each", type=int, default=80, help="copies of each kind")
-    parser.add_argument("--leaves", type=int, default=50, help="leaves a class, of 20 classes")
+    parser.add_argument("--leaves", type=int, default=50, help="leaves per class, for 20 classes")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
     results = circumstances(*PACKAGES)

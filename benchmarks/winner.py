@@ -1,12 +1,12 @@
-"""What is left of the luck of choosing once it is corrected, and how often the intervals hold the truth.
+"""Evaluate the correction of selection bias, and the coverage of its confidence intervals, by simulation.
 
 python benchmarks/winner.py [--tries 250]
 
-Simulated studies whose truth is known: trials that differ little or much, on images in groups. The best is chosen by
-its log loss, as a study does it. Beside the corrected score stand the plain one with the interval of a test set (as if
-nothing had been chosen), and the percentiles of the left-out scores (BBC-CV as published). Further kinds of study show
-what the correction cannot see: one in which the images choose each trial's epoch too (which it does see where every
-epoch is given), and one that searches near what was best so far. One thread, within two minutes.
+The simulated studies have known true scores; their trials differ little or much, on images in groups. The best trial
+is selected by its log loss, as in a study. The corrected score is compared with the plain score with the interval of a
+test set (which ignores the selection), and with the percentiles of the left-out scores (BBC-CV as published). Further
+studies show the limits of the correction: one in which the images also select the epoch of each trial (which is
+corrected if every epoch is given), and one that searches near the best trial so far. One thread, within two minutes.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from measuring import keep_results
 
 SIZE, CORRELATION, BASE, EPOCHS, STEEP = 4, 0.3, 1.2, 10, 2.0
 RESAMPLES, LEVEL = 400, 0.95
-FAR = {"equal": 0.0, "near": 0.1, "far": 0.4}  # how much worse than the best possible trials typically are
+FAR = {"equal": 0.0, "near": 0.1, "far": 0.4}  # typical distance of the trials from the best possible one
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One kind of study: trials, groups, how far the trials are apart, and what their mistakes have in common."""
+    """One kind of study: trials, groups, differences between the trials, and correlation of their errors."""
 
     kind: str  # plain, epochs, every (epoch) or search
     trials: int
@@ -51,34 +51,35 @@ class Setting:
 
 
 def settings() -> list[Setting]:
-    found = [Setting("plain", 50, g, apart, s) for g in (15, 30, 60) for apart in FAR for s in (0.5, 0.9)]
-    found += [Setting("plain", t, 30, apart, 0.9) for t in (10, 200) for apart in FAR]
-    found += [Setting("plain", 50, 120, apart, 0.9, size=1) for apart in FAR]
-    return found + [Setting(kind, 50, g, "near", 0.9) for kind in ("epochs", "every", "search") for g in (15, 30, 60)]
+    result = [Setting("plain", 50, g, apart, s) for g in (15, 30, 60) for apart in FAR for s in (0.5, 0.9)]
+    result += [Setting("plain", t, 30, apart, 0.9) for t in (10, 200) for apart in FAR]
+    result += [Setting("plain", 50, 120, apart, 0.9, size=1) for apart in FAR]
+    return result + [Setting(kind, 50, g, "near", 0.9) for kind in ("epochs", "every", "search") for g in (15, 30, 60)]
 
 
-def study(one: Setting, chance: np.random.Generator) -> tuple[Any, Any, Any, Any, Any]:
-    """Losses (T, M), right (T, M), groups (M,), true mean margins (T,) and trial numbers (T,); 0 is the default.
+def study(one: Setting, rng: np.random.Generator) -> tuple[Any, Any, Any, Any, Any]:
+    """Draw losses (T, M), correct (T, M), groups (M,), true mean margins (T,) and trial numbers (T,); 0 is the default.
 
-    An image's margin is normal with variance 1: a part that all trials share (hard images), a part of the trial's
-    own, and in both a part that the group shares. It is right above 0, and its loss is the softplus of -2 times it.
+    The margin of an image is normal with variance 1: a component shared by all trials (difficult images), a component
+    specific to the trial, and in both a component shared by the group. The prediction is correct if the margin is above
+    0, and its loss is softplus(-2 * margin).
     """
     of_group = np.repeat(np.arange(one.groups), one.size)
 
     def noise(*shape: int) -> Any:
-        group = chance.normal(size=(*shape, one.groups))[..., of_group]
+        group = rng.normal(size=(*shape, one.groups))[..., of_group]
         share = CORRELATION if one.size > 1 else 0.0
-        return np.sqrt(share) * group + np.sqrt(1 - share) * chance.normal(size=(*shape, len(of_group)))
+        return np.sqrt(share) * group + np.sqrt(1 - share) * rng.normal(size=(*shape, len(of_group)))
 
     hard = np.sqrt(one.shared) * noise(1)
     if one.kind == "search":
-        truth, own = _searched(one, hard, noise, chance)
+        truth, own = _searched(one, hard, noise, rng)
     else:
-        truth = BASE - FAR[one.apart] * np.abs(chance.normal(size=one.trials))
+        truth = BASE - FAR[one.apart] * np.abs(rng.normal(size=one.trials))
         truth[0] = BASE - FAR[one.apart] * 0.8
         own = noise(one.trials)
     numbers = np.arange(one.trials)
-    if one.kind in ("epochs", "every"):  # a third of a trial's own part changes from epoch to epoch
+    if one.kind in ("epochs", "every"):  # a third of the trial-specific component changes from epoch to epoch
         each = np.sqrt(2 / 3) * own[:, None] + np.sqrt(1 / 3) * noise(one.trials, EPOCHS)
         truth, numbers = np.repeat(truth, EPOCHS), np.repeat(numbers, EPOCHS)
         own = each.reshape(one.trials * EPOCHS, -1)
@@ -90,22 +91,22 @@ def study(one: Setting, chance: np.random.Generator) -> tuple[Any, Any, Any, Any
     return losses, margins > 0, of_group, truth, numbers
 
 
-def _searched(one: Setting, hard: Any, noise: Any, chance: np.random.Generator) -> tuple[Any, Any]:
-    """A third of the trials anywhere, the others near the best so far; trials near one another err alike.
+def _searched(one: Setting, hard: Any, noise: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Simulate a search: a third of the trials are random, the others near the best so far; close trials err alike.
 
-    Three hyperparameters, each 0 to 1. The own part of a trial is a smooth random function of them for every image
-    (256 random Fourier features, length scale 0.3), so that luck, once found, can be followed.
+    There are three hyperparameters, each 0 to 1. The specific component of a trial is a smooth random function of them
+    for every image (256 random Fourier features, length scale 0.3), so that the search can exploit chance.
     """
     features = 256
-    waves, shifts = chance.normal(size=(features, 3)) / 0.3, chance.uniform(0, 2 * np.pi, features)
+    waves, shifts = rng.normal(size=(features, 3)) / 0.3, rng.uniform(0, 2 * np.pi, features)
     amplitudes = noise(features) * np.sqrt(2 / features)
-    optimum = chance.uniform(0.2, 0.8, 3)
+    optimum = rng.uniform(0.2, 0.8, 3)
     truth, own = np.empty(one.trials), np.empty((one.trials, hard.shape[1]))
     points, lost = np.empty((one.trials, 3)), np.empty(one.trials)
     for trial in range(one.trials):
         near = points[lost[:trial].argmin()] if trial else None
         explore = trial < one.trials // 3
-        points[trial] = chance.random(3) if explore else np.clip(near + 0.1 * chance.normal(size=3), 0, 1)
+        points[trial] = rng.random(3) if explore else np.clip(near + 0.1 * rng.normal(size=3), 0, 1)
         truth[trial] = BASE - FAR[one.apart] * ((points[trial] - optimum) ** 2).sum() * 4
         own[trial] = np.cos(waves @ points[trial] + shifts) @ amplitudes
         lost[trial] = _loss(truth[trial] + hard[0] + np.sqrt(1 - one.shared) * own[trial]).mean()
@@ -121,7 +122,7 @@ def true_loss(means: Any) -> Any:
 
 
 def percentiles(losses: Any, right: Any, groups: Any, seed: int) -> tuple[float, float]:
-    """As published: each resample's choice is scored on what it left out, and the interval is of these scores."""
+    """Return the published BBC-CV: the selection of each resample is evaluated on its left-out images."""
     trials = check_trials(losses, right, groups)
     scores = []
     for weights in weight_blocks(np.zeros(len(trials.counts), np.int64), RESAMPLES, seed, max(trials.hits.shape)):
@@ -132,28 +133,28 @@ def percentiles(losses: Any, right: Any, groups: Any, seed: int) -> tuple[float,
     return float(low), float(high)
 
 
-def one_try(one: Setting, chance: np.random.Generator, seed: int) -> dict[str, float]:
-    losses, right, groups, truth, numbers = study(one, chance)
+def one_try(one: Setting, rng: np.random.Generator, seed: int) -> dict[str, float]:
+    losses, right, groups, truth, numbers = study(one, rng)
     best, default = (int(losses[: n or None].mean(axis=1).argmin()) for n in (0, int((numbers == 0).sum())))
     accuracy, loss = stats.norm.cdf(truth), true_loss(truth)
-    told = assess_winner(losses, right, groups, numbers, resamples=RESAMPLES, seed=seed)
+    assessment = assess_winner(losses, right, groups, numbers, resamples=RESAMPLES, seed=seed)
     sums = check_trials(losses, right, groups)
     plain = proportion_score(sums.hits[best], sums.counts, LEVEL, grouped=sums.grouped)
     lead = compare_trials(losses, right, groups, best, default, numbers=numbers, resamples=RESAMPLES, seed=seed)
     limits = mean_interval(sums.hits[best] - sums.hits[default], sums.counts, LEVEL, RESAMPLES, seed)
     lost = mean_interval(sums.losses[best] - sums.losses[default], sums.counts, LEVEL, RESAMPLES, seed)
     outer = percentiles(losses, right, groups, seed)
-    ours, ours_loss = told.corrected, told.corrected_log_loss
+    ours, ours_loss = assessment.corrected, assessment.corrected_log_loss
     plain_lead = (sums.hits[best].sum() - sums.hits[default].sum()) / sums.counts.sum()
     true_lead = (accuracy[best] - accuracy[default], loss[best] - loss[default])
 
     def holds(low: float, high: float, true: float) -> bool:
         return low - 1e-9 <= true <= high + 1e-9
 
-    found = {
+    result = {
         "truth": accuracy[best],
         "plain": plain["value"] - accuracy[best], "corrected": ours["value"] - accuracy[best],
-        "plain_loss": told.log_loss["value"] - loss[best], "corrected_loss": ours_loss["value"] - loss[best],
+        "plain_loss": assessment.log_loss["value"] - loss[best], "corrected_loss": ours_loss["value"] - loss[best],
         "plain_holds": holds(plain["low"], plain["high"], accuracy[best]),
         "corrected_holds": holds(ours["low"], ours["high"], accuracy[best]),
         "percentiles_hold": holds(*outer, accuracy[best]),
@@ -166,17 +167,15 @@ def one_try(one: Setting, chance: np.random.Generator, seed: int) -> dict[str, f
         "claims": lead["better"] == lead["first"], "moved": best != default,
     }  # fmt: skip
     if best != default and lead["low"] is not None:
-        found["lead_holds"] = holds(lead["low"], lead["high"], true_lead[0])
-        found["loss_lead_holds"] = holds(lead["log_loss"]["low"], lead["log_loss"]["high"], true_lead[1])
-    return {name: float(value) for name, value in found.items()}
+        result["lead_holds"] = holds(lead["low"], lead["high"], true_lead[0])
+        result["loss_lead_holds"] = holds(lead["log_loss"]["low"], lead["log_loss"]["high"], true_lead[1])
+    return {name: float(value) for name, value in result.items()}
 
 
 def cell(one: Setting, tries: int) -> dict[str, Any]:
-    """Means over simulated studies, with the standard error of each."""
-    chance = np.random.default_rng(
-        [list(FAR).index(one.apart), one.trials, one.groups, round(one.shared * 10), one.size]
-    )
-    rows = [one_try(one, chance, number) for number in range(tries)]
+    """Return means over simulated studies with their standard errors."""
+    rng = np.random.default_rng([list(FAR).index(one.apart), one.trials, one.groups, round(one.shared * 10), one.size])
+    rows = [one_try(one, rng, number) for number in range(tries)]
     numbers: dict[str, Any] = {}
     for name in {name for row in rows for name in row}:
         values = np.array([row[name] for row in rows if name in row])
@@ -186,23 +185,23 @@ def cell(one: Setting, tries: int) -> dict[str, Any]:
 
 
 def text(results: dict[str, Any]) -> str:
-    """The tables in Markdown."""
+    """Return the results as Markdown tables."""
     made, cells = results["made"], results["cells"]
     lines = [
         "# The winner of many trials",
         "",
         f"Measured on {made['date']}. Python {made['python']}, NumPy {made['numpy']}, SciPy {made['scipy']}; "
-        f"{made['seconds']:.0f} s of one core. {cells[0]['tries']} simulated studies a row, {RESAMPLES} resamples; ± "
+        f"{made['seconds']:.0f} s of one core. {cells[0]['tries']} simulated studies per row, {RESAMPLES} resamples; ± "
         "is one Monte Carlo standard error.",
         "",
-        f"Each study has {SIZE} images a group (correlation {CORRELATION} within a group) and is won by the trial of "
-        "the lowest log loss. *Apart*: the trials are all equally good, differ by up to about two points of accuracy, "
-        "or by up to ten and more. *Shared*: the part of an image's margin that is the same in all trials.",
+        f"Each study has {SIZE} images per group (correlation {CORRELATION} within a group); its winner is the trial "
+        "with the lowest log loss. *Apart*: the trials are equally good, differ by up to about two points of accuracy, "
+        "or by ten and more. *Shared*: the fraction of an image's margin that is the same in all trials.",
         "",
         "## Accuracy of the winner",
         "",
-        "*Bias*: mean of what is said less the truth. *Covers*: share of 95 % intervals that hold the true accuracy of "
-        "the trial that was chosen; in brackets their mean width. *Percentiles*: of the left-out scores, as published.",
+        "*Bias*: mean of the estimate minus the true value. *Covers*: fraction of 95 % intervals that contain the true "
+        "accuracy of the winner; in brackets their mean width. *Percentiles*: of the left-out scores, as published.",
         "",
         "| trials | groups | apart | shared | true | bias of the plain best | bias corrected | plain covers "
         "| corrected covers | percentiles cover |",
@@ -218,8 +217,8 @@ def text(results: dict[str, Any]) -> str:
         "",
         "## Log loss of the winner, and its lead over the default",
         "",
-        "The default is one of the trials. *Says better*: share of the studies in which the winner is called better "
-        "than the default in accuracy or log loss; where all trials are equal every such verdict is wrong. *Covers*: "
+        "The default is one of the trials. *Says better*: fraction of the studies in which the winner is called better "
+        "than the default in accuracy or log loss; if all trials are equal, this is always wrong. *Covers*: "
         "of the corrected intervals of the lead, in accuracy and in log loss.",
         "",
         "| trials | groups | apart | shared | bias of log loss, plain | corrected | covers | true lead "
@@ -255,40 +254,41 @@ def _summary(cells: list[dict[str, Any]]) -> list[str]:
     def span(rows: list[dict[str, Any]], name: str, form: str) -> str:
         return " to ".join(format(pick(one[name] for one in rows), form) for pick in (min, max))
 
-    said = [
-        f"Over the {len(plain)} rows in which nothing but the trial was chosen: the plain best is off by "
-        f"{span(plain, 'plain', '+.4f')}, corrected by {span(plain, 'corrected', '+.4f')}; the plain interval covers "
-        f"in {span(plain, 'plain_holds', '.2f')}, the corrected one in {span(plain, 'corrected_holds', '.2f')}. Where "
-        f"all trials are equal, the winner is wrongly called better in {span(equal, 'plain_claims', '.2f')} of the "
-        f"studies without the correction, and in {span(equal, 'claims', '.2f')} with it. The corrected log loss covers "
-        f"in {span(plain, 'loss_holds', '.2f')}: with few groups a skewed score shows too little of its spread."
+    sentences = [
+        f"In the {len(plain)} rows in which only the trial was selected, the bias of the plain best is "
+        f"{span(plain, 'plain', '+.4f')}, of the corrected score {span(plain, 'corrected', '+.4f')}; the coverage of "
+        f"the plain interval is {span(plain, 'plain_holds', '.2f')}, of the corrected one "
+        f"{span(plain, 'corrected_holds', '.2f')}. If all trials are equal, the winner is wrongly called better in "
+        f"{span(equal, 'plain_claims', '.2f')} of the studies without the correction, and in "
+        f"{span(equal, 'claims', '.2f')} with it. The coverage of the corrected log loss is "
+        f"{span(plain, 'loss_holds', '.2f')}: with few groups the spread of a skewed score is underestimated."
     ]
     kinds = {
-        "epochs": "Where the same images chose each trial's epoch too",
-        "every": "Where they did, and every epoch is given",
-        "search": "Where the search went where it was best so far",
+        "epochs": "If the same images also selected the epoch of each trial",
+        "every": "If they did, and every epoch is given",
+        "search": "If the search concentrated near the best trial so far",
     }
     for kind, what in kinds.items():
         rows = [one for one in cells if one["kind"] == kind]
-        said.append(
-            f"{what}, the corrected score is off by {span(rows, 'corrected', '+.4f')} (plain "
-            f"{span(rows, 'plain', '+.4f')}) and covers in {span(rows, 'corrected_holds', '.2f')}."
+        sentences.append(
+            f"{what}, the bias of the corrected score is {span(rows, 'corrected', '+.4f')} (plain "
+            f"{span(rows, 'plain', '+.4f')}) and the coverage {span(rows, 'corrected_holds', '.2f')}."
         )
-    return said
+    return sentences
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tries", type=int, default=250, help="simulated studies a row")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/winner"))
-    given = parser.parse_args()
-    cells = [cell(one, given.tries) for one in settings()]
+    options = parser.parse_args()
+    cells = [cell(one, options.tries) for one in settings()]
     made = {
         "date": datetime.now(UTC).date().isoformat(), "seconds": time.process_time(),
         "python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__,
     }  # fmt: skip
     results = {"made": made, "resamples": RESAMPLES, "cells": cells}
-    keep_results(given.out, results, text(results))
+    keep_results(options.out, results, text(results))
     print(text(results))
 
 

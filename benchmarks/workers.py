@@ -1,8 +1,8 @@
-"""Processes that stay ready, so that what they do can be measured in turn: one line of JSON asks, one answers.
+"""Worker processes that are measured in turns: each reads requests and writes answers, one line of JSON each.
 
-What else runs on the machine spoils a measurement: two programs of several threads each, on the same cores, slow each
-other down far more than twofold. So the time that other processes took is measured beside, and a measurement is made
-again where that was too much; this can neither see nor change the number that was measured.
+Other programs on the machine distort a measurement: two programs with several threads each on the same cores slow each
+other down by much more than a factor of two. Therefore the processor time of other processes is measured as well, and a
+measurement is repeated if it was too high. This does not depend on the measured value.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 
 import psutil
 
-OTHERS, TRIES = 0.1, 20  # cores that others may take on average; how often a measurement is made again
+OTHERS, TRIES = 0.1, 20  # cores that other programs may use on average; number of repetitions of a measurement
 
 
 class Worker:
-    """A script in its own process, and perhaps its own environment; between questions it waits and computes nothing."""
+    """A script in a separate process, possibly with its own environment, which is idle between requests."""
 
     def __init__(self, name: str, command: list[str], **variables: str) -> None:
         self.name, self.again = name, 0
@@ -39,7 +39,7 @@ class Worker:
         )
 
     def ask(self, **question: Any) -> dict[str, Any]:
-        """The answer; ends the benchmark where the process fails."""
+        """Send a request and return the answer; exit the benchmark if the process fails."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             self.process.stdin.write(json.dumps(question) + "\n")
@@ -54,7 +54,7 @@ class Worker:
         sys.exit(f"{self.name} failed:\n{self.log.read()[-3000:]}")
 
     def measure(self, **question: Any) -> dict[str, Any]:
-        """The answer, asked again as long as other processes took more than a tenth of a core meanwhile."""
+        """Return the answer; repeat the request if other processes used more than a tenth of a core."""
         for _ in range(TRIES):
             wait_until_idle()
             others, start = Others(self.process.pid), time.perf_counter()
@@ -62,7 +62,7 @@ class Worker:
             if others.seconds() <= OTHERS * (time.perf_counter() - start) + 0.02:
                 return answer
             self.again += 1
-        sys.exit(f"{self.name}: this machine never was idle for long enough to measure anything")
+        sys.exit(f"{self.name}: this machine was never idle for long enough")
 
     def close(self) -> None:
         """Let it end."""
@@ -73,29 +73,30 @@ class Worker:
 
 
 def run_alone(name: str, command: list[str], again: bool = True) -> dict[str, Any]:
-    """What a script answers, run from start to end; again as long as other processes took too much meanwhile.
+    """Run a script from start to end and return its answer; repeat it if other processes used too much time.
 
-    The answer has the cores that others took, on average, as ``others``; without ``again`` it is given back as it is.
+    The answer contains the average number of cores used by other programs as ``others``; without ``again`` the script
+    is not repeated.
     """
     for _ in range(TRIES):
         if again:
             wait_until_idle()
         start, others = time.perf_counter(), _busy() - _children()
         done = subprocess.run(command, check=False, capture_output=True, text=True)
-        said = [line for line in done.stdout.splitlines() if line.startswith("answer ")]
-        if done.returncode or not said:
+        answers = [line for line in done.stdout.splitlines() if line.startswith("answer ")]
+        if done.returncode or not answers:
             sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
-        share = (_busy() - _children() - others) / (time.perf_counter() - start)
-        if share <= OTHERS or not again:
-            answer: dict[str, Any] = json.loads(said[0].removeprefix("answer "))
-            return answer | {"others": round(max(share, 0.0), 3)}
-        print(f"{name}: other programs took {share:.2f} cores; once more", flush=True)
-    sys.exit(f"{name}: this machine never was idle for long enough to measure anything")
+        load = (_busy() - _children() - others) / (time.perf_counter() - start)
+        if load <= OTHERS or not again:
+            answer: dict[str, Any] = json.loads(answers[0].removeprefix("answer "))
+            return answer | {"others": round(max(load, 0.0), 3)}
+        print(f"{name}: other programs used {load:.2f} cores; repeating", flush=True)
+    sys.exit(f"{name}: this machine was never idle for long enough")
 
 
 def _busy() -> float:
-    whole = psutil.cpu_times()
-    return float(whole.user + whole.nice + whole.system + getattr(whole, "steal", 0.0))
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + getattr(times, "steal", 0.0))
 
 
 def _children() -> float:
@@ -104,7 +105,7 @@ def _children() -> float:
 
 
 class Others:
-    """Seconds of processor time that all processes but one (and its children) took since this was made."""
+    """Processor seconds of all processes except one (and its children) since the object was created."""
 
     def __init__(self, pid: int) -> None:
         self.process = psutil.Process(pid)
@@ -120,19 +121,19 @@ class Others:
 
 
 def wait_until_idle(longest: float = 1800.0) -> None:
-    """Until nothing takes more than a tenth of a core; ends the benchmark after half an hour."""
+    """Wait until other programs use less than a tenth of a core; exit the benchmark after half an hour."""
     end = time.monotonic() + longest
     while psutil.cpu_percent(0.5) * (psutil.cpu_count() or 1) / 100 > OTHERS:
         if time.monotonic() > end:
-            sys.exit("this machine is busy; measure when nothing else runs on it")
+            sys.exit("this machine is busy; stop other programs, or measure later")
 
 
 def serve(answer: Callable[..., dict[str, Any]]) -> None:
-    """The other side: answer each question until there are no more."""
+    """Answer requests until there are no more (the other side)."""
     for line in sys.stdin:
         print("answer " + json.dumps(answer(**json.loads(line))), flush=True)
 
 
 def script(python: str | Path, name: str, *arguments: object) -> list[str]:
-    """The command of a script that lies beside this one."""
+    """Return the command of a script in this folder."""
     return [str(python), str(Path(__file__).parent / name), *map(str, arguments)]

@@ -104,7 +104,7 @@ def grade(discs: int):
 # | **measure** something | the diseased fraction of a leaf's area, the size of nuclei |
 # | **compare** images | is this field known already? is this slide stained like the others? |
 #
-# A network learns from examples, not from rules: nobody writes down what blight looks like. And it knows *only* its
+# A network learns from examples, not from rules: no one writes down what blight looks like. And it knows *only* its
 # examples. If all healthy leaves were photographed on grey paper and all diseased leaves on soil, the network may learn
 # to distinguish paper from soil. It will then be right almost always, until somebody puts a diseased leaf on paper.
 #
@@ -362,7 +362,7 @@ def grade(threshold: float, red, train: Images):
 # %% [markdown] teacher="0.4"
 # **Purpose.** Training *is* exactly this: knobs, a measure of the error, and turning the knobs. It makes everything
 # that follows less mysterious. Let some learners do it by hand and others with a loop, and ask what happens with a
-# million knobs (nobody can try all combinations: one must know in which direction to turn, see lesson 2).
+# million knobs (it is impossible to try all combinations: one must know in which direction to turn, see lesson 2).
 #
 # **Typical answers.** The mean (close enough on the built-in leaves); the accuracy instead of the threshold. On the
 # learners' own images redness may be uninformative: then 0.6 is the best value, and that is a finding, too.
@@ -530,20 +530,21 @@ def grade(lower_end):
 #
 # We had to invent *redness*. For spots with a yellow halo, for rings, or for mold on the underside, we would have to
 # invent something new every time. A **deep** network has many layers, one after the other, and each layer measures
-# something in the output of the layer before. Nobody tells the layers what to measure; they learn it in training.
+# something in the output of the layer before. The layers are not programmed to measure anything specific; they learn it
+# in training.
 #
 # The figure shows a network that was trained on a million photographs of a thousand different things. Each square is an
 # *ideal image*: the image that activates one measurement of the network, a **filter**, most strongly. (The next lesson
 # shows how ideal images are made.)
 # %% [markdown] slide
-# Early layers respond to colors and fine lines, later layers to patterns of patterns. Nobody programmed this; the
+# Early layers respond to colors and fine lines, later layers to patterns of patterns. This was not programmed; the
 # network learned it.
 # %%
 hierarchy_figure()
 # %% [markdown]
 # The first layer responds to plain **colors**, and to lines that are so fine that their squares look grey. The second
 # row responds to **stripes** and grids, and the last row to patterns of patterns, which look like scales, feathers or
-# cells. Nobody asked for this. It is called the **hierarchy of features**, and it is the reason why a network that was
+# cells. This, too, was learned. It is called the **hierarchy of features**, and it is the reason why a network that was
 # trained on cats and cars is useful for leaves and tissue: stripes and patterns are everywhere.
 # %% [markdown]
 # ## Summary

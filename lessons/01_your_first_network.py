@@ -440,7 +440,7 @@ def grade(answer: str, scores: Scores):
 # **Misconception.** "0.66 is more than 0.5, so yes." It would be the same 0.66 with 12 images.
 # %% [markdown]
 # How does the network compare with the *single* knob of lesson 0, the redness of the middle? On the built-in leaves the
-# two intervals overlap: nobody can say that 98,306 knobs are better than one good idea. (But the network did not need
+# two intervals overlap: we cannot say that 98,306 knobs are better than one good idea. (But the network did not need
 # the idea.)
 #
 # If the network is almost perfect on your own images, be suspicious: a network that cannot even recognize a spot may

@@ -368,9 +368,9 @@ surface.plot({f"learning rate {lr:g}": surface.walk(lr, steps=30) for lr in lear
 # * **Too large**: it jumps from one side of the valley to the other.
 # * **A little larger still**: each jump ends higher than the one before; the walk **diverges** and never returns.
 #
-# The learning rates of the third and the fourth walk differ by less than a tenth: the limit is between them, and nobody
-# knows it in advance. So learning rates are tried **by powers of ten**: 0.0001, 0.001, 0.01 ... Choose one well below
-# the first that fails. There a factor of 2 hardly matters; a factor of 100 decides everything.
+# The learning rates of the third and the fourth walk differ by less than a tenth: the limit is between them, and it
+# cannot be known in advance. So learning rates are tried **by powers of ten**: 0.0001, 0.001, 0.01 ... Choose one well
+# below the first that fails. There a factor of 2 hardly matters; a factor of 100 decides everything.
 # %% [markdown] task="2.4"
 # **Task 2.4** Find a learning rate with which **12 steps** go down at least 95 % of the height between the start and
 # the lowest point. Try some values, and look at the walk with `surface.plot(walk)`.
@@ -756,7 +756,7 @@ by_batch.curves()
 # other choices, all else equal, on the same held-out leaves. The differences are **paired** (leaf by leaf), and each
 # has a confidence interval. A choice is called *better* only if two conditions are true: the interval does not contain
 # 0, and in fewer than 5 % of random exchanges of the predictions the difference is as large (a permutation test).
-# Otherwise the result is *not distinguishable*: nobody may make a claim. The sentence then ends with the number of
+# Otherwise the result is *not distinguishable*: no claim can be made. The sentence then ends with the number of
 # *groups*, here leaves, that would be needed to detect a difference of 0.02.
 #
 # The next cell is long; it builds and trains the networks. You need not read it. Read what it prints.

@@ -222,8 +222,8 @@ def grade(convolve: Callable):
 
 
 # %% [markdown] teacher="3.1"
-# **Purpose.** After writing these two lines nobody is afraid of the word convolution. It is the only loop that learners
-# write in the whole course.
+# **Purpose.** After writing these two lines no learner is afraid of the word convolution. It is the only loop that
+# learners write in the whole course.
 #
 # **Typical answers.** `6 - 3 = 3`: an off-by-one error; let the learners point at the pixels where a kernel can
 # *start*. A learner who knows signal processing flips the kernel: in mathematics this is the convolution, and the

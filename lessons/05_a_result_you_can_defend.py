@@ -495,7 +495,7 @@ check("5.6", "ABD")
 # %% check="5.6"
 HINTS = (
     "Two of the five go beyond what was measured. Which ones?",
-    "Nothing from another farm was tested, and nobody has checked yet where the network looks.",
+    "Nothing from another farm was tested, and it has not been checked where the network looks.",
 )
 
 

@@ -156,7 +156,10 @@ def test_images_of_other_sizes_and_grey_images_are_prepared_as_in_predict(run, t
 
 
 def test_the_review_of_the_test_set_is_added_to_the_report(coverslip, run):
-    assert "coverslip explain" in run.report_file.read_text() and "No heat maps have been computed" in run.report_file.read_text()
+    assert (
+        "coverslip explain" in run.report_file.read_text()
+        and "No heat maps have been computed" in run.report_file.read_text()
+    )
     answer = coverslip("explain", run.folder, "--test", "--no-trust").done()
     assert "outside the subject" in answer.out
     output = ExplanationFolder(run.explained_test_folder)

@@ -8,7 +8,7 @@ from coverslip.cli.preview import preview
 from coverslip.core.errors import UserError
 from coverslip.core.progress import Progress
 from coverslip.data.augment import PRESETS, Augmentation
-from coverslip.data.augment.preview import MAX_ROWS, sample_rows, preview_figure, augmented_versions
+from coverslip.data.augment.preview import MAX_ROWS, augmented_versions, preview_figure, sample_rows
 from coverslip.data.scan import scan
 from coverslip.figures.contact import as_rgb, contact_figure
 

@@ -313,8 +313,8 @@ def deep_tiff():
         pytest.param(b"II*\0\x08\0\0\0", "", id="the start of a TIFF"),
         pytest.param(b"II*\0" + b"\xff" * 200, "", id="a TIFF of noise"),
         pytest.param(b"\0\0\0\x18ftypheic" + b"\0" * 40, "", id="the start of a HEIC"),
-        pytest.param(tiff(np.ones((4, 4), np.float32)), "float32", id="floating-point TIFF"),
-        pytest.param(tiff(np.ones((4, 4), np.int32)), "int32", id="32-bit TIFF"),
+        pytest.param(tiff(np.full((4, 4), np.nan, np.float32)), "NaN", id="floating-point TIFF with NaN"),
+        pytest.param(tiff(np.ones((4, 4), np.complex64)), "complex64", id="complex TIFF"),
     ],
 )
 def test_a_broken_file_yields_a_reason_in_one_line(data, reason):

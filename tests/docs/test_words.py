@@ -26,7 +26,7 @@ WORDS = {
     r"mend(s|ed|ing)?": "fix",
     r"spoilt": "damaged",
     r"for ever": "permanently",
-    r"whoever|nobody": "the user, no one; name the person",
+    r"whoever": "name the person",
     r"straddles?": "is divided between",
     r"looked for was|named so": "positive class, predicted",
     r"what (was|is) said": "the prediction",
@@ -41,7 +41,7 @@ WORDS = {
     r"luck of (having been )?cho": "selection bias",
 }
 PATTERN = re.compile("|".join(rf"\b(?:{word})\b" for word in WORDS), re.IGNORECASE)
-EXEMPT = {"core/renamed.py"}
+EXEMPT = {"core/renamed.py", "tuning/storage.py"}  # they name keys of version 0.1
 
 
 def found(text: str) -> list[str]:

@@ -130,7 +130,7 @@ def test_a_class_of_few_leaves_has_no_interval_although_overall_scores_have_one(
         assert evidence["classes"]["class 1"][score]["reason"].startswith("1 group is too few")
     assert evidence["classes"]["class 0"]["auroc"]["low"] is None  # AUROC is about both sides
     assert all(score["low"] is not None for score in evidence["scores"].values())
-    assert "fewer than 5 groups in the test set, so no interval: class 1" in evidence["warnings"]
+    assert "fewer than 5 groups in the test set, so there is no interval: class 1" in evidence["warnings"]
 
 
 def test_an_absent_class_scores_null_and_is_excluded_from_averages():

@@ -52,14 +52,15 @@ def test_with_too_few_groups_the_note_says_what_is_guaranteed():
     threshold = fit_threshold(labels, rows, groups, NAMES, "rust", sensitivity=0.95)
     assert threshold.sensitivity["value"] == 1 and threshold.value == rows[labels == 1, 1].min()
     assert (
-        f"6 groups of 'rust' cannot guarantee 0.95 (at least {min_groups_for_coverage(0.95)} are needed)"
+        f"6 groups of 'rust' cannot guarantee the target of 0.95 (at least {min_groups_for_coverage(0.95)} are needed)"
         in threshold.note
     )
     assert "guarantees 0.86" in threshold.note
     labels, rows, _ = draw_data(36, 1, shots=1)
     close = fit_threshold(labels, rows, None, NAMES, "rust", sensitivity=0.95).note  # 18 / 19 is 0.947...
-    assert "18 images of 'rust' cannot guarantee 0.95 (at least 19 are needed)" in close and close.endswith(
-        "guarantees 0.947"
+    assert (
+        "18 images of 'rust' cannot guarantee the target of 0.95 (at least 19 are needed)" in close
+        and close.endswith("guarantees 0.947")
     )
     alone = fit_threshold(labels[labels == 0], rows[labels == 0], None, NAMES, "rust", sensitivity=0.95)
     assert alone.value == 0.5 and "no image of 'rust'" in alone.note and alone.sensitivity["value"] is None

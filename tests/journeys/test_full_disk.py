@@ -1,4 +1,4 @@
-"""A full disk is told before it is written to where that can be known, and in two lines where it cannot."""
+"""A full disk: refused in advance if possible, else an error in two lines."""
 
 import errno
 import shutil
@@ -20,7 +20,7 @@ def left_over(cache):
     return [path for path in cache.rglob("*") if path.name.startswith(".tmp-") or path.name.endswith(".tmp")]
 
 
-def test_a_disk_without_room_is_refused_before_anything_is_decoded(coverslip, leaves, empty_cache, monkeypatch):
+def test_a_disk_with_too_little_space_is_refused_before_images_are_decoded(coverslip, leaves, empty_cache, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12 - 10**6, 10**6))
     said = coverslip("train", leaves, "--out", "run")
     problem, _ = said.refused("36 decoded images need", "only 1 MB are free", "COVERSLIP_CACHE")
@@ -29,7 +29,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_decoded(coverslip, le
 
 
 def test_a_disk_that_becomes_full_while_images_are_written(coverslip, leaves, empty_cache, monkeypatch, tmp_path):
-    """The error comes from the system in the middle of a write, as it does on a real full disk."""
+    """The error is raised in the middle of a write, as on a real full disk."""
 
     class Full:
         def __init__(self, file):
@@ -88,7 +88,9 @@ def test_a_disk_that_becomes_full_while_features_are_written(coverslip, leaves, 
     ],
     ids=lambda error: type(error).__name__ + str(error.errno if isinstance(error, OSError) else ""),
 )
-def test_a_disk_of_the_run_folder_that_is_full_is_told_whichever_library_met_it(coverslip, leaves, monkeypatch, error):
+def test_a_full_disk_of_the_run_folder_is_reported_whichever_library_raised_the_error(
+    coverslip, leaves, monkeypatch, error
+):
     def full(*_, **__):
         raise error
 
@@ -97,8 +99,8 @@ def test_a_disk_of_the_run_folder_that_is_full_is_told_whichever_library_met_it(
     assert not Path("run").exists()
 
 
-def test_a_failed_write_without_a_reason_is_a_full_disk_only_where_the_disk_is_full(tmp_path, monkeypatch):
-    """OpenVINO says no more than that a write failed."""
+def test_a_failed_write_without_a_reason_is_a_full_disk_only_if_the_disk_is_full(tmp_path, monkeypatch):
+    """OpenVINO only reports that a write failed."""
     from coverslip.core.errors import UserError
     from coverslip.core.storage import explain_full_disk
 
@@ -122,7 +124,7 @@ def test_another_error_is_not_called_a_full_disk(coverslip, leaves, monkeypatch)
         coverslip("train", leaves, "--out", "run")
 
 
-def test_a_full_disk_under_the_predictions(coverslip, small_run, leaves, monkeypatch):
+def test_a_full_disk_while_predictions_are_written(coverslip, small_run, leaves, monkeypatch):
     def full(self, *_, **__):
         Path(self).touch()
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -132,8 +134,8 @@ def test_a_full_disk_under_the_predictions(coverslip, small_run, leaves, monkeyp
     assert not list(Path().iterdir())
 
 
-def test_a_folder_that_cannot_be_written(coverslip, small_run, leaves, monkeypatch):
-    """Tests may run as root, whom no permission stops: the refusal is put in place of the system's."""
+def test_a_folder_that_is_not_writable(coverslip, small_run, leaves, monkeypatch):
+    """Tests may run as root, which ignores permissions, so the error is simulated."""
     made = Path.mkdir
 
     def refuse(self, *rest, **named):
@@ -158,14 +160,12 @@ def test_a_cache_folder_that_is_a_file(coverslip, leaves, tmp_path, monkeypatch)
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_a_cache_limit_that_is_no_number(coverslip, leaves, monkeypatch):
+def test_a_cache_limit_that_is_not_a_number(coverslip, leaves, monkeypatch):
     monkeypatch.setenv("COVERSLIP_CACHE_LIMIT", "20 GB")
     coverslip("cache").refused("COVERSLIP_CACHE_LIMIT='20 GB' is not a size", "number of gigabytes")
 
 
-def test_a_cache_that_is_too_small_for_anything_still_lets_a_run_end(
-    coverslip, leaves, small_run, monkeypatch, empty_cache
-):
+def test_a_run_finishes_with_a_cache_limit_of_zero(coverslip, leaves, small_run, monkeypatch, empty_cache):
     monkeypatch.setenv("COVERSLIP_CACHE_LIMIT", "0")
     coverslip("train", leaves, "--out", "run").done()
     assert Path("run/test.json").read_bytes() == small_run.test_file.read_bytes()

@@ -1,4 +1,4 @@
-"""Ctrl+C, kill -9 and a second process: what was computed is kept, what is half is not believed."""
+"""Ctrl+C, kill -9 and a second process: results are kept, incomplete files are not used."""
 
 import shutil
 import signal
@@ -47,16 +47,18 @@ def test_ctrl_c_ends_with_130_and_the_run_can_be_resumed(start, coverslip, leave
     process = start("train", leaves, "--out", tmp_path / "run", before=before)
     assert process.stdout.readline() == "now\n"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "Traceback" not in said and said.rstrip().splitlines()[-2].startswith("stopped: interrupted")
-    assert "--resume" in said.rstrip().splitlines()[-1]
+    assert "Traceback" not in errors and errors.rstrip().splitlines()[-2].startswith("stopped: interrupted")
+    assert "--resume" in errors.rstrip().splitlines()[-1]
 
-    coverslip("train", leaves, "--out", tmp_path / "run").refused("contains an unfinished run", "coverslip train --resume")
+    coverslip("train", leaves, "--out", tmp_path / "run").refused(
+        "contains an unfinished run", "coverslip train --resume"
+    )
     coverslip("train", "--resume", tmp_path / "run").done()
     run = Run(tmp_path / "run")
     assert run.test_file.read_bytes() == small_run.test_file.read_bytes()
-    assert 0 < views(run) < TOTAL  # the features of before were found
+    assert 0 < views(run) < TOTAL  # features of the interrupted run were reused
 
 
 def test_ctrl_c_and_the_same_command_with_another_out(fork, coverslip, leaves, small_run, empty_cache, tmp_path):
@@ -116,9 +118,9 @@ features.BLOCK = 16
 
 
 def test_kill_9_before_and_after_every_file_that_is_written(fork, coverslip, leaves, small_run, empty_cache, tmp_path):
-    """Every file and cache entry is written under another name and renamed: death comes before each renaming and after.
+    """Files and cache entries are written under another name and renamed; the process is killed before or after that.
 
-    All victims share one cache, as the impatient do; the last run is whole and has the numbers of an undisturbed one.
+    All killed processes share one cache; the last run is complete and has the numbers of an undisturbed one.
     """
     shutil.rmtree(empty_cache / "weights")
     ends = []
@@ -141,7 +143,7 @@ def test_kill_9_before_and_after_every_file_that_is_written(fork, coverslip, lea
 def test_kill_9_between_two_blocks_of_features_keeps_the_first(fork, leaves, small_run, empty_cache, tmp_path):
     before = "import coverslip.inference.features as features; features.BLOCK = 16" + SLOW.format(
         batch=21
-    )  # 40 images are through
+    )  # 40 images have been computed
     child = fork("train", leaves, "--out", tmp_path / "run", before=before)
     wait_for(child.out, "now")
     child.send(signal.SIGKILL)
@@ -165,7 +167,7 @@ def test_kill_9_at_any_time(fork, leaves, small_run, empty_cache, tmp_path):
 def test_two_processes_on_one_folder_at_once_both_succeed_with_equal_numbers(
     fork, leaves, small_run, empty_cache, tmp_path
 ):
-    children = [fork("train", leaves) for _ in range(2)]  # without --out: each finds a run folder of its own
+    children = [fork("train", leaves) for _ in range(2)]  # without --out, each creates its own run folder
     assert [child.wait() for child in children] == [0, 0]
     runs = [Run(folder) for folder in sorted(Path("runs").iterdir())]
     assert len(runs) == 2
@@ -173,4 +175,4 @@ def test_two_processes_on_one_folder_at_once_both_succeed_with_equal_numbers(
         assert run.test_file.read_bytes() == small_run.test_file.read_bytes()
         assert run.report_file.is_file()
     decoded = [run.read_json(run.environment_file)["computed"]["images decoded"] for run in runs]
-    assert sorted(decoded) == [0, 36]  # one decoded, the other waited for it
+    assert sorted(decoded) == [0, 36]  # one decoded the images, the other waited for it

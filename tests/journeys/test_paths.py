@@ -200,7 +200,7 @@ def test_brackets_in_the_name_of_a_run(coverslip, leaves, small_run, snapshot):
     said = coverslip("predict", "[1-3]", leaves.parent / "images", "--out", "p[1].csv")
     assert said.code == 0 and [path.name for path in Path().glob("p*")] == ["p[1].csv"]
     Path("p1.csv").write_text("other")
-    coverslip("predict", "[1-3]", leaves.parent / "images", "--out", "p[1].csv", "--resume").refused("finished")
+    coverslip("predict", "[1-3]", leaves.parent / "images", "--out", "p[1].csv", "--resume").refused("complete")
     assert len(run_table(Run("[1-3]"))) == 36  # what `explain --test` and `export` read
     assert snapshot("2") == before
 

@@ -1,4 +1,4 @@
-"""`predict` on more images than anyone waits for: it streams, and what is killed goes on to the same bytes."""
+"""`predict` on many images: results are streamed, and an interrupted call is resumed to the same bytes."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def whole(coverslip, small_run, images):
-    """What an undisturbed call writes."""
+    """The file that an undisturbed call writes."""
     min(images.rglob("*.jpg")).with_name("broken.jpg").write_bytes(b"\xff\xd8 no more")
     coverslip("predict", small_run.folder, images, "--out", "whole.csv").done()
     return Path("whole.csv").read_bytes()
@@ -53,7 +53,7 @@ def whole(coverslip, small_run, images):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """The paths that are decoded from now on."""
+    """Paths that are decoded from now on."""
     paths, work = [], decoding._decode_chunk
     monkeypatch.setattr(
         decoding, "_decode_chunk", lambda source, some, *rest: (paths.extend(some), work(source, some, *rest))[1]
@@ -61,7 +61,7 @@ def opened(monkeypatch):
     return paths
 
 
-# The third write is the second piece of the table, the fourth its line in the journal.
+# The third write is the second part of the table, the fourth its line in the journal.
 @pytest.mark.parametrize(
     ("call", "share", "how", "kept"),
     [
@@ -73,7 +73,7 @@ def opened(monkeypatch):
         (3, 0, "SIGINT", 16),
     ],
 )
-def test_what_was_killed_goes_on_to_the_same_bytes_and_computes_nothing_twice(
+def test_a_killed_call_is_resumed_to_the_same_bytes_and_computes_nothing_twice(
     fork, coverslip, small_run, images, whole, opened, call, share, how, kept
 ):
     child = fork(
@@ -82,24 +82,24 @@ def test_what_was_killed_goes_on_to_the_same_bytes_and_computes_nothing_twice(
     assert child.wait() == (-signal.SIGKILL if how == "SIGKILL" else 130)
     assert not Path("p.csv").exists() and Path("p.csv.partial").exists()
     if how == "SIGINT":
-        said = child.err.read_text()
-        assert "16 of 37 images are done" in said and "--resume to go on" in said and "Traceback" not in said
+        errors = child.err.read_text()
+        assert "after 16 of 37 images" in errors and "--resume" in errors and "Traceback" not in errors
     coverslip("predict", small_run.folder, images, "--out", "p.csv").refused("not finished", "--resume")
     opened.clear()
     said = coverslip("predict", small_run.folder, images, "--out", "p.csv", "--resume").done()
-    assert f"going on after {kept} of 37 images" in said.err and "37 images -> p.csv" in said.err
+    assert f"resuming after {kept} of 37 images" in said.err and "37 images -> p.csv" in said.err
     assert Path("p.csv").read_bytes() == whole and len(opened) == 37 - kept
-    told = said.err.rpartition("predicted:")[2]
-    strangers = pl.read_csv("p.csv").filter(~pl.col("familiar")).height  # those of before are counted too
-    assert (f"{strangers} of them unlike the training images" in told) == (strangers > 0)
-    counts = [word.rstrip(",;") for word in re.sub(r"\d+ of them", "", told).split()]
+    summary = said.err.rpartition("predicted:")[2]
+    unfamiliar = pl.read_csv("p.csv").filter(~pl.col("familiar")).height  # including those of the killed call
+    assert (f"{unfamiliar} unlike the training images" in summary) == (unfamiliar > 0)
+    counts = [word.rstrip(",;") for word in re.sub(r"\d+ unlike", "", summary).split()]
     assert sum(int(word) for word in counts if word.isdigit()) == 37
     assert sorted(path.name for path in Path().glob("p.csv*")) == ["p.csv"]
 
 
 @pytest.fixture
-def begun(monkeypatch, small_run, images, whole):
-    """Two pieces of p.csv, as a killed call leaves them."""
+def started(monkeypatch, small_run, images, whole):
+    """Two parts of p.csv, as a killed call leaves them."""
     add = ResumableFile.add
 
     def twice(self, *rest):
@@ -131,8 +131,10 @@ def shown(images):
         ("journal cut", 16),
     ],
 )
-def test_what_changed_between_is_seen_and_the_end_is_as_if_begun_now(coverslip, small_run, begun, change, kept):
-    paths = [Path(name) for name in shown(begun)]
+def test_changes_between_the_calls_are_detected_and_the_result_is_that_of_a_new_call(
+    coverslip, small_run, started, change, kept
+):
+    paths = [Path(name) for name in shown(started)]
     partial, journal = Path("p.csv.partial"), Path("p.csv.journal")
     if change.startswith("vanished"):
         paths[3 if change == "vanished early" else 34].unlink()
@@ -146,51 +148,51 @@ def test_what_changed_between_is_seen_and_the_end_is_as_if_begun_now(coverslip, 
         partial.write_bytes(partial.read_bytes()[:-40])
     else:
         journal.write_text("\n".join(journal.read_text().splitlines()[:-1]) + '\n{"rows"')
-    said = coverslip("predict", small_run.folder, begun, "--out", "p.csv", "--resume").done()
-    assert f"going on after {kept} of" in said.err
-    assert ("have changed since" in said.err) == (kept < 32 and change != "journal cut")
-    coverslip("predict", small_run.folder, begun, "--out", "fresh.csv").done()
+    said = coverslip("predict", small_run.folder, started, "--out", "p.csv", "--resume").done()
+    assert f"resuming after {kept} of" in said.err
+    assert ("have changed" in said.err) == (kept < 32 and change != "journal cut")
+    coverslip("predict", small_run.folder, started, "--out", "fresh.csv").done()
     assert Path("p.csv").read_bytes() == Path("fresh.csv").read_bytes()
 
 
-def test_going_on_with_another_model_a_lost_journal_or_beside_another_process_is_refused(
-    coverslip, small_run, begun, tmp_path
+def test_resuming_with_another_model_without_the_journal_or_during_another_process_is_refused(
+    coverslip, small_run, started, tmp_path
 ):
     other = shutil.copytree(small_run.folder, tmp_path / "other")
     model = json.loads((other / "model" / "model.json").read_text())
     (other / "model" / "model.json").write_text(json.dumps(model | {"temperature": 1.5}))
     before = Path("p.csv.partial").read_bytes()
-    coverslip("predict", other, begun, "--out", "p.csv", "--resume").refused("different model", "--out")
+    coverslip("predict", other, started, "--out", "p.csv", "--resume").refused("different model", "--out")
     from coverslip.inference.resumable import _exclusive
 
     with _exclusive(Path("p.csv")):
-        coverslip("predict", small_run.folder, begun, "--out", "p.csv", "--resume").refused(
+        coverslip("predict", small_run.folder, started, "--out", "p.csv", "--resume").refused(
             "another process is writing"
         )
     Path("p.csv.journal").unlink()
-    coverslip("predict", small_run.folder, begun, "--out", "p.csv", "--resume").refused("p.csv.journal", "delete")
+    coverslip("predict", small_run.folder, started, "--out", "p.csv", "--resume").refused("p.csv.journal", "delete")
     assert Path("p.csv.partial").read_bytes() == before
-    coverslip("predict", small_run.folder, begun, "--resume").refused("--resume", "--out")
+    coverslip("predict", small_run.folder, started, "--resume").refused("--resume", "--out")
 
 
-def test_resume_where_nothing_was_begun_begins_and_where_all_is_done_refuses(coverslip, small_run, images, whole):
+def test_resume_without_a_file_starts_and_with_a_complete_file_refuses(coverslip, small_run, images, whole):
     coverslip("predict", small_run.folder, images, "--out", "p.csv", "--resume").done()
     assert Path("p.csv").read_bytes() == whole
     resumed = "predict", small_run.folder, images, "--out", "p.csv", "--resume"
-    coverslip(*resumed).refused("is there and finished", "another --out")
+    coverslip(*resumed).refused("is complete", "another --out")
     coverslip(*resumed[:-1]).refused("already exists")
     assert Path("p.csv").read_bytes() == whole
     fewer = sorted(images.rglob("*.jpg"))[:5]
     other = coverslip("predict", small_run.folder, *fewer, "--out", "p.csv", "--resume")
-    other.refused("holds something else", "of its 37 rows the first 5 are of these 5 images", "another --out")
-    Path("p.csv").write_bytes(whole[:-10])  # such as standard output of a call that was killed
-    coverslip(*resumed).refused("holds something else", "36 rows the first 36 are of these 37 images")
-    Path("p.csv").write_text("mine")  # no table of predictions: nothing is said of how far it came
+    other.refused("5 of its 37 rows match the first of these 5 images", "another --out")
+    Path("p.csv").write_bytes(whole[:-10])  # such as the standard output of a killed call
+    coverslip(*resumed).refused("36 of its 36 rows match the first of these 37 images")
+    Path("p.csv").write_text("mine")  # not a table of predictions
     coverslip(*resumed).refused("already exists")
     assert Path("p.csv").read_text() == "mine"
 
 
-def test_a_fault_before_the_first_row_leaves_nothing(small_run, images, monkeypatch):
+def test_an_error_before_the_first_row_leaves_no_file(small_run, images, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no")
 
@@ -200,19 +202,21 @@ def test_a_fault_before_the_first_row_leaves_nothing(small_run, images, monkeypa
     assert not list(Path().glob("p.csv*"))
 
 
-def test_rows_come_in_the_order_of_the_paths_as_they_are_ready(small_run, images, whole, opened, monkeypatch):
+def test_rows_are_returned_in_the_order_of_the_paths_while_they_are_computed(
+    small_run, images, whole, opened, monkeypatch
+):
     monkeypatch.setattr(decoding, "cores", lambda: 1)
     monkeypatch.setattr(decoding, "CHUNK", 4)
     parts = api.predict_in_parts(small_run.folder, [images])
     first = next(parts)
-    assert first.height == 16 and len(opened) < 37  # the others are not even read
+    assert first.height == 16 and len(opened) < 37  # the others are not read yet
     rows = pl.concat([first, *parts])
     assert rows["path"].to_list() == shown(images) and rows.write_csv(float_precision=6).encode() == whole
     broken = rows.filter(pl.col("error").is_not_null())
     assert broken.height == 1 and broken["predicted"][0] is None and broken["path"][0].endswith("broken.jpg")
 
 
-def test_standard_output_gets_the_same_rows_part_by_part(coverslip, small_run, images, whole):
+def test_standard_output_receives_the_same_rows_in_parts(coverslip, small_run, images, whole):
     class Listener:
         def __init__(self):
             self.texts = []
@@ -223,30 +227,30 @@ def test_standard_output_gets_the_same_rows_part_by_part(coverslip, small_run, i
         def flush(self):
             pass
 
-    heard = Listener()
-    told = api.predict_to(small_run.folder, [images], heard)
-    assert len(heard.texts) == 3 and "".join(heard.texts).encode() == whole
-    assert told.images == 37 and told.unread == 1 and sum(told.classes.values()) == 36
+    listener = Listener()
+    summary = api.predict_to(small_run.folder, [images], listener)
+    assert len(listener.texts) == 3 and "".join(listener.texts).encode() == whole
+    assert summary.images == 37 and summary.unread == 1 and sum(summary.classes.values()) == 36
     rows = pl.read_csv(whole)
-    assert told.unfamiliar == rows.filter(~pl.col("familiar")).height and told.rule == ""  # three classes
+    assert summary.unfamiliar == rows.filter(~pl.col("familiar")).height and summary.rule == ""  # three classes
 
 
-def test_many_images_leave_the_cache_of_features_alone_and_say_the_same(
+def test_many_images_are_not_cached_as_features_and_get_the_same_predictions(
     coverslip, small_run, images, whole, empty_cache, monkeypatch
 ):
     monkeypatch.setattr(predictor, "CACHE_LIMIT", 36)
     coverslip("predict", small_run.folder, images, "--out", "p.csv").done()
     assert Path("p.csv").read_bytes() == whole and not (empty_cache / "features").exists()
     few = sorted(images.rglob("*.jpg"))[:20]
-    coverslip("predict", small_run.folder, *few, "--out", "few.csv").done()  # these are kept
+    coverslip("predict", small_run.folder, *few, "--out", "few.csv").done()  # these are cached
     model = api.load(small_run.folder)
     found = find_images([images])
-    list(model.stream(api.predicting._Stamping(found.root), found.paths))
-    assert model.extractor.computed == 36 - 19  # one of the 20 is broken
+    list(model.stream(api.predicting.StampedFiles(found.root), found.paths))
+    assert model.extractor.computed == 36 - 19  # one of the 20 is damaged
 
 
-def test_listing_thousands_of_files_takes_no_time(tmp_path):
-    """A hundred thousand took 0.3 s and 21 MB (36 MB at most): a path object each would take ten times that."""
+def test_listing_thousands_of_files_is_fast(tmp_path):
+    """100,000 files took 0.3 s and 21 MB (36 MB at most); one path object per file would take ten times as much."""
     folders = [tmp_path / "all" / f"class_{number}" for number in range(4)]
     for folder in folders:
         folder.mkdir(parents=True)

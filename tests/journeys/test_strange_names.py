@@ -1,4 +1,4 @@
-"""Folders and files may be called anything: no name breaks a run, shifts a column, or becomes another name."""
+"""Folders and files may have any name: none breaks a run, shifts a column or is changed."""
 
 import csv
 import os
@@ -19,8 +19,8 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def strange(paint):
-    """13 images of strange names in each of 4 classes of strange names."""
+def unusual(paint):
+    """13 images with unusual names in each of 4 classes with unusual names."""
     home = paint(**{str(number): len(FILES) for number in range(4)})
     for number, class_name in enumerate(CLASSES):
         for path, name in zip(sorted((home / str(number)).iterdir()), FILES, strict=True):
@@ -29,9 +29,9 @@ def strange(paint):
     return home
 
 
-def test_strange_names_go_through_training_prediction_evaluation_and_back(coverslip, strange, snapshot, monkeypatch):
-    before = snapshot(strange)
-    coverslip("train", strange, "--out", "run, one").done()
+def test_unusual_names_survive_training_prediction_evaluation_and_repetition(coverslip, unusual, snapshot, monkeypatch):
+    before = snapshot(unusual)
+    coverslip("train", unusual, "--out", "run, one").done()
     rows = pl.read_csv("run, one/table.csv")
     assert set(rows["path"]) == {f"{class_name}/{name}" for class_name in CLASSES for name in FILES}
     assert set(rows["label"]) == set(CLASSES) and set(rows["status"]) == {"ok"}
@@ -40,17 +40,17 @@ def test_strange_names_go_through_training_prediction_evaluation_and_back(covers
     assert set(tested["label"]) == set(CLASSES)
     with Path("run, one/predictions.csv").open(
         encoding="utf-8", newline=""
-    ) as file:  # polars keeps quotes doubled here
+    ) as file:  # polars does not unescape quotes in the header
         columns = next(csv.reader(file))
     assert [name for name in columns if name.startswith("p:")] == [f"p:{name}" for name in sorted(CLASSES)]
 
-    coverslip("predict", "run, one", strange, "--out", "p.csv").done()
+    coverslip("predict", "run, one", unusual, "--out", "p.csv").done()
     predicted = pl.read_csv("p.csv")
-    assert set(predicted["path"]) == {str(strange / path) for path in rows["path"]}
-    single = coverslip("predict", "run, one", strange / CLASSES[2] / "two\nlines.png").done()
-    assert pl.read_csv(single.out.encode())["path"].to_list() == [str(strange / CLASSES[2] / "two\nlines.png")]
+    assert set(predicted["path"]) == {str(unusual / path) for path in rows["path"]}
+    single = coverslip("predict", "run, one", unusual / CLASSES[2] / "two\nlines.png").done()
+    assert pl.read_csv(single.out.encode())["path"].to_list() == [str(unusual / CLASSES[2] / "two\nlines.png")]
 
-    coverslip("evaluate", "run, one", strange, "--out", "scored").done()
+    coverslip("evaluate", "run, one", unusual, "--out", "scored").done()
     assert set(pl.read_csv("scored/predictions.csv")["path"]) == set(rows["path"])
 
     coverslip("train", "run, one/table.csv", "--out", "again").done()
@@ -58,10 +58,10 @@ def test_strange_names_go_through_training_prediction_evaluation_and_back(covers
     assert Path("again/test.json").read_bytes() == Path("run, one/test.json").read_bytes()
     coverslip("train", "run, one/experiment.toml", "--out", "and again").done()
     assert Path("and again/test.json").read_bytes() == Path("run, one/test.json").read_bytes()
-    assert snapshot(strange) == before
+    assert snapshot(unusual) == before
 
 
-def test_a_class_called_like_a_column_is_a_class(coverslip, paint):
+def test_a_class_may_be_named_like_a_column(coverslip, paint):
     home = paint(path=4, label=4, error=4, null=4, **{"1": 4, "NaN": 4})
     coverslip("train", home, "--out", "run").done()
     tested = pl.read_csv("run/predictions.csv", infer_schema=False)
@@ -70,7 +70,7 @@ def test_a_class_called_like_a_column_is_a_class(coverslip, paint):
     assert Path("again/test.json").read_bytes() == Path("run/test.json").read_bytes()
 
 
-def test_a_folder_with_a_strange_name_gets_a_run_folder_without_one(coverslip, paint):
+def test_the_run_folder_of_a_folder_with_an_unusual_name_has_a_plain_name(coverslip, paint):
     home = paint("my leaves, 2024 \u00e9/\U0001f33f", rust=4, healthy=4)
     coverslip("train", home.parent / "\U0001f33f").done()
     shutil.move(home, "x" * 200)
@@ -79,7 +79,7 @@ def test_a_folder_with_a_strange_name_gets_a_run_folder_without_one(coverslip, p
         assert (run / "test.json").is_file() and len(run.name) < 100
 
 
-def test_a_name_from_an_older_system_is_answered_with_how_to_rename_it(coverslip, small_run, paint):
+def test_a_name_that_is_not_utf8_is_refused_with_a_fix(coverslip, small_run, paint):
     home = paint(rust=4, healthy=4)
     broken = Path(os.fsdecode(os.fsencode(home / "rust") + b"/feuille d'\xe9t\xe9.png"))
     (home / "rust" / "00.png").rename(broken)
@@ -88,7 +88,7 @@ def test_a_name_from_an_older_system_is_answered_with_how_to_rename_it(coverslip
     coverslip("predict", small_run.folder, broken).refused("is not UTF-8", "rename it")
 
 
-def test_a_label_from_a_table_cannot_put_its_own_words_into_the_page(coverslip, paint):
+def test_labels_are_escaped_in_the_page(coverslip, paint):
     home = paint(a=5, b=5)
     labels = {"a": "<script>alert(1)</script>", "b": "</script><img src=x onerror=alert(2)>"}
     rows = [f"{path},{labels[path.parent.name]},<b>{path.stem}" for path in sorted(home.rglob("*.png"))]

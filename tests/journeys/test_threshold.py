@@ -1,4 +1,4 @@
-"""Two classes: the stored threshold names an image at every door, and its price is told."""
+"""Two classes: all entry points use the stored decision threshold, and its consequences are reported."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def spots(small_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(spots, tmp_path_factory):
-    """The plain run, and one that names rust late."""
+    """A run with the default threshold, and one with a high threshold for rust."""
     home = tmp_path_factory.mktemp("two")
     plain = api.train(spots, home / "plain")
     return plain, api.train(spots, home / "strict", settings=[f"threshold.value={STRICT}"])
@@ -45,11 +45,11 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def named_by(rows, value):
+def predicted_at(rows, value):
     return pl.when(rows["p:rust"] >= value).then(pl.lit("rust")).otherwise(pl.lit("healthy"))
 
 
-def test_the_plain_run_names_the_more_probable_class_and_tells_its_operating_point(runs):
+def test_the_default_predicts_the_more_probable_class_and_reports_its_operating_point(runs):
     model, test = (json.loads(file.read_text()) for file in (runs[0].model_file, runs[0].test_file))
     assert (model["threshold"]["class_name"], model["threshold"]["value"]) == ("rust", 0.5)
     assert model["threshold"]["sensitivity"]["images"] == 4 or model["threshold"]["sensitivity"]["value"] is not None
@@ -63,16 +63,16 @@ def test_the_plain_run_names_the_more_probable_class_and_tells_its_operating_poi
         assert said in page, said
 
 
-def test_every_door_names_an_image_by_the_stored_threshold(coverslip, runs, spots):
+def test_all_entry_points_use_the_stored_threshold(coverslip, runs, spots):
     strict = runs[1]
     files = {"predict": "p.csv", "evaluate": "scored/predictions.csv"}
     coverslip("predict", strict.folder, spots, "--out", "p.csv").done()
     said = coverslip("evaluate", strict.folder, spots, "--out", "scored").done()
-    assert "sensitivity" in said.out and f"named 'rust' from a probability of {STRICT:g} on" in said.out
+    assert "sensitivity" in said.out and f"decision threshold for 'rust': {STRICT:g}" in said.out
     frames = [pl.read_csv(file) for file in [*files.values(), strict.predictions_file]]
     frames.append(api.predict(strict.folder, [spots]))
     for rows in frames:
-        expected = rows.select(named_by(rows, STRICT)).to_series()
+        expected = rows.select(predicted_at(rows, STRICT)).to_series()
         assert rows["predicted"].to_list() == expected.to_list()
         for row in rows.iter_rows(named=True):
             assert row["confidence"] == row[f"p:{row['predicted']}"]
@@ -92,16 +92,16 @@ def test_every_door_names_an_image_by_the_stored_threshold(coverslip, runs, spot
     assert test["scores"]["sensitivity"]["low"] is not None and test["threshold"]["value"] == STRICT
 
 
-def test_predict_says_from_which_probability_on_a_class_is_said(coverslip, runs, spots):
-    rule = f"rust is said from a probability of {STRICT:g} up"
+def test_predict_prints_a_threshold_that_is_not_the_default(coverslip, runs, spots):
+    rule = f"decision threshold for 'rust': {STRICT:g}"
     assert rule in coverslip("predict", runs[1].folder, spots, "--out", "p.csv").done().err
     assert rule in coverslip("predict", runs[1].folder, min(spots.rglob("*.png"))).done().err
     plain = coverslip("predict", runs[0].folder, spots, "--out", "plain.csv").done()
-    assert "is said from" not in plain.err  # there the more probable class is named
+    assert "decision threshold" not in plain.err  # the default: the more probable class is predicted
     assert Path("p.csv").read_text().splitlines()[0] == Path("plain.csv").read_text().splitlines()[0]
 
 
-def test_the_service_says_which_threshold_names_an_image_and_what_the_test_found_of_it(runs, spots):
+def test_the_service_reports_the_threshold_and_its_test_scores(runs, spots):
     testing = pytest.importorskip("fastapi.testclient")
     from coverslip.serving.app import create_app
     from coverslip.serving.server import ServeConfig, open_service
@@ -124,7 +124,7 @@ def test_the_service_says_which_threshold_names_an_image_and_what_the_test_found
 
 @pytest.mark.parametrize(("chosen", "measured"), [("value", "validation"), ("sensitivity", "fit")])
 @pytest.mark.parametrize("left", ["untested", "another threshold", "no such scores"])
-def test_without_a_test_of_the_threshold_its_own_images_are_shown_and_said_to_be_so(
+def test_without_a_test_of_the_threshold_the_scores_on_its_calibration_images_are_shown(
     runs, tmp_path, chosen, measured, left
 ):
     pytest.importorskip("pydantic")
@@ -146,17 +146,17 @@ def test_without_a_test_of_the_threshold_its_own_images_are_shown_and_said_to_be
     assert shown.sensitivity.value == model["threshold"]["sensitivity"]["value"]
 
 
-def test_two_thresholds_of_one_model_are_compared_by_what_they_named(runs):
-    found = api.compare([run.folder for run in runs])["result"]
-    right = [
+def test_two_thresholds_of_one_model_are_compared_by_their_predictions(runs):
+    result = api.compare([run.folder for run in runs])["result"]
+    accuracies = [
         (rows["label"] == rows["predicted"]).mean() for rows in map(pl.read_csv, (r.predictions_file for r in runs))
     ]
-    assert [each["value"] for each in found["runs"]] == pytest.approx(right)
-    told = found["comparisons"][0]
-    assert not told["identical"] or runs[0].predictions_file.read_bytes() == runs[1].predictions_file.read_bytes()
+    assert [run["value"] for run in result["runs"]] == pytest.approx(accuracies)
+    comparison = result["comparisons"][0]
+    assert not comparison["identical"] or runs[0].predictions_file.read_bytes() == runs[1].predictions_file.read_bytes()
 
 
-def test_the_map_is_that_of_the_class_that_is_named(runs, spots):
+def test_the_map_is_that_of_the_predicted_class(runs, spots):
     rows = api.predict(runs[1].folder, [spots])
     moved = rows.filter((pl.col("p:rust") >= 0.5) & (pl.col("p:rust") < STRICT))["path"][0]
     shown = api.explain(runs[1].folder, [moved], "explained", trust=False)
@@ -169,20 +169,20 @@ def test_the_map_is_that_of_the_class_that_is_named(runs, spots):
     assert sure.decided == "" and "threshold" not in sure.summary
 
 
-def test_a_bundle_from_before_there_were_thresholds_names_the_most_probable(runs, spots, tmp_path):
+def test_a_model_without_a_threshold_predicts_the_most_probable_class(runs, spots, tmp_path):
     old = Run(shutil.copytree(runs[1].folder, tmp_path / "old"))
     model = json.loads(old.model_file.read_text())
     del model["threshold"]
     old.model_file.write_text(json.dumps(model))
     rows = api.predict(old.folder, [spots])
     assert api.load(old.folder).threshold is None
-    assert rows["predicted"].to_list() == rows.select(named_by(rows, 0.5)).to_series().to_list()
+    assert rows["predicted"].to_list() == rows.select(predicted_at(rows, 0.5)).to_series().to_list()
     old.model_file.write_text(json.dumps(model | {"threshold": {"value": 2}}))
     with pytest.raises(UserError, match="is not a valid model"):
         api.load(old.folder)
 
 
-def test_a_wish_is_fitted_on_validation_and_stands_in_the_experiment(spots):
+def test_a_criterion_is_fitted_on_the_validation_set_and_stored_in_the_config(spots):
     run = api.train(spots, "asked", settings=["threshold.sensitivity=0.5", "threshold.positive=healthy"])
     threshold = json.loads(run.model_file.read_text())["threshold"]
     validation = pl.read_csv(run.table_file).filter(pl.col("split") == "validation")
@@ -196,13 +196,13 @@ def test_a_wish_is_fitted_on_validation_and_stands_in_the_experiment(spots):
     ("arguments", "words"),
     [
         (["--set", "threshold.sensitivity=1.5"], ["not between 0 and 1"]),
-        (["--set", "threshold.sensitivity=0.9", "--set", "threshold.value=0.5"], ["two wishes", "one of them"]),
-        (["--set", "threshold.positive=rsut"], ["'rsut' is no class", "'rust'"]),
-        (["--set", "threshold.sensitivity=0.9", "--refit"], ["no image is left", "threshold.value"]),
+        (["--set", "threshold.sensitivity=0.9", "--set", "threshold.value=0.5"], ["contradict", "one of the two"]),
+        (["--set", "threshold.positive=rsut"], ["'rsut' is not a class", "'rust'"]),
+        (["--set", "threshold.sensitivity=0.9", "--refit"], ["no images are left", "threshold.value"]),
         (["--set", "threshold.sensitvity=0.9"], ["sensitvity", "'sensitivity'"]),
     ],
 )
-def test_what_cannot_be_asked_for(coverslip, spots, arguments, words):
+def test_invalid_thresholds_are_refused(coverslip, spots, arguments, words):
     coverslip("train", spots, *arguments, "--out", "run").refused(*words)
 
 
@@ -210,4 +210,4 @@ def test_more_than_two_classes_have_no_threshold(coverslip, small_run, leaves):
     assert "threshold" not in json.loads(small_run.model_file.read_text())
     assert "threshold" not in json.loads(small_run.test_file.read_text())
     assert 'id="threshold"' not in small_run.report_file.read_text()
-    coverslip("train", leaves, "--set", "threshold.value=0.3", "--out", "run").refused("for two classes", "3")
+    coverslip("train", leaves, "--set", "threshold.value=0.3", "--out", "run").refused("two classes", "3")

@@ -173,7 +173,7 @@ def test_a_model_json_that_is_not_a_json_object_is_refused(assert_refused, untru
         ("input.channels", 10**12),
         ("input.channels", 3.0),
         ("input.channels", True),
-        ("input.depth", "float32"),
+        ("input.depth", "float64"),
         ("input.depth", "object"),
         ("input.mean", [0.5]),
         ("input.mean", 0.5),

@@ -26,7 +26,7 @@ from coverslip.data.cache import read_pixels
 from coverslip.data.scan import scan
 from coverslip.data.synthetic import write_leaves
 from coverslip.evidence.recalibration import fit_temperature
-from coverslip.pipeline.fit import split_validation, prepare_training
+from coverslip.pipeline.fit import prepare_training, split_validation
 from coverslip.pipeline.prepare import run_audit, split_images
 from coverslip.pipeline.resolve import resolve_config
 from coverslip.tasks.classification import Classification
@@ -227,7 +227,9 @@ def test_a_killed_training_resumes_to_the_same_weights(leaves, tmp_path):
     process.wait()
     assert not (tmp_path / "killed" / "model").exists(), "killed too late for this test"
     resumed = [sys.executable, "-m", "coverslip", "train", "--resume", str(tmp_path / "killed")]
-    again = subprocess.run(resumed, capture_output=True, text=True, check=False)  # in a separate process, like the complete run
+    again = subprocess.run(
+        resumed, capture_output=True, text=True, check=False
+    )  # in a separate process, like the complete run
     assert again.returncode == 0, again.stderr
     first, second = (load_file(tmp_path / name / "model" / "weights.safetensors") for name in ("whole", "killed"))
     for name in first:
@@ -283,7 +285,9 @@ def test_a_head_trained_by_the_loop_has_epochs_and_a_learning_rate_and_its_page_
     model = run.read_json(run.model_file)
     assert model["depth"] == "head" and model["stage"] == "classifier"
     page = run.report_file.read_text(encoding="utf-8")
-    assert "before stage 'classifier' were frozen" in page.replace("&#39;", "'") and "-fold cross-validation" not in page
+    assert (
+        "before stage 'classifier' were frozen" in page.replace("&#39;", "'") and "-fold cross-validation" not in page
+    )
     exact = load_file(api.train(leaves, tmp_path / "exact", **SMALL).weights_file)
     frozen = [name for name in exact if not name.startswith("head")]
     looped = load_file(run.weights_file)

@@ -169,7 +169,7 @@ def test_flagged_test_images_are_shown_with_the_names_of_their_neighbors(html: s
     shown = {attributes["title"] for tag, attributes in Page(part).tags if tag == "img"}
     assert flagged and shown == {row["path"] for row in flagged}
     assert all(name in Page(part).text for row in flagged for name in row["nearest"].split(" | "))
-    assert "at most 0.032" in Page(part).text and "it is approximate" in Page(part).text
+    assert "at most 0.032" in Page(part).text and "is approximate" in Page(part).text
 
 
 @pytest.mark.parametrize(

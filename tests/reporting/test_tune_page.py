@@ -216,49 +216,49 @@ class TestInBrowser:
         browser.open(write_tune_page(search))
         column = "[...document.querySelectorAll('.tune-trials tbody tr')].map(row => row.cells[{}].textContent)"
         browser.click(".tune-trials thead th:nth-child(5) button")
-        rates = [float(each) for each in browser.tell(column.format(4))]
+        rates = [float(each) for each in browser.evaluate(column.format(4))]
         assert rates == sorted(rates)
         browser.click(".tune-trials thead th:nth-child(3) button")
         browser.click(".tune-trials thead th:nth-child(3) button")
-        losses = [each for each in browser.tell(column.format(2)) if each != "–"]
+        losses = [each for each in browser.evaluate(column.format(2)) if each != "–"]
         assert [float(each) for each in losses] == sorted(map(float, losses), reverse=True)
-        assert not browser.errors() and browser.asked_for() == []
+        assert not browser.errors() and browser.requests() == []
 
     def test_a_click_on_a_row_highlights_its_trial_in_every_figure(self, browser, search) -> None:
         browser.open(write_tune_page(search))
-        browser.tell("document.querySelector('#trials').scrollIntoView()")
+        browser.evaluate("document.querySelector('#trials').scrollIntoView()")
         browser.click(".tune-trials tbody tr:nth-child(3) td")
-        number = browser.tell("document.querySelector('.tune-trials tr.pinned').dataset.t")
-        lit = browser.tell("[...new Set([...document.querySelectorAll('.lit')].map(each => each.dataset.t))]")
-        figures = browser.tell(
+        number = browser.evaluate("document.querySelector('.tune-trials tr.pinned').dataset.t")
+        lit = browser.evaluate("[...new Set([...document.querySelectorAll('.lit')].map(each => each.dataset.t))]")
+        figures = browser.evaluate(
             "[...document.querySelectorAll('.plate')].filter(each => each.querySelector('.lit')).length"
         )
         assert lit == [number] and figures == 5
         browser.click(".tune-trials tr.pinned td")
-        assert browser.tell("document.querySelectorAll('.pinned').length") == 0
+        assert browser.evaluate("document.querySelectorAll('.pinned').length") == 0
 
     def test_a_running_page_reloads_itself_at_the_same_position(self, browser, tmp_path) -> None:
         page = write_tune_page(write_running(tmp_path / "s"))
         page.write_text(page.read_text("utf-8").replace('data-refresh="3"', 'data-refresh="0.4"'), encoding="utf-8")
         browser.open(page)
-        browser.tell("document.querySelector('#curves').scrollIntoView()")
-        before = browser.tell("document.querySelector('#curves').getBoundingClientRect().top")
-        browser.tell("window.first = true")
+        browser.evaluate("document.querySelector('#curves').scrollIntoView()")
+        before = browser.evaluate("document.querySelector('#curves').getBoundingClientRect().top")
+        browser.evaluate("window.first = true")
         wait = "new Promise(done => setTimeout(done, 100))"
         for _ in range(60):
-            if not browser.tell("window.first === true"):
+            if not browser.evaluate("window.first === true"):
                 break
             time.sleep(0.1)
-        assert not browser.tell("window.first === true")
-        browser.tell(wait)
-        assert abs(browser.tell("document.querySelector('#curves').getBoundingClientRect().top") - before) < 2
-        browser.tell("document.querySelector('.tune-live button').click(); window.still = true")
+        assert not browser.evaluate("window.first === true")
+        browser.evaluate(wait)
+        assert abs(browser.evaluate("document.querySelector('#curves').getBoundingClientRect().top") - before) < 2
+        browser.evaluate("document.querySelector('.tune-live button').click(); window.still = true")
         time.sleep(1)
-        assert browser.tell("window.still === true")
-        browser.tell("sessionStorage.clear()")
+        assert browser.evaluate("window.still === true")
+        browser.evaluate("sessionStorage.clear()")
 
     def test_the_page_fits_a_narrow_window(self, browser, search) -> None:
         browser.open(write_tune_page(search))
         browser.ask("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=False)
-        assert browser.tell("document.documentElement.scrollWidth") <= 400
+        assert browser.evaluate("document.documentElement.scrollWidth") <= 400
         browser.ask("Emulation.clearDeviceMetricsOverride")

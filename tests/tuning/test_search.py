@@ -203,7 +203,9 @@ def test_a_killed_search_resumes_to_the_same_result(tmp_path, config, epochs):
     with pytest.raises(Killed):
         run(study, config)
     FakeBatch.after = None
-    FakeBatch.checkpoint = {number: max(0, epoch - 2) for number, epoch in FakeBatch.checkpoint.items()}  # reported again
+    FakeBatch.checkpoint = {
+        number: max(0, epoch - 2) for number, epoch in FakeBatch.checkpoint.items()
+    }  # reported again
     assert run(study, config).drop("seconds").equals(whole)
     curves = pl.read_csv(study.curves_file)
     assert curves.equals(pl.read_csv(tmp_path / "whole" / "curves.csv"))

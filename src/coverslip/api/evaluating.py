@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +11,14 @@ from typing import Any
 
 from coverslip.api.training import discard_on_error
 from coverslip.core.errors import UserError
+from coverslip.core.forks import unforked
 from coverslip.core.paths import expand
 from coverslip.core.progress import SILENT, EventLog, Progress
 from coverslip.core.registry import nearest
 from coverslip.core.runs import Run, reserve_run_folder
 from coverslip.core.storage import write_text
 from coverslip.core.tables import write_csv
+from coverslip.data.agreement import formats_of
 from coverslip.data.cache import with_status
 from coverslip.data.groups import fill_in_time_groups
 from coverslip.data.scan import scan
@@ -33,7 +37,8 @@ from coverslip.reporting.run_files import read_run
 from coverslip.reporting.run_page import write_report
 
 
-def load(folder: str | Path, *, network: object | None = None) -> Predictor:
+@unforked
+def load(folder: str | os.PathLike[str], *, network: object | None = None) -> Predictor:
     """Load the trained model of a run, or an ONNX model from another program.
 
     Args:
@@ -49,12 +54,17 @@ def load(folder: str | Path, *, network: object | None = None) -> Predictor:
     return load_predictor(Run.open(folder))
 
 
+@unforked
 def evaluate(
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     source: str | Path,
     out: str | Path | None = None,
     *,
     group: str = "",
+    path_column: str = "",
+    label_column: str = "",
+    map: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
     progress: Progress = SILENT,
 ) -> Run:
     """Evaluate a trained model on new labeled images; write ``test.json``, ``predictions.csv`` and a report.
@@ -64,6 +74,10 @@ def evaluate(
         source: folder of class folders, table or ``.npz`` file; its classes must be among the model's.
         out: folder to write; must not exist; by default ``runs/evaluate-NAME-DATE-N``.
         group: what keeps images together, as for `coverslip.scan`.
+        path_column: column of the table with the paths; "" finds it by name.
+        label_column: column of the table with the labels; "" finds it by name.
+        map: new names of labels, ``"OLD=NEW"``.
+        leave_out: classes whose images are left out, by their new names.
         progress: receives stages and notes.
 
     Returns:
@@ -73,15 +87,24 @@ def evaluate(
         UserError: a class is not among the model's, or no image can be read.
     """
     model = load(folder)
-    table = scan(source, group, classes=1)
+    data = DataConfig(
+        source=str(source),
+        group=group,
+        path_column=path_column,
+        label_column=label_column,
+        map=tuple(map),
+        leave_out=tuple(leave_out),
+    )
+    table = scan(source, group, classes=1, options=data.reading)
     for name in table.classes:
         if name not in model.task.classes:
-            fix = f"{nearest(name, model.task.classes)} (rename the folder or label, or leave it out)"
+            near = nearest(name, model.task.classes)
+            fix = f"{near} (rename it with --map {shlex.quote(name)}=CLASS, or use --leave-out {shlex.quote(name)})"
             raise UserError(f"the model has no class {name!r}", fix)
     table = replace(table, classes=model.task.classes)
     output = Run.create(out or reserve_run_folder(f"evaluate-{table.name}"))
     with discard_on_error(output):
-        _evaluate(model, table, output, str(source), group, progress)
+        _evaluate(model, table, output, data, progress)
         write_report(output.folder)
     return output
 
@@ -92,18 +115,18 @@ def evaluate_any(model: Any, *arguments: Any, **options: Any) -> Any:
     ``evaluate(run, source)`` is `evaluate`; ``evaluate(network, x, y)`` is
     `coverslip.training.arrays.evaluate_arrays`.
     """
-    if isinstance(model, str | Path):
-        return evaluate(model, *arguments, **options)
+    if isinstance(model, str | os.PathLike):
+        return evaluate(os.fspath(model), *arguments, **options)
     from coverslip.training.arrays import evaluate_arrays
 
     return evaluate_arrays(model, *arguments, **options)
 
 
-def _evaluate(model: Predictor, table: ImageTable, output: Run, source: str, group: str, progress: Progress) -> None:
+def _evaluate(model: Predictor, table: ImageTable, output: Run, data: DataConfig, progress: Progress) -> None:
     log = EventLog(output.events_file, progress)
     predictions, facts = model.predict(table, log)
     table = with_status(table, facts).with_columns(split=["test"] * len(table))
-    table = fill_in_time_groups(table, facts, group)
+    table = fill_in_time_groups(table, facts, data.group)
     rows = table.rows()
     if not rows:
         raise UserError(
@@ -111,7 +134,7 @@ def _evaluate(model: Predictor, table: ImageTable, output: Run, source: str, gro
         )
     for note in [*model.notes, *file_notes(table, facts, model.spec.fit)]:
         log.note(f"note: {note}")
-    config = RunConfig(data=DataConfig(source=source, group=group), model=ModelConfig(network=model.design.network))
+    config = RunConfig(data=data, model=ModelConfig(network=model.design.network))
     write_config(config, output.experiment_file)
     write_csv(table.frame, output.table_file)
     predictions = predictions.with_columns(table.frame["group"])
@@ -124,7 +147,7 @@ def _evaluate(model: Predictor, table: ImageTable, output: Run, source: str, gro
     if trained:
         warning = f"the model was trained on {trained:,} of these {len(rows):,} images, so the scores are optimistic"
         evidence["warnings"].insert(0, warning)
-    evidence["warnings"] += model.notes
+    evidence["warnings"] += [*model.notes, *model.image_notes(formats_of(facts))]
     if model.notes and model.task.temperature == 1:  # an ONNX model without calibration
         evidence["calibration"]["temperature"] = None
     evidence["model"] = model.key
@@ -132,8 +155,9 @@ def _evaluate(model: Predictor, table: ImageTable, output: Run, source: str, gro
     output.write_json(output.test_file, evidence)
 
 
+@unforked
 def compare(
-    runs: Sequence[str | Path],
+    runs: Sequence[str | os.PathLike[str]],
     out: str | Path | None = None,
     *,
     score: str = "accuracy",
@@ -156,17 +180,19 @@ def compare(
     Raises:
         UserError: the runs have different test images or classes, or are not finished.
     """
+    folders = [expand(run) for run in runs]
     output = None if out is None else Run.create(out)
     if output is None:
-        return compare_runs(runs, score=score, smallest=smallest, shared=shared)
+        return compare_runs(folders, score=score, smallest=smallest, shared=shared)
     with discard_on_error(output):
-        content = compare_runs(runs, score=score, smallest=smallest, shared=shared)
+        content = compare_runs(folders, score=score, smallest=smallest, shared=shared)
         output.write_json(output.comparison_file, content)
         write_comparison(output.folder)
     return content
 
 
-def report(folder: str | Path, answers: str | Path | None = None) -> Path:
+@unforked
+def report(folder: str | os.PathLike[str], answers: str | Path | None = None) -> Path:
     """Write the report of a run again, and return its path.
 
     Args:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coverslip.core.forks import unforked
 from coverslip.core.paths import expand
 from coverslip.core.progress import SILENT, Progress
 from coverslip.core.runs import ExplanationFolder, Run
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     from coverslip.explaining.explanation import Explanation
 
 
+@unforked
 def explain(
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     paths: Sequence[str | Path] | str | Path = (),
     out: str | Path | None = None,
     *,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from coverslip.core.errors import UserError
+from coverslip.core.forks import unforked
+from coverslip.core.paths import expand
 from coverslip.core.progress import SILENT, Progress
 from coverslip.core.runs import OnnxRun, Run, next_free
 from coverslip.data.sources.unlabeled import scan_unlabeled
@@ -25,8 +28,9 @@ from coverslip.reporting.run_files import read_run
 FOLDER = "export"
 
 
+@unforked
 def export(
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     out: str | Path | None = None,
     *,
     format: str = "onnx",
@@ -70,7 +74,7 @@ def export(
     if network is not None:
         register_user_network(network)
     predictor = load_predictor(run)
-    output = next_free(run.folder / FOLDER / "-".join(filter(None, (format, quantize)))) if out is None else Path(out)
+    output = next_free(run.folder / FOLDER / "-".join(filter(None, (format, quantize)))) if out is None else expand(out)
     given_paths = [images] if isinstance(images, str | Path) else list(images)
     export_images = _given_images(predictor, given_paths) if given_paths else _run_images(predictor, run)
     sentences = export_model(

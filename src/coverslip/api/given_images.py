@@ -23,7 +23,8 @@ class ImagesInMemory:
     """A source of decoded images, with paths ``image 1``, ``image 2``, ...
 
     Args:
-        images: images of Pillow, or arrays of shape (H, W, C), (C, H, W) or (H, W), uint8, uint16 or floats from 0 to 1.
+        images: images of Pillow, or arrays of shape (H, W, C), (C, H, W) or (H, W), uint8, uint16, or floats from 0 to
+            1.
     """
 
     def __init__(self, images: Sequence[Any]) -> None:

@@ -1,4 +1,4 @@
-"""New images and a trained model: answers as a table, part by part, or in a file that can be gone on with."""
+"""Predict new images with a trained model: as a table, in parts, or into a file that can be resumed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class PredictionSummary:
 
 
 @unforked
-def predict(folder: str | Path, paths: Any, *, progress: Progress = SILENT) -> pl.DataFrame:
+def predict(folder: str | os.PathLike[str], paths: Any, *, progress: Progress = SILENT) -> pl.DataFrame:
     """Predict the classes of images with a trained model.
 
     Args:
@@ -79,7 +79,9 @@ def predict(folder: str | Path, paths: Any, *, progress: Progress = SILENT) -> p
 
 
 @unforked
-def predict_in_parts(folder: str | Path, paths: Any, *, progress: Progress = SILENT) -> Iterator[pl.DataFrame]:
+def predict_in_parts(
+    folder: str | os.PathLike[str], paths: Any, *, progress: Progress = SILENT
+) -> Iterator[pl.DataFrame]:
     """Yield the rows of `predict` in the same order in parts of some hundred, for more images than fit into memory.
 
     >>> for rows in predict_in_parts("runs/leaves-1", ["images"]):            # doctest: +SKIP
@@ -97,7 +99,7 @@ def predict_in_parts(folder: str | Path, paths: Any, *, progress: Progress = SIL
 
 @unforked
 def predict_to(
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     paths: Any,
     out: str | Path | IO[str],
     *,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from coverslip.api.configs import configure
+from coverslip.api.configs import config_of
 from coverslip.auditing.audit import Audit
 from coverslip.auditing.repair import write_corrected
 from coverslip.core.errors import UserError
+from coverslip.core.forks import unforked
 from coverslip.core.paths import expand
 from coverslip.core.progress import SILENT, Progress
 from coverslip.core.renamed import warn_renamed
@@ -29,6 +31,7 @@ from coverslip.reporting.audit_page import write_audit_page
 from coverslip.reporting.run_page import write_report
 
 
+@unforked
 def audit(
     source: str | Path | RunConfig,
     out: str | Path | None = None,
@@ -58,7 +61,7 @@ def audit(
     if "price" in options:
         warn_renamed("the argument price", "probes")
         probes = options.pop("price")
-    config = source if isinstance(source, RunConfig) else configure(source, **options)
+    config = config_of(source, options)
     folder = None if out is None else Run.create(out)
     if folder is None:
         return audit_source(config, verify, probes, progress)[0]
@@ -71,6 +74,7 @@ def audit(
     return result
 
 
+@unforked
 def train(
     source: str | Path | RunConfig,
     out: str | Path | None = None,
@@ -98,10 +102,14 @@ def train(
         The run; ``run.test_file`` contains every score with its interval, ``run.report_file`` is the report.
     """
     if network is not None:
-        options["model_network"] = register_user_network(network)
-    config = source if isinstance(source, RunConfig) else configure(source, **options)
+        name = register_user_network(network)
+        if isinstance(source, RunConfig):
+            source = replace(source, model=replace(source.model, network=name))
+        else:
+            options["model_network"] = name
+    config = config_of(source, options)
     if out is None:
-        out = reserve_run_folder(scan(config.data.source, config.data.group).name)
+        out = reserve_run_folder(scan(config.data.source, config.data.group, options=config.data.reading).name)
     folder = Run(out) if resume else Run.create(out)
     with discard_on_error(folder, resume):
         run(config, folder, verify=verify, progress=progress)
@@ -109,6 +117,7 @@ def train(
     return folder
 
 
+@unforked
 def find_lr(
     source: str | Path | RunConfig, out: str | Path | None = None, *, progress: Progress = SILENT, **options: Any
 ) -> tuple[float, Path]:
@@ -126,7 +135,7 @@ def find_lr(
     Raises:
         UserError: the figure exists, or the config has no learning rate.
     """
-    config = resolve_config(source if isinstance(source, RunConfig) else configure(source, **options))
+    config = resolve_config(config_of(source, options))
     path = expand(out or "rates.png")
     if path.exists():
         raise UserError(f"{str(path)!r} exists", f"give another --out, such as {next_free(path).name!r}")

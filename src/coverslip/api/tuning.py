@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coverslip.api.configs import configure
+from coverslip.api.configs import config_of, configure
 from coverslip.core.errors import UserError, optional
+from coverslip.core.forks import unforked
 from coverslip.core.paths import expand
 from coverslip.core.progress import SILENT, Progress
 from coverslip.core.runs import Study, reserve_run_folder
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from coverslip.tuning.results import Tuned
 
 
+@unforked
 def tune(
     source: str | Path | RunConfig,
     out: str | Path | None = None,
@@ -64,7 +66,7 @@ def tune(
     from coverslip.tuning.space import read_space, space_from
     from coverslip.tuning.study import StudyConfig, run_study
 
-    config = source if isinstance(source, RunConfig) else configure(source, **options)
+    config = config_of(source, options)
     study_config = StudyConfig(
         sweeps=tuple(sweep),
         one_at_a_time=one_at_a_time,
@@ -86,9 +88,10 @@ def tune(
 
 def study_folder(config: RunConfig) -> Path:
     """Create and return the default folder of a study, ``runs/tune-NAME-DATE-N``."""
-    return reserve_run_folder(f"tune-{scan(config.data.source, config.data.group).name}")
+    return reserve_run_folder(f"tune-{scan(config.data.source, config.data.group, options=config.data.reading).name}")
 
 
+@unforked
 def resume_study(
     folder: str | Path,
     *,

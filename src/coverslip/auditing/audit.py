@@ -142,7 +142,7 @@ def audit_table(
         findings = apply_decision(findings, FIXED, "fixed")
         table = fix_table(table, duplicates)
     findings = apply_decision(findings, accept, "accepted")
-    if not split_given:  # a given split is not changed: its leaks are reported, and were accepted
+    if table.frame["split"].null_count():  # a given split is not changed: its leaks are reported, and were accepted
         table = join_sets(table, duplicates.sets)
     return Audit(table, facts, duplicates, proposals, sort_findings(findings), split_given=split_given)
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from coverslip.auditing.findings import Finding, single_rows
+from coverslip.data.image import AS_FLOAT
+from coverslip.data.inputs import white_value
 from coverslip.data.table import STATUS_OK
 
 MIN_SIDE = 32  # pixels of the shorter side: smaller images contain hardly any texture
@@ -17,7 +19,34 @@ OUTLIER = 6.0  # robust standard deviations from the median
 BLURRY_OUTLIER = 4.0  # the same for log sharpness, which varies more with texture than brightness does
 MIN_DIFFERENCE = 0.15  # of the range from black to white: a smaller difference is not "much", however alike the rest is
 RARE = 0.1  # a color mode or format of at most this fraction of the images is unusual
+FEW_PAGES = 8  # stacks of at most this many pages, the same number in every file, may be channels
 STRETCH = 1.5  # a shape or size that differs from the median by this factor is unusual
+
+
+def used_span(facts: pl.DataFrame) -> float:
+    """Return the width of the range of values that a data set uses, in the unit of its brightness; 1 for 8 bits.
+
+    A 10-bit camera whose images are stored in 16 bits uses a sixty-fourth of their range. The 1st and the 99th
+    percentile of the images are the ends, so that a single image does not set the range.
+
+    Args:
+        facts: one row per file, columns of `coverslip.data.decoding.FACTS`.
+    """
+    read = facts.filter(pl.col("status") == STATUS_OK)
+    if "highest" not in read.columns or read["highest"].null_count() == read.height:
+        return 1.0
+    # Only a float32 image uses values that are no 8 or 16 bits, and then all of a data set do.
+    modes = read["mode"].drop_nulls().to_list()
+    if not any(mode.startswith(AS_FLOAT) for mode in modes):
+        deep = any(mode.startswith(("uint16", "I")) for mode in modes)
+        if not deep:
+            return 1.0
+        unit = white_value("uint16")
+    else:
+        unit = 1.0
+    low, high = read["lowest"].quantile(0.01), read["highest"].quantile(0.99)
+    span = 0.0 if low is None or high is None else (high - low) / unit
+    return span if unit == 1 else min(span, 1.0)
 
 
 def file_findings(facts: pl.DataFrame) -> list[Finding]:
@@ -29,7 +58,14 @@ def file_findings(facts: pl.DataFrame) -> list[Finding]:
     findings = [*_unreadable(facts)]
     read = facts.with_row_index("row").filter(pl.col("status") == STATUS_OK)
     if read.height:
-        findings += [*_small(read), *_outliers(read), *_formats(read), *_sizes(read), *_orientation_and_pages(read)]
+        span = used_span(facts)
+        findings += [
+            *_small(read, span),
+            *_outliers(read, span),
+            *_formats(read),
+            *_sizes(read),
+            *_orientation_and_pages(read),
+        ]
     return findings
 
 
@@ -48,7 +84,7 @@ def _unreadable(facts: pl.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _small(read: pl.DataFrame) -> Iterator[Finding]:
+def _small(read: pl.DataFrame, span: float) -> Iterator[Finding]:
     tiny = read.filter(pl.min_horizontal("width", "height") < MIN_SIDE)
     if tiny.height:
         yield Finding(
@@ -59,7 +95,7 @@ def _small(read: pl.DataFrame) -> Iterator[Finding]:
             remedy="Replace them with the original images, or exclude them with --drop tiny.",
             rows=single_rows(tiny["row"].to_list()),
         )
-    blank = read.filter(pl.col("contrast") < BLANK_CONTRAST)
+    blank = read.filter(pl.col("contrast") < _blank_contrast(span))
     if blank.height:
         yield Finding(
             name="blank",
@@ -71,16 +107,21 @@ def _small(read: pl.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _outliers(read: pl.DataFrame) -> Iterator[Finding]:
+def _blank_contrast(span: float) -> float:
+    """Return the contrast below which an image is blank, relative to the range that the data set uses."""
+    return max(BLANK_CONTRAST * span, 1e-9)
+
+
+def _outliers(read: pl.DataFrame, span: float) -> Iterator[Finding]:
     """Yield findings about images that are much darker, brighter or blurrier than the rest."""
     if read.height < 8:  # too few images for a robust spread
         return
-    has_content = read["contrast"].to_numpy() >= BLANK_CONTRAST  # sharpness means nothing in a blank image
+    has_content = read["contrast"].to_numpy() >= _blank_contrast(span)  # sharpness means nothing in a blank image
     rows = read["row"].to_numpy()
     brightness = read["brightness"].to_numpy().astype(np.float64)
     sharpness = np.log(np.maximum(read["sharpness"].to_numpy().astype(np.float64), 1e-6))
     deviation = brightness - np.median(brightness)
-    outlying = np.abs(deviation) > np.maximum(OUTLIER * _spread(brightness), MIN_DIFFERENCE)
+    outlying = np.abs(deviation) > np.maximum(OUTLIER * _spread(brightness), MIN_DIFFERENCE * span)
     blurry = has_content & (
         np.median(sharpness) - sharpness > np.maximum(BLURRY_OUTLIER * _spread(sharpness), np.log(4))
     )
@@ -162,12 +203,24 @@ def _orientation_and_pages(read: pl.DataFrame) -> Iterator[Finding]:
         )
     pages = read.filter(pl.col("pages") > 1)
     if pages.height:
+        count = int(pages["pages"][0])
+        alike = pages.height == read.height and pages["pages"].n_unique() == 1 and count <= FEW_PAGES
+        stacks = alike and set(read["format"].to_list()) == {"TIFF"}
+        meaning, remedy = "Only the first page of each file is used.", "Save the planes that matter as separate files."
+        if stacks:
+            meaning = (
+                f"Every file has {count} pages, and only the first is used; they may be the channels of one image."
+            )
+            remedy = (
+                "If they are channels, save each file with tifffile.imwrite(path, image, photometric='minisblack', "
+                "metadata={'axes': 'CYX'}), and all are used; otherwise save the plane that matters as its own file."
+            )
         yield Finding(
             name="several-pages",
-            severity="notes",
+            severity="warns" if stacks else "notes",
             title=f"{_count(pages.height, 'file')} with more than one page or plane",
-            meaning="Only the first page of each file is used.",
-            remedy="Save the planes that matter as separate files.",
+            meaning=meaning,
+            remedy=remedy,
             rows=single_rows(pages["row"].to_list()),
         )
 

@@ -18,7 +18,7 @@ NAMES = (
     "unreadable", "tiny", "blank", "dark", "bright", "blurry",
     "odd-color", "odd-format", "odd-size", "mixed-sizes", "turned", "several-pages",
     # labels
-    "similar-labels", "few-images",
+    "similar-labels", "several-labels", "few-images",
     # duplicates
     "label-conflict", "one-image", "exact-copies", "near-copies", "look-alikes",
     # groups

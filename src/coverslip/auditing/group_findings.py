@@ -7,17 +7,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from coverslip.auditing.findings import Finding, row_sets, single_rows
+from coverslip.data.missing import NUMBER
 from coverslip.data.proposals import Proposal
 from coverslip.data.split import ungrouped_rows
 from coverslip.data.table import ImageTable
 
 MIN_GROUPS = 10  # independent groups of a class; the score of a class with fewer is hardly informative
+LABEL_SEPARATORS = {";": False, "|": False, ",": True, "+": True, "/": True}
+"""Separators of several labels in a cell, and whether all words must be labels elsewhere (for ambiguous ones)."""
 MIN_FRACTION = 0.1  # of the images; a proposal that joins fewer changes little and is only a note
 
 
 def label_findings(table: ImageTable) -> list[Finding]:
     """Return findings about class names and about classes with few groups."""
-    return [*_similar_labels(table), *_few_groups(table)]
+    return [*_similar_labels(table), *_several_labels(table), *_few_groups(table)]
 
 
 def group_findings(table: ImageTable, proposals: Sequence[Proposal]) -> list[Finding]:
@@ -35,7 +38,7 @@ def group_findings(table: ImageTable, proposals: Sequence[Proposal]) -> list[Fin
 def _similar_labels(table: ImageTable) -> Iterator[Finding]:
     spellings: dict[str, list[str]] = {}
     for name in table.classes:
-        spellings.setdefault(re.sub(r"[\W_]+", "", name.casefold()), []).append(name)
+        spellings.setdefault(_spelling(name), []).append(name)
     similar = [names for key, names in spellings.items() if len(names) > 1 and key]
     if similar:
         listed = "; ".join(" and ".join(repr(name) for name in names) for names in similar)
@@ -44,12 +47,50 @@ def _similar_labels(table: ImageTable) -> Iterator[Finding]:
         yield Finding(
             name="similar-labels",
             severity="warns",
-            title=f"class names that differ only in case, spaces or punctuation: {listed}",
+            title=f"class names that differ only in case, spaces, punctuation or number format: {listed}",
             meaning="They count as different classes; probably a single class was intended.",
-            remedy="If so, rename the folder or the label.",
+            remedy=f"If so, rename the label, or use --map {_quoted(f'{similar[0][1]}={similar[0][0]}')}.",
             rows=row_sets(sets),
             numbers={"names": similar},
         )
+
+
+def _spelling(name: str) -> str:
+    """Return a key that is equal for names that differ only in spelling, such as 'Rust' and 'rust_', '0' and '0.0'."""
+    if NUMBER.fullmatch(name.strip()):
+        return f"{float(name):g}"
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _several_labels(table: ImageTable) -> Iterator[Finding]:
+    """Find class names such as 'blight;rust' that consist of other class names."""
+    parts: dict[str, list[str]] = {}
+    for name in table.classes:
+        for separator, all_known in LABEL_SEPARATORS.items():
+            words = [word.strip() for word in name.split(separator) if word.strip()]
+            others = {word for other in table.classes if other != name for word in _words(other, separator)}
+            known = [word in others for word in words]
+            if len(words) > 1 and (all(known) if all_known else any(known)):
+                parts[name] = words
+                break
+    if parts:
+        names = list(parts)
+        labels = table.frame["label"].to_list()
+        yield Finding(
+            name="several-labels",
+            severity="warns",
+            title=f"{len(names):,} class name{'s look' if len(names) > 1 else ' looks'} like several labels per image: "
+            + ", ".join(repr(name) for name in names[:6]),
+            meaning="Several labels per image are not supported yet; each combination counts as a class of its own.",
+            remedy=f"Keep one label per image, for example --map {_quoted(f'{names[0]}={parts[names[0]][0]}')}, or "
+            f"use --leave-out {_quoted(names[0])}.",
+            rows=single_rows([row for row, label in enumerate(labels) if label in parts]),
+            numbers={"names": names},
+        )
+
+
+def _words(name: str, separator: str) -> list[str]:
+    return [word.strip() for word in name.split(separator)]
 
 
 def _few_groups(table: ImageTable) -> Iterator[Finding]:
@@ -109,7 +150,7 @@ def _given_groups(table: ImageTable) -> Iterator[Finding]:
         yield Finding(
             name="ungrouped",
             severity="warns",
-            title=f"{len(ungrouped):,} of {len(table):,} images have no group",
+            title=f"{len(ungrouped):,} of {len(table):,} images {'has' if len(ungrouped) == 1 else 'have'} no group",
             meaning="Each of them counts as its own group; if it shows the same subject as another image, "
             "information may leak into the test set.",
             remedy="Fill in the missing groups, or exclude these images with --drop ungrouped.",

@@ -11,7 +11,7 @@ import polars as pl
 from coverslip.auditing.alignment import align_pairs, best_orientations, coarse_spectra, reoriented, warp
 from coverslip.core.progress import SILENT, Progress
 from coverslip.data.image import Pixels
-from coverslip.data.inputs import content_box, resize
+from coverslip.data.inputs import content_box, resize, white_value
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -42,7 +42,12 @@ class ImageMatcher:
         compared = facts[rows]
         self.pixels, self.fit, self.rows, self.thumbnails = pixels, fit, rows, thumbnails
         self.sizes = compared.select("width", "height").to_numpy()
+        self.unit = white_value(pixels.dtype.name)
+        if pixels.dtype == np.float32 and len(rows):  # the range that the images use
+            self.unit = float(np.ptp(compared.select("lowest", "highest").to_numpy())) or 1.0
         self.means = np.array(compared["means"].to_list(), np.float32).reshape(len(rows), pixels.shape[3])
+        if pixels.dtype == np.float32:
+            self.means /= np.float32(self.unit)
         self.spectra = coarse_spectra(thumbnails)
         wide = thumbnails[:, ::2].astype(np.float32) + thumbnails[:, 1::2]
         self.halves = np.asarray((wide[:, :, ::2] + wide[:, :, 1::2]) / 4, np.float32)
@@ -115,7 +120,7 @@ class ImageMatcher:
             difference = ((one[..., channel] - warped) * valid).reshape(-1, 8, 4, 8, 4).sum(axis=(2, 4))
             weight = valid.reshape(-1, 8, 4, 8, 4).sum(axis=(2, 4))
             total += np.square(difference / 16).sum(axis=(1, 2)) / np.square(weight / 16).sum(axis=(1, 2))
-        return np.asarray(np.sqrt(total / one.shape[3]) / np.iinfo(self.pixels.dtype).max, np.float32)
+        return np.asarray(np.sqrt(total / one.shape[3]) / self.unit, np.float32)
 
     def _contents(self, pairs: Integers, orientations: npt.NDArray[np.int8], side: int) -> tuple[Floats, Floats]:
         """Return both images of each pair without padding, float32 (n, side, side, C); the second is reoriented."""

@@ -7,7 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coverslip.cli.options import EVALUATION, OUTPUT, Accept, Drop, Fix, Group, Settings, Site, Verify
+from coverslip.cli.options import (
+    EVALUATION,
+    OUTPUT,
+    Accept,
+    Drop,
+    Fix,
+    Group,
+    LabelColumn,
+    LeaveOut,
+    Map,
+    PathColumn,
+    Settings,
+    Site,
+    SplitColumn,
+    Verify,
+)
 from coverslip.cli.terminal import quoted
 
 if TYPE_CHECKING:
@@ -24,6 +39,11 @@ def audit(
     source: Annotated[Path, typer.Argument(help="Folder of class folders, table (CSV, Parquet) or .npz file.")],
     group: Group = None,
     site: Site = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    map: Map = None,
+    leave_out: LeaveOut = None,
     fix: Fix = False,
     accept: Accept = None,
     drop: Drop = None,
@@ -54,6 +74,11 @@ def audit(
         settings=settings or [],
         data_group=group,
         data_site=site,
+        data_path_column=path_column,
+        data_label_column=label_column,
+        data_split_column=split_column,
+        data_map=map or None,
+        data_leave_out=leave_out or None,
         audit_accept=accept or None,
         audit_drop=drop or None,
         audit_fix=fix or None,
@@ -76,6 +101,9 @@ def _print(result: Audit) -> None:
     table = result.table
     counts = ", ".join(f"{count} {WORDS[name][count != 1]}" for name, count in result.counts().items())
     console.print(f"{len(table):,} images of {len(table.classes)} classes: {counts}", soft_wrap=True)
+    for note in table.notes:
+        console.print(f"[dim]{'note':<7}[/]", end=" ")
+        console.print(note, markup=False, soft_wrap=True)
     for finding in result.findings:
         word = WORDS[finding.severity][0]
         word = f"{finding.decision} ({word})" if finding.decision else word

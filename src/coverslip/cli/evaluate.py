@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from coverslip.cli.options import OUTPUT, Group
+from coverslip.cli.options import OUTPUT, Group, LabelColumn, LeaveOut, Map, PathColumn
 from coverslip.cli.terminal import print_result, quoted
 
 
@@ -15,6 +15,10 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder, or an ONNX file.")],
     source: Annotated[Path, typer.Argument(help="New labeled images: folder of class folders, table or .npz file.")],
     group: Group = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    map: Map = None,
+    leave_out: LeaveOut = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder to write; must not exist. Default: a new one in runs/.", rich_help_panel=OUTPUT),
@@ -27,6 +31,16 @@ def evaluate(
     from coverslip import api
     from coverslip.core.progress import TerminalProgress
 
-    result = api.evaluate(run, source, out, group=group or "", progress=TerminalProgress())
+    result = api.evaluate(
+        run,
+        source,
+        out,
+        group=group or "",
+        path_column=path_column or "",
+        label_column=label_column or "",
+        map=map or (),
+        leave_out=leave_out or (),
+        progress=TerminalProgress(),
+    )
     next_step = f"open {quoted(result.report_file)} and check the most confident mistakes"
     print_result(result.read_json(result.test_file), result.report_file, next_step)

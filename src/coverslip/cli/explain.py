@@ -26,14 +26,14 @@ def explain(
     classes: Annotated[
         list[str] | None,
         typer.Option(
-            "--class", help="Class to explain, in addition to true and predicted class.", rich_help_panel=MODEL
+            "--class", help="Class to explain, in addition to the true and the predicted class.", rich_help_panel=MODEL
         ),
     ] = None,
     method: Annotated[
         str,
         typer.Option(
             help="grad-cam, grad-cam++, layer-cam, cam, occlusion, integrated-gradients, smooth-grad, gradient or "
-            "guided-backprop. Default: by network.",
+            "guided-backprop. Default: depends on the network.",
             rich_help_panel=MODEL,
         ),
     ] = "",
@@ -42,7 +42,9 @@ def explain(
     ] = "",
     ideal: Annotated[
         bool,
-        typer.Option("--ideal", help="Synthesize the image that maximizes each class.", rich_help_panel=MODEL),
+        typer.Option(
+            "--ideal", help="Synthesize the image that maximizes the logit of each class.", rich_help_panel=MODEL
+        ),
     ] = False,
     filters: Annotated[
         str,

@@ -31,13 +31,18 @@ def setting(key: str, panel: str, *names: str, note: str = "") -> Any:
 
 Group = Annotated[str | None, setting("data.group", DATA)]
 Site = Annotated[str | None, setting("data.site", DATA)]
+PathColumn = Annotated[str | None, setting("data.path_column", DATA)]
+LabelColumn = Annotated[str | None, setting("data.label_column", DATA)]
+SplitColumn = Annotated[str | None, setting("data.split_column", DATA)]
+Map = Annotated[list[str] | None, setting("data.map", DATA)]
+LeaveOut = Annotated[list[str] | None, setting("data.leave_out", DATA)]
 Accept = Annotated[list[str] | None, setting("audit.accept", DATA)]
 Drop = Annotated[list[str] | None, setting("audit.drop", DATA)]
 Fix = Annotated[bool, setting("audit.fix", DATA, "--fix")]
 Verify = Annotated[
     bool, typer.Option("--verify", help="Read every file again instead of trusting the cache.", rich_help_panel=DATA)
 ]
-PRESETS_HELP = "Augmentation: none, flips, light, strong or tissue (not depth head)."
+PRESETS_HELP = "Augmentation: none, flips, light, strong or tissue. Not for depth head."
 Augment = Annotated[str | None, typer.Option(help=PRESETS_HELP, rich_help_panel=TRAINING)]
 FromScratch = Annotated[
     bool, typer.Option("--from-scratch", help="Random initial weights; trains all layers.", rich_help_panel=MODEL)

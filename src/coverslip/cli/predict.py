@@ -21,7 +21,9 @@ def predict(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Resume an interrupted --out; the result is the same.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--resume", help="Resume an interrupted --out file; its content is the same.", rich_help_panel=OUTPUT
+        ),
     ] = False,
 ) -> None:
     """Predict the classes of images and write probabilities as CSV.

@@ -18,7 +18,7 @@ def preview(
         int | None, typer.Option(help="Side in pixels. Default: that of the default network.", rich_help_panel=DATA)
     ] = None,
     fit: Annotated[
-        str, typer.Option(help="How images become square: pad, squash or crop.", rich_help_panel=DATA)
+        str, typer.Option(help="How images are made square: pad, squash or crop.", rich_help_panel=DATA)
     ] = "pad",
     augment: Annotated[
         str, typer.Option(help="Augmentation: none, flips, light, strong or tissue.", rich_help_panel=TRAINING)

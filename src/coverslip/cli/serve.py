@@ -18,7 +18,7 @@ def serve(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to listen on; any but the loopback needs a token, which is generated.",
+            help="Address to listen on; all except loopback addresses need a token, which is generated.",
             rich_help_panel=NETWORK,
         ),
     ] = "127.0.0.1",
@@ -34,7 +34,7 @@ def serve(
     with_examples: Annotated[
         Path | None,
         typer.Option(
-            help="Training images (folder or table), to show the most similar ones. Default: those in the model.",
+            help="Training images (folder or table); the page shows similar ones. Default: those in the model.",
             rich_help_panel=DATA,
         ),
     ] = None,

@@ -21,8 +21,13 @@ from coverslip.cli.options import (
     Fix,
     FromScratch,
     Group,
+    LabelColumn,
+    LeaveOut,
+    Map,
+    PathColumn,
     Settings,
     Site,
+    SplitColumn,
     Verify,
     refuse_with_resume,
     setting,
@@ -41,6 +46,11 @@ def train(
     ] = None,
     group: Group = None,
     site: Site = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    map: Map = None,
+    leave_out: LeaveOut = None,
     accept: Accept = None,
     drop: Drop = None,
     fix: Fix = False,
@@ -52,8 +62,8 @@ def train(
     from_scratch: FromScratch = False,
     with_examples: Annotated[bool, setting("model.examples", MODEL, "--with-examples")] = False,
     minutes: Annotated[float | None, setting("model.minutes", TRAINING)] = None,
-    epochs: Annotated[int | None, setting("training.epochs", TRAINING, note="(Not depth head.)")] = None,
-    lr: Annotated[float | None, setting("training.lr", TRAINING, note="(Not depth head.)")] = None,
+    epochs: Annotated[int | None, setting("training.epochs", TRAINING, note="Not for depth head.")] = None,
+    lr: Annotated[float | None, setting("training.lr", TRAINING, note="Not for depth head.")] = None,
     augment: Augment = None,
     views: Annotated[int | None, setting("model.views", TRAINING)] = None,
     refit: Annotated[bool, setting("split.refit", TRAINING, "--refit")] = False,
@@ -73,7 +83,7 @@ def train(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Print what would be read, the time and the disk space.", rich_help_panel=OUTPUT
+            "--dry-run", help="Print what would be read and the expected time and disk space.", rich_help_panel=OUTPUT
         ),
     ] = False,
     resume: Annotated[Path | None, typer.Option(help="Resume an interrupted run.", rich_help_panel=OUTPUT)] = None,
@@ -101,6 +111,11 @@ def train(
             settings=settings or [],
             data_group=group,
             data_site=site,
+            data_path_column=path_column,
+            data_label_column=label_column,
+            data_split_column=split_column,
+            data_map=map or None,
+            data_leave_out=leave_out or None,
             audit_accept=accept or None,
             audit_drop=drop or None,
             audit_fix=fix or None,
@@ -137,6 +152,8 @@ def train(
         from coverslip.core.commands import options_text
 
         given = {"group": group, "site": site, "split-seed": split_seed, "accept": accept, "drop": drop, "fix": fix}
+        given |= {"path-column": path_column, "label-column": label_column, "split-column": split_column}
+        given |= {"map": map, "leave-out": leave_out}
         same_data = quoted(source) + options_text(given)  # the same images, split the same way
         typer.echo(f"fine-tune for higher accuracy: coverslip train {same_data} --depth tail")
 

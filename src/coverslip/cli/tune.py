@@ -47,7 +47,8 @@ def tune(
         float | None, typer.Option(help="Start no new trials after this time, in minutes.", rich_help_panel=SEARCH)
     ] = None,
     space: Annotated[
-        Path | None, typer.Option(help="TOML file with the search space. Default: by depth.", rich_help_panel=SEARCH)
+        Path | None,
+        typer.Option(help="TOML file with the search space. Default: depends on depth.", rich_help_panel=SEARCH),
     ] = None,
     sweep: Annotated[
         list[str] | None,

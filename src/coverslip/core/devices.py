@@ -21,7 +21,7 @@ BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def cores() -> int:
-    """Return the number of processor cores this process may use (in a job or a container fewer than exist)."""
+    """Return the number of processor cores this process may use (can be fewer than exist in a job or container)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -66,5 +66,5 @@ def _text(path: Any) -> str:
         fix = "write it to a file, table.to_csv('table.csv', index=False), and give 'table.csv'"
     elif hasattr(path, "__array__"):
         fix = "train on arrays with coverslip.fit, or save them with numpy.savez('images.npz', x=x, y=y)"
-    what = "no path was given, but None" if path is None else f"a {kind} was given, not a path"
+    what = "no path was given, but None" if path is None else f"a value of type {kind} was given, not a path"
     raise UserError(what, fix)

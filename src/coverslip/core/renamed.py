@@ -1,4 +1,4 @@
-"""Names of version 0.1 that were renamed: settings, command options, keys of files. Old names are still accepted.
+"""Names of version 0.1 that were renamed: settings, command options and keys of files. Old names are still accepted.
 
 Each use of an old name gives one warning with the new name. Files written by version 0.1 are read without a warning.
 """
@@ -171,6 +171,27 @@ def current_study_key(key: str) -> str:
 def with_study_keys(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Return a mapping with the settings of a study as keys under their current names."""
     return {current_study_key(key): value for key, value in mapping.items()}
+
+
+def upgrade_study_facts(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the facts that identify a study, from its database, under the current names of settings.
+
+    Args:
+        facts: see `coverslip.tuning.search.study_facts`; not changed.
+
+    >>> upgrade_study_facts({"data": {"pictures": "1a"}, "space": {}, "plan": {"recipe.rate": 0.1}})
+    {'data': {'images': '1a'}, 'space': {}, 'plan': {'training.lr': 0.1}}
+    """
+    plan = dict(facts.get("plan", {}))
+    if any(key.startswith("recipe.") for key in plan):
+        sections: dict[str, dict[str, Any]] = {}
+        for key, value in plan.items():
+            section, _, name = key.partition(".")
+            sections.setdefault(section, {})[name] = value
+        upgraded = upgrade_settings(sections)
+        plan = {f"{section}.{name}": value for section, values in upgraded.items() for name, value in values.items()}
+    data = {key.replace("pictures", "images"): value for key, value in facts.get("data", {}).items()}
+    return {"data": data, "space": with_study_keys(facts.get("space", {})), "plan": plan}
 
 
 def _upgrade_study(content: dict[str, Any]) -> dict[str, Any]:

@@ -4,15 +4,68 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
+import os
 import re
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coverslip.core.errors import UserError
+from coverslip.core.forks import refuse_forked
 from coverslip.core.paths import expand
 from coverslip.core.renamed import upgrade_json
 from coverslip.core.storage import ensure_folder, write_text
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class RunScore:
+    """A score on the test set; as text, it reads ``0.969 [0.845, 0.994]``, and ``float(score)`` is its value.
+
+    Attributes:
+        value: the score; None if it cannot be computed.
+        low: lower limit of the confidence interval; None if there is none.
+        high: upper limit of the confidence interval; None if there is none.
+        level: confidence level, such as 0.95.
+        images: number of images.
+        groups: number of groups of images.
+        reason: why there is no value or no interval.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    level: float
+    images: int
+    groups: int
+    reason: str = ""
+
+    @classmethod
+    def of(cls, score: Mapping[str, Any]) -> RunScore:
+        """Return the score of an entry of ``test.json``."""
+        return cls(**{field.name: score[field.name] for field in fields(cls) if field.name in score})
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"no value: {self.reason}"
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f} (no interval: {self.reason})"
+        digits = 3
+        while digits < 9 and f"{self.low:.{digits}f}" == f"{self.high:.{digits}f}":
+            digits += 1
+        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __float__(self) -> float:
+        return math.nan if self.value is None else self.value
 
 
 class Run:
@@ -22,7 +75,7 @@ class Run:
     model in it.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = expand(folder)
         self.experiment_file = self.folder / "experiment.toml"
         self.table_file = self.folder / "table.csv"
@@ -53,7 +106,7 @@ class Run:
         self.explained_test_folder = self.explain_folder / "test"
 
     @classmethod
-    def create(cls, folder: Path | str) -> Run:
+    def create(cls, folder: str | os.PathLike[str]) -> Run:
         """Create a new, empty run folder.
 
         Raises:
@@ -70,7 +123,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path | str) -> Run:
+    def open(cls, folder: str | os.PathLike[str]) -> Run:
         """Open a run with a trained model; return an `OnnxRun` for an ONNX file or a folder with one.
 
         Raises:
@@ -130,6 +183,64 @@ class Run:
         """Return the folder and, if the run was tested, its accuracy."""
         accuracy = ((self.json_or_empty(self.test_file).get("scores") or {}).get("accuracy") or {}).get("value")
         return f"Run({str(self.folder)!r}{'' if accuracy is None else f', accuracy {accuracy:.3f}'})"
+
+    def __fspath__(self) -> str:
+        """Return the path of the folder, so that a run can be passed wherever a path is expected."""
+        return str(self.folder)
+
+    @property
+    def scores(self) -> dict[str, RunScore]:
+        """Every score on the test set by name, such as ``accuracy`` and ``macro_auroc``.
+
+        Raises:
+            UserError: the run has not been tested.
+        """
+        if not self.test_file.is_file():
+            raise UserError(f"{str(self.folder)!r} has no test result", self._how_to_get_a_model())
+        return {name: RunScore.of(score) for name, score in self.read_json(self.test_file)["scores"].items()}
+
+    @property
+    def accuracy(self) -> RunScore:
+        """The accuracy on the test set.
+
+        Raises:
+            UserError: the run has not been tested.
+        """
+        return self.scores["accuracy"]
+
+    @property
+    def predictions(self) -> pl.DataFrame:
+        """The predictions for the test images, one row per image, with the columns of `coverslip.predict`.
+
+        Raises:
+            UserError: the run has no predictions.
+        """
+        refuse_forked()
+        import polars as pl
+
+        from coverslip.core.tables import read_csv
+
+        try:
+            table = read_csv(self.predictions_file, text=True)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            problem = f"{str(self.folder)!r} has no table {self.predictions_file.name!r}"
+            raise UserError(problem, self._how_to_get_a_model()) from error
+        numbers = [name for name in table.columns if name == "confidence" or name.startswith("p:")]
+        return table.with_columns(
+            pl.col(numbers).cast(pl.Float64), *(pl.col(name) == "true" for name in table.columns if name == "familiar")
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the scores with their intervals, and a link to the report."""
+        try:
+            scores = self.scores
+        except UserError:
+            return f"<p>{escape(repr(self))}</p>"
+        cells = [f"<td>{escape(name)}</td><td>{escape(str(score))}</td>" for name, score in scores.items()]
+        rows = "".join(f"<tr>{row}</tr>" for row in ["<th>score</th><th>value [interval]</th>", *cells])
+        link = f': <a href="{escape(self.report_file.absolute().as_uri())}">report</a>'
+        text = escape(repr(self)) + (link if self.report_file.is_file() else "")
+        return f"<p>{text}</p><table>{rows}</table>"
 
     def json_or_empty(self, path: Path) -> dict[str, Any]:
         """Read a JSON file like `read_json`; return an empty dict if it does not exist or is not JSON."""

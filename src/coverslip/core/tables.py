@@ -6,6 +6,7 @@ given open files here, so that a path refers to the file with exactly that name.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,31 @@ def read_csv(path: Path, *, columns: Sequence[str] | None = None, text: bool = F
     """
     with path.open("rb") as file:
         return pl.read_csv(file, columns=columns, infer_schema=not text, infer_schema_length=None)
+
+
+def parse_csv(content: bytes, separator: str) -> pl.DataFrame:
+    """Return a table of text columns from the content of a CSV file; a blank line is a row of nulls.
+
+    Args:
+        content: UTF-8 text with a header line.
+        separator: the character between cells.
+
+    Raises:
+        polars.exceptions.PolarsError: a row has more cells than the header, or there is no header.
+    """
+    return pl.read_csv(io.BytesIO(content), separator=separator, infer_schema=False)
+
+
+def read_excel(path: Path) -> pl.DataFrame:
+    """Read the first sheet of an Excel workbook.
+
+    Raises:
+        OSError: the file cannot be read.
+        ImportError: the package fastexcel is not installed.
+        Exception: the file is not a workbook (an exception of fastexcel).
+    """
+    with path.open("rb") as file:
+        return pl.read_excel(io.BytesIO(file.read()), infer_schema_length=None)
 
 
 def read_parquet(path: Path) -> pl.DataFrame:

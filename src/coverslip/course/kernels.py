@@ -39,7 +39,7 @@ def output_size(side: int, kernel: int, *, stride: int = 1, padding: int = 0) ->
     Raises:
         UserError: the kernel is larger than the padded image, or a value is out of range.
 
-    >>> side_after(6, 3), side_after(6, 3, stride=2, padding=1), side_after(6, 3, padding=1)
+    >>> output_size(6, 3), output_size(6, 3, stride=2, padding=1), output_size(6, 3, padding=1)
     (4, 3, 6)
     """
     if min(side, kernel, stride) < 1 or padding < 0:

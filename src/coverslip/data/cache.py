@@ -34,7 +34,7 @@ from coverslip.data.image import Pixels
 from coverslip.data.table import ImageTable
 
 PIXELS_FILE, FACTS_FILE, ABOUT_FILE = "pixels.npy", "facts.parquet", "about.json"
-LAYOUT = 2  # increase it whenever the same settings result in other pixels or facts
+LAYOUT = 3  # increase it whenever the same settings result in other pixels or facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class PixelCache:
     """The decoded images of one table.
 
     Attributes:
-        pixels: uint8 or uint16, shape (N, H, W, C), memory-mapped, in the order of the table; zeros for a broken file.
+        pixels: uint8, uint16 or float32, shape (N, H, W, C), memory-mapped, in the order of the table; zeros for a
+            broken file.
         facts: one row per image with the columns `coverslip.data.decoding.FACTS`.
         decoded: number of images that this call decoded; 0 if they were cached.
     """

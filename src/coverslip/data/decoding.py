@@ -15,7 +15,7 @@ import xxhash
 from coverslip.core.devices import cores
 from coverslip.core.progress import Stage
 from coverslip.data.image import Decoded, Pixels, UnreadableError, decode
-from coverslip.data.inputs import content_box, fit_batch, kept_fraction
+from coverslip.data.inputs import PERCENTILES, content_box, fit_batch, kept_fraction
 from coverslip.data.sources.source import Source
 from coverslip.data.statistics import statistics_rows
 
@@ -28,6 +28,8 @@ FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "width": pl.Int32,
     "height": pl.Int32,
     "mode": pl.String,
+    "channels": pl.Int32,
+    "depth": pl.String,
     "format": pl.String,
     "turned": pl.Boolean,
     "pages": pl.Int32,
@@ -39,6 +41,8 @@ FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "contrast": pl.Float32,
     "sharpness": pl.Float32,
     "means": pl.List(pl.Float32),
+    "lowest": pl.Float32,
+    "highest": pl.Float32,
     "thumbnail": pl.Binary,
     "camera": pl.String,
     "taken": pl.String,
@@ -54,15 +58,20 @@ class PixelFormat:
 
     Attributes:
         channels: 1 grey, 3 color, or any other number.
-        depth: ``uint8`` or ``uint16``.
+        depth: ``uint8``, ``uint16`` or ``float32``.
     """
 
     channels: int
     depth: str
 
     def wider(self, other: PixelFormat) -> PixelFormat:
-        """Return the format that can store both: color if either is color, 16 bits if either has 16 bits."""
+        """Return the format that can store both: color if either is color, 16 bits if either has 16 bits.
+
+        Nothing stores floating-point values and others: which value of the one equals which of the other is unknown.
+        """
         channels = max(self.channels, other.channels) if {self.channels, other.channels} <= {1, 3} else self.channels
+        if "float32" in (self.depth, other.depth):
+            return PixelFormat(channels, self.depth)
         return PixelFormat(channels, max(self.depth, other.depth, key=("uint8", "uint16").index))
 
 
@@ -79,7 +88,7 @@ class Chunk:
     """Consecutive images of a table.
 
     Attributes:
-        pixels: uint8 or uint16, shape (n, H, W, C); zeros for an image that cannot be read.
+        pixels: uint8, uint16 or float32, shape (n, H, W, C); zeros for an image that cannot be read.
         facts: a dict per image with the keys of `FACTS`.
     """
 
@@ -229,6 +238,8 @@ def _decode_chunk(
             "width": decoded.width,
             "height": decoded.height,
             "mode": decoded.mode,
+            "channels": decoded.pixels.shape[2],
+            "depth": decoded.pixels.dtype.name,
             "format": decoded.format,
             "turned": decoded.reoriented,
             "pages": decoded.pages,
@@ -255,6 +266,7 @@ def _decode_chunk(
     for index, (fact, values) in enumerate(zip(facts, measured, strict=True)):
         if fact["status"] == "ok":
             fact["row_hash"] = _hash(pixels[index])
+            fact["lowest"], fact["highest"] = used_range(pixels[index])
             fact.update(values)
     return Chunk(pixels, facts)
 
@@ -266,11 +278,28 @@ def _hash(pixels: Pixels) -> str:
     return hasher.hexdigest()
 
 
+def used_range(pixels: Pixels) -> tuple[float, float]:
+    """Return the lowest and the highest value that an image (H, W, C) uses.
+
+    For more than 8 bits these are the percentiles 0.5 and 99.5, since single hot or dead pixels are not the range.
+    """
+    if pixels.dtype == np.uint8:
+        return float(pixels.min()), float(pixels.max())
+    low, high = np.percentile(pixels[::2, ::2], PERCENTILES)
+    return float(low), float(high)
+
+
+def _samples(depth: str) -> str:
+    return {"uint8": "8 bits per channel", "uint16": "16 bits per channel"}.get(
+        depth, "signed or floating-point values"
+    )
+
+
 def convert_format(pixels: Pixels, form: PixelFormat, widen: bool) -> Pixels:
     """Return an image (H, W, C) with the channels and the depth of ``form``.
 
     Args:
-        pixels: uint8 or uint16, shape (H, W, C).
+        pixels: uint8, uint16 or float32, shape (H, W, C).
         form: the format of the result.
         widen: raise `FormatError` if the image needs a wider format.
 
@@ -286,9 +315,14 @@ def convert_format(pixels: Pixels, form: PixelFormat, widen: bool) -> Pixels:
     if current.channels != form.channels:
         if {current.channels, form.channels} != {1, 3}:
             raise UnreadableError(f"the image has {current.channels} channels, the others have {form.channels}")
-        if current.channels == 3:
+        if current.channels == 1:
+            pixels = np.repeat(pixels, 3, axis=2)
+        elif (pixels == pixels[:, :, :1]).all():  # grey that was saved as color: R = G = B
+            pixels = pixels[:, :, :1]
+        else:
             raise UnreadableError("the image is in color, but the model was trained on grey images")
-        pixels = np.repeat(pixels, 3, axis=2)
+    if current.depth != form.depth and "float32" in (current.depth, form.depth):
+        raise UnreadableError(f"the image has {_samples(current.depth)}, the others have {_samples(form.depth)}")
     if current.depth == "uint16" and form.depth == "uint8":
         raise UnreadableError("the image has 16 bits per channel, but the model was trained on 8 bits")
     if current.depth == "uint8" and form.depth == "uint16":

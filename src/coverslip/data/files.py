@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from coverslip.core.errors import UserError
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif"})
-IGNORED_FOLDERS = frozenset({"runs", "__pycache__", "__macosx", "@eadir", "$recycle.bin", "node_modules"})
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif", ".avif"})
+EXTENSIONS |= {".gif", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"}
+IGNORED_FOLDERS = frozenset({"__pycache__", "__macosx", "@eadir", "$recycle.bin", "node_modules"})
+OUTPUT_FILES = frozenset({"experiment.toml", "audit.json", "study.json", "explain.json", "comparison.json"})
+"""A folder with one of these files was written by Coverslip: a run, audit, evaluation, study or explanation."""
+EXPORT_FILES = frozenset({"model.json"}), frozenset({"README.md", "weights.safetensors"})
+"""A folder with a file of each set was written by Coverslip: an exported model, or the model of a run."""
 
 
 def is_image(name: str) -> bool:
@@ -24,20 +29,37 @@ def is_image(name: str) -> bool:
 def is_ignored_folder(name: str) -> bool:
     """Return whether a folder is ignored because of its name.
 
-    >>> is_ignored_folder(".ipynb_checkpoints"), is_ignored_folder("runs"), is_ignored_folder("rust")
+    >>> is_ignored_folder(".ipynb_checkpoints"), is_ignored_folder("__MACOSX"), is_ignored_folder("runs")
     (True, True, False)
     """
     return name.startswith(".") or name.lower() in IGNORED_FOLDERS
 
 
+def is_output(names: Collection[str]) -> bool:
+    """Return whether Coverslip wrote a folder, from the names of the files in it; the folder's own name is irrelevant.
+
+    >>> is_output(["experiment.toml", "table.csv"]), is_output(["IMG_01.jpg"])
+    (True, False)
+    """
+    files = set(names)
+    return bool(OUTPUT_FILES & files) or all(files & each for each in EXPORT_FILES)
+
+
+def is_output_folder(folder: Path) -> bool:
+    """Return whether Coverslip wrote a folder; see `is_output`."""
+    names = [*OUTPUT_FILES, *EXPORT_FILES[0], *EXPORT_FILES[1]]
+    return is_output([name for name in names if (folder / name).is_file()])
+
+
 def subfolders(folder: Path) -> list[Path]:
-    """Return the direct subfolders, sorted by name, without ignored ones.
+    """Return the direct subfolders, sorted by name, without ignored ones and those that Coverslip wrote.
 
     Raises:
         UserError: the folder cannot be read.
     """
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not is_ignored_folder(path.name))
+        folders = sorted(path for path in folder.iterdir() if path.is_dir() and not is_ignored_folder(path.name))
+        return [path for path in folders if not is_output_folder(path)]
     except OSError as error:
         raise _unreadable(error) from error
 
@@ -45,7 +67,7 @@ def subfolders(folder: Path) -> list[Path]:
 def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
     """Yield every file below a folder, sorted, and whether it is an image by its extension.
 
-    Ignored folders are not entered.
+    Ignored folders, and those below it that Coverslip wrote, are not entered.
 
     Raises:
         UserError: a folder cannot be read.
@@ -70,6 +92,9 @@ def walk_names(folder: Path) -> Iterator[tuple[str, bool]]:
             folders[:] = []
             continue
         visited.add(real)
+        if visited != {real} and is_output(names):
+            folders[:] = []
+            continue
         folders[:] = sorted(subfolder for subfolder in folders if not is_ignored_folder(subfolder))
         prefix = os.path.join(parent, "")[skip:].replace(os.sep, "/")  # noqa: PTH118
         for name in sorted(names):

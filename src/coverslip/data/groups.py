@@ -11,6 +11,8 @@ from dataclasses import replace
 import polars as pl
 
 from coverslip.core.errors import UserError
+from coverslip.data.columns import named
+from coverslip.data.missing import missing_rows
 from coverslip.data.shots import numbered_runs, time_runs
 from coverslip.data.table import ImageTable
 
@@ -88,9 +90,12 @@ def read_group_names(table: ImageTable, by: str) -> list[str | None]:
     Raises:
         UserError: K is not a positive integer, or the regular expression is invalid or matches no path.
     """
+    by = named(table.extra_columns, by) or by
     if by in table.extra_columns:
-        column = table.frame[by]
-        return column.set(column.str.strip_chars() == "", None).to_list()
+        names = table.frame[by].to_list()
+        for row in missing_rows(names):
+            names[row] = None
+        return names
     if by == PARENT:
         return [path.rpartition("/")[0] or "." for path in table.paths]
     if by.startswith(SHOTS):

@@ -1,7 +1,8 @@
 """Decoding of one image file from bytes to pixels; every entry point uses this decoder.
 
 Pillow decodes the formats that it reads at full depth. tifffile and imagecodecs decode those that Pillow would reduce
-to 8 bits: TIFF with 16 bits or with channels other than 1 or 3, and PNG with 16 bits.
+to 8 bits: TIFF with 16 bits or with channels other than 1 or 3, and PNG with 16 bits. Signed, 32-bit and floating-point
+samples of a TIFF become float32.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from coverslip.data.metadata import FileMetadata, read_exif, read_metadata, read
 from coverslip.data.tiff_planes import MAX_PLANES, claimed_planes
 
 Pixels = npt.NDArray[Any]
-"""uint8 or uint16, (H, W, C)."""
+"""uint8, uint16 or float32, (H, W, C)."""
 
 MAX_PIXELS = 100_000_000  # larger images are rejected: two of them at once would not fit into a laptop's memory
 BIG_PIXELS = 16_000_000  # images above this are decoded one at a time
+FEW_SAMPLES = 5  # a page this narrow, one of many, is a row of an image whose channels are its last axis
+MANY_PAGES = 16
+AS_FLOAT = ("int8", "int16", "int32", "uint32", "float16", "float32", "float64")  # read as float32
 DRAFT_MARGIN = 2  # a JPEG is decoded at reduced scale only while it stays this many times larger than needed
 
 _large_image_lock = threading.Lock()
@@ -35,6 +39,11 @@ _large_image_lock = threading.Lock()
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Broken EXIF does not affect the pixels, and Pillow's many warnings do not help the user.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+
+
+AVIF_BRANDS = (b"avif", b"avis")
+JPEG2000_STARTS = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+TRANSPARENT = "transparent everywhere (alpha is 0); save it without its alpha channel"
 
 
 class UnreadableError(Exception):
@@ -46,8 +55,8 @@ class Decoded:
     """A decoded image before resizing.
 
     Attributes:
-        pixels: uint8 or uint16, shape (H, W, C), with EXIF orientation applied; C is 1 (grey), 3 (color), or the
-            number of channels in the file.
+        pixels: uint8, uint16 or float32, shape (H, W, C), with EXIF orientation applied; C is 1 (grey), 3 (color), or
+            the number of channels in the file.
         mode: pixel type in the file: Pillow's name (``L``, ``RGB``, ``CMYK``), or dtype and channels (``uint16x5``).
         format: ``JPEG``, ``PNG``, ``TIFF``, ...
         width: width in the file after orientation, pixels; larger than that of ``pixels`` if the image was decoded at
@@ -72,7 +81,8 @@ def decode(data: bytes, needed: tuple[int, int] | None = None) -> Decoded:
     """Decode one image.
 
     Palettes are converted to colors and CMYK to RGB, transparency is blended with white, 1-bit images become 0 and 255,
-    and EXIF orientation is applied. 16-bit samples and other numbers of channels are kept.
+    and EXIF orientation is applied. 16-bit samples and other numbers of channels are kept. Signed, 32-bit and
+    floating-point samples become float32, with their values as they are.
 
     Args:
         data: content of the file.
@@ -80,7 +90,8 @@ def decode(data: bytes, needed: tuple[int, int] | None = None) -> Decoded:
             decoded at 1/2, 1/4 or 1/8 of its scale, which is several times faster. None decodes at full scale.
 
     Raises:
-        UnreadableError: the file is empty, truncated, not an image, too large, or of an unsupported type.
+        UnreadableError: the file is empty, truncated, not an image, too large, of an unsupported type, transparent
+            everywhere, or a TIFF whose pages are the rows of one image.
     """
     if not data:
         raise UnreadableError("the file is empty")
@@ -91,6 +102,8 @@ def decode(data: bytes, needed: tuple[int, int] | None = None) -> Decoded:
             _check_size(*struct.unpack(">II", data[16:24]))
             if data[24] == 16:
                 return _decode_deep_png(data)
+        if data.startswith(JPEG2000_STARTS):
+            return _decode_jpeg2000(data)
         return _decode_pillow(data, needed)
     except UnreadableError:
         raise
@@ -107,7 +120,7 @@ def decode(data: bytes, needed: tuple[int, int] | None = None) -> Decoded:
 
 
 def _decode_pillow(data: bytes, needed: tuple[int, int] | None) -> Decoded:
-    if data[4:8] == b"ftyp":
+    if data[4:8] == b"ftyp" and data[8:12] not in AVIF_BRANDS:  # Pillow itself decodes AVIF
         optional("pillow_heif", "heic").register_heif_opener()
     try:
         image: Image.Image = Image.open(io.BytesIO(data))
@@ -120,7 +133,7 @@ def _decode_pillow(data: bytes, needed: tuple[int, int] | None) -> Decoded:
         with _limit_memory(width * height):
             image.load()
     metadata = read_metadata(image)
-    orientation = _orientation(image) if form in ("JPEG", "MPO", "PNG", "WEBP") else 1
+    orientation = _orientation(image) if form in ("JPEG", "MPO", "PNG", "WEBP", "AVIF") else 1
     if orientation in (5, 6, 7, 8):
         width, height = height, width
     if needed is not None and form in ("JPEG", "MPO"):
@@ -163,6 +176,8 @@ def _plain_mode(image: Image.Image) -> Image.Image:
         raise UnreadableError("floating-point samples; save it with 8 or 16 bits a channel")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         with_alpha = image.convert("RGBA")
+        if with_alpha.getchannel("A").getextrema() == (0, 0):
+            raise UnreadableError(TRANSPARENT)
         flat = Image.alpha_composite(Image.new("RGBA", with_alpha.size, "white"), with_alpha)
         return flat.convert("L" if image.mode in ("L", "LA", "La") else "RGB")
     return image.convert("RGB")
@@ -177,9 +192,32 @@ def _decode_deep_png(data: bytes) -> Decoded:
         pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
         mode = f"uint16x{pixels.shape[2]}"
         if pixels.shape[2] in (2, 4):  # in PNG an even number of channels always includes alpha
+            if not pixels[:, :, -1].any():
+                raise UnreadableError(TRANSPARENT)
             alpha = pixels[:, :, -1:].astype(np.float32) / 65535
             pixels = np.rint(pixels[:, :, :-1] * alpha + 65535 * (1 - alpha)).astype(np.uint16)
     return Decoded(pixels, mode, "PNG", width, height, metadata=FileMetadata("", None, f"PNG {mode}"))
+
+
+def _decode_jpeg2000(data: bytes) -> Decoded:
+    from imagecodecs import jpeg2k_decode
+
+    start = data.find(b"\xff\x4f\xff\x51")
+    if start < 0 or len(data) < start + 43:
+        raise UnreadableError("a JPEG 2000 file without an image")
+    right, bottom, left, top = struct.unpack(">4I", data[start + 8 : start + 24])
+    channels, depth = struct.unpack(">HB", data[start + 40 : start + 43])
+    width, height = right - left, bottom - top
+    _check_size(width, height)
+    if depth < 8 and channels <= 4:  # the number of bits less one; palettes and other color spaces are Pillow's work
+        return _decode_pillow(data, None)
+    with _limit_memory(width * height):
+        pixels = np.asarray(jpeg2k_decode(data))
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    if pixels.dtype.name not in ("uint8", "uint16"):
+        raise UnreadableError(f"{pixels.dtype} samples; save it with 8 or 16 bits a channel")
+    mode = f"{pixels.dtype.name}x{pixels.shape[2]}"
+    return Decoded(pixels, mode, "JPEG2000", width, height, metadata=FileMetadata("", None, f"JPEG2000 {mode}"))
 
 
 def _decode_tiff(data: bytes) -> Decoded:
@@ -191,7 +229,7 @@ def _decode_tiff(data: bytes) -> Decoded:
         page: Any = series.keyframe
         tag = page.tags.get("Orientation")
         orientation = int(tag.value) if tag is not None else 1
-        if page.photometric.name in ("PALETTE", "SEPARATED", "CIELAB", "LOGLUV"):
+        if page.photometric.name in ("PALETTE", "SEPARATED", "CIELAB", "LOGLUV") or _needs_color_conversion(page):
             # Pillow applies the orientation of a TIFF itself.
             return replace(_decode_pillow(data, None), reoriented=orientation not in (0, 1))
         axes, shape = str(series.axes), tuple(int(side) for side in series.shape)
@@ -199,22 +237,33 @@ def _decode_tiff(data: bytes) -> Decoded:
             raise UnreadableError(f"a TIFF with axes {axes} is not an image")
         height, width = shape[axes.index("Y")], shape[axes.index("X")]
         _check_size(width, height)
-        if series.dtype is None or series.dtype.name not in ("bool", "uint8", "uint16"):
+        if series.dtype is None or series.dtype.name not in ("bool", "uint8", "uint16", *AS_FLOAT):
             raise UnreadableError(f"{series.dtype} samples; save it with 8 or 16 bits a channel")
-        channel = next((axis for axis in ("C", "S") if axis in axes), "")
+        # Color planes that are channels of a stack (ImageJ) are images of their own: S is nearer to the pixels than C.
+        channel = next((axis for axis in ("S", "C") if axis in axes), "")
         others = [axis for axis in axes if axis not in ("Y", "X", channel)]
         pages = int(np.prod([shape[axes.index(axis)] for axis in others], dtype=int))
+        _refuse_rows_as_pages(height, width, pages, channel)
         with _limit_memory(width * height):
-            pixels = np.asarray(series.asarray() if pages == 1 else _first_plane(tiff, axes, shape))
+            pixels = np.asarray(series.asarray() if pages == 1 else _first_plane(tiff, axes, shape, channel))
         kept = [axis for axis in axes if axis in ("Y", "X", channel)]
         pixels = pixels.reshape([shape[axes.index(axis)] for axis in kept])
         pixels = np.moveaxis(pixels, kept.index(channel), -1) if channel else pixels[:, :, None]
         samples = pixels.shape[2]
         mode = f"{series.dtype.name}x{samples}"
         extra = tuple(int(sample) for sample in (page.extrasamples or ()))
+        if series.dtype.name in AS_FLOAT:
+            pixels = pixels.astype(np.float32)
+            if not np.isfinite(pixels).all():
+                raise UnreadableError("samples that are NaN or infinite; replace them")
         if page.photometric.name == "MINISWHITE":
-            pixels = ~pixels  # the complement: True for False, 255 - x, 65535 - x
+            # the complement: True for False, 255 - x, 65535 - x
+            pixels = -pixels if pixels.dtype == np.float32 else ~pixels
         if channel == "S" and samples in (2, 4) and extra and extra[0] in (1, 2):
+            if not pixels[:, :, -1].any():
+                raise UnreadableError(TRANSPARENT)
+            if pixels.dtype == np.float32:
+                raise UnreadableError(f"{series.dtype} samples with transparency; save it without its alpha channel")
             top = np.iinfo(pixels.dtype).max
             alpha = pixels[:, :, -1:].astype(np.float32) / top
             pixels = np.rint(pixels[:, :, :-1] * alpha + top * (1 - alpha)).astype(pixels.dtype)
@@ -242,14 +291,44 @@ def _check_claimed_planes(tiff: Any) -> None:
         raise UnreadableError(f"a TIFF that claims {planes:,} planes; save one plane of it")
 
 
-def _first_plane(tiff: Any, axes: str, shape: tuple[int, ...]) -> Pixels:
+def _needs_color_conversion(page: Any) -> bool:
+    """Return whether the samples are luminance and color differences that tifffile would return as they are.
+
+    Raises:
+        UnreadableError: they are, in a form that Pillow does not convert.
+    """
+    if page.photometric.name != "YCBCR" or "JPEG" in page.compression.name:
+        return False
+    tag = page.tags.get("YCbCrSubSampling")
+    sampled = (2, 2) if tag is None else tuple(int(number) for number in tag.value)  # (2, 2) is TIFF's default
+    # Pillow's own reader of uncompressed pages expects a full sample of each channel per pixel, interleaved.
+    whole = sampled == (1, 1) or sum(page.databytecounts) == 3 * page.imagewidth * page.imagelength
+    if page.compression.name == "NONE" and not (whole and page.planarconfig.name == "CONTIG"):
+        raise UnreadableError("an uncompressed YCbCr TIFF with reduced color; save it as RGB")
+    return True
+
+
+def _refuse_rows_as_pages(height: int, width: int, pages: int, channel: str) -> None:
+    """Refuse a stack whose pages are the rows of one image with its channels last, as tifffile writes it unasked.
+
+    Raises:
+        UnreadableError: with the likely layout.
+    """
+    if not channel and pages >= MANY_PAGES and 2 <= width <= FEW_SAMPLES < height:
+        raise UnreadableError(
+            f"{pages:,} pages of {width} x {height} pixels: probably one image of {height} x {pages:,} pixels with "
+            f"{width} channels; save it with tifffile.imwrite(..., planarconfig='contig', photometric='minisblack')"
+        )
+
+
+def _first_plane(tiff: Any, axes: str, shape: tuple[int, ...], channel: str) -> Pixels:
     """Return all channels of the first plane of a stack, without decoding the other planes."""
     outer = [axis for axis in axes if axis not in ("Y", "X", "S")]
     numbers = np.arange(int(np.prod([shape[axes.index(axis)] for axis in outer]))).reshape(
         [shape[axes.index(axis)] for axis in outer]
     )
     # Channels may be the outer or the inner axis (CZYX or ZCYX), so their pages need not be adjacent.
-    first = numbers[tuple(slice(None) if axis == "C" else 0 for axis in outer)]
+    first = numbers[tuple(slice(None) if axis == channel else 0 for axis in outer)]
     result: Pixels = tiff.asarray(series=0, key=[int(number) for number in first.reshape(-1)])
     return result
 

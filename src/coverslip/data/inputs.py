@@ -31,7 +31,7 @@ class InputSpec:
             ``squash`` keeps the whole image but not its aspect ratio; ``crop`` keeps the aspect ratio and crops the
             longer side.
         channels: number of channels: 1 grey, 3 color, or that of the files.
-        depth: ``uint8`` or ``uint16``, as in the files.
+        depth: ``uint8`` or ``uint16``, as in the files; ``float32`` for signed, 32-bit and floating-point values.
         mean: mean per channel, on the scale 0..1.
         std: standard deviation per channel, likewise.
         low: pixel value per channel that is mapped to 0; empty for 8-bit images, where it is 0.
@@ -55,8 +55,8 @@ class InputSpec:
                 f"size={self.size} is not within {SIZES[0]} to {SIZES[1]} pixels",
                 "omit it to use the default of the network",
             )
-        if self.depth not in ("uint8", "uint16"):
-            raise UserError(f"unknown depth={self.depth!r}", "use 'uint8' or 'uint16'")
+        if self.depth not in ("uint8", "uint16", "float32"):
+            raise UserError(f"unknown depth={self.depth!r}", "use 'uint8', 'uint16' or 'float32'")
         for name, values in (("mean", self.mean), ("std", self.std), ("low", self.low), ("high", self.high)):
             if len(values) != self.channels and (values or name in ("mean", "std")):
                 raise UserError(
@@ -69,7 +69,7 @@ class InputSpec:
         """Return images of ``depth`` and ``size``, shape (N, H, W, C), as network input: float32 (N, C, H, W)."""
         if pixels.shape[1:] != (*self.size, self.channels) or pixels.dtype.name != self.depth:
             raise ValueError(f"{pixels.dtype} {pixels.shape} is not what {self} describes")
-        top = float(np.iinfo(self.depth).max)
+        top = white_value(self.depth)
         low = np.array(self.low or (0.0,) * self.channels, np.float32)
         high = np.array(self.high or (top,) * self.channels, np.float32)
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
@@ -88,7 +88,7 @@ class InputSpec:
 
         The memory format is channels last, like that of the images.
         """
-        top = float(np.iinfo(self.depth).max)
+        top = white_value(self.depth)
         low = np.array(self.low or (0.0,) * self.channels, np.float32)
         high = np.array(self.high or (top,) * self.channels, np.float32)
         planes = pixels.astype(np.float32)
@@ -121,8 +121,18 @@ class InputSpec:
         sample = np.sort(rng.choice(np.asarray(rows), min(len(rows), 256), replace=False))
         values = np.stack([pixels[row, ::2, ::2] for row in sample]).reshape(-1, self.channels)
         low, high = np.percentile(values, PERCENTILES, axis=0)
-        high = np.maximum(high, low + 1)  # a constant channel must not divide by 0
+        # a constant channel must not divide by 0
+        high = np.where(high > low, high, low + 1) if self.depth == "float32" else np.maximum(high, low + 1)
         return replace(self, low=tuple(map(float, low)), high=tuple(map(float, high)))
+
+
+def white_value(depth: str) -> float:
+    """Return the largest value of a depth, the unit of relative values; 1 for ``float32``, which has no largest value.
+
+    >>> white_value("uint8"), white_value("float32")
+    (255.0, 1.0)
+    """
+    return 1.0 if depth == "float32" else float(np.iinfo(depth).max)
 
 
 def kept_fraction(width: int, height: int, size: tuple[int, int], fit: str) -> float:
@@ -159,7 +169,7 @@ def fit_batch(pixels: Pixels, size: tuple[int, int], fit: str) -> Pixels:
     after each of the two axes; the result is within one grey level of the exact filter.
 
     Args:
-        pixels: uint8 or uint16, shape (N, h, w, C).
+        pixels: uint8, uint16 or float32, shape (N, h, w, C).
         size: (H, W), pixels.
         fit: ``pad``, ``squash`` or ``crop``.
     """
@@ -175,7 +185,9 @@ def fit_batch(pixels: Pixels, size: tuple[int, int], fit: str) -> Pixels:
     content = resize(pixels, (inner_height, inner_width))
     if (inner_height, inner_width) == size:
         return content
-    mean = np.rint(content.mean(axis=(1, 2), keepdims=True, dtype=np.float32)).astype(content.dtype)
+    mean = content.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
+    if content.dtype != np.float32:
+        mean = np.rint(mean).astype(content.dtype)
     result = np.broadcast_to(mean, (len(content), *size, content.shape[3])).copy()
     result[:, top : top + inner_height, left : left + inner_width] = content
     return result
@@ -194,6 +206,8 @@ def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
         return result
     planes = torch.from_numpy(pixels.astype(np.float32)).permute(0, 3, 1, 2)
     resized = _interpolate(planes, size).permute(0, 2, 3, 1)
+    if pixels.dtype == np.float32:
+        return np.ascontiguousarray(resized.numpy())
     return np.asarray(np.rint(resized.clamp(0, 65535).numpy()).astype(np.uint16))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from coverslip.data.columns import subject_columns
 from coverslip.data.groups import BURST, PARENT, SHOTS, read_group_names
 from coverslip.data.shots import UUID, NumberedSeries, numbered_runs, numbered_series, time_runs
 from coverslip.data.sources.arrays import Arrays
@@ -95,8 +96,9 @@ class Proposal:
 def propose_groups(table: ImageTable, facts: pl.DataFrame | None = None) -> list[Proposal]:
     """Return proposals of groups, the best first and no grouping twice.
 
-    The order is: an identifier in most names (which was probably written there on purpose), folders inside class
-    folders, images taken within seconds, consecutive shot numbers, and an identifier in fewer names.
+    The order is: a column of the table that looks like subjects (``patient_id``), an identifier in most names (which
+    was probably written there on purpose), folders inside class folders, images taken within seconds, consecutive shot
+    numbers, and an identifier in fewer names.
 
     Args:
         table: the images; only readable ones count.
@@ -109,11 +111,36 @@ def propose_groups(table: ImageTable, facts: pl.DataFrame | None = None) -> list
     common = [proposal for proposal in by_name if proposal.num_images >= MOST * len(rows)]
     rare = [proposal for proposal in by_name if proposal not in common]
     proposals: list[Proposal] = []
-    for proposal in (*common, *_by_parent(table), *_by_time(table, facts), *_by_number(table), *rare):
+    for proposal in (
+        *_by_column(table),
+        *common,
+        *_by_parent(table),
+        *_by_time(table, facts),
+        *_by_number(table),
+        *rare,
+    ):
         known = any(_same_grouping(proposal, other, rows) for other in proposals)
         if not known and _is_useful(table, rows, proposal.groups):
             proposals.append(proposal)
     return proposals
+
+
+def unused_subjects(table: ImageTable) -> list[str]:
+    """Return the columns that look like subjects, but leave a class with fewer groups than splits, so that
+    `propose_groups` does not propose them.
+    """
+    rows = table.rows()
+    return [proposal.option for proposal in _by_column(table) if not _is_useful(table, rows, proposal.groups)]
+
+
+def _by_column(table: ImageTable) -> Iterator[Proposal]:
+    """Propose the columns of the table that look like subjects, by their names."""
+    for name in subject_columns(table.frame, table.extra_columns):
+        groups = read_group_names(table, name)
+        subjects = len({group for group in groups if group is not None})
+        yield Proposal(
+            name, f"The column {name!r} has {subjects:,} different values for {len(table):,} images.", groups
+        )
 
 
 def _is_useful(table: ImageTable, rows: Sequence[int], groups: Sequence[str | None], runs: bool = False) -> bool:

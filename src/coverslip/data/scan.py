@@ -7,17 +7,24 @@ from pathlib import Path
 from coverslip.core.errors import UserError
 from coverslip.core.forks import unforked
 from coverslip.core.paths import expand
-from coverslip.data.files import require_utf8_path
+from coverslip.data.columns import named
+from coverslip.data.files import require_utf8_path, walk_names
 from coverslip.data.groups import PARENT, group_table, note_ungrouped
+from coverslip.data.labels import ReadOptions, select_classes
+from coverslip.data.proposals import unused_subjects
 from coverslip.data.sources.arrays import scan_arrays
 from coverslip.data.sources.folder import scan_folder
-from coverslip.data.sources.table_file import TABLE_EXTENSIONS, is_labeled_table, read_frame, scan_table
+from coverslip.data.sources.folder_layout import container_of_classes
+from coverslip.data.sources.table_file import TABLE_EXTENSIONS, column_names, is_labeled_table, scan_table
 from coverslip.data.table import ImageTable
+
+DEFAULTS = ReadOptions()
+LISTED = 8  # columns listed in a note
 
 
 @unforked
-def scan(source: str | Path, group: str = "", classes: int = 2) -> ImageTable:
-    """List the images of a folder, a table (CSV, Parquet) or an ``.npz`` file, without decoding them.
+def scan(source: str | Path, group: str = "", classes: int = 2, options: ReadOptions = DEFAULTS) -> ImageTable:
+    """List the images of a folder, a table (CSV, Excel, Parquet) or an ``.npz`` file, without decoding them.
 
     If a folder directly contains exactly one table with the columns path and label, that table is used, with a note.
 
@@ -27,6 +34,7 @@ def scan(source: str | Path, group: str = "", classes: int = 2) -> ImageTable:
             ``shots:K``, ``burst:SECONDS`` (`coverslip.data.groups.group_by_time` assigns these groups once the files
             are read), or "" for none.
         classes: minimum number of classes.
+        options: the columns of a table to read, and classes to merge, rename or leave out.
 
     Raises:
         UserError: the source does not exist, contains no image or too few classes, or the column or pattern of
@@ -36,33 +44,41 @@ def scan(source: str | Path, group: str = "", classes: int = 2) -> ImageTable:
     if not path.exists():
         raise UserError(f"{str(source)!r} does not exist", "check the path; 'coverslip demo' runs without any images")
     require_utf8_path(path.absolute())
-    note = ""
+    folder = path
+    found: list[str] = []
     if path.is_dir():
-        tables = [file for file in sorted(path.iterdir()) if is_labeled_table(file)] if _can_list(path) else []
-        if len(tables) == 1:
-            path, note = tables[0], f"the table {tables[0].name!r} in this folder was used"
-    table = _scan(path, group)
+        path, found = _table_in(path)
+    table = _scan(path, group, options)
+    if folder != path:
+        found += _unlisted_images(table, folder)
     if len(table.classes) < classes:
+        _refuse_container(path)
         raise UserError(
             f"{str(source)!r} has only one class, {table.classes[0]!r}",
             "add a folder for another class; a model needs two or more",
         )
-    return table.with_notes(note) if note else table
+    unused = unused_subjects(table) if not group and table.grouped_by is None else []
+    notes = [
+        f"the column {name!r} looks like subjects (patients, leaves) and is not used; to keep the images of each in "
+        f"one split, add --group {name!r}"
+        for name in unused
+    ]
+    return table.with_notes(*found, *notes)
 
 
-def _scan(path: Path, group: str) -> ImageTable:
+def _scan(path: Path, group: str, options: ReadOptions) -> ImageTable:
     if path.is_dir():
-        return _grouped(scan_folder(path), group)
+        return _grouped(select_classes(scan_folder(path, grouped=bool(group)), options), group)
     if path.suffix.lower() == ".npz":
-        return _grouped(scan_arrays(path), group)
+        return _grouped(scan_arrays(path, options), group)
     if path.suffix.lower() not in TABLE_EXTENSIONS:
         raise UserError(
             f"{str(path)!r} is neither a folder nor a table nor an array file",
-            "give a folder, a .csv, a .parquet or a .npz file",
+            "give a folder, a .csv, .tsv, .xlsx, .parquet or .npz file",
         )
-    if group and group != PARENT and (group.isidentifier() or group in read_frame(path).columns):
-        return note_ungrouped(scan_table(path, group), f"the column {group!r} is empty")
-    table = scan_table(path)
+    if group and group != PARENT and (group.isidentifier() or named(column_names(path), group) is not None):
+        return note_ungrouped(scan_table(path, group, options), f"the column {group!r} is empty")
+    table = scan_table(path, options=options)
     if group or table.grouped_by is None:
         return _grouped(table, group)
     return note_ungrouped(table, "the column 'group' is empty")
@@ -70,6 +86,55 @@ def _scan(path: Path, group: str) -> ImageTable:
 
 def _grouped(table: ImageTable, group: str) -> ImageTable:
     return group_table(table, group) if group else table
+
+
+def _table_in(folder: Path) -> tuple[Path, list[str]]:
+    """Return the one table with the columns path and label in a folder, else the folder; and notes on its tables."""
+    if not _can_list(folder):
+        return folder, []
+    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in TABLE_EXTENSIONS and file.is_file()]
+    tables = [file for file in files if is_labeled_table(file)]
+    if len(tables) == 1:
+        return tables[0], [f"the table {tables[0].name!r} in this folder was used"]
+    notes = []
+    if tables:
+        names = ", ".join(repr(file.name) for file in tables)
+        notes.append(f"{len(tables)} tables in this folder have the columns path and label, and none is used: {names}")
+    for file in files:
+        if file in tables or file.name.startswith((".", "~")):
+            continue
+        try:
+            columns = column_names(file)
+        except UserError as error:
+            notes.append(f"the table {file.name!r} is not used: {error.problem}")
+            continue
+        listed = ", ".join(repr(name) for name in columns[:LISTED])
+        reason = "contains predictions" if "predicted" in columns else f"has the columns {listed}, not path and label"
+        notes.append(f"the table {file.name!r} is not used: it {reason}")
+    return folder, notes
+
+
+def _refuse_container(path: Path) -> None:
+    """Refuse a folder whose only folder contains the class folders."""
+    inside = container_of_classes(path) if path.is_dir() else None
+    if inside is not None:
+        container, count = inside
+        raise UserError(
+            f"the class folders are not directly in {str(path)!r}: its folder "
+            f"{container.relative_to(path).as_posix()!r} contains {count} folders with images",
+            f"give {str(container)!r}",
+        )
+
+
+def _unlisted_images(table: ImageTable, folder: Path) -> list[str]:
+    """Return a note on the images of a folder that its table does not list."""
+    prefix = folder.absolute().as_posix().rstrip("/") + "/"
+    listed = {path.removeprefix(prefix) for path in table.paths}
+    unlisted = sorted(name for name, image in walk_names(folder) if image and name not in listed)
+    if not unlisted:
+        return []
+    count = f"{len(unlisted):,} images in this folder are" if len(unlisted) > 1 else "1 image in this folder is"
+    return [f"{count} not used: the table does not list them, for example {unlisted[0]!r}"]
 
 
 def _can_list(folder: Path) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from coverslip.data.sources.folder import SPLIT_FOLDERS
+from coverslip.data.sources.folder_layout import split_of
 from coverslip.data.table import ImageTable
 
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}_*"
@@ -119,7 +119,7 @@ def numbered_series(table: ImageTable) -> NumberedSeries:
     for row, path in enumerate(table.paths):
         folder, _, name = path.rpartition("/")
         top, _, below = folder.partition("/")
-        if splits[row] and top.lower() in SPLIT_FOLDERS:
+        if splits[row] and split_of(top):
             folder = below
         shot = parse_shot(name)
         if shot is not None:

@@ -32,7 +32,8 @@ def split_table(
     """Return the table with a split for every readable image.
 
     Splits that the source defines (folders, a column) are kept, even if a group is in several of them (see
-    `groups_across_splits`). Splits that it does not define are drawn from its train set.
+    `groups_across_splits`). Splits that it does not define are drawn from the images without a split; if every image
+    has one, from its train set. An image without a split whose group has one gets that split.
 
     Args:
         table: the images.
@@ -50,22 +51,47 @@ def split_table(
     labels, groups = np.array(table.labels(rows)), table.groups(rows)
     _check_counts(table, rows, labels, groups)
     splits = np.array([SPLITS.index(name) if name else -1 for name in names])
-    missing = [index for index in range(3) if not (splits == index).any()] if (splits >= 0).any() else [0, 1, 2]
-    if missing:
-        # If the source defines only train and test, the validation set is drawn from train.
-        open_rows = np.flatnonzero((splits == -1) | (splits == 0))
-        targets = np.array([fractions[index] if index in missing or index == 0 else 0.0 for index in range(3)])
-        open_groups, open_sites = [groups[index] for index in open_rows], None
-        if sites is not None:
-            open_sites = [sites[rows[index]] for index in open_rows]
-            if keep_sites_intact:
-                table, open_groups = _join_by_site(table, open_groups, open_sites, int((targets > 0).sum()))
-                open_sites = None
-        splits[open_rows] = assign_splits(labels[open_rows], open_groups, targets, seed, open_sites)
-    elif (splits == -1).any():
+    given = [index for index in range(3) if (splits == index).any()]
+    missing = [index for index in range(3) if index not in given]
+    unassigned = int((splits == -1).sum())
+    if 0 not in given and not unassigned:
+        counts = ", ".join(f"{SPLITS[index]} {int((splits == index).sum())}" for index in given)
         raise UserError(
-            f"{int((splits == -1).sum())} images have no split, but others have one",
-            "fill in the column split, or remove it",
+            f"no image is in the train set ({counts}), so no model can be trained",
+            "mark images of every class as 'train', or leave their split empty; to evaluate a model on these images, "
+            "use coverslip evaluate",
+        )
+    if missing:
+        # Given splits stay. If no image is without one, a missing validation or test set is drawn from train.
+        is_open = splits == (-1 if unassigned else 0)
+        targets = _open_targets(splits, fractions, missing)
+        all_groups = groups
+        if sites is not None and keep_sites_intact:
+            open_rows = np.flatnonzero((splits == -1) | (splits == 0))
+            open_sites = [sites[rows[index]] for index in open_rows]
+            joined_names = [groups[index] for index in open_rows]
+            table, joined = _join_by_site(table, joined_names, open_sites, int((targets > 0).sum()))
+            all_groups = [f"group {group}" for group in groups]
+            for index, name in zip(open_rows, joined, strict=True):
+                all_groups[index] = name
+        if unassigned:
+            splits = _follow_groups(splits, all_groups)
+            is_open = splits == -1
+        open_rows = np.flatnonzero(is_open)
+        if len(open_rows):
+            balanced = None if sites is None or keep_sites_intact else [sites[rows[index]] for index in open_rows]
+            open_groups = [all_groups[index] for index in open_rows]
+            splits[open_rows] = assign_splits(labels[open_rows], open_groups, targets, seed, balanced)
+        empty = [SPLITS[index] for index in missing if not (splits == index).any()]
+        if unassigned and given and empty:
+            raise UserError(
+                f"{unassigned} images without a split are too few for a {empty[0]} set; given splits are not changed",
+                f"mark images of every class as {empty[0]!r}, or leave the split of more images empty",
+            )
+    elif unassigned:
+        raise UserError(
+            f"{unassigned} image{'s have' if unassigned > 1 else ' has'} no split, but the others have one",
+            "fill in the column split, or remove these rows",
         )
     _check_splits(table, labels, splits)
     column: list[str | None] = [None] * len(table)
@@ -184,6 +210,35 @@ def move_to_one_split(table: ImageTable, sets: Sequence[Sequence[int]]) -> Image
         for row in rows:
             splits[row] = SPLITS[counts.index(max(counts))]
     return table.with_columns(split=splits)
+
+
+def _open_targets(
+    splits: npt.NDArray[np.integer], fractions: tuple[float, float, float], missing: Sequence[int]
+) -> npt.NDArray[np.float64]:
+    """Return the fraction of each split among the images that are open, shape (3,).
+
+    Without given splits, or if a missing split is drawn from train, these are the fractions themselves. Otherwise, the
+    images that are marked ``train`` count towards the train set.
+    """
+    wanted = np.array([fractions[index] if index in missing or index == 0 else 0.0 for index in range(3)])
+    in_train, unassigned = int((splits == 0).sum()), int((splits == -1).sum())
+    if not (in_train and unassigned):
+        return wanted
+    counts = wanted / wanted.sum() * (in_train + unassigned)
+    counts[0] = max(counts[0] - in_train, 0)
+    return np.asarray(counts / counts.sum())
+
+
+def _follow_groups(splits: npt.NDArray[np.int64], groups: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the splits with every image without one (-1) in the split that its group has, the first of several."""
+    of_group: dict[str, int] = {}
+    for group, split in zip(groups, splits.tolist(), strict=True):
+        if split >= 0:
+            of_group[group] = min(split, of_group.get(group, split))
+    followed = [
+        of_group.get(group, -1) if split < 0 else split for group, split in zip(groups, splits.tolist(), strict=True)
+    ]
+    return np.array(followed)
 
 
 def _join_by_site(

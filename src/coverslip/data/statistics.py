@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.data.image import Pixels
-from coverslip.data.inputs import resize
+from coverslip.data.inputs import resize, white_value
 
 Floats = npt.NDArray[np.float32]
 
@@ -41,14 +41,15 @@ class ImageStatistics:
 def image_statistics(pixels: Pixels) -> ImageStatistics:
     """Return the statistics of images of equal size.
 
-    All values are relative to the full range of the depth. Only thumbnails of 16-bit images that use a small fraction
+    All values are relative to the full range of the depth; float32 has no such range, and its values are raw and its
+    thumbnails stretched. Otherwise, only thumbnails of 16-bit images that use a small fraction
     of that range (12-bit cameras) are stretched from their minimum to their maximum, since with 8 bits only a few grey
     levels would be left of them.
 
     Args:
-        pixels: uint8 or uint16, shape (n, h, w, C), without padding.
+        pixels: uint8, uint16 or float32, shape (n, h, w, C), without padding.
     """
-    top = float(np.iinfo(pixels.dtype).max)
+    top = white_value(pixels.dtype.name)
     small = resize(pixels, (THUMBNAIL, THUMBNAIL))
     grey = _grey(small) * np.float32(1 / (top * pixels.shape[3]))
     # The sum is a product with ones: NumPy's mean over the middle axes takes longer than the resize.
@@ -56,7 +57,7 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
     means = (np.ones(cells.shape[1], np.float32) @ cells) / np.float32(top * cells.shape[1])
     contrast, sharpness = _texture(pixels, top)
     if pixels.dtype != np.uint8:
-        grey = _stretched(grey)
+        grey = _stretched(grey, always=pixels.dtype == np.float32)
     return ImageStatistics(
         brightness=means.mean(axis=1),
         contrast=contrast,
@@ -78,7 +79,8 @@ def _texture(pixels: Pixels, top: float) -> tuple[Floats, Floats]:
         return contrast.astype(np.float32), np.zeros(len(pixels), np.float32)
     laplacian = 4 * here[:, :, 1:-1] - here[:, :, :-2] - here[:, :, 2:] - above[:, :, 1:-1] - below[:, :, 1:-1]
     edges = np.abs(laplacian).mean(axis=(1, 2)) / scale
-    flat = contrast < 0.5 / top  # less than half a grey level: there is no structure
+    # less than half a grey level: there is no structure; floating-point values have no levels
+    flat = contrast < (0.5 / top if pixels.dtype != np.float32 else 1e-12)
     sharpness = np.where(flat, 0, edges / np.where(flat, 1, contrast))
     return contrast.astype(np.float32), sharpness.astype(np.float32)
 
@@ -92,10 +94,11 @@ def _grey(rows: Pixels) -> Floats:
     return total
 
 
-def _stretched(grey: Floats) -> Floats:
+def _stretched(grey: Floats, *, always: bool) -> Floats:
     low, high = grey.min(axis=(1, 2), keepdims=True), grey.max(axis=(1, 2), keepdims=True)
-    narrow = (high - low < SMALL_RANGE) & (high > low)
-    return np.where(narrow, (grey - low) / np.where(narrow, high - low, 1), grey).astype(np.float32)
+    narrow = ((high - low < SMALL_RANGE) | always) & (high > low)
+    stretched = np.where(narrow, (grey - low) / np.where(narrow, high - low, 1), grey)
+    return np.clip(stretched, 0, 1).astype(np.float32) if always else stretched.astype(np.float32)
 
 
 def statistics_rows(pixels: Pixels, boxes: Sequence[tuple[int, int, int, int] | None]) -> list[dict[str, object]]:

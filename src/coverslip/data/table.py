@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,20 @@ SPLITS = ("train", "validation", "test")
 SCHEMA = {"path": pl.String, "label": pl.String, "group": pl.String, "split": pl.String, "status": pl.String}
 """The columns of every table; further columns of the user's table (hospital, camera, severity) follow them."""
 STATUS_OK = "ok"
+NUMBERED = re.compile(r"(?P<text>.*?)[0-9]+")  # only ASCII digits
+
+
+def class_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return class names sorted; by value if they are whole numbers, or one text followed by numbers.
+
+    >>> class_order(["10", "9", "1"]), class_order(["grade 10", "grade 9"]), class_order(["b10", "a9"])
+    (('1', '9', '10'), ('grade 9', 'grade 10'), ('a9', 'b10'))
+    """
+    ordered = sorted(set(names))
+    numbered = [NUMBERED.fullmatch(name) for name in ordered]
+    if len({match["text"] if match else None for match in numbered}) == 1 and all(numbered):
+        ordered.sort(key=lambda name: (int(name[len(numbered[0]["text"]) :]), name) if numbered[0] else (0, name))
+    return tuple(ordered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +44,7 @@ class ImageTable:
             the file system does not matter.
         source: reads the bytes or pixels of a path.
         name: name of the data set, for run folders and titles.
-        classes: names of all classes, sorted and fixed by the scan, even if a split lacks one of them.
+        classes: names of all classes, in the order of `class_order`, fixed by the scan, even if a split lacks one.
         grouped_by: where the groups come from (``column leaf``); None if there are none.
         num_ignored: number of files that were ignored because of their extension.
         notes: remarks of the scan for the user.

@@ -190,11 +190,14 @@ def sample_size_warnings(data: EvaluationData) -> list[str]:
     """Return warnings about too few groups and about one group that dominates the test set."""
     sizes = np.bincount(data.groups)
     if len(sizes) == 1 and data.grouped:
-        return ["all test images belong to one group: the result does not generalize to other groups, so no interval"]
+        return [
+            "all test images belong to one group: the result does not generalize to other groups, so there is no "
+            "interval"
+        ]
     warnings = []
     if len(sizes) < WARN_UNDER_GROUPS:
         unit = data.unit if len(sizes) > 1 else data.unit[:-1]
-        warnings.append(f"the test set has only {len(sizes)} {unit}: its intervals are approximate")
+        warnings.append(f"the test set has only {len(sizes)} {unit}: the intervals are approximate")
     share = float(sizes.max() / sizes.sum())
     if data.grouped and share > MAX_GROUP_SHARE:
         warnings.append(f"one group contains {share:.0%} of the test images: the intervals are approximate")
@@ -206,7 +209,7 @@ def _class_warnings(groups_per_class: dict[str, int], unit: str) -> list[str]:
     warnings = []
     for description, low, high in (
         ("not in the test set and excluded from the averages", 0, 0),
-        (f"fewer than {MIN_GROUPS} {unit} in the test set, so no interval", 1, MIN_GROUPS - 1),
+        (f"fewer than {MIN_GROUPS} {unit} in the test set, so there is no interval", 1, MIN_GROUPS - 1),
         (
             f"fewer than {WARN_UNDER_GROUPS} {unit} in the test set, so the intervals are approximate",
             MIN_GROUPS,

@@ -78,7 +78,7 @@ class ConformalThresholds:
         warnings = []
         for basis, consequence in (
             (POOLED, "so the coverage of the prediction sets is guaranteed only on average over all classes"),
-            (ALL, "also for all classes together, so they are in every prediction set"),
+            (ALL, "even with all classes combined, so these classes are in every prediction set"),
         ):
             names = [name for name, own_basis in zip(class_names, self.basis, strict=True) if own_basis == basis]
             if names:

@@ -308,7 +308,7 @@ def _guaranteed_limit(
     if limit is not None:
         return limit, ""
     note = (
-        f"{number} {unit if number != 1 else unit[:-1]} of {name!r} cannot guarantee {share:g} "
+        f"{number} {unit if number != 1 else unit[:-1]} of {name!r} cannot guarantee the target of {share:g} "
         f"(at least {min_groups_for_coverage(share)} are needed); the threshold guarantees "
         f"{achievable_text(number, share)}"
     )

@@ -18,6 +18,7 @@ from coverslip.core.errors import UserError
 from coverslip.core.progress import SILENT, Progress
 from coverslip.core.runs import Run
 from coverslip.core.tables import read_csv
+from coverslip.data.agreement import ImageFormats
 from coverslip.data.cache import read_pixels, with_status
 from coverslip.data.decoding import PixelFormat, decode_all
 from coverslip.data.image import Pixels
@@ -114,6 +115,9 @@ def load_images(
         for path, fact in zip(table.paths, facts, strict=True)
         if fact["status"] != STATUS_OK
     ]
+    formats = ImageFormats()
+    formats.add(facts)
+    notes += predictor.image_notes(formats)
     rows = [row for row, fact in enumerate(facts) if fact["status"] == STATUS_OK]
     if not rows:
         raise UserError(notes[0], "use another image")

@@ -85,10 +85,15 @@ def export_model(
         The results of the check as sentences.
 
     Raises:
-        UserError: see `choose_format`; or the network cannot be exported, the outputs differ, there are no images for
-            quantization, or the disk is full. Nothing is left in the folder.
+        UserError: see `choose_format`; or the model takes float32 images, the network cannot be exported, the outputs
+            differ, there are no images for quantization, or the disk is full. Nothing is left in the folder.
     """
     chosen = choose_format(format, quantize)
+    if predictor.spec.depth == "float32":
+        raise UserError(
+            "a model of signed, 32-bit or floating-point images cannot be exported",
+            "use coverslip predict or serve, or save the images with 8 or 16 bits per channel and train again",
+        )
     if quantize and (images.ranges is None or not len(images.ranges)):
         raise UserError(
             "quantization needs images for the ranges of activations, and the images of the run no longer exist",

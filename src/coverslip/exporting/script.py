@@ -28,6 +28,10 @@ def open_image(path):
     image = Image.open(path)
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"{image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS // 10**6} million")
+    if image.format == "TIFF" and getattr(image, "n_frames", 1) >= 16 and image.width <= 5 < image.height:
+        raise ValueError("a TIFF whose pages are the rows of one image; save it with planarconfig='contig'")
+    if image.has_transparency_data and image.convert("RGBA").getextrema()[3] == (0, 0):
+        raise ValueError("transparent everywhere (alpha is 0); save it without its alpha channel")
     bits = max(getattr(image, "tag_v2", {}).get(258, [8]))  # BitsPerSample of a TIFF
     bits = Path(path).read_bytes()[24] if image.format == "PNG" else bits  # bit depth in the PNG header
     return ImageOps.exif_transpose(image), max(bits, 16 if image.mode[0] in "IF" else 8)
@@ -50,11 +54,12 @@ def read(path):
     image, bits = open_image(path)
     if bits > 8:
         raise ValueError(f"the image has {bits} bits per channel, but the model was trained on 8 bits")
-    if image.mode not in ("1", "L", "LA"):
-        raise ValueError("the image is not grey, but the model was trained on grey images")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return np.array(image.convert("L"))[:, :, None]
+    color = np.array(image.convert("RGB"))
+    if (color != color[:, :, :1]).any():
+        raise ValueError("the image is not grey, but the model was trained on grey images")
+    return color[:, :, :1]
 '''
 
 READ_OTHER = '''\

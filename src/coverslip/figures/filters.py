@@ -92,7 +92,7 @@ def feature_maps_figure(
         if title:
             figure.text(0.12 / breadth, 1 - 0.09 / length, title, color=INK, size=10, weight="bold", va="top")
         caption = (
-            "Yellow: high activation. Shown are the filters that vary most over this image; each row has its own scale."
+            "Yellow: high activation. The filters that vary most over this image are shown; each row has its own scale."
         )
         figure.text(0.12 / breadth, 0.08 / length, caption, color=MUTED, size=7.5, va="bottom")
         return figure

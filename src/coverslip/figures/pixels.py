@@ -59,7 +59,7 @@ def need_scale(least: float, most: float, name: str = "x") -> None:
         name: name of the array in the error.
 
     Raises:
-        UserError: a value is below 0, above 1, NaN or infinite.
+        UserError: a value is below 0, above 1, NaN or infinite; or none is above 1/255, as after two divisions by 255.
 
     >>> need_scale(0.0, 255.0)
     Traceback (most recent call last):
@@ -68,6 +68,11 @@ def need_scale(least: float, most: float, name: str = "x") -> None:
     """
     if not np.isfinite([least, most]).all():
         raise UserError(f"{name} has NaN or infinite values", "find them with numpy.isfinite(x).all(axis=(1, 2, 3))")
+    if least >= 0 and 0 < most <= (1 + 1e-3) / 255:
+        raise UserError(
+            f"{name} has floats from {least:g} to {most:.2g}, so the images are black: divided by 255 twice?",
+            "divide by 255 once; float images must be in the range 0 to 1",
+        )
     if least >= 0 and most <= 1 + 1e-6:
         return
     fix = f"divide by {most:g}"

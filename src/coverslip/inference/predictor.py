@@ -13,6 +13,7 @@ import polars as pl
 from coverslip.core.forks import refuse_forked
 from coverslip.core.progress import SILENT, Progress, Stage
 from coverslip.core.storage import digest
+from coverslip.data.agreement import ImageFormats
 from coverslip.data.decoding import FACTS, Chunk, PixelFormat, decode_all
 from coverslip.data.inputs import InputSpec
 from coverslip.data.sources.source import Source
@@ -83,6 +84,11 @@ class Predictor:
         notes = self.metadata.get("notes")
         return tuple(map(str, notes)) if isinstance(notes, list) else ()
 
+    def image_notes(self, formats: ImageFormats) -> list[str]:
+        """Return notes on images whose channels, depth or range differ from those that the model was trained on."""
+        trained = self.metadata.get("images")
+        return formats.notes(self.spec, trained if isinstance(trained, dict) else None)
+
     @property
     def key(self) -> str:
         """A digest of everything that predictions depend on: models with equal keys predict the same."""
@@ -152,9 +158,13 @@ class Predictor:
                 statistics=statistics,
                 prefetch=CHUNK,
             )
+            formats = ImageFormats()
             for chunk in _merge_chunks(chunks):
+                formats.add(chunk.facts)
                 yield self._predict_chunk(chunk, keep)
                 stage.advance(len(chunk.facts))
+        for note in self.image_notes(formats):
+            progress.note(f"note: {note}")
 
     def to_frame(
         self,

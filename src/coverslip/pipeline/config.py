@@ -19,6 +19,7 @@ from coverslip.core.renamed import upgrade_settings
 from coverslip.core.storage import write_text
 from coverslip.data.augment import VIEWS, Augmentation
 from coverslip.data.inputs import FITS, SIZES
+from coverslip.data.labels import ReadOptions
 from coverslip.data.split import FRACTIONS
 from coverslip.data.summary import relative_root
 from coverslip.evidence.threshold import positive_class
@@ -41,17 +42,42 @@ class DataConfig:
         }
     )
     group: str = option(
-        "", "What keeps images together: a column, a regular expression on the path, parent, shots:K or burst:SECONDS."
+        "", "Group of each image: a column, a regular expression on the path, parent, shots:K or burst:SECONDS."
     )
-    site: str = option("", "Hospital, camera or batch of each image: a column or pattern, given like the group.")
+    site: str = option("", "Hospital, camera or batch of each image: a column or a pattern, as for the group.")
+    path_column: str = option("", "Column of the table with the paths; empty: path, file, filename or image.")
+    label_column: str = option("", "Column of the table with the labels; empty: label, class or target.")
+    split_column: str = option("", "Column of the table with the splits; empty: split, set, subset or is_valid.")
+    map: tuple[str, ...] = option((), "New name of a label, OLD=NEW; labels with one new name become one class.")
+    leave_out: tuple[str, ...] = option((), "Classes whose images are excluded, by their new names.")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "source", expand_text(self.source))
+        self.reading  # noqa: B018 - refuses invalid names
 
     @property
     def options(self) -> dict[str, object]:
         """Options that a command about these images repeats, as `coverslip.core.commands.options_text` takes them."""
-        return {"group": self.group, "site": self.site}
+        return {
+            "group": self.group,
+            "site": self.site,
+            "path-column": self.path_column,
+            "label-column": self.label_column,
+            "split-column": self.split_column,
+            "map": self.map,
+            "leave-out": self.leave_out,
+        }
+
+    @property
+    def reading(self) -> ReadOptions:
+        """Columns to read, and classes to merge, rename or leave out."""
+        return ReadOptions(
+            path_column=self.path_column,
+            label_column=self.label_column,
+            split_column=self.split_column,
+            map=self.map,
+            leave_out=self.leave_out,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +91,7 @@ class SplitConfig:
     fractions: tuple[float, float, float] = option(FRACTIONS, "Fractions of the train, validation and test set.")
     seed: int = option(0, "Random seed of the split.")
     sites: str = option("whole", "whole: each site in one split only; balanced: the same mix of sites in each split.")
-    refit: bool = option(False, "Train on the train and validation set together; nothing is left for calibration.")
+    refit: bool = option(False, "Train on the train and validation sets together; no images remain for calibration.")
 
     def __post_init__(self) -> None:
         if self.sites not in SITES:
@@ -83,9 +109,9 @@ class AuditConfig:
     """
 
     accept: tuple[str, ...] = option((), "Findings to accept; they stay listed in the report.")
-    drop: tuple[str, ...] = option((), "Findings whose images are left out.")
+    drop: tuple[str, ...] = option((), "Findings whose images are excluded.")
     fix: bool = option(
-        False, "Keep one of exact copies, drop images with conflicting labels, keep groups in one split."
+        False, "Keep one of several exact copies, drop images with conflicting labels, keep each group in one split."
     )
     probes: bool = option(
         False, "Test for shortcuts and estimate how much leakage inflates the score; takes up to a minute."
@@ -109,7 +135,7 @@ class InputConfig:
     """
 
     size: int = option(0, "Side of the network's input in pixels; 0: the network's own.")
-    fit: str = option("pad", "How images become square: pad, squash or crop.")
+    fit: str = option("pad", "How images are made square: pad, squash or crop.")
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
@@ -135,7 +161,7 @@ class ModelConfig:
         "", "Layers to train: head, tail, all, auto, or a stage name. Default: head if pretrained, else all."
     )
     minutes: float = option(3.0, "Training time that depth auto may use, in minutes.")
-    views: int = option(0, "Views of each training image (flips and quarter turns), 1 to 8; 0: by depth.")
+    views: int = option(0, "Views of each training image (flips and quarter turns), 1 to 8; 0: depends on depth.")
     fold: bool = option(True, "Fold the batch norm of a pretrained network into its convolutions before training.")
     hidden: tuple[int, ...] = option((), "Units of each dense layer; empty: the network's own.")
     filters: tuple[int, ...] = option((), "Filters of each convolutional block; empty: the network's own.")
@@ -143,7 +169,7 @@ class ModelConfig:
     dropout: float = option(0.0, "Dropout rate, 0 to below 1.")
     activation: str = option("relu", "Activation function.")
     examples: bool = option(
-        False, "Store thumbnails of training images in the model, for serve; mind patients' privacy."
+        False, "Store thumbnails of training images in the model, for serve; consider patients' privacy."
     )
 
     def __post_init__(self) -> None:
@@ -172,7 +198,7 @@ class HeadConfig:
         if self.solver not in SOLVERS:
             raise UserError(f"unknown solver={self.solver!r}", nearest(self.solver, SOLVERS))
         if self.folds < 2:
-            raise UserError(f"folds={self.folds} holds nothing out", "give 2 or more; 5 is usual")
+            raise UserError(f"folds={self.folds} is too small for cross-fitting", "give 2 or more; 5 is usual")
         if not self.l2_values or min(self.l2_values) < 0:
             raise UserError(f"l2_values={self.l2_values} are not penalties", "give one or more numbers of 0 or above")
 
@@ -244,8 +270,8 @@ class RepeatsConfig:
     """
 
     folds: int = option(0, "Folds of a cross-validation that keeps groups together; 0: none.")
-    seeds: int = option(0, "Number of other random splits; 0: none.")
-    learning_curve: bool = option(False, "Fit on growing shares of the training set.")
+    seeds: int = option(0, "Number of additional random splits; 0: none.")
+    learning_curve: bool = option(False, "Train on increasing fractions of the training set.")
 
     def __post_init__(self) -> None:
         for name, count in (("folds", self.folds), ("seeds", self.seeds)):
@@ -314,7 +340,7 @@ def read_config(file: Path) -> RunConfig:
     A file of version 0.1, which has no ``format``, is read with its settings under their current names.
 
     Raises:
-        UserError: the file cannot be read, is of a newer format, or holds an unknown setting or an invalid value.
+        UserError: the file cannot be read, is of a newer format, or contains an unknown setting or an invalid value.
     """
     content = read_toml(file)
     if "format" not in content:

@@ -52,7 +52,7 @@ def dry_run(config: RunConfig, *, progress: Progress = SILENT) -> dict[str, Any]
         UserError, BlockedError: as `coverslip.pipeline.run.run` before it trains.
     """
     config = resolve_config(config)
-    scanned = scan(config.data.source, config.data.group)
+    scanned = scan(config.data.source, config.data.group, options=config.data.reading)
     check_threshold(config, scanned.classes)
     size = input_size(config, network_entry(config.model.network))
     pixel_format = guess_format(scanned.source, scanned.paths)

@@ -176,11 +176,13 @@ def write_label_errors(table: ImageTable, rows: list[int], probabilities: Floats
 def _settings(config: RunConfig) -> str:
     """Return a digest of the settings that a model depends on: not the location of the images, nor repetitions."""
     decisions = (config.audit.accept, config.audit.drop, config.audit.fix)
-    grouping = (config.data.group, config.data.site)
+    grouping: tuple[object, ...] = (config.data.group, config.data.site)
     settings: tuple[object, ...] = (config.split, config.input, config.model, config.head, config.training)
     settings = (*settings, config.calibration, config.augment or Augmentation())
     if config.threshold != ThresholdConfig():  # omitted at the default, so that the ledger recognizes older runs
         settings = (*settings, config.threshold)
+    if config.data.map or config.data.leave_out:
+        grouping = (*grouping, config.data.map, config.data.leave_out)
     return digest("settings", decisions, grouping, *map(to_toml, settings))
 
 

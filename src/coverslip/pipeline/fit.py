@@ -19,6 +19,7 @@ from torch import Tensor
 from coverslip.core.progress import Progress
 from coverslip.core.runs import Run
 from coverslip.core.storage import cache_folder, digest, free_bytes, size_text
+from coverslip.data.agreement import formats_of
 from coverslip.data.augment import Augmentation
 from coverslip.data.cache import PixelCache
 from coverslip.data.split import assign_splits
@@ -127,7 +128,7 @@ def _fit_head(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Pro
         seed=config.training.seed,
         progress=log,
     )
-    about = {**_model_facts(config, table, train), "l2": head.l2}
+    about = {**_model_facts(config, table, pixels, train), "l2": head.l2}
     task = Classification(table.classes, head.temperature)
     design = network_design(config, extractor.spec.channels)
     predictor = Predictor(design, extractor, head.weight, head.bias, task, about, known_hashes)
@@ -239,7 +240,10 @@ def _calibrated(
         prepared.computed,
     )
     keys = pixels.facts["row_hash"].to_list()
-    about = {**_model_facts(config, table, train), **_training_facts(config, table, part, selection, calibration)}
+    about = {
+        **_model_facts(config, table, pixels, train),
+        **_training_facts(config, table, part, selection, calibration),
+    }
     known_hashes = _training_rows(config, table, keys)[2]
     design = prepared.design
     extractor = FeatureExtractor(frozen_stages(design, part.weights), fitted_spec(config, table, pixels))
@@ -318,11 +322,12 @@ def _log_cache_size(
         log.note(f"the outputs of the frozen layers take {needed} in the cache; {free} are free")
 
 
-def _model_facts(config: RunConfig, table: ImageTable, train: list[int]) -> dict[str, Any]:
+def _model_facts(config: RunConfig, table: ImageTable, pixels: PixelCache, train: list[int]) -> dict[str, Any]:
     entry = network_entry(config.model.network)
     return {
         "depth": config.model.depth,
         "trained_on": {"images": len(train), "groups": len(set(table.groups(train)))},
+        "images": formats_of(pixels.facts[train]).to_json(),
         "assumes": _class_fractions(table, train),
         "origin": f"the file {Path(config.model.weights).name}" if config.model.weights else entry.origin,
     }
@@ -334,11 +339,11 @@ def _training_facts(
     def count(rows: list[int]) -> dict[str, int]:
         return {"images": len(rows), "groups": len(set(table.groups(rows)))}
 
-    own = config.model.network.startswith(USER_NETWORK)
+    user_network = config.model.network.startswith(USER_NETWORK)
     return {
         "stage": trained_from(config),
-        "from_scratch": not is_pretrained(config) and not own,
-        "own": own,
+        "from_scratch": not is_pretrained(config) and not user_network,
+        "own": user_network,
         "epochs": part.result.history.height,
         "best_epoch": part.result.best_epoch,
         "stopped": part.result.stopped,

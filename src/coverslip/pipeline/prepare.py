@@ -69,7 +69,7 @@ def prepare(config: RunConfig, *, verify: bool = False, progress: Progress = SIL
         UserError: the data cannot be read or split, or does not suit the threshold.
         BlockedError: a finding that blocks training is not accepted.
     """
-    table = scan(config.data.source, config.data.group)
+    table = scan(config.data.source, config.data.group, options=config.data.reading)
     check_threshold(config, table.classes)
     progress.note(found_text(table))
     pixels = read_images(config, table, verify=verify, progress=progress)
@@ -236,7 +236,7 @@ def audit_source(config: RunConfig, verify: bool, probes: bool, progress: Progre
     Returns:
         The audit; and, where no groups were given and some can be proposed, the table with the proposed groups.
     """
-    table = scan(config.data.source, config.data.group)
+    table = scan(config.data.source, config.data.group, options=config.data.reading)
     pixels = read_images(config, table, verify=verify, progress=progress)
     audit = run_audit(config, table, pixels, progress)
     try:

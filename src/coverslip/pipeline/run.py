@@ -82,7 +82,9 @@ def save(fitted: FitResult, config: RunConfig, data: PreparedData, folder: Run, 
     if config.model.examples:
         number = write_examples(folder, fitted.predictor, data.table.paths, data.pixels)
         if number:
-            log.note(f"the model contains thumbnails of {number:,} training images; whoever has it can view them")
+            log.note(
+                f"the model contains thumbnails of {number:,} training images, which every user of the model can view"
+            )
         else:
             log.note("note: the model stores no training images as references, so it contains no thumbnails")
     write_csv(fitted.history, folder.history_file)
@@ -109,7 +111,7 @@ def lr_range_test(config: RunConfig, progress: Progress = SILENT) -> LrRangeTest
 def environment(
     log: EventLog, extractor: FeatureExtractor, pixels: PixelCache | None, computed_before: int = 0
 ) -> dict[str, Any]:
-    """Return what is needed to repeat or judge a run: versions, machine, seconds per stage, and what was computed."""
+    """Return what is needed to repeat a run: versions, machine, seconds per stage, and what was computed."""
     packages = ("coverslip", "torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "pillow", "polars")
     versions = {}
     for name in packages:
@@ -120,7 +122,7 @@ def environment(
     computed = {"views through the network": extractor.computed + computed_before}
     if pixels is not None:
         computed = {"images decoded": pixels.decoded, **computed}
-    decoder = f"Pillow {versions['pillow']}; tifffile and imagecodecs where Pillow would lose depth or channels"
+    decoder = f"Pillow {versions['pillow']}; tifffile and imagecodecs where Pillow would lose bit depth or channels"
     return {
         "versions": versions,
         "machine": machine(),

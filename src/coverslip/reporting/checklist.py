@@ -193,7 +193,7 @@ QUESTIONS = (
     Question(
         "performance",
         EVALUATION,
-        "What is the performance, with which uncertainty, and how was it estimated?",
+        "What is the performance, what is its uncertainty, and how were they estimated?",
         f"{CLAIM} 28, 29, 37; {TRIPOD} 12, 23",
         run.performance_answer,
     ),
@@ -231,7 +231,7 @@ QUESTIONS = (
     Question(
         "unfamiliar",
         USE,
-        "How are images handled that differ from the training data?",
+        "How are images that differ from the training data handled?",
         f"{TRIPOD} 27",
         run.unfamiliar_answer,
     ),

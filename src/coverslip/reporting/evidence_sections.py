@@ -16,7 +16,7 @@ MAX_CLASSES = 60
 MAX_DIAGRAMS = 16  # of single classes
 MAX_COLUMNS = 8
 MAX_SCORINGS = 20
-NO_COLUMN = "The table has no further column (such as site, camera or severity) to evaluate by."
+NO_COLUMN = "The table has no other column (such as site, camera or severity) that defines subgroups."
 NOT_RECORDED = {
     "calibration": "Calibration was not evaluated in this run.",
     "sets": "Prediction sets were not evaluated in this run.",

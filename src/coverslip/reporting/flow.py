@@ -127,7 +127,7 @@ def _found_text(flow: Flow) -> str:
 
 
 def _reasons_text(reasons: dict[str, int]) -> str:
-    return ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
+    return ", ".join(f"{number:,} ({reason})" for reason, number in reasons.items())
 
 
 def _title(split: str) -> str:

@@ -113,7 +113,7 @@ def preparation_sentence(files: RunFiles) -> str:
         return ""
     text = f"Images were resized to {size[1]} × {size[0]} pixels{', ' + FITS[fit] if fit in FITS else ''}"
     if spec.get("channels"):
-        bits = 16 if spec.get("depth") == "uint16" else 8
+        bits = {"uint16": 16, "float32": 32}.get(str(spec.get("depth")), 8)
         text += f" ({count_text(spec['channels'], 'channel')}, {bits} bits)"
     text += "."
     if spec.get("low"):
@@ -168,7 +168,7 @@ def threshold_sentence(files: RunFiles) -> str:
     ]
     how = how_chosen(content, negative_class(files, positive), grouped=files.grouped)
     text = f"The decision threshold for {positive} was a predicted probability of {content['value']:.3g} ({how})"
-    return f"{text}. On the test set it had a {' and a '.join(results)}." if results else f"{text}."
+    return f"{text}. On the test set, this threshold gave a {' and a '.join(results)}." if results else f"{text}."
 
 
 def sets_sentence(files: RunFiles) -> str:

@@ -114,7 +114,7 @@ def imbalance_answer(files: RunFiles) -> str:
         return ""
     priors = sorted(assumed.items(), key=lambda item: -float(item[1]))
     listed = ", ".join(f"{name} {share:.2f}" for name, share in (*priors[:2], *priors[-2:][: len(priors) - 2]))
-    return f"The probabilities assume the class frequencies of the training images (from the largest: {listed})."
+    return f"The probabilities assume the class frequencies of the training images (largest first: {listed})."
 
 
 def repeats_answer(files: RunFiles) -> str:

@@ -110,7 +110,7 @@ def sentences(files: StudyFiles) -> list[str]:
 def as_sentence(text: str) -> str:
     """Return the text with a capital letter, a full stop, and minus signs instead of hyphens.
 
-    >>> whole_sentence("trial 3 is better: +0.1 [-0.01, +0.2]")
+    >>> as_sentence("trial 3 is better: +0.1 [-0.01, +0.2]")
     'Trial 3 is better: +0.1 [−0.01, +0.2].'
     """
     text = text.strip().replace("[-", "[−").replace(" -0", " −0").replace(" -1", " −1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.core.devices import cores, pick_device
-from coverslip.data.decoding import PixelFormat, decode_one
-from coverslip.data.image import Pixels, UnreadableError
+from coverslip.data.agreement import ImageFormats
+from coverslip.data.decoding import PixelFormat, decode_one, used_range
+from coverslip.data.image import Decoded, Pixels, UnreadableError
 from coverslip.evidence.familiarity import FamiliarityScorer
 from coverslip.inference.engine import Engine, open_engine
 from coverslip.inference.predictor import Predictor
@@ -84,7 +86,14 @@ class ImagePredictor:
             decoded, row = decode_one(upload.data, self._form, spec.size, spec.fit)
         except UnreadableError as error:
             raise _request_error(str(error)) from error
-        return PreparedImage(upload.name, row, decoded.width, decoded.height, image_notes(decoded.pages, row))
+        return PreparedImage(upload.name, row, decoded.width, decoded.height, self._notes(decoded, row))
+
+    def _notes(self, decoded: Decoded, row: Pixels) -> tuple[str, ...]:
+        """Return remarks on an image for its sender; all pixels of ``row`` are in the model's depth."""
+        low, high = used_range(row)
+        formats = ImageFormats(Counter([decoded.pixels.shape[2]]), Counter([decoded.pixels.dtype.name]), [(low, high)])
+        notes = image_notes(decoded.pages, row)
+        return notes if low == high else (*notes, *self.predictor.image_notes(formats))
 
     def make_answer_function(self) -> Callable[[Sequence[PreparedImage]], list[Answer]]:
         """Return a function that answers 1 to ``batch_size`` images.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from coverslip.core.registry import nearest
 from coverslip.data.augment import Augmentation
 from coverslip.figures.pixels import find_layout, need_scale
 from coverslip.training.batches import ArrayInputs
+from coverslip.training.collect import as_array
 
 IntArray = npt.NDArray[np.int64]
 
@@ -41,8 +42,8 @@ def read_images(
     """Convert an array of images, or of feature vectors, to inputs of the training loop.
 
     Args:
-        x: NumPy array or torch tensor. Images have shape (N, H, W, C), (N, C, H, W) or, if grayscale, (N, H, W), and
-            are uint8 or floats from 0 to 1. For networks without image inputs, (N, D) with any values.
+        x: NumPy array, torch tensor or list of images. Images have shape (N, H, W, C), (N, C, H, W) or, if grayscale,
+            (N, H, W), and are uint8 or floats from 0 to 1. For networks without image inputs, (N, D) with any values.
         layout: "NHWC" or "NCHW"; required if the shape is ambiguous.
         augment: augmentation of training images.
         seed: random seed of the augmentation.
@@ -51,9 +52,10 @@ def read_images(
         The inputs, float32 (N, C, H, W) scaled to 0 to 1 or (N, D), and a description of how ``x`` was interpreted.
 
     Raises:
-        UserError: ``x`` has an unsupported shape or dtype, values outside 0 to 1, or an ambiguous shape.
+        UserError: ``x`` is not an array, or has an unsupported shape or dtype, another range of values than 0 to 1, or
+            an ambiguous shape.
     """
-    pixels = x.detach().cpu() if isinstance(x, Tensor) else np.asarray(x)
+    pixels = as_array(x)
     if len(pixels.shape) < 2 or len(pixels) == 0:
         raise UserError(
             f"x has shape {tuple(pixels.shape)}", "give images of shape (N, height, width, channels), N at least 1"
@@ -77,6 +79,11 @@ def read_images(
     else:
         layout = find_layout(pixels.shape, layout)
         description = f"{layout}, channels {'last' if layout == 'NHWC' else 'first'}"
+    if dtype == "uint8" and int(pixels.max()) == 1:
+        raise UserError(
+            "x has dtype uint8 and values 0 and 1, so the images are black: uint8 images have values 0 to 255",
+            "convert to float32 before dividing by 255; multiply masks of 0 and 1 by 255",
+        )
     if layout == "NHWC":
         pixels = pixels.permute(0, 3, 1, 2) if isinstance(pixels, Tensor) else pixels.transpose(0, 3, 1, 2)
     count, channels, height, width = pixels.shape
@@ -100,7 +107,11 @@ def read_labels(y: Any, count: int, classes: Sequence[str] | None) -> tuple[IntA
     Raises:
         UserError: the number of labels is not N, a name is not in ``classes``, or an id is out of range.
     """
-    values = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+    y = list(y) if isinstance(y, Iterator) else y
+    try:
+        values = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+    except (ValueError, TypeError) as error:
+        raise UserError("the labels in y have different lengths", "give one class id or name per image") from error
     if values.ndim == 0 or len(values) != count:
         given = 0 if values.ndim == 0 else len(values)
         raise UserError(f"x has {count:,} images and y has {given:,} labels", "give one label per image")
@@ -148,6 +159,7 @@ def read_groups(groups: Any, count: int) -> list[str] | None:
     """
     if groups is None:
         return None
+    groups = list(groups) if isinstance(groups, Iterator) else groups
     values = (groups.detach().cpu() if isinstance(groups, Tensor) else np.asarray(groups, dtype=object)).tolist()
     if not isinstance(values, list) or len(values) != count:
         given = len(values) if isinstance(values, list) else 0

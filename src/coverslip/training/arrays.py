@@ -13,6 +13,7 @@ from torch import nn
 
 from coverslip.core.devices import pick_device, tune_allocator
 from coverslip.core.errors import UserError
+from coverslip.core.forks import unforked
 from coverslip.core.registry import nearest
 from coverslip.data.augment import Augmentation, augmentation
 from coverslip.data.split import assign_splits
@@ -22,6 +23,7 @@ from coverslip.tasks.classification import Classification
 from coverslip.training.array_data import Subset, read_groups, read_images, read_labels
 from coverslip.training.batches import ArrayInputs
 from coverslip.training.checks import check_output, high_loss_note
+from coverslip.training.collect import is_dataset, split_pair
 from coverslip.training.config import TrainingConfig
 from coverslip.training.epoch_printer import EpochPrinter
 from coverslip.training.forward import compute_logits, eval_mode
@@ -33,10 +35,11 @@ IntArray = npt.NDArray[np.int64]
 KERAS_DEFAULTS = {"schedule": "constant", "weight_decay": 0.0}  # what `Model.fit` does with Keras' Adam
 
 
+@unforked
 def fit_arrays(
     network: Any,
     x: Any,
-    y: Any,
+    y: Any = None,
     epochs: int = 25,
     batch_size: int = 32,
     lr: float = 1e-4,
@@ -62,6 +65,8 @@ def fit_arrays(
             Keras model with the PyTorch backend, with or without a final softmax.
         x: NumPy array or torch tensor. Images have shape (N, H, W, C), (N, C, H, W) or (N, H, W), and are uint8 or
             floats from 0 to 1; the network receives floats from 0 to 1. Feature vectors (N, D) are passed unchanged.
+            Or a PyTorch data set, or a data loader, of (image, label), without ``y``: its images are read once, so that
+            random transforms are drawn once; use ``augment`` instead.
         y: class ids (N,), one-hot rows (N, K), or class names (N,).
         epochs: number of passes over the training images.
         batch_size: images per step; 0 for all.
@@ -76,8 +81,8 @@ def fit_arrays(
         layout: "NHWC" or "NCHW"; required if the shape of ``x`` is ambiguous.
         verbose: 1 prints one line per epoch; 0 prints nothing.
         config: further settings of `coverslip.training.config.TrainingConfig`, such as ``patience=5``, ``l2=1e-4`` or
-            ``schedule="one-cycle"``. As in Keras, the learning rate is constant and there is no weight decay by
-            default.
+            ``schedule="one-cycle"``; ``class_weights="balanced"`` means ``balance="weights"``. As in Keras, the
+            learning rate is constant and there is no weight decay by default.
 
     Returns:
         The history, with the network and the rows of the validation set.
@@ -92,9 +97,14 @@ def fit_arrays(
     >>> history.frame.height, len(history.validation_rows)
     (2, 8)
     """
+    read_once = f"; the images of the {type(x).__name__} were read once" if is_dataset(x) else ""
+    x, y = split_pair(x, y)
     module = as_module(network)
     augment = augmentation(augment) if isinstance(augment, str) else augment
-    class_weights = config.pop("class_weights", ())
+    if augment is not None and not isinstance(augment, Augmentation):
+        problem = f"augment is of type {type(augment).__name__}"
+        raise UserError(problem, "give the name of a preset ('flips', 'light', 'strong') or an Augmentation")
+    config, class_weights = _balance(config)
     settings = _training_config(config, epochs=epochs, lr=lr, batch_size=batch_size, optimizer=optimizer, seed=seed)
     inputs, description = read_images(x, layout, augment, seed)
     labels, names = _read_labels(module, inputs, y, classes)
@@ -108,7 +118,7 @@ def fit_arrays(
         how = " (random, groups kept intact)" if groups is not None else " (random)"
         printer.note(
             f"{description}; {len(names)} classes; {len(train):,} for training, {len(validation):,} for validation"
-            f"{how if len(validation) else ''}"
+            f"{how if len(validation) else ''}{read_once}"
         )
     tune_allocator()
     result = train_network(
@@ -139,10 +149,11 @@ def fit_arrays(
     return history
 
 
+@unforked
 def evaluate_arrays(
     network: Any,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     groups: Any = None,
     classes: Sequence[str] | None = None,
@@ -165,6 +176,7 @@ def evaluate_arrays(
     Raises:
         UserError: arrays, labels or groups are invalid.
     """
+    x, y = split_pair(x, y)
     module = as_module(network)
     inputs, _ = read_images(x, layout)
     labels, names = _read_labels(module, inputs, y, classes)
@@ -200,6 +212,24 @@ def _training_config(settings: dict[str, Any], **arguments: Any) -> TrainingConf
     return TrainingConfig(**{**defaults, **arguments, **settings})
 
 
+def _balance(settings: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return the settings without class weights, and the weights; "balanced", as in scikit-learn, sets ``balance``.
+
+    Raises:
+        UserError: the weights are another text, or contradict ``balance``.
+    """
+    settings = dict(settings)
+    weights = settings.pop("class_weights", None)
+    if isinstance(weights, str):
+        if weights != "balanced":
+            raise UserError(f"unknown class_weights={weights!r}", "use 'balanced', or one weight per class")
+        if settings.setdefault("balance", "weights") != "weights":
+            problem = f"class_weights='balanced' and balance={settings['balance']!r} contradict each other"
+            raise UserError(problem, "give one of the two")
+        weights = None
+    return settings, () if weights is None else weights
+
+
 def _class_weights(weights: Any, names: tuple[str, ...]) -> tuple[float, ...]:
     """Return one weight per class. A mapping from class ids or names, as in Keras, may omit classes of weight 1.
 
@@ -207,7 +237,11 @@ def _class_weights(weights: Any, names: tuple[str, ...]) -> tuple[float, ...]:
     (1.0, 5.0, 2.0)
     """
     if not isinstance(weights, Mapping):
-        return tuple(weights)
+        try:
+            return tuple(float(weight) for weight in weights)
+        except (TypeError, ValueError) as error:
+            problem = f"class_weights={weights!r} are not weights"
+            raise UserError(problem, "use 'balanced', or one number per class") from error
     ids: dict[Any, int] = {name: number for number, name in enumerate(names)} | {n: n for n in range(len(names))}
     for key in weights:
         if key not in ids:

@@ -45,8 +45,8 @@ class TrainingConfig:
         UserError: a value is out of range, or a name is unknown.
     """
 
-    epochs: int | None = option(None, "Passes over the training images. Default: by depth.")
-    lr: float | None = option(None, "Peak learning rate of the schedule. Default: by depth.")
+    epochs: int | None = option(None, "Passes over the training images. Default: depends on depth.")
+    lr: float | None = option(None, "Peak learning rate of the schedule. Default: depends on depth.")
     batch_size: int | None = option(None, "Images per batch; 0: all images. Default: 32.")
     optimizer: str = option("adamw", "sgd, adam or adamw.")
     momentum: float = option(0.9, "Momentum of sgd.")

@@ -1,4 +1,4 @@
-"""Trials in training: those of one architecture in one pass, the others one after another, an epoch at a time."""
+"""Training of trials: those with the same architecture together, the others one after another, one epoch at a time."""
 
 from __future__ import annotations
 

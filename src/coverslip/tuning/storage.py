@@ -23,7 +23,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from coverslip.core.errors import UserError
-from coverslip.core.renamed import upgrade_settings, with_study_keys
+from coverslip.core.renamed import upgrade_study_facts, with_study_keys
 from coverslip.core.runs import Study
 from coverslip.core.storage import ensure_folder
 from coverslip.tuning.database import Database, locked
@@ -205,7 +205,7 @@ class TrialStore:
             for trial in self.database.trials():
                 self.storage.create_new_trial(self._id, with_current_names(trial))
         if NAME in attributes:
-            require_same(current_facts(attributes[NAME]), facts, self.folder.folder)
+            require_same(upgrade_study_facts(attributes[NAME]), facts, self.folder.folder)
         else:
             (self.database or self.study).set_user_attr(NAME, facts)
 
@@ -294,25 +294,6 @@ def require_same(before: StudyFacts, now: StudyFacts, folder: Path) -> None:
                     f"the study {str(folder)!r} was started with {difference}",
                     "resume it with the original data and settings, or give another --out",
                 )
-
-
-def current_facts(facts: StudyFacts) -> StudyFacts:
-    """Return the facts of a study of version 0.1 under the current names of settings."""
-    upgraded = {section: dict(values) for section, values in facts.items()}
-    data = upgraded.get("data", {})
-    upgraded["data"] = {key.replace("pictures", "images"): value for key, value in data.items()}
-    upgraded["space"] = with_study_keys(upgraded.get("space", {}))
-    if any(key.startswith("recipe.") for key in upgraded.get("plan", {})):
-        plan: dict[str, dict[str, Any]] = {}
-        for key, value in upgraded["plan"].items():
-            section, _, name = key.partition(".")
-            plan.setdefault(section, {})[name] = value
-        upgraded["plan"] = {
-            f"{section}.{name}": value
-            for section, values in upgrade_settings(plan).items()
-            for name, value in values.items()
-        }
-    return upgraded
 
 
 def with_current_names(trial: FrozenTrial) -> FrozenTrial:

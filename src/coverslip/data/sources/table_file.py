@@ -1,4 +1,4 @@
-"""A CSV or Parquet table with the columns path and label, and optionally group, split and further columns."""
+"""A table (CSV, Excel, Parquet) with a path and a label per image, and optionally group, split and further columns."""
 
 from __future__ import annotations
 
@@ -10,92 +10,101 @@ import polars as pl
 from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
 from coverslip.core.runs import Run
-from coverslip.core.tables import read_csv, read_parquet
-from coverslip.data.sources.folder import SPLIT_FOLDERS
+from coverslip.data.columns import (
+    LABEL_NAMES,
+    PATH_NAMES,
+    SPLIT_NAMES,
+    find_column,
+    key,
+    looks_like_split,
+    named,
+    split_of,
+)
+from coverslip.data.files import EXTENSIONS, is_image
+from coverslip.data.labels import ReadOptions, refuse_missing_labels, select_labels
+from coverslip.data.missing import is_missing, missing_rows, places
 from coverslip.data.sources.source import Files
-from coverslip.data.table import SCHEMA, STATUS_OK, ImageTable
+from coverslip.data.sources.table_text import TABLE_EXTENSIONS, TextTable, read_table
+from coverslip.data.table import SCHEMA, STATUS_OK, ImageTable, class_order
 
-TABLE_EXTENSIONS = (".csv", ".parquet")
+__all__ = ["TABLE_EXTENSIONS", "column_names", "is_labeled_table", "scan_table"]
+DEFAULTS = ReadOptions()
 
 
-def read_frame(path: Path) -> pl.DataFrame:
-    """Return a table with all columns as text.
+def column_names(path: Path) -> list[str]:
+    """Return the names of the columns of a table.
 
     Raises:
         UserError: the file cannot be read, is not a table, or has no rows.
     """
-    try:
-        # Every column is read as text, so that a group 007 stays 007.
-        frame = read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path, text=True)
-        frame = frame.with_columns(pl.all().cast(pl.String))
-    except OSError as error:
-        raise UserError(f"cannot read {str(path)!r}: {error.strerror or error}", "check the path") from error
-    except pl.exceptions.PolarsError as error:
-        first = str(error).splitlines()[0]
-        raise UserError(
-            f"{str(path)!r} is not a table: {first}", "save it as CSV with commas, or as Parquet"
-        ) from error
-    if frame.height == 0:
-        raise UserError(f"{str(path)!r} has no rows", "add one row per image with path and label")
-    return frame
+    return read_table(path).frame.columns
 
 
-def scan_table(path: Path, group_column: str | None = None) -> ImageTable:
+def scan_table(path: Path, group_column: str | None = None, options: ReadOptions = DEFAULTS) -> ImageTable:
     """Return the table of images of a file; its paths are absolute, or relative to the folder of the file.
 
-    Unknown columns are kept after the known ones. A column status is ignored, since the files are read again. The
-    ``table.csv`` of a run is accepted too; its paths are relative to the images of that run.
+    Columns are matched without case and surrounding blanks; `coverslip.data.columns` has further names for path, label
+    and split. Unknown columns are kept after the known ones. A column status is ignored, since the files are read
+    again. The ``table.csv`` of a run is accepted too; its paths are relative to the images of that run.
 
     Args:
-        path: a CSV or Parquet file with the columns path and label.
+        path: a CSV, Excel or Parquet file with a path and a label per image.
         group_column: the column with the groups; None uses a column named ``group`` if there is one.
+        options: the columns to read, and classes to merge, rename or leave out.
 
     Raises:
         UserError: a column is missing or empty, a path or label is missing, a path occurs twice, a split has another
             name, or no path refers to a file.
     """
-    frame = read_frame(path)
-    for column in ("path", "label"):
-        if column not in frame.columns:
-            found = ", ".join(repr(name) for name in frame.columns)
-            raise UserError(
-                f"{path.name!r} has no column {column!r} (found: {found})", f"rename the column with the {column}"
-            )
-    if group_column is not None and group_column not in frame.columns:
-        raise UserError(f"{path.name!r} has no column {group_column!r}", nearest(group_column, frame.columns))
-    if group_column is not None and _groups(frame, group_column).null_count() == frame.height:
-        raise UserError(f"the column {group_column!r} of {path.name!r} is empty", "fill it in, or give another column")
-    group_column = group_column or ("group" if "group" in frame.columns else None)
-    frame = frame.with_columns(_with_slashes(frame["path"], path).str.strip_prefix("./"))
-    for column in ("path", "label"):
-        empty = (frame[column].fill_null("") == "").arg_true()
-        if len(empty):
-            raise UserError(f"{path.name!r} has no {column} in line {empty[0] + 2}", "fill it in, or remove the line")
-    repeated = frame.filter(pl.col("path").is_duplicated())["path"]
-    if len(repeated):
-        raise UserError(f"{path.name!r} lists {repeated[0]!r} more than once", "keep one row per image")
-    root, groups = _root(path), _groups(frame, group_column)
-    table = pl.DataFrame(
+    read = read_table(path)
+    frame, lines, columns = read.frame, read.lines, read.frame.columns
+    path_column = _required(columns, options.path_column, PATH_NAMES, "path", path)
+    label_column = _required(columns, options.label_column, LABEL_NAMES, "label", path)
+    groups, group_column, group_note = _groups(read, group_column, path)
+    splits, split_column, split_notes = _splits(read, options.split_column, path)
+    frame = pl.DataFrame(
         {
-            "path": frame["path"],
-            "label": frame["label"],
+            "path": _with_slashes(frame[path_column], path).str.strip_prefix("./"),
+            "label": frame[label_column],
             "group": groups,
-            "split": _splits(frame, path),
+            "split": splits,
             "status": [STATUS_OK] * frame.height,
         },
         schema=SCHEMA,
     )
-    table = pl.concat([table, frame.drop(*SCHEMA, strict=False)], how="horizontal").sort("path")
-    classes = tuple(sorted(set(table["label"].to_list())))
-    grouped_by = f"column {group_column!r}" if groups.null_count() < frame.height else None
+    used = {path_column, label_column, *SCHEMA} | ({split_column} if split_column else set())
+    used |= {column for column in columns if key(column) == "group" and column == group_column}
+    extra = read.frame.drop(*used, strict=False)
+    frame = pl.concat([frame, extra], how="horizontal").with_columns(pl.Series("\0line", lines, dtype=pl.Int64))
+    frame, label_notes = select_labels(frame, options) if options.map or options.leave_out else (frame, [])
+    lines = frame["\0line"].to_list()
+    if not _is_run_table(path):  # whose labels are class names, even "NaN"
+        refuse_missing_labels(frame["label"].to_list(), lines, repr(path.name))
+    empty = (frame["path"].fill_null("") == "").arg_true()
+    if len(empty):
+        raise UserError(
+            f"{path.name!r} has no path in {places([lines[row] for row in empty])}", "fill it in, or remove the line"
+        )
+    frame, path_notes = _with_extensions(frame, _root(path))
+    repeated = frame.filter(pl.col("path").is_duplicated())
+    if repeated.height:
+        first = repeated.filter(pl.col("path") == repeated["path"][0])
+        where = places(first["\0line"].to_list())
+        raise UserError(f"{path.name!r} lists {first['path'][0]!r} more than once ({where})", "keep one row per image")
+    root = _root(path)
+    table = frame.drop("\0line").sort("path")
+    classes = class_order(table["label"].to_list())
+    grouped_by = f"column {group_column!r}" if group_column and table["group"].null_count() < table.height else None
     name = path.parent.absolute().name if path.stem in ("table", "leaves", "labels") else path.stem
     result = ImageTable(table, Files(root), name, classes, grouped_by)
     if not any(result.source.stamp(image)[0] >= 0 for image in result.paths):
         raise UserError(
             f"no file listed in {path.name!r} exists, for example {table['path'][0]!r} below {str(root)!r}",
-            "write paths relative to the folder of the table",
+            "write paths relative to the folder of the table, with their extension",
         )
-    return result
+    notes = [*read.notes, *_column_notes({"path": path_column, "label": label_column, "split": split_column})]
+    notes += [*label_notes, *path_notes, *group_note, *split_notes]
+    return result.with_notes(*notes, *_unused_notes(result, split_column))
 
 
 def is_labeled_table(path: Path) -> bool:
@@ -103,17 +112,52 @@ def is_labeled_table(path: Path) -> bool:
     if path.suffix.lower() not in TABLE_EXTENSIONS or path.name.startswith("."):
         return False
     try:
-        columns = read_frame(path).columns
+        columns = {key(name) for name in column_names(path)}
     except UserError:
         return False
     return "path" in columns and "label" in columns and "predicted" not in columns
 
 
-def _groups(frame: pl.DataFrame, column: str | None) -> pl.Series:
-    """Return the groups in a column, null for empty or blank cells."""
+def _is_run_table(path: Path) -> bool:
+    """Return whether a table is the ``table.csv`` of a run."""
+    return path.name == "table.csv" and (path.parent / "experiment.toml").is_file()
+
+
+def _required(columns: list[str], given: str, names: tuple[str, ...], kind: str, path: Path) -> str:
+    column = find_column(columns, given, names, kind, path.name)
     if column is None:
-        return pl.Series([None] * frame.height, dtype=pl.String)
-    return frame[column].set(frame[column].str.strip_chars() == "", None)
+        found = ", ".join(repr(name) for name in columns)
+        raise UserError(
+            f"{path.name!r} has no column {kind!r} (found: {found})",
+            f"rename the column with the {kind}, or name it with --{kind}-column",
+        )
+    return column
+
+
+def _groups(read: TextTable, given: str | None, path: Path) -> tuple[pl.Series, str | None, list[str]]:
+    """Return the groups (null for empty cells and words for missing values), their column, and notes."""
+    frame, column = read.frame, named(read.frame.columns, given or "group")
+    if column is None:
+        if given is not None:
+            raise UserError(f"{path.name!r} has no column {given!r}", nearest(given, frame.columns))
+        return pl.Series([None] * frame.height, dtype=pl.String), None, []
+    cells = frame[column].to_list()
+    missing = missing_rows(cells)
+    if given is not None and len(missing) == len(cells):
+        raise UserError(f"the column {given!r} of {path.name!r} is empty", "fill it in, or give another column")
+    groups = list(cells)
+    for row in missing:
+        groups[row] = None
+    words = sorted({text for row in missing if (text := (cells[row] or "").strip())})
+    if not words:
+        return pl.Series(groups, dtype=pl.String), column, []
+    rows = [row for row in missing if (cells[row] or "").strip()]
+    where = places([read.lines[row] for row in rows])
+    note = (
+        f"{', '.join(map(repr, words))} in the column {column!r} was read as a missing value ({where}); "
+        "each of these images counts as a group by itself"
+    )
+    return pl.Series(groups, dtype=pl.String), column, [note]
 
 
 def _with_slashes(paths: pl.Series, table: Path) -> pl.Series:
@@ -129,20 +173,89 @@ def _with_slashes(paths: pl.Series, table: Path) -> pl.Series:
     )
 
 
-def _splits(frame: pl.DataFrame, path: Path) -> list[str | None]:
-    if "split" not in frame.columns:
-        return [None] * frame.height
+def _splits(read: TextTable, given: str, path: Path) -> tuple[list[str | None], str | None, list[str]]:
+    """Return the splits (None for empty cells and words for missing values), their column, and notes."""
+    frame = read.frame
+    column = find_column(frame.columns, given, SPLIT_NAMES, "split", path.name)
+    named_split = column is not None and (bool(given) or key(column) == "split")
+    if column is None or not (named_split or looks_like_split(frame[column])):
+        return [None] * frame.height, None, []
     splits: list[str | None] = []
-    for line, name in enumerate(frame["split"].to_list(), start=2):
-        if not name:
+    words: list[int] = []
+    for line, name in zip(read.lines, frame[column].to_list(), strict=True):
+        if is_missing(name):
             splits.append(None)
-        elif name.lower() in SPLIT_FOLDERS:
-            splits.append(SPLIT_FOLDERS[name.lower()])
+            words += [line] if name and name.strip() else []
+        elif (split := split_of(name, column)) is not None:
+            splits.append(split)
         else:
             raise UserError(
                 f"{path.name!r} has the unknown split {name!r} in line {line}", "use 'train', 'validation' or 'test'"
             )
-    return splits
+    where = (
+        f"words for missing values in the column {column!r} were read as no split ({places(words)})" if words else ""
+    )
+    return splits, column, [where] if where else []
+
+
+def _with_extensions(frame: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
+    """Return the rows with paths completed by the extension of the one image with that name, and a note.
+
+    Raises:
+        UserError: several images have the name.
+    """
+    paths, added, folders = frame["path"].to_list(), [], {}
+    for row, path in enumerate(paths):
+        if is_image(path.rpartition("/")[2]) or (root / path).is_file():
+            continue
+        parent, _, name = path.rpartition("/")
+        if parent not in folders:
+            folders[parent] = _images_by_stem(root / parent)
+        found = folders[parent].get(name, [])
+        if len(found) > 1:
+            raise UserError(
+                f"{path!r} has no extension, and several images have this name: {', '.join(map(repr, found))}",
+                "write the extension in the table",
+            )
+        if found:
+            paths[row] = f"{parent}/{found[0]}" if parent else found[0]
+            added.append(row)
+    if not added:
+        return frame, []
+    count = f"{len(added):,} path{'s' if len(added) > 1 else ''}"
+    note = (
+        f"{count} without an extension {'were' if len(added) > 1 else 'was'} completed, for example {paths[added[0]]!r}"
+    )
+    return frame.with_columns(pl.Series("path", paths, dtype=pl.String)), [note]
+
+
+def _images_by_stem(folder: Path) -> dict[str, list[str]]:
+    images: dict[str, list[str]] = {}
+    try:
+        for file in sorted(folder.iterdir()):
+            if file.suffix.lower() in EXTENSIONS:
+                images.setdefault(file.stem, []).append(file.name)
+    except OSError:
+        pass  # the paths are then listed as unreadable
+    return images
+
+
+def _column_notes(columns: dict[str, str | None]) -> list[str]:
+    """Return a note about columns that were recognized under another name."""
+    other = [f"{name!r} as the {kind}" for kind, name in columns.items() if name is not None and name != kind]
+    return [f"columns were read by other names: {', '.join(other)}"] if other else []
+
+
+def _unused_notes(table: ImageTable, split_column: str | None) -> list[str]:
+    """Return notes about columns that look like splits, but are not used."""
+    notes = []
+    if split_column is None:
+        for name in table.extra_columns:
+            if looks_like_split(table.frame[name]) or key(name) in SPLIT_NAMES:
+                notes.append(
+                    f"the column {name!r} looks like a split and is not used; to use it, add --split-column {name!r}"
+                )
+    return notes
 
 
 def _root(path: Path) -> Path:

@@ -13,12 +13,13 @@ import polars as pl
 from coverslip.core.errors import UserError
 from coverslip.core.paths import expand
 from coverslip.data.files import is_image, require_utf8_path, walk_names
+from coverslip.data.foreign_formats import export_advice, extension
 from coverslip.data.sources.source import Files
 from coverslip.data.table import SCHEMA, STATUS_OK, ImageTable
 
 NOT_AN_IMAGE = "not an image file"
 NO_EXTENSION, MAX_EXTENSIONS = "without extension", 6
-FORMATS = "JPEG, PNG, TIFF, BMP, WebP or HEIC"
+FORMATS = "JPEG, PNG, TIFF, BMP, WebP, HEIC, AVIF, JPEG 2000 or GIF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,13 @@ def find_images(paths: Iterable[str | Path] | str | Path, *, include_others: boo
             files[path.absolute().as_posix()] = None
             others += [] if is_image(path.name) else [path]
     if others and not (include_others and any(is_image(name.rpartition("/")[2]) for name in files)):
-        raise UserError(f"{str(others[0])!r} is {NOT_AN_IMAGE}", f"give {FORMATS} files")
+        raise UserError(f"{str(others[0])!r} is {NOT_AN_IMAGE}", _fix([extension(others[0])]))
     ignored = _extensions(ignored_files - files.keys())
     if not files:
         remark = f" ({ignored_text(ignored)})" if ignored else ""
         raise UserError(
             f"no image in {', '.join(repr(str(path)) for path in given)}{remark}",
-            f"give {FORMATS} files, or a folder of them",
+            _fix(ignored, ", or a folder of them"),
         )
     root = _common_folder(files)
     skip = len(root.as_posix().rstrip("/")) + 1
@@ -85,8 +86,8 @@ def find_images(paths: Iterable[str | Path] | str | Path, *, include_others: boo
 def ignored_text(ignored: Counter[str]) -> str:
     """Return a sentence on how many files were ignored; empty if none was.
 
-    >>> ignored_text(Counter({".gif": 1, ".txt": 2}))
-    '3 files are not images and were ignored: .txt 2, .gif 1'
+    >>> ignored_text(Counter({".mp4": 1, ".txt": 2}))
+    '3 files are not images and were ignored: .txt 2, .mp4 1'
     """
     total, extensions = ignored.total(), sorted(ignored, key=lambda extension: (-ignored[extension], extension))
     if not total:
@@ -95,6 +96,10 @@ def ignored_text(ignored: Counter[str]) -> str:
     more = ", ..." if len(extensions) > MAX_EXTENSIONS else ""
     verb = "file is not an image and was" if total == 1 else "files are not images and were"
     return f"{total:,} {verb} ignored: {counts}{more}"
+
+
+def _fix(extensions: Iterable[str], more: str = "") -> str:
+    return export_advice(extensions) or f"give {FORMATS} files{more}"
 
 
 def _extensions(paths: set[str]) -> Counter[str]:

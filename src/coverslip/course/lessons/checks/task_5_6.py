@@ -6,7 +6,7 @@ from coverslip.course.result import Passed
 
 HINTS = (
     "Two of the five go beyond what was measured. Which ones?",
-    "Nothing from another farm was tested, and nobody has checked yet where the network looks.",
+    "Nothing from another farm was tested, and it has not been checked where the network looks.",
 )
 
 

@@ -1,4 +1,4 @@
-"""The cache is believed only where it is whole; whatever else is in it, a run gives the same numbers."""
+"""Damaged cache entries are detected and replaced; a run gives the same numbers."""
 
 import os
 import shutil
@@ -15,13 +15,13 @@ from coverslip.data.scan import scan
 
 @pytest.fixture(autouse=True)
 def no_page(monkeypatch):
-    """The page reads what a run wrote, and no cache; drawing it would take most of these tests' time."""
+    """Skip the page: it does not use the cache, and drawing it would take most of the time of these tests."""
     monkeypatch.setattr(api.training, "write_report", lambda folder: None)
 
 
 @pytest.fixture(scope="module")
 def full_cache(small_run, session_cache, leaves, tmp_path_factory):
-    """All that the small run needs, and nothing else."""
+    """A cache with exactly the entries that the small run needs."""
     folder = tmp_path_factory.mktemp("full") / "cache"
     for kind in ("engines", "weights"):
         shutil.copytree(session_cache / kind, folder / kind)
@@ -33,14 +33,14 @@ def full_cache(small_run, session_cache, leaves, tmp_path_factory):
 
 @pytest.fixture
 def cache(full_cache, tmp_path, monkeypatch):
-    """A copy of it, for a test to spoil."""
+    """A copy of the cache that a test can damage."""
     monkeypatch.setenv("COVERSLIP_CACHE", str(tmp_path / "cache"))
     return Path(shutil.copytree(full_cache, tmp_path / "cache"))
 
 
 @pytest.fixture
 def again(leaves, small_run, tmp_path):
-    """Trains anew, compares every number with the undisturbed run, and tells what had to be computed."""
+    """Train again, compare every number with the undisturbed run, and return what had to be computed."""
 
     def train(out="again"):
         run = api.train(leaves, tmp_path / out)
@@ -64,12 +64,12 @@ def scribble(path):
     path.write_bytes(b"scribble" * 100)
 
 
-def test_a_whole_cache_is_believed(cache, again):
+def test_an_intact_cache_is_used(cache, again):
     assert again() == (0, 0)
 
 
 @pytest.mark.parametrize(
-    ("name", "spoil"),
+    ("name", "damage"),
     [
         ("pixels.npy", truncate),
         ("pixels.npy", empty),
@@ -78,42 +78,42 @@ def test_a_whole_cache_is_believed(cache, again):
         ("facts.parquet", scribble),
     ],
 )
-def test_spoilt_images_are_decoded_anew_once(cache, again, leaves, name, spoil):
+def test_damaged_images_are_decoded_again_once(cache, again, leaves, name, damage):
     for path in cache.rglob(name):
-        spoil(path)
+        damage(path)
     assert (read_pixels(scan(leaves), (224, 224)).decoded, again()) == (36, (0, 0))
 
 
 @pytest.mark.parametrize(
-    ("name", "spoil"),
+    ("name", "damage"),
     [("features.npy", truncate), ("features.npy", Path.unlink), ("keys.npy", empty), ("keys.npy", scribble)],
 )
-def test_spoilt_features_are_computed_anew_once(cache, again, name, spoil):
-    spoil(max(cache.rglob(name), key=lambda path: path.stat().st_size))  # of the train part
+def test_damaged_features_are_computed_again_once(cache, again, name, damage):
+    damage(max(cache.rglob(name), key=lambda path: path.stat().st_size))  # of the training set
     decoded, computed = again()
     assert decoded == 0 and computed > 36 and again("third") == (0, 0)
 
 
 @pytest.mark.parametrize(
-    ("name", "spoil"), [("model.xml", truncate), ("model.bin", truncate), ("model.bin", Path.unlink)]
+    ("name", "damage"), [("model.xml", truncate), ("model.bin", truncate), ("model.bin", Path.unlink)]
 )
-def test_a_spoilt_network_is_compiled_anew(cache, again, name, spoil):
+def test_a_damaged_network_is_compiled_again(cache, again, name, damage):
     shutil.rmtree(cache / "features")
     for path in cache.rglob(name):
-        spoil(path)
+        damage(path)
     assert again()[1] > 36
 
 
-@pytest.mark.parametrize("spoil", [truncate, Path.unlink], ids=lambda each: each.__name__)
-def test_spoilt_weights_are_taken_from_their_package_anew(cache, again, spoil):
-    whole = {path: path.read_bytes() for path in (cache / "weights").rglob("*.safetensors")}
-    for path in whole:
-        spoil(path)
+@pytest.mark.parametrize("damage", [truncate, Path.unlink], ids=lambda function: function.__name__)
+def test_damaged_weights_are_copied_from_their_package_again(cache, again, damage):
+    intact = {path: path.read_bytes() for path in (cache / "weights").rglob("*.safetensors")}
+    for path in intact:
+        damage(path)
     assert again() == (0, 0)
-    assert any(path.is_file() and path.read_bytes() == data for path, data in whole.items())
+    assert any(path.is_file() and path.read_bytes() == data for path, data in intact.items())
 
 
-def test_a_spoilt_index_and_what_killed_processes_left_are_passed_over(cache, again):
+def test_a_damaged_index_and_leftovers_of_killed_processes_are_ignored(cache, again):
     for path in (cache / "index").iterdir():
         path.write_text("{")
     for kind in ("pixels", "features", "engines", "weights"):
@@ -125,11 +125,11 @@ def test_a_spoilt_index_and_what_killed_processes_left_are_passed_over(cache, ag
 def test_the_cache_can_be_cleared(coverslip, cache, again):
     assert "removed" in coverslip("cache", "--clear").done().out
     kept = {path.parent.name for path in cache.rglob("*") if path.is_file()}
-    assert kept <= {"locks", "ledger"}  # how often a test set was scored is not a cache
+    assert kept <= {"locks", "ledger"}  # the ledger of test set uses is not a cache
     assert again()[0] == 36
 
 
-def test_another_image_of_the_same_size_and_time_is_found_with_verify(cache, tmp_path):
+def test_verify_detects_another_image_of_the_same_size_and_time(cache, tmp_path):
     for index, name in enumerate(("a/0", "a/1", "b/0", "b/1")):
         path = tmp_path / "images" / f"{name}.bmp"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,127 @@
+"""Which columns and labels are read: names of columns, and classes to merge, rename or leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
+from coverslip.data.missing import missing_rows, places
+from coverslip.data.table import ImageTable, class_order
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadOptions:
+    """How a source is read, as the settings of the same names in ``[data]``.
+
+    Attributes:
+        path_column: the column with the paths; "" finds it by name.
+        label_column: the column with the labels; "" finds it by name.
+        split_column: the column with the splits; "" finds it by name.
+        map: new names of labels, ``old=new``; labels with one new name become one class.
+        leave_out: classes whose images are left out, by their new names.
+
+    Raises:
+        UserError: an entry of ``map`` is not of that form, or a label has two new names.
+    """
+
+    path_column: str = ""
+    label_column: str = ""
+    split_column: str = ""
+    map: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.new_names()
+
+    def new_names(self) -> dict[str, str]:
+        """Return old label -> new label."""
+        names: dict[str, str] = {}
+        for text in self.map:
+            old, equals, new = text.rpartition("=")
+            if not equals or not new.strip():
+                raise UserError(f"--map {text!r} is not of the form OLD=NEW", "use for example --map 'early rust=rust'")
+            if names.get(old, new) != new:
+                raise UserError(f"--map gives {old!r} two new names, {names[old]!r} and {new!r}", "choose one of them")
+            names[old] = new
+        return names
+
+
+def select_labels(frame: pl.DataFrame, options: ReadOptions) -> tuple[pl.DataFrame, list[str]]:
+    """Return the rows that are used, with their new labels, and notes about both.
+
+    Args:
+        frame: a table with a column ``label``, text.
+        options: the new names, and the classes to leave out.
+
+    Raises:
+        UserError: no image has one of the labels, or all images are left out.
+    """
+    notes: list[str] = []
+    names, present = options.new_names(), frame["label"].fill_null("").unique().to_list()
+    for old in names:
+        if old not in present:
+            raise UserError(f"--map: no image has the label {old!r}", nearest(old, present))
+    if names:
+        frame = frame.with_columns(pl.col("label").fill_null("").replace(names))
+        notes.append("labels were renamed: " + ", ".join(f"{old!r} to {new!r}" for old, new in names.items()))
+    labels = frame["label"].fill_null("")
+    for name in options.leave_out:
+        count = int((labels == name).sum())
+        if not count:
+            raise UserError(f"--leave-out: there is no class {name!r}", nearest(name, labels.unique().to_list()))
+        notes.append(
+            f"{count:,} image{'s' if count > 1 else ''} of class {name!r} {'are' if count > 1 else 'is'} left out"
+        )
+    if options.leave_out:
+        frame = frame.filter(~labels.is_in(list(options.leave_out)))
+    if frame.height == 0:
+        raise UserError("every class is left out", "omit --leave-out for the classes to use")
+    return frame, notes
+
+
+def select_classes(table: ImageTable, options: ReadOptions) -> ImageTable:
+    """Return a table with the classes renamed, merged and left out; see `select_labels`."""
+    if not (options.map or options.leave_out):
+        return table
+    frame, notes = select_labels(table.frame, options)
+    classes = class_order(frame["label"].to_list())
+    return replace(table, frame=frame, classes=classes).with_notes(*notes)
+
+
+def refuse_missing_labels(labels: Sequence[str | None], lines: Sequence[int], where: str) -> None:
+    """Refuse labels that are empty or stand for a missing value.
+
+    Args:
+        labels: label of each row.
+        lines: line number of each row, for the message.
+        where: the name of the file.
+
+    Raises:
+        UserError: a label is missing.
+    """
+    missing = missing_rows(labels)
+    if missing:
+        raise missing_labels_error([labels[row] for row in missing], [lines[row] for row in missing], where)
+
+
+def missing_labels_error(
+    words: Sequence[str | None], numbers: Sequence[int], where: str, unit: str = "line"
+) -> UserError:
+    """Return the error for missing labels.
+
+    Args:
+        words: what stands for each of them.
+        numbers: the line or row of each.
+        where: the name of the file (and array).
+        unit: what the numbers count.
+    """
+    different = sorted({(word or "").strip() for word in words})
+    found = "" if different == [""] else f" (found: {', '.join(map(repr, different))})"
+    fix = "fill in the labels, or remove the rows"
+    if found:
+        fix += f", or use --leave-out {different[-1]}; if it is a class, rename it with --map {different[-1]}=NAME"
+    return UserError(f"{where} has no label in {places(numbers, unit)}{found}", fix)
