@@ -63,6 +63,8 @@ RENAMED: dict[str, str] = {
 # pattern of "run/file/key" -> reason, for differences that are intended
 EXPECTED: dict[str, str] = {
     "*/experiment.toml/format": "new: the number of the format",
+    "*/experiment.toml/data/*": "new: settings of tables",
+    "*/model/model.json/images/*": "new: channels, depth and range of the training images",
     "*/model/model.json/format": "the number of the format",
     "*/environment.json/seconds/*": "the labels of the stages are new",
     "*/audit.json/findings/*/title": "the statement about leakage has the range of its estimate",
