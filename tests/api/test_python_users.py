@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import coverslip
 from coverslip.api.configs import FROM_SCRATCH, SHORT_NAMES, _keys
-from coverslip.core.runs import Run, RunScore
+from coverslip.core.runs import Run
+from coverslip.core.score import RunScore
 from coverslip.pipeline.config import RunConfig
 
 SOURCE = Path(coverslip.__file__).parent

@@ -20,9 +20,8 @@ SETTINGS: dict[tuple[str, str], tuple[str, str] | None] = {
     ("recipe", "smoothing"): ("training", "label_smoothing"),
     ("recipe", "seed"): None,  # version 0.1 set it to training.seed in every run
     ("audit", "price"): ("audit", "probes"),
-    ("bundle", "examples"): ("model", "examples"),
 }
-SECTIONS = {"recipe": "training"}  # keys that are not listed above keep their name
+SECTIONS = {"recipe": "training", "bundle": "model"}  # keys that are not listed above keep their name
 
 
 def current_setting(section: str, key: str) -> tuple[str, str] | None:
@@ -72,7 +71,7 @@ def upgrade_settings(mapping: Mapping[str, Any]) -> dict[str, Any]:
             new = current_setting(section, key)
             if new is not None:
                 result.setdefault(new[0], {})[new[1]] = value
-    return {section: content for section, content in result.items() if section != "bundle"}
+    return result
 
 
 # options of commands: (command, option) -> option

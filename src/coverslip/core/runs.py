@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
-import math
 import os
 import re
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,54 +15,11 @@ from coverslip.core.errors import UserError
 from coverslip.core.forks import refuse_forked
 from coverslip.core.paths import expand
 from coverslip.core.renamed import upgrade_json
+from coverslip.core.score import RunScore
 from coverslip.core.storage import ensure_folder, write_text
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-@dataclass(frozen=True, slots=True)
-class RunScore:
-    """A score on the test set; as text, it reads ``0.969 [0.845, 0.994]``, and ``float(score)`` is its value.
-
-    Attributes:
-        value: the score; None if it cannot be computed.
-        low: lower limit of the confidence interval; None if there is none.
-        high: upper limit of the confidence interval; None if there is none.
-        level: confidence level, such as 0.95.
-        images: number of images.
-        groups: number of groups of images.
-        reason: why there is no value or no interval.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    level: float
-    images: int
-    groups: int
-    reason: str = ""
-
-    @classmethod
-    def of(cls, score: Mapping[str, Any]) -> RunScore:
-        """Return the score of an entry of ``test.json``."""
-        return cls(**{field.name: score[field.name] for field in fields(cls) if field.name in score})
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return f"no value: {self.reason}"
-        if self.low is None or self.high is None:
-            return f"{self.value:.3f} (no interval: {self.reason})"
-        digits = 3
-        while digits < 9 and f"{self.low:.{digits}f}" == f"{self.high:.{digits}f}":
-            digits += 1
-        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __float__(self) -> float:
-        return math.nan if self.value is None else self.value
 
 
 class Run:

@@ -11,7 +11,7 @@ import polars as pl
 from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
 from coverslip.data.missing import is_missing, missing_rows
-from coverslip.data.sources.folder import SPLIT_FOLDERS
+from coverslip.data.sources.folder_layout import SPLIT_FOLDERS
 
 PATH_NAMES = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "imagename")
 LABEL_NAMES = ("label", "labels", "class", "target")

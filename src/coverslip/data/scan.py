@@ -15,7 +15,8 @@ from coverslip.data.proposals import unused_subjects
 from coverslip.data.sources.arrays import scan_arrays
 from coverslip.data.sources.folder import scan_folder
 from coverslip.data.sources.folder_layout import container_of_classes
-from coverslip.data.sources.table_file import TABLE_EXTENSIONS, column_names, is_labeled_table, scan_table
+from coverslip.data.sources.table_file import is_labeled, scan_table
+from coverslip.data.sources.table_text import TABLE_EXTENSIONS, TextTable, read_table
 from coverslip.data.table import ImageTable
 
 DEFAULTS = ReadOptions()
@@ -46,9 +47,10 @@ def scan(source: str | Path, group: str = "", classes: int = 2, options: ReadOpt
     require_utf8_path(path.absolute())
     folder = path
     found: list[str] = []
+    read: TextTable | None = None
     if path.is_dir():
-        path, found = _table_in(path)
-    table = _scan(path, group, options)
+        path, read, found = _table_in(path)
+    table = _scan(path, group, options, read)
     if folder != path:
         found += _unlisted_images(table, folder)
     if len(table.classes) < classes:
@@ -66,7 +68,7 @@ def scan(source: str | Path, group: str = "", classes: int = 2, options: ReadOpt
     return table.with_notes(*found, *notes)
 
 
-def _scan(path: Path, group: str, options: ReadOptions) -> ImageTable:
+def _scan(path: Path, group: str, options: ReadOptions, read: TextTable | None) -> ImageTable:
     if path.is_dir():
         return _grouped(select_classes(scan_folder(path, grouped=bool(group)), options), group)
     if path.suffix.lower() == ".npz":
@@ -76,9 +78,10 @@ def _scan(path: Path, group: str, options: ReadOptions) -> ImageTable:
             f"{str(path)!r} is neither a folder nor a table nor an array file",
             "give a folder, a .csv, .tsv, .xlsx, .parquet or .npz file",
         )
-    if group and group != PARENT and (group.isidentifier() or named(column_names(path), group) is not None):
-        return note_ungrouped(scan_table(path, group, options), f"the column {group!r} is empty")
-    table = scan_table(path, options=options)
+    read = read or read_table(path)
+    if group and group != PARENT and (group.isidentifier() or named(read.frame.columns, group) is not None):
+        return note_ungrouped(scan_table(path, group, options, read), f"the column {group!r} is empty")
+    table = scan_table(path, options=options, read=read)
     if group or table.grouped_by is None:
         return _grouped(table, group)
     return note_ungrouped(table, "the column 'group' is empty")
@@ -88,30 +91,38 @@ def _grouped(table: ImageTable, group: str) -> ImageTable:
     return group_table(table, group) if group else table
 
 
-def _table_in(folder: Path) -> tuple[Path, list[str]]:
-    """Return the one table with the columns path and label in a folder, else the folder; and notes on its tables."""
+def _table_in(folder: Path) -> tuple[Path, TextTable | None, list[str]]:
+    """Return the one table with the columns path and label in a folder, with its content, or the folder; and notes."""
     if not _can_list(folder):
-        return folder, []
+        return folder, None, []
     files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in TABLE_EXTENSIONS and file.is_file()]
-    tables = [file for file in files if is_labeled_table(file)]
-    if len(tables) == 1:
-        return tables[0], [f"the table {tables[0].name!r} in this folder was used"]
-    notes = []
-    if tables:
-        names = ", ".join(repr(file.name) for file in tables)
-        notes.append(f"{len(tables)} tables in this folder have the columns path and label, and none is used: {names}")
+    tables: dict[Path, TextTable] = {}
+    unused: list[str] = []
     for file in files:
-        if file in tables or file.name.startswith((".", "~")):
+        if file.name.startswith("."):
             continue
         try:
-            columns = column_names(file)
+            read = read_table(file)
         except UserError as error:
-            notes.append(f"the table {file.name!r} is not used: {error.problem}")
-            continue
-        listed = ", ".join(repr(name) for name in columns[:LISTED])
-        reason = "contains predictions" if "predicted" in columns else f"has the columns {listed}, not path and label"
-        notes.append(f"the table {file.name!r} is not used: it {reason}")
-    return folder, notes
+            reason = error.problem
+        else:
+            columns = read.frame.columns
+            if is_labeled(columns):
+                tables[file] = read
+                continue
+            listed = ", ".join(repr(name) for name in columns[:LISTED])
+            predictions = "predicted" in columns
+            reason = "it contains predictions" if predictions else f"it has the columns {listed}, not path and label"
+        if not file.name.startswith("~"):  # the lock file of an open document
+            unused.append(f"the table {file.name!r} is not used: {reason}")
+    if len(tables) == 1:
+        (file, read), *_ = tables.items()
+        return file, read, [f"the table {file.name!r} in this folder was used"]
+    if tables:
+        names = ", ".join(repr(file.name) for file in tables)
+        note = f"{len(tables)} tables in this folder have the columns path and label, and none is used: {names}"
+        unused.insert(0, note)
+    return folder, None, unused
 
 
 def _refuse_container(path: Path) -> None:

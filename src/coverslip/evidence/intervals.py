@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from coverslip.core.score import interval_text
+
 FloatArray = NDArray[np.float64]
 MIN_GROUPS = 5  # with fewer groups no method here reaches its nominal coverage, so no interval is given
 MIN_DF = 5.0  # lower bound of the estimated degrees of freedom, if there are that many groups
@@ -322,17 +324,8 @@ def format_interval(score: Score, digits: int = 3, *, counts: bool = False, grou
     >>> format_interval(score, counts=True, group_word="leaves")
     '0.912 [0.881, 0.938] (412 images, 96 leaves)'
     """
-    value, low, high = score["value"], score["low"], score["high"]
-    reason = score.get("reason", "")
-    if value is None:
-        return f"no value: {reason}"
-    if low is None or high is None:
-        text = f"{value:.{digits}f} (no interval: {reason})"
-    else:
-        while digits < 9 and f"{low:.{digits}f}" == f"{high:.{digits}f}":
-            digits += 1
-        text = f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-    if not counts:
+    text = interval_text(score["value"], score["low"], score["high"], score.get("reason", ""), digits)
+    if not counts or score["value"] is None:
         return text
     grouped = f", {score['groups']:,} {group_word}" if score["groups"] != score["images"] else ""
     return f"{text} ({score['images']:,} images{grouped})"

@@ -101,7 +101,8 @@ def scan_arrays(file: Path, options: ReadOptions = DEFAULTS) -> ImageTable:
             continue
         images, labels = data[x], _flat_labels(data[y])
         _check(file, x, y, images, labels)
-        labels, missing = _without_fractions(file, y, labels), _missing_labels(file, y, labels, options)
+        given, labels = labels, _without_fractions(file, y, labels)
+        missing = _missing_labels(file, y, given, labels, options)
         arrays[x] = images
         groups = _groups(data["groups"].reshape(-1)) if split is None and "groups" in data else None
         for number, label in enumerate(labels):
@@ -176,22 +177,28 @@ def _without_fractions(file: Path, y: str, labels: Any) -> Any:
     return np.where(np.isnan(labels), -1, labels).astype(np.int64)
 
 
-def _missing_labels(file: Path, y: str, labels: Any, options: ReadOptions) -> set[int]:
+def _missing_labels(file: Path, y: str, given: Any, labels: Any, options: ReadOptions) -> set[int]:
     """Return the positions of missing labels that are renamed or left out.
+
+    Args:
+        file: the ``.npz`` file.
+        y: name of the array.
+        given: the labels in the file, for messages.
+        labels: the same after `_without_fractions`.
+        options: the labels that are renamed or left out.
 
     Raises:
         UserError: another label is missing.
     """
     if labels.dtype.kind in "iub" and not (labels < 0).any():
         return set()
-    texts = [str(label) for label in (_without_fractions(file, y, labels) if labels.dtype.kind == "f" else labels)]
+    texts = [str(label) for label in labels]
     missing = missing_rows(texts)
     handled = {*options.leave_out, *options.new_names()}
     open_rows = [row for row in missing if texts[row] not in handled]
     if open_rows:
-        where = f"{file.name!r}: {y}"
-        shown = [str(label) for label in labels[open_rows]]
-        raise missing_labels_error(shown, open_rows, where, "row")
+        shown = [str(label) for label in given[open_rows]]
+        raise missing_labels_error(shown, open_rows, f"{file.name!r}: {y}", "row")
     return set(missing)
 
 

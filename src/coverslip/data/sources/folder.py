@@ -25,13 +25,10 @@ from coverslip.data.sources.folder_layout import (
     class_parent,
     direct_images,
     find_splits,
-    split_of,
 )
 from coverslip.data.sources.source import Files
 from coverslip.data.sources.unlabeled import NO_EXTENSION, ignored_text
 from coverslip.data.table import SCHEMA, STATUS_OK, ImageTable, class_order
-
-__all__ = ["SPLIT_FOLDERS", "scan_folder", "split_of"]
 
 SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
 LISTED = 5  # names listed in a note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -24,23 +25,15 @@ from coverslip.data.files import EXTENSIONS, is_image
 from coverslip.data.labels import ReadOptions, refuse_missing_labels, select_labels
 from coverslip.data.missing import is_missing, missing_rows, places
 from coverslip.data.sources.source import Files
-from coverslip.data.sources.table_text import TABLE_EXTENSIONS, TextTable, read_table
+from coverslip.data.sources.table_text import TextTable, read_table
 from coverslip.data.table import SCHEMA, STATUS_OK, ImageTable, class_order
 
-__all__ = ["TABLE_EXTENSIONS", "column_names", "is_labeled_table", "scan_table"]
 DEFAULTS = ReadOptions()
 
 
-def column_names(path: Path) -> list[str]:
-    """Return the names of the columns of a table.
-
-    Raises:
-        UserError: the file cannot be read, is not a table, or has no rows.
-    """
-    return read_table(path).frame.columns
-
-
-def scan_table(path: Path, group_column: str | None = None, options: ReadOptions = DEFAULTS) -> ImageTable:
+def scan_table(
+    path: Path, group_column: str | None = None, options: ReadOptions = DEFAULTS, read: TextTable | None = None
+) -> ImageTable:
     """Return the table of images of a file; its paths are absolute, or relative to the folder of the file.
 
     Columns are matched without case and surrounding blanks; `coverslip.data.columns` has further names for path, label
@@ -51,12 +44,14 @@ def scan_table(path: Path, group_column: str | None = None, options: ReadOptions
         path: a CSV, Excel or Parquet file with a path and a label per image.
         group_column: the column with the groups; None uses a column named ``group`` if there is one.
         options: the columns to read, and classes to merge, rename or leave out.
+        read: the content of the file, if it was read before.
 
     Raises:
         UserError: a column is missing or empty, a path or label is missing, a path occurs twice, a split has another
             name, or no path refers to a file.
     """
-    read = read_table(path)
+    read, run = read or read_table(path), _run_of(path)
+    root = path.parent if run is None else _images_of(run)
     frame, lines, columns = read.frame, read.lines, read.frame.columns
     path_column = _required(columns, options.path_column, PATH_NAMES, "path", path)
     label_column = _required(columns, options.label_column, LABEL_NAMES, "label", path)
@@ -64,7 +59,7 @@ def scan_table(path: Path, group_column: str | None = None, options: ReadOptions
     splits, split_column, split_notes = _splits(read, options.split_column, path)
     frame = pl.DataFrame(
         {
-            "path": _with_slashes(frame[path_column], path).str.strip_prefix("./"),
+            "path": _with_slashes(frame[path_column], root).str.strip_prefix("./"),
             "label": frame[label_column],
             "group": groups,
             "split": splits,
@@ -78,20 +73,19 @@ def scan_table(path: Path, group_column: str | None = None, options: ReadOptions
     frame = pl.concat([frame, extra], how="horizontal").with_columns(pl.Series("\0line", lines, dtype=pl.Int64))
     frame, label_notes = select_labels(frame, options) if options.map or options.leave_out else (frame, [])
     lines = frame["\0line"].to_list()
-    if not _is_run_table(path):  # whose labels are class names, even "NaN"
+    if run is None:  # the labels of a run are class names, even "NaN"
         refuse_missing_labels(frame["label"].to_list(), lines, repr(path.name))
     empty = (frame["path"].fill_null("") == "").arg_true()
     if len(empty):
         raise UserError(
             f"{path.name!r} has no path in {places([lines[row] for row in empty])}", "fill it in, or remove the line"
         )
-    frame, path_notes = _with_extensions(frame, _root(path))
+    frame, path_notes = _with_extensions(frame, root)
     repeated = frame.filter(pl.col("path").is_duplicated())
     if repeated.height:
         first = repeated.filter(pl.col("path") == repeated["path"][0])
         where = places(first["\0line"].to_list())
         raise UserError(f"{path.name!r} lists {first['path'][0]!r} more than once ({where})", "keep one row per image")
-    root = _root(path)
     table = frame.drop("\0line").sort("path")
     classes = class_order(table["label"].to_list())
     grouped_by = f"column {group_column!r}" if group_column and table["group"].null_count() < table.height else None
@@ -107,20 +101,10 @@ def scan_table(path: Path, group_column: str | None = None, options: ReadOptions
     return result.with_notes(*notes, *_unused_notes(result, split_column))
 
 
-def is_labeled_table(path: Path) -> bool:
-    """Return whether a file is a table with the columns path and label, and not a result of `predict`."""
-    if path.suffix.lower() not in TABLE_EXTENSIONS or path.name.startswith("."):
-        return False
-    try:
-        columns = {key(name) for name in column_names(path)}
-    except UserError:
-        return False
-    return "path" in columns and "label" in columns and "predicted" not in columns
-
-
-def _is_run_table(path: Path) -> bool:
-    """Return whether a table is the ``table.csv`` of a run."""
-    return path.name == "table.csv" and (path.parent / "experiment.toml").is_file()
+def is_labeled(columns: Sequence[str]) -> bool:
+    """Return whether columns are those of a table with path and label, and not of a result of `predict`."""
+    names = {key(name) for name in columns}
+    return "path" in names and "label" in names and "predicted" not in names
 
 
 def _required(columns: list[str], given: str, names: tuple[str, ...], kind: str, path: Path) -> str:
@@ -160,9 +144,8 @@ def _groups(read: TextTable, given: str | None, path: Path) -> tuple[pl.Series, 
     return pl.Series(groups, dtype=pl.String), column, [note]
 
 
-def _with_slashes(paths: pl.Series, table: Path) -> pl.Series:
+def _with_slashes(paths: pl.Series, root: Path) -> pl.Series:
     r"""Return paths with ``\`` (written on Windows) replaced by ``/``, unless a file of exactly that name exists."""
-    root = _root(table)
     return pl.Series(
         "path",
         [
@@ -258,13 +241,16 @@ def _unused_notes(table: ImageTable, split_column: str | None) -> list[str]:
     return notes
 
 
-def _root(path: Path) -> Path:
-    """Return the folder that the paths of a table are relative to: its own, or for a run's table that in the audit."""
+def _run_of(path: Path) -> Run | None:
+    """Return the run (or audit) that wrote a table as its ``table.csv``; None if none did."""
     run = Run(path.parent)
-    if path.name == run.table_file.name and run.audit_file.is_file():
-        try:
-            root = str(json.loads(run.audit_file.read_text(encoding="utf-8"))["root"])
-            return (run.folder / root).resolve()
-        except (ValueError, KeyError) as error:
-            raise UserError(f"{str(run.audit_file)!r} has no valid entry 'root'", "train again") from error
-    return path.parent
+    return run if path.name == run.table_file.name and run.audit_file.is_file() else None
+
+
+def _images_of(run: Run) -> Path:
+    """Return the folder that the paths of a run's table are relative to."""
+    try:
+        root = str(json.loads(run.audit_file.read_text(encoding="utf-8"))["root"])
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{str(run.audit_file)!r} has no valid entry 'root'", "train again") from error
+    return (run.folder / root).resolve()
