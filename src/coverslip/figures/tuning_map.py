@@ -42,7 +42,7 @@ def lr_batch_map(
         ValueError: no trial has both settings.
 
     >>> frame = {"number": [0, 1], "state": ["finished"] * 2, "validation_loss": [0.5, 0.4], "a": [1, 2], "b": [8, 8]}
-    >>> len(rate_batch_map(frame, "a", "b").axes)
+    >>> len(lr_batch_map(frame, "a", "b").axes)
     1
     """
     rows = as_trials(trials)
