@@ -182,3 +182,20 @@ def test_labels_of_arrays_are_checked(tmp_path, arrays, problem):
     np.savez(tmp_path / "x.npz", x=np.zeros((4, 8, 8), np.uint8), **arrays)
     with pytest.raises(UserError, match=problem):
         scan(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("labels", "word"),
+    [
+        (np.array([0.0, np.nan, 1.0, 0.0]), "nan"),
+        (np.array([0, -1, 1, 0]), "-1"),
+        (np.array(["a", "NaN", "b", "a"]), "NaN"),
+    ],
+)
+def test_the_fix_for_missing_labels_of_an_array_works(tmp_path, labels, word):
+    file = tmp_path / "x.npz"
+    np.savez(file, x=np.zeros((4, 8, 8), np.uint8), y=labels)
+    with pytest.raises(UserError, match=f"--leave-out {word}"):
+        scan(file)
+    assert len(scan(file, options=ReadOptions(leave_out=(word,)))) == 3
+    assert "other" in scan(file, options=ReadOptions(map=(f"{word}=other",))).classes

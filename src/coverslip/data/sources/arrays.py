@@ -107,7 +107,7 @@ def scan_arrays(file: Path, options: ReadOptions = DEFAULTS) -> ImageTable:
         groups = _groups(data["groups"].reshape(-1)) if split is None and "groups" in data else None
         for number, label in enumerate(labels):
             group = None if groups is None else groups[number]
-            text = str(label) if number in missing else _class_name(file, label, names)
+            text = str(given[number]) if number in missing else _class_name(file, label, names)
             rows.append((f"{x}/{number:05d}", text, group, split))
     if not rows:
         found = ", ".join(sorted(data)) or "nothing"
@@ -183,7 +183,7 @@ def _missing_labels(file: Path, y: str, given: Any, labels: Any, options: ReadOp
     Args:
         file: the ``.npz`` file.
         y: name of the array.
-        given: the labels in the file, for messages.
+        given: the labels in the file, as the user names them.
         labels: the same after `_without_fractions`.
         options: the labels that are renamed or left out.
 
@@ -195,7 +195,7 @@ def _missing_labels(file: Path, y: str, given: Any, labels: Any, options: ReadOp
     texts = [str(label) for label in labels]
     missing = missing_rows(texts)
     handled = {*options.leave_out, *options.new_names()}
-    open_rows = [row for row in missing if texts[row] not in handled]
+    open_rows = [row for row in missing if str(given[row]) not in handled]
     if open_rows:
         shown = [str(label) for label in given[open_rows]]
         raise missing_labels_error(shown, open_rows, f"{file.name!r}: {y}", "row")
