@@ -26,9 +26,9 @@ from coverslip.data.cache import read_pixels
 from coverslip.data.scan import scan
 from coverslip.data.synthetic import write_leaves
 from coverslip.evidence.recalibration import fit_temperature
-from coverslip.pipeline.fit import prepare_training, split_validation
 from coverslip.pipeline.prepare import run_audit, split_images
 from coverslip.pipeline.resolve import resolve_config
+from coverslip.pipeline.training_data import prepare_training, split_validation
 from coverslip.tasks.classification import Classification
 from coverslip.training import fine_tuning
 from coverslip.training.forward import compute_logits

@@ -15,8 +15,9 @@ from coverslip.models.design import Design
 from coverslip.training.array_data import Subset
 from coverslip.training.batches import ArrayInputs
 from coverslip.training.config import TrainingConfig
+from coverslip.training.forward import compute_logits
 from coverslip.training.lanes import Stack
-from coverslip.training.loop import compute_logits, train_network
+from coverslip.training.loop import train_network
 
 CPU = torch.device("cpu")
 CLASSES = 3

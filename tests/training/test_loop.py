@@ -14,7 +14,8 @@ from coverslip.core.progress import Progress
 from coverslip.training.batches import ArrayInputs, balanced_order, epoch_order, split_batches
 from coverslip.training.callbacks import Callback
 from coverslip.training.config import TrainingConfig
-from coverslip.training.loop import compute_logits, train_network
+from coverslip.training.forward import compute_logits
+from coverslip.training.loop import train_network
 
 CPU = torch.device("cpu")
 

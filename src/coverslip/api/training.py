@@ -18,13 +18,12 @@ from coverslip.core.progress import SILENT, Progress
 from coverslip.core.renamed import warn_renamed
 from coverslip.core.runs import Run, next_free, reserve_run_folder
 from coverslip.core.storage import atomic_write, explain_full_disk, is_full_disk
-from coverslip.data.scan import scan
 from coverslip.data.sources.source import Files
 from coverslip.data.summary import relative_root
 from coverslip.figures.lr_range import lr_range_figure
 from coverslip.models.user_network import register_user_network
 from coverslip.pipeline.config import RunConfig
-from coverslip.pipeline.prepare import audit_source, write_audit
+from coverslip.pipeline.prepare import audit_source, scan_images, write_audit
 from coverslip.pipeline.resolve import resolve_config, uses_exact_head
 from coverslip.pipeline.run import lr_range_test, run
 from coverslip.reporting.audit_page import write_audit_page
@@ -108,11 +107,13 @@ def train(
         else:
             options["model_network"] = name
     config = config_of(source, options)
+    table = None
     if out is None:
-        out = reserve_run_folder(scan(config.data.source, config.data.group, options=config.data.reading).name)
+        table = scan_images(config)
+        out = reserve_run_folder(table.name)
     folder = Run(out) if resume else Run.create(out)
     with discard_on_error(folder, resume):
-        run(config, folder, verify=verify, progress=progress)
+        run(config, folder, table, verify=verify, progress=progress)
         write_report(folder.folder)
     return folder
 

@@ -12,8 +12,8 @@ from coverslip.core.forks import unforked
 from coverslip.core.paths import expand
 from coverslip.core.progress import SILENT, Progress
 from coverslip.core.runs import Study, reserve_run_folder
-from coverslip.data.scan import scan
 from coverslip.pipeline.config import RunConfig
+from coverslip.pipeline.prepare import scan_images
 
 if TYPE_CHECKING:
     from coverslip.tuning.results import Tuned
@@ -88,7 +88,7 @@ def tune(
 
 def study_folder(config: RunConfig) -> Path:
     """Create and return the default folder of a study, ``runs/tune-NAME-DATE-N``."""
-    return reserve_run_folder(f"tune-{scan(config.data.source, config.data.group, options=config.data.reading).name}")
+    return reserve_run_folder(f"tune-{scan_images(config).name}")
 
 
 @unforked

@@ -72,16 +72,16 @@ def audit(
     config = api.configure(
         source,
         settings=settings or [],
-        data_group=group,
-        data_site=site,
-        data_path_column=path_column,
-        data_label_column=label_column,
-        data_split_column=split_column,
-        data_map=map or None,
-        data_leave_out=leave_out or None,
-        audit_accept=accept or None,
-        audit_drop=drop or None,
-        audit_fix=fix or None,
+        group=group,
+        site=site,
+        path_column=path_column,
+        label_column=label_column,
+        split_column=split_column,
+        map=map or None,
+        leave_out=leave_out or None,
+        accept=accept or None,
+        drop=drop or None,
+        fix=fix or None,
     )
     result = api.audit(config, out, verify=verify, probes=not quick, progress=progress)
     _print(result)

@@ -42,8 +42,8 @@ Fix = Annotated[bool, setting("audit.fix", DATA, "--fix")]
 Verify = Annotated[
     bool, typer.Option("--verify", help="Read every file again instead of trusting the cache.", rich_help_panel=DATA)
 ]
-PRESETS_HELP = "Augmentation: none, flips, light, strong or tissue. Not for depth head."
-Augment = Annotated[str | None, typer.Option(help=PRESETS_HELP, rich_help_panel=TRAINING)]
+AUGMENT_HELP = "Augmentation: none, flips, light, strong or tissue."
+Augment = Annotated[str | None, typer.Option(help=f"{AUGMENT_HELP} Not for depth head.", rich_help_panel=TRAINING)]
 FromScratch = Annotated[
     bool, typer.Option("--from-scratch", help="Random initial weights; trains all layers.", rich_help_panel=MODEL)
 ]

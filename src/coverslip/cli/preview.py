@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from coverslip.cli.options import DATA, OUTPUT, TRAINING
+from coverslip.cli.options import AUGMENT_HELP, DATA, OUTPUT, TRAINING
 from coverslip.cli.terminal import quoted
 from coverslip.core.errors import UserError
+from coverslip.pipeline.schema import description
 
 
 def preview(
@@ -17,12 +18,8 @@ def preview(
     size: Annotated[
         int | None, typer.Option(help="Side in pixels. Default: that of the default network.", rich_help_panel=DATA)
     ] = None,
-    fit: Annotated[
-        str, typer.Option(help="How images are made square: pad, squash or crop.", rich_help_panel=DATA)
-    ] = "pad",
-    augment: Annotated[
-        str, typer.Option(help="Augmentation: none, flips, light, strong or tissue.", rich_help_panel=TRAINING)
-    ] = "light",
+    fit: Annotated[str, typer.Option(help=description("input.fit"), rich_help_panel=DATA)] = "pad",
+    augment: Annotated[str, typer.Option(help=AUGMENT_HELP, rich_help_panel=TRAINING)] = "light",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Augmentation setting, such as rotate=30 or flip=false.", rich_help_panel=TRAINING),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
+
+from coverslip.core.errors import StoppedError
 
 
 def print_error(problem: str, fix: str, word: str = "error") -> None:
@@ -33,6 +36,18 @@ def show_warning(
 def quoted(path: Path | str) -> str:
     """Return a path quoted for the shell."""
     return shlex.quote(str(path))
+
+
+@contextmanager
+def resumable(command: str, folder: Path | None) -> Iterator[None]:
+    """On Ctrl+C, print the command that resumes a run or study, if its folder is known and exists."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder is None or not folder.is_dir():
+            raise
+        fix = f"resume with: coverslip {command} --resume {quoted(folder)}"
+        raise StoppedError("interrupted; the results so far are stored", fix) from None
 
 
 def print_result(evidence: dict[str, Any], report: Path, next_step: str, warnings: Sequence[str] = ()) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,8 +30,8 @@ from coverslip.cli.options import (
     refuse_with_resume,
     setting,
 )
-from coverslip.cli.terminal import print_result, quoted
-from coverslip.core.errors import StoppedError, UserError
+from coverslip.cli.terminal import print_result, quoted, resumable
+from coverslip.core.errors import UserError
 
 if TYPE_CHECKING:
     from coverslip.pipeline.config import RunConfig
@@ -100,7 +98,7 @@ def train(
     progress = TerminalProgress()
     if resume is not None:
         refuse_with_resume(context, "verify")
-        with _resumable(resume):
+        with resumable("train", resume):
             run = api.train(api.unfinished(resume), resume, resume=True, verify=verify, progress=progress)
     elif source is None:
         raise UserError("no images were given", "coverslip train FOLDER, or try 'coverslip demo' first")
@@ -109,32 +107,32 @@ def train(
             source,
             augment=augment,
             settings=settings or [],
-            data_group=group,
-            data_site=site,
-            data_path_column=path_column,
-            data_label_column=label_column,
-            data_split_column=split_column,
-            data_map=map or None,
-            data_leave_out=leave_out or None,
-            audit_accept=accept or None,
-            audit_drop=drop or None,
-            audit_fix=fix or None,
-            audit_probes=probes or None,
-            model_network=model,
-            model_depth=depth or ("auto" if minutes else None),
-            model_pretrained=False if from_scratch else None,
-            model_minutes=minutes,
-            model_views=views,
-            input_fit=fit,
+            group=group,
+            site=site,
+            path_column=path_column,
+            label_column=label_column,
+            split_column=split_column,
+            map=map or None,
+            leave_out=leave_out or None,
+            accept=accept or None,
+            drop=drop or None,
+            fix=fix or None,
+            probes=probes or None,
+            model=model,
+            depth=depth or None,
+            from_scratch=from_scratch or None,
+            minutes=minutes,
+            views=views,
+            fit=fit,
             split_seed=split_seed,
-            training_seed=seed,
-            split_refit=refit or None,
-            training_epochs=epochs,
-            training_lr=lr,
-            repeats_folds=folds,
-            repeats_seeds=seeds,
-            repeats_learning_curve=learning_curve or None,
-            model_examples=with_examples or None,
+            seed=seed,
+            refit=refit or None,
+            epochs=epochs,
+            lr=lr,
+            folds=folds,
+            seeds=seeds,
+            learning_curve=learning_curve or None,
+            with_examples=with_examples or None,
         )
         _refuse_unused(config, {"--epochs": epochs, "--lr": lr, "--augment": augment})
         if dry_run:
@@ -143,7 +141,7 @@ def train(
         if find_lr:
             _print_lr(*api.find_lr(config, out, progress=progress))
             return
-        with _resumable(out):
+        with resumable("train", out):
             run = api.train(config, out, verify=verify, progress=progress)
     next_step = f"coverslip predict {quoted(run.folder)} IMAGES --out predictions.csv"
     warning = str(run.read_json(run.ledger_file)["warning"])
@@ -173,18 +171,6 @@ def _refuse_unused(config: RunConfig, given: dict[str, object]) -> None:
             "fitted to convergence",
             f"omit {'it' if len(unused) == 1 else 'them'}, or add --depth tail (or all)",
         )
-
-
-@contextmanager
-def _resumable(folder: Path | None) -> Iterator[None]:
-    """On Ctrl+C, print the command that resumes the run, if its folder was given."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if folder is None or not folder.is_dir():
-            raise
-        fix = f"resume with: coverslip train --resume {quoted(folder)}"
-        raise StoppedError("interrupted; the results so far are stored", fix) from None
 
 
 def _print_lr(suggestion: float, figure: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +23,8 @@ from coverslip.cli.options import (
     refuse_with_resume,
     setting,
 )
-from coverslip.cli.terminal import quoted
-from coverslip.core.errors import StoppedError, UserError
+from coverslip.cli.terminal import quoted, resumable
+from coverslip.core.errors import UserError
 
 if TYPE_CHECKING:
     from coverslip.tuning.results import Tuned
@@ -106,7 +104,7 @@ def tune(
     progress = TerminalProgress()
     if resume is not None:
         refuse_with_resume(context, "trials", "minutes", "shared")
-        with _resumable(resume):
+        with resumable("tune", resume):
             _print(api.resume_study(resume, trials=trials, minutes=minutes, shared=shared, progress=progress))
         return
     if source is None:
@@ -115,19 +113,19 @@ def tune(
         source,
         augment=augment,
         settings=settings or [],
-        data_group=group,
-        audit_accept=accept or None,
-        audit_drop=drop or None,
-        audit_fix=fix or None,
-        model_network=model,
-        model_depth=depth,
-        model_pretrained=False if from_scratch else None,
+        group=group,
+        accept=accept or None,
+        drop=drop or None,
+        fix=fix or None,
+        model=model,
+        depth=depth,
+        from_scratch=from_scratch or None,
         split_seed=split_seed,
-        training_seed=seed,
-        training_epochs=epochs,
+        seed=seed,
+        epochs=epochs,
     )
     folder = out or api.study_folder(config)
-    with _resumable(folder):
+    with resumable("tune", folder):
         study = api.tune(
             config,
             folder,
@@ -142,16 +140,6 @@ def tune(
             progress=progress,
         )
         _print(study)
-
-
-@contextmanager
-def _resumable(folder: Path) -> Iterator[None]:
-    """On Ctrl+C, print the command that resumes the study."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        fix = f"resume with: coverslip tune --resume {quoted(folder)}"
-        raise StoppedError("interrupted; the results so far are stored", fix) from None
 
 
 def _print(study: Tuned) -> None:

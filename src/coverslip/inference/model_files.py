@@ -26,7 +26,7 @@ from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.design import Design
 from coverslip.models.freeze import frozen_stages
-from coverslip.models.stages import FROZEN_PREFIX
+from coverslip.models.stages import FROZEN_PREFIX, without_prefix
 from coverslip.tasks.classification import Classification
 
 FORMAT = 3  # format number of model.json; raised when older versions could not read newer files
@@ -104,20 +104,11 @@ def load_predictor(run: Run) -> Predictor:
     except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise invalid(f"{run.weights_file.name} cannot be read") from error
     try:
-        weights = {
-            name.removeprefix(FROZEN_PREFIX): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(FROZEN_PREFIX)
-        }
-        frozen = frozen_stages(design, weights)
+        frozen = frozen_stages(design, without_prefix(tensors, FROZEN_PREFIX))
         if frozen.key != weights_key:
             raise invalid(mismatch)
         weight, bias = tensors[HEAD_WEIGHT].numpy(), tensors[HEAD_BIAS].numpy()
-        arrays = {
-            name.removeprefix(TRUST_PREFIX): tensor.numpy()
-            for name, tensor in tensors.items()
-            if name.startswith(TRUST_PREFIX)
-        }
+        arrays = {name: tensor.numpy() for name, tensor in without_prefix(tensors, TRUST_PREFIX).items()}
         trust = Trust.from_saved(content["trust"], arrays, len(classes)) if "trust" in content else NO_TRUST
         hashes = tensors[KNOWN_HASHES].numpy() if KNOWN_HASHES in tensors else ()
         known_hashes = frozenset(row.tobytes().hex() for row in hashes)

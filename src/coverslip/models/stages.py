@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
@@ -59,6 +59,11 @@ class Staged(nn.Sequential):
         """
         index = stage_index(self.stages, stage)
         return nn.Sequential(OrderedDict(list(self.named_children())[index:]))
+
+
+def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with ``prefix``, under the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def stage_index(stages: tuple[str, ...], stage: str) -> int:

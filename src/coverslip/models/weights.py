@@ -19,7 +19,7 @@ from coverslip.models.design import DEFAULT_NETWORK, Design
 from coverslip.models.entry import NetworkEntry
 from coverslip.models.freeze import FrozenStages, frozen_stages
 from coverslip.models.pretrained import adapt_first_layer, load_matching_weights, read_weights
-from coverslip.models.stages import CLASSIFIER, FROZEN_PREFIX
+from coverslip.models.stages import CLASSIFIER, FROZEN_PREFIX, without_prefix
 
 WEIGHTS_FILE = "weights.safetensors"
 
@@ -73,12 +73,7 @@ def file_weights(design: Design, path: Path) -> dict[str, Tensor]:
     """
     entry = network_entry(design.network)
     weights = read_weights(path)
-    if any(name.startswith(FROZEN_PREFIX) for name in weights):  # of a run: without its head and reference statistics
-        weights = {
-            name.removeprefix(FROZEN_PREFIX): tensor
-            for name, tensor in weights.items()
-            if name.startswith(FROZEN_PREFIX)
-        }
+    weights = without_prefix(weights, FROZEN_PREFIX) or weights  # of a run: without its head and reference statistics
     mismatch: UserError | None = None
     # weights may be for the given channels or, to be adapted, for three
     for channels in dict.fromkeys((design.channels, 3 if entry.first_conv else design.channels)):

@@ -11,7 +11,7 @@ from coverslip.core.progress import Progress
 from coverslip.data.cache import PixelCache
 from coverslip.data.table import ImageTable
 from coverslip.inference.features import FeatureExtractor
-from coverslip.models.catalog import network_entry
+from coverslip.models.catalog import stage_names
 from coverslip.models.stages import CLASSIFIER
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.prepare import open_extractor
@@ -68,7 +68,7 @@ def time_depths(config: RunConfig, table: ImageTable, pixels: PixelCache, images
     """
     extractor = open_extractor(config, table, pixels)
     design = network_design(config, extractor.spec.channels)
-    stages = [stage for stage in network_entry(design.network).stages(design) if stage != CLASSIFIER]
+    stages = [stage for stage in stage_names(design) if stage != CLASSIFIER]
     frozen = frozen_seconds(extractor, pixels)
     epochs = config.training.epochs or TAIL_EPOCHS
     views = config.model.views or TAIL_VIEWS

@@ -8,17 +8,16 @@ from typing import Any
 
 from coverslip.core.progress import SILENT, Progress, Stage
 from coverslip.core.storage import cache_folder, free_bytes
-from coverslip.data.cache import is_cached, pixel_bytes, read_pixels
+from coverslip.data.cache import PixelCache, is_cached, pixel_bytes
 from coverslip.data.decoding import PixelFormat, decode_all, guess_format
 from coverslip.data.image import Pixels
-from coverslip.data.scan import scan
 from coverslip.data.table import ImageTable
 from coverslip.inference.features import FeatureExtractor
-from coverslip.models.catalog import network_entry
+from coverslip.models.catalog import stage_names
 from coverslip.models.freeze import frozen_stages
 from coverslip.models.stages import CLASSIFIER
 from coverslip.pipeline.config import RunConfig
-from coverslip.pipeline.prepare import prepare, split_table_of
+from coverslip.pipeline.prepare import prepare, scan_images, split_table_of
 from coverslip.pipeline.resolve import (
     check_threshold,
     initial_weights,
@@ -52,9 +51,9 @@ def dry_run(config: RunConfig, *, progress: Progress = SILENT) -> dict[str, Any]
         UserError, BlockedError: as `coverslip.pipeline.run.run` before it trains.
     """
     config = resolve_config(config)
-    scanned = scan(config.data.source, config.data.group, options=config.data.reading)
+    scanned = scan_images(config)
     check_threshold(config, scanned.classes)
-    size = input_size(config, network_entry(config.model.network))
+    size = input_size(config)
     pixel_format = guess_format(scanned.source, scanned.paths)
     sample = scanned.paths[:: max(len(scanned) // SAMPLE, 1)][:SAMPLE]
     start = time.perf_counter()
@@ -63,8 +62,12 @@ def dry_run(config: RunConfig, *, progress: Progress = SILENT) -> dict[str, Any]
     cached = is_cached(scanned, size, config.input.fit)
     reading = 0.0 if cached else per_image * len(scanned)
     audited = reading <= READ_SECONDS
-    table = prepare(config, progress=progress).table if audited else split_table_of(config, scanned)
-    if not audited:
+    pixels = None
+    if audited:
+        data = prepare(config, scanned, progress=progress)
+        table, pixels = data.table, data.pixels
+    else:
+        table = split_table_of(config, scanned)
         progress.note(f"the images are not read (about {reading:.0f} s), so the split is made without the audit")
     splits = {split: len(table.rows(split)) for split in ("train", "validation", "test")}
     seconds = {"reading images": reading}
@@ -73,7 +76,7 @@ def dry_run(config: RunConfig, *, progress: Progress = SILENT) -> dict[str, Any]
         progress.note("depth auto is resolved when the run starts")
     else:
         progress.note("timing the network on this machine")
-        frozen, stored = _frozen_seconds(config, table, chunks[0].pixels, pixel_format, splits)
+        frozen, stored = _frozen_seconds(config, table, pixels, chunks[0].pixels, pixel_format, splits)
         seconds["computing features"] = frozen
         disk += stored
         if trained_from(config) != CLASSIFIER:
@@ -91,27 +94,31 @@ def dry_run(config: RunConfig, *, progress: Progress = SILENT) -> dict[str, Any]
 
 
 def _frozen_seconds(
-    config: RunConfig, table: ImageTable, pixels: Pixels, pixel_format: PixelFormat, splits: dict[str, int]
+    config: RunConfig,
+    table: ImageTable,
+    cache: PixelCache | None,
+    sample: Pixels,
+    pixel_format: PixelFormat,
+    splits: dict[str, int],
 ) -> tuple[float, int]:
     """Return the seconds of the forward passes through frozen layers that are not cached, and the bytes they store."""
-    network, stage = network_entry(config.model.network), trained_from(config)
-    size, design = input_size(config, network), network_design(config, pixel_format.channels)
-    spec = input_spec(config, network, pixel_format)
+    stage, design = trained_from(config), network_design(config, pixel_format.channels)
+    spec = input_spec(config, pixel_format)
     weights = initial_weights(config, pixel_format.channels)
     if not weights:
         return 0.0, 0
     extractor = FeatureExtractor(frozen_stages(design, weights), spec)
-    batch = spec.prepare(pixels[: extractor.engine.batch])
+    batch = spec.prepare(sample[: extractor.engine.batch])
     list(extractor.engine.run([batch]))
     start = time.perf_counter()
     list(extractor.engine.run([batch] * 4))
     per_view = (time.perf_counter() - start) / (4 * len(batch))
-    whole = stage == network.stages(design)[0]
+    whole = stage == stage_names(design)[0]
     after = len(table) if stage != CLASSIFIER else splits["validation"] + splits["test"]
     views = splits["train"] * config.model.views * (not whole)
     missing = views + after
-    if stage == CLASSIFIER and is_cached(table, size, config.input.fit):
-        keys = read_pixels(table, size, config.input.fit).facts["row_hash"].to_list()
+    if stage == CLASSIFIER and cache is not None:
+        keys = cache.facts["row_hash"].to_list()
         rows = {split: [row for row in table.rows(split) if keys[row]] for split in splits}
         missing = extractor.missing(rows["train"], keys, config.model.views)
         missing += sum(extractor.missing(rows[split], keys) for split in ("validation", "test"))

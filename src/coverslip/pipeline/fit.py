@@ -14,42 +14,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from torch import Tensor
 
 from coverslip.core.progress import Progress
 from coverslip.core.runs import Run
-from coverslip.core.storage import cache_folder, digest, free_bytes, size_text
+from coverslip.core.storage import digest
 from coverslip.data.agreement import formats_of
-from coverslip.data.augment import Augmentation
 from coverslip.data.cache import PixelCache
-from coverslip.data.split import assign_splits
 from coverslip.data.table import ImageTable
 from coverslip.evidence.familiarity import MAX_REFERENCE
 from coverslip.evidence.recalibration import fit_temperature
-from coverslip.evidence.threshold import fit_threshold, unmeasured_threshold
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
-from coverslip.inference.trust import fit_trust
 from coverslip.models.catalog import network_entry
-from coverslip.models.design import Design
 from coverslip.models.freeze import frozen_stages
 from coverslip.models.user_network import USER_NETWORK
+from coverslip.pipeline.calibrate import with_threshold, with_trust
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.prepare import fitted_spec, open_extractor
-from coverslip.pipeline.resolve import (
-    initial_weights,
-    is_pretrained,
-    network_design,
-    trained_from,
-    uses_exact_head,
-)
+from coverslip.pipeline.resolve import is_pretrained, network_design, trained_from, uses_exact_head
+from coverslip.pipeline.training_data import PreparedTraining, class_ids, prepare_training, training_rows
 from coverslip.tasks.classification import Classification
-from coverslip.training.batches import Inputs
 from coverslip.training.fine_tuning import TrainedStages, train_from_stage
 from coverslip.training.heads import fit_head
-from coverslip.training.inputs import ActivationInputs, ImageInputs
-
-MIXING = ("mixup", "cutmix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +96,7 @@ def delete_checkpoints(folder: Run) -> None:
 def _fit_head(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Progress) -> FitResult:
     extractor = open_extractor(config, table, pixels)
     keys = pixels.facts["row_hash"].to_list()
-    train, validation, known_hashes = _training_rows(config, table, keys)
+    train, validation = training_rows(config, table)
     views = config.model.views
     features = extractor.extract(pixels.pixels, train, keys, views, log, "computing features")
     held = None
@@ -131,74 +117,20 @@ def _fit_head(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Pro
     about = {**_model_facts(config, table, pixels, train), "l2": head.l2}
     task = Classification(table.classes, head.temperature)
     design = network_design(config, extractor.spec.channels)
-    predictor = Predictor(design, extractor, head.weight, head.bias, task, about, known_hashes)
+    predictor = Predictor(design, extractor, head.weight, head.bias, task, about, _known_hashes(table, keys))
     held_out = HeldOut(train, task.probabilities(head.held_out_logits))
     if held is None:
         log.note(
             "note: with --refit no images are left for calibration, so the model has no prediction sets and no "
             "familiarity check"
         )
-        predictor = _with_threshold(config, table, predictor, [], calibrated=None, log=log)
+        predictor = with_threshold(config, table, predictor, [], calibrated=None, log=log)
         return FitResult(predictor, head.history, held_out, head.penalties, head.l2)
     calibrated = predictor.probabilities(held)
-    predictor = _with_trust(config, table, predictor, train, features[: len(train)], validation, held, calibrated)
-    predictor = _with_threshold(config, table, predictor, validation, calibrated=calibrated, log=log)
+    predictor = with_trust(config, table, predictor, train, features[: len(train)], validation, held, calibrated)
+    predictor = with_threshold(config, table, predictor, validation, calibrated=calibrated, log=log)
     held_out = HeldOut(train + validation, np.concatenate([held_out.probabilities, calibrated]))
     return FitResult(predictor, head.history, held_out, head.penalties, head.l2)
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedTraining:
-    """Everything that training from a stage on needs before its first step.
-
-    Attributes:
-        design: the network's design.
-        weights: pretrained weights by name; empty for random initialization.
-        stage: first trained stage.
-        inputs: inputs of that stage for the training images.
-        train: rows of the training images.
-        selection_inputs: inputs of that stage for the selection half of the validation set.
-        selection: rows of the selection half, on which the best epoch and the temperature are chosen.
-        calibration: rows of the calibration half, for prediction sets and familiarity.
-        mix: mixup and cutmix, or None.
-        computed: number of views passed through the frozen layers.
-    """
-
-    design: Design
-    weights: dict[str, Tensor]
-    stage: str
-    inputs: Inputs
-    train: list[int]
-    selection_inputs: Inputs
-    selection: list[int]
-    calibration: list[int]
-    mix: Augmentation | None
-    computed: int
-
-
-def prepare_training(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Progress) -> PreparedTraining:
-    """Split the validation set into its halves, and compute the outputs of the frozen layers."""
-    keys = pixels.facts["row_hash"].to_list()
-    train, validation, _ = _training_rows(config, table, keys)
-    selection, calibration = split_validation(table, validation, config.split.seed)
-    spec = fitted_spec(config, table, pixels)
-    design, stage, seed = network_design(config, spec.channels), trained_from(config), config.training.seed
-    weights = initial_weights(config, spec.channels)
-    single, mix = _split_augmentation(config.augment or Augmentation())
-    inputs: Inputs = ImageInputs(pixels.pixels, train, spec, single, seed)
-    selection_inputs: Inputs = ImageInputs(pixels.pixels, selection, spec)
-    computed = 0
-    if stage != network_entry(design.network).stages(design)[0]:
-        extractor = FeatureExtractor(frozen_stages(design, weights, stage), spec, single)
-        shape, views = extractor.frozen.shape, config.model.views
-        _log_cache_size(extractor, train, selection, keys, views, log)
-        cached = extractor.open_rows(pixels.pixels, train, keys, views, log, f"frozen layers, before {stage}")
-        held = extractor.open_rows(pixels.pixels, selection, keys, 1, log, "frozen layers, validation")
-        inputs, selection_inputs = ActivationInputs(cached, views, shape, seed), ActivationInputs(held, 1, shape, seed)
-        computed = extractor.computed
-    return PreparedTraining(
-        design, weights, stage, inputs, train, selection_inputs, selection, calibration, mix, computed
-    )
 
 
 def _fine_tune(config: RunConfig, table: ImageTable, pixels: PixelCache, folder: Run, log: Progress) -> FitResult:
@@ -209,11 +141,11 @@ def _fine_tune(config: RunConfig, table: ImageTable, pixels: PixelCache, folder:
         prepared.weights,
         prepared.stage,
         prepared.inputs,
-        _labels(table, prepared.train),
+        class_ids(table, prepared.train),
         len(table.classes),
         config.training,
         fold=config.model.fold,
-        validation=(prepared.selection_inputs, _labels(table, prepared.selection)) if prepared.selection else None,
+        validation=(prepared.selection_inputs, class_ids(table, prepared.selection)) if prepared.selection else None,
         mix=prepared.mix,
         checkpoint=folder.checkpoints_folder,
         identity={
@@ -244,20 +176,19 @@ def _calibrated(
         **_model_facts(config, table, pixels, train),
         **_training_facts(config, table, part, selection, calibration),
     }
-    known_hashes = _training_rows(config, table, keys)[2]
     design = prepared.design
     extractor = FeatureExtractor(frozen_stages(design, part.weights), fitted_spec(config, table, pixels))
     task = Classification(table.classes)
-    predictor = Predictor(design, extractor, part.weight, part.bias, task, about, known_hashes)
+    predictor = Predictor(design, extractor, part.weight, part.bias, task, about, _known_hashes(table, keys))
     history = part.result.history
     if not calibration:
         log.note("note: no images are left for calibration: no prediction sets, and a temperature of 1")
-        predictor = _with_threshold(config, table, predictor, [], calibrated=None, log=log)
+        predictor = with_threshold(config, table, predictor, [], calibrated=None, log=log)
         return FitResult(predictor, history, HeldOut([], np.zeros((0, len(table.classes)))), computed=computed)
     held = extractor.extract(pixels.pixels, selection + calibration, keys, 1, log, "computing validation features")
     if selection:
         scores = predictor.logits(held[: len(selection)])
-        temperature = fit_temperature(scores, _labels(table, selection), table.groups(selection))
+        temperature = fit_temperature(scores, class_ids(table, selection), table.groups(selection))
         predictor = replace(predictor, task=Classification(table.classes, temperature))
     probabilities = predictor.probabilities(held)
     # Familiarity compares with the nearest training images: an evenly spaced subset keeps model and search small.
@@ -265,61 +196,9 @@ def _calibrated(
     features = extractor.extract(pixels.pixels, references, keys, 1, log, "computing training features")
     calibrated = probabilities[len(selection) :]
     held = held[len(selection) :]
-    predictor = _with_trust(config, table, predictor, references, features, calibration, held, calibrated)
-    predictor = _with_threshold(config, table, predictor, calibration, calibrated=calibrated, log=log)
+    predictor = with_trust(config, table, predictor, references, features, calibration, held, calibrated)
+    predictor = with_threshold(config, table, predictor, calibration, calibrated=calibrated, log=log)
     return FitResult(predictor, history, HeldOut(selection + calibration, probabilities), computed=computed)
-
-
-def split_validation(table: ImageTable, validation: list[int], seed: int) -> tuple[list[int], list[int]]:
-    """Split the validation rows into the selection half and the calibration half; groups stay together.
-
-    With fewer than two groups, all rows are in the calibration half.
-
-    Args:
-        table: the images.
-        validation: rows of the validation set.
-        seed: random seed of the split.
-    """
-    if len(set(table.groups(validation))) < 2:
-        return [], validation
-    half = assign_splits(np.asarray(table.labels(validation)), table.groups(validation), (0.5, 0.5), seed)
-    selection = [row for row, part in zip(validation, half.tolist(), strict=True) if part == 0]
-    calibration = [row for row, part in zip(validation, half.tolist(), strict=True) if part == 1]
-    return (selection, calibration) if calibration else ([], selection)
-
-
-def _training_rows(
-    config: RunConfig, table: ImageTable, keys: list[str]
-) -> tuple[list[int], list[int], frozenset[str]]:
-    """Return the rows of the training and of the validation set, and the hashes of all their images."""
-    train, validation = table.rows("train"), table.rows("validation")
-    known_hashes = frozenset(keys[row] for row in train + validation)
-    return (sorted(train + validation), [], known_hashes) if config.split.refit else (train, validation, known_hashes)
-
-
-def _labels(table: ImageTable, rows: list[int]) -> npt.NDArray[np.int64]:
-    return np.asarray(table.labels(rows), np.int64)
-
-
-def _split_augmentation(augment: Augmentation) -> tuple[Augmentation | None, Augmentation | None]:
-    """Return the augmentation of single images and that which mixes images of a batch, each None where unused."""
-    single = replace(augment, mixup=0.0, cutmix=0.0)
-    return None if single == Augmentation() else single, augment if augment.uses(*MIXING) else None
-
-
-def _log_cache_size(
-    extractor: FeatureExtractor,
-    train: list[int],
-    selection: list[int],
-    keys: list[str],
-    views: int,
-    log: Progress,
-) -> None:
-    missing = extractor.missing(train, keys, views) + extractor.missing(selection, keys)
-    if missing:
-        needed = size_text(missing * 2 * int(np.prod(extractor.frozen.shape)))
-        free = size_text(free_bytes(cache_folder()))
-        log.note(f"the outputs of the frozen layers take {needed} in the cache; {free} are free")
 
 
 def _model_facts(config: RunConfig, table: ImageTable, pixels: PixelCache, train: list[int]) -> dict[str, Any]:
@@ -352,61 +231,9 @@ def _training_facts(
     }
 
 
-def _with_trust(
-    config: RunConfig,
-    table: ImageTable,
-    predictor: Predictor,
-    train: list[int],
-    features: npt.NDArray[np.floating],
-    calibration: list[int],
-    held: npt.NDArray[np.floating],
-    probabilities: npt.NDArray[np.float64],
-) -> Predictor:
-    trust = fit_trust(
-        features,
-        _labels(table, train),
-        table.frame["path"].gather(train).to_list(),
-        held,
-        _labels(table, calibration),
-        table.group_codes(calibration),
-        probabilities,
-        config.calibration.coverage,
-    )
-    return replace(predictor, trust=trust)
-
-
-def _with_threshold(
-    config: RunConfig,
-    table: ImageTable,
-    predictor: Predictor,
-    rows: list[int],
-    *,
-    calibrated: npt.NDArray[np.float64] | None,
-    log: Progress,
-) -> Predictor:
-    """Return the predictor with a decision threshold from held-out images; unchanged unless there are two classes."""
-    if len(table.classes) != 2:
-        return predictor
-    threshold_config, (positive, why) = config.threshold, config.threshold.positive_of(table.classes)
-    if calibrated is None:
-        threshold = unmeasured_threshold(positive, threshold_config.value, why)
-    else:
-        threshold = fit_threshold(
-            _labels(table, rows),
-            calibrated,
-            table.group_codes(rows),
-            table.classes,
-            positive,
-            value=threshold_config.value,
-            sensitivity=threshold_config.sensitivity,
-            specificity=threshold_config.specificity,
-            balanced=threshold_config.balanced,
-            why=why,
-        )
-    log.note(f"decision threshold for {positive!r}: {threshold.value:.3g} (positive class: {why})")
-    if threshold.note:
-        log.note(f"note: {threshold.note}")
-    return replace(predictor, task=replace(predictor.task, threshold=threshold))
+def _known_hashes(table: ImageTable, keys: list[str]) -> frozenset[str]:
+    """Return the content hashes of all training and validation images."""
+    return frozenset(keys[row] for row in table.rows("train") + table.rows("validation"))
 
 
 def _class_fractions(table: ImageTable, rows: list[int]) -> dict[str, float]:

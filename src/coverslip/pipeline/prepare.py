@@ -26,7 +26,6 @@ from coverslip.data.split import site_names, split_table
 from coverslip.data.summary import fit_notes, relative_root, summarize
 from coverslip.data.table import SPLITS, ImageTable
 from coverslip.inference.features import FeatureExtractor
-from coverslip.models.catalog import network_entry
 from coverslip.models.freeze import frozen_stages
 from coverslip.pipeline.config import ModelConfig, RunConfig
 from coverslip.pipeline.resolve import (
@@ -54,7 +53,14 @@ class PreparedData:
     audit: Audit
 
 
-def prepare(config: RunConfig, *, verify: bool = False, progress: Progress = SILENT) -> PreparedData:
+def scan_images(config: RunConfig) -> ImageTable:
+    """List the images of a config, see `coverslip.data.scan.scan`."""
+    return scan(config.data.source, config.data.group, options=config.data.reading)
+
+
+def prepare(
+    config: RunConfig, table: ImageTable | None = None, *, verify: bool = False, progress: Progress = SILENT
+) -> PreparedData:
     """Read, audit and split the images of a resolved config.
 
     Training, tuning, the learning-rate range test and the dry run all start from here, so that they see the same
@@ -62,6 +68,7 @@ def prepare(config: RunConfig, *, verify: bool = False, progress: Progress = SIL
 
     Args:
         config: the config, see `coverslip.pipeline.resolve.resolve_config`.
+        table: its images, if they are already listed.
         verify: read every file again instead of trusting size and modification time.
         progress: receives stages and notes.
 
@@ -69,7 +76,7 @@ def prepare(config: RunConfig, *, verify: bool = False, progress: Progress = SIL
         UserError: the data cannot be read or split, or does not suit the threshold.
         BlockedError: a finding that blocks training is not accepted.
     """
-    table = scan(config.data.source, config.data.group, options=config.data.reading)
+    table = scan_images(config) if table is None else table
     check_threshold(config, table.classes)
     progress.note(found_text(table))
     pixels = read_images(config, table, verify=verify, progress=progress)
@@ -84,8 +91,7 @@ def read_images(
     config: RunConfig, table: ImageTable, *, verify: bool = False, progress: Progress = SILENT
 ) -> PixelCache:
     """Decode the images and resize them to the network's input, or open them from the cache."""
-    size = input_size(config, network_entry(config.model.network))
-    return read_pixels(table, size, config.input.fit, verify=verify, progress=progress)
+    return read_pixels(table, input_size(config), config.input.fit, verify=verify, progress=progress)
 
 
 def run_audit(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Progress) -> Audit:
@@ -128,14 +134,14 @@ def split_table_of(config: RunConfig, table: ImageTable) -> ImageTable:
 
 def fitted_spec(config: RunConfig, table: ImageTable, pixels: PixelCache) -> InputSpec:
     """Return the network's preparation; intensity percentiles are fitted on the training set only."""
-    spec = input_spec(config, network_entry(config.model.network), pixels.format)
+    spec = input_spec(config, pixels.format)
     return spec.with_percentiles(pixels.pixels, table.rows("train"), config.training.seed)
 
 
 def open_extractor(config: RunConfig, table: ImageTable, pixels: PixelCache) -> FeatureExtractor:
     """Return the frozen network without its classifier; without pretrained weights, that of the default network."""
     if not is_pretrained(config):
-        size = input_size(config, network_entry(config.model.network))
+        size = input_size(config)
         config = replace(config, model=ModelConfig(), input=replace(config.input, size=size[0]))
     spec = fitted_spec(config, table, pixels)
     design = network_design(config, spec.channels)
@@ -187,7 +193,7 @@ def log_findings(audit: Audit, log: Progress) -> None:
 
 def write_audit(config: RunConfig, audit: Audit, folder: Run) -> None:
     """Write ``audit.json``, the table with its splits, and, if images were dropped, a corrected table."""
-    table, size = audit.table, input_size(config, network_entry(config.model.network))
+    table, size = audit.table, input_size(config)
     root = relative_root(table.root, folder.folder.absolute())
     facts = summarize(table, audit.facts, audit.duplicates.exact, size, config.input.fit, root)
     facts["duplicates"]["near"] = len(audit.duplicates.near)
@@ -236,7 +242,7 @@ def audit_source(config: RunConfig, verify: bool, probes: bool, progress: Progre
     Returns:
         The audit; and, where no groups were given and some can be proposed, the table with the proposed groups.
     """
-    table = scan(config.data.source, config.data.group, options=config.data.reading)
+    table = scan_images(config)
     pixels = read_images(config, table, verify=verify, progress=progress)
     audit = run_audit(config, table, pixels, progress)
     try:

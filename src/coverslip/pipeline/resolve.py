@@ -10,9 +10,8 @@ from coverslip.core.errors import UserError
 from coverslip.data.augment import PRESETS, Augmentation
 from coverslip.data.decoding import PixelFormat
 from coverslip.data.inputs import InputSpec
-from coverslip.models.catalog import check_options, network_entry
+from coverslip.models.catalog import check_options, network_entry, stage_names
 from coverslip.models.design import Design
-from coverslip.models.entry import NetworkEntry
 from coverslip.models.freeze import first_trained_stage
 from coverslip.models.stages import CLASSIFIER
 from coverslip.models.weights import file_weights, pretrained_weights
@@ -48,7 +47,7 @@ def resolve_config(config: RunConfig) -> RunConfig:
     if depth == "head" and not pretrained:
         raise UserError(f"{_without_weights(config)}, so the features of a head would be random", TRAIN_ALL)
     first = trained_from(config, depth)
-    depth = "all" if first in _first_stages(config) else depth
+    depth = "all" if first == stage_names(network_design(config, 3))[0] else depth
     if depth not in ("all", "head") and not pretrained:
         raise UserError(f"{_without_weights(config)}, so there is nothing to freeze before {first!r}", TRAIN_ALL)
     loop_head = depth == "head" and config.head.solver == "loop"
@@ -129,17 +128,13 @@ def trained_from(config: RunConfig, depth: str | None = None) -> str:
     return first_trained_stage(entry, entry.stages(network_design(config, 3)), depth or config.model.depth)
 
 
-def _first_stages(config: RunConfig) -> tuple[str, ...]:
-    return network_entry(config.model.network).stages(network_design(config, 3))[:1]
-
-
 def network_design(config: RunConfig, channels: int) -> Design:
     """Return the network's design for images with ``channels`` channels."""
     model = config.model
     return Design(
         network=model.network,
         channels=channels,
-        size=input_size(config, network_entry(model.network)),
+        size=input_size(config),
         hidden=model.hidden,
         filters=model.filters,
         batch_norm=model.batch_norm,
@@ -148,15 +143,17 @@ def network_design(config: RunConfig, channels: int) -> Design:
     )
 
 
-def input_size(config: RunConfig, network: NetworkEntry) -> tuple[int, int]:
+def input_size(config: RunConfig) -> tuple[int, int]:
     """Return (height, width) in pixels that images are resized to: ``input.size``, or the network's own."""
-    return (config.input.size, config.input.size) if config.input.size else network.size
+    size = config.input.size
+    return (size, size) if size else network_entry(config.model.network).size
 
 
-def input_spec(config: RunConfig, network: NetworkEntry, pixel_format: PixelFormat) -> InputSpec:
+def input_spec(config: RunConfig, pixel_format: PixelFormat) -> InputSpec:
     """Return the network's preparation for images of this format, before percentiles are fitted."""
+    network = network_entry(config.model.network)
     return InputSpec(
-        size=input_size(config, network),
+        size=input_size(config),
         fit=config.input.fit,
         channels=pixel_format.channels,
         depth=pixel_format.depth,

@@ -6,7 +6,6 @@ import importlib.metadata
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from coverslip.core.devices import machine, pick_device, tune_allocator
@@ -15,6 +14,7 @@ from coverslip.core.runs import Run
 from coverslip.core.storage import evict
 from coverslip.core.tables import write_csv
 from coverslip.data.cache import PixelCache
+from coverslip.data.table import ImageTable
 from coverslip.inference.examples import write_examples
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.model_files import save_predictor
@@ -22,15 +22,24 @@ from coverslip.models.folding import fold_batch_norm
 from coverslip.pipeline.config import RunConfig, write_config
 from coverslip.pipeline.depth import choose_depth
 from coverslip.pipeline.evaluate import evaluate_test, write_label_errors
-from coverslip.pipeline.fit import FitResult, delete_checkpoints, fit, prepare_training
+from coverslip.pipeline.fit import FitResult, delete_checkpoints, fit
 from coverslip.pipeline.prepare import PreparedData, open_extractor, prepare, run_probes, write_audit
 from coverslip.pipeline.repeat import repeat
 from coverslip.pipeline.resolve import resolve_config
+from coverslip.pipeline.training_data import class_ids, prepare_training
+from coverslip.training.batches import input_shape
 from coverslip.training.fine_tuning import new_network
 from coverslip.training.lr_finder import LrRangeTest, find_lr
 
 
-def run(config: RunConfig, folder: Run, *, verify: bool = False, progress: Progress = SILENT) -> dict[str, Any]:
+def run(
+    config: RunConfig,
+    folder: Run,
+    table: ImageTable | None = None,
+    *,
+    verify: bool = False,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
     """Train and evaluate a model: from a folder of images to a tested run. Read this function first.
 
     The test set is used once, by the last step, after the model is saved.
@@ -38,6 +47,7 @@ def run(config: RunConfig, folder: Run, *, verify: bool = False, progress: Progr
     Args:
         config: the config; what it leaves open is filled in and written to ``experiment.toml``.
         folder: the run folder to write; an unfinished run in it is resumed.
+        table: the images of the config, if they are already listed.
         verify: read every file again instead of trusting size and modification time.
         progress: receives stages and notes.
 
@@ -52,7 +62,7 @@ def run(config: RunConfig, folder: Run, *, verify: bool = False, progress: Progr
     log = EventLog(folder.events_file, progress)
     config = resolve_config(config)
     write_config(config, folder.experiment_file)
-    data = prepare(config, verify=verify, progress=log)
+    data = prepare(config, table, verify=verify, progress=log)
     write_audit(config, data.audit, folder)
     if config.audit.probes:
         extractor = open_extractor(config, data.table, data.pixels)
@@ -100,9 +110,8 @@ def lr_range_test(config: RunConfig, progress: Progress = SILENT) -> LrRangeTest
     network = new_network(prepared.design, prepared.weights, len(data.table.classes), config.training.seed)
     part: nn.Module = network.starting_at(prepared.stage)
     if config.model.fold and prepared.weights:
-        shape = prepared.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:]
-        part = fold_batch_norm(part, tuple(shape))[0]
-    labels = np.asarray(data.table.labels(prepared.train), np.int64)
+        part = fold_batch_norm(part, input_shape(prepared.inputs))[0]
+    labels = class_ids(data.table, prepared.train)
     return find_lr(
         part, prepared.inputs, labels, len(data.table.classes), config.training, mix=prepared.mix, progress=progress
     )

@@ -16,7 +16,7 @@ from coverslip.core.registry import nearest
 from coverslip.data.augment import Augmentation
 from coverslip.figures.pixels import find_layout, need_scale
 from coverslip.training.batches import ArrayInputs
-from coverslip.training.collect import as_array
+from coverslip.training.collect import as_array, to_numpy
 
 IntArray = npt.NDArray[np.int64]
 
@@ -109,7 +109,7 @@ def read_labels(y: Any, count: int, classes: Sequence[str] | None) -> tuple[IntA
     """
     y = list(y) if isinstance(y, Iterator) else y
     try:
-        values = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+        values = np.asarray(to_numpy(y))
     except (ValueError, TypeError) as error:
         raise UserError("the labels in y have different lengths", "give one class id or name per image") from error
     if values.ndim == 0 or len(values) != count:

@@ -19,6 +19,7 @@ from coverslip.data.augment import Augmentation, augmentation
 from coverslip.data.split import assign_splits
 from coverslip.evidence import classification_evidence
 from coverslip.models.keras_adapter import as_module
+from coverslip.models.shapes import eval_mode
 from coverslip.tasks.classification import Classification
 from coverslip.training.array_data import Subset, read_groups, read_images, read_labels
 from coverslip.training.batches import ArrayInputs
@@ -26,7 +27,7 @@ from coverslip.training.checks import check_output, high_loss_note
 from coverslip.training.collect import is_dataset, split_pair
 from coverslip.training.config import TrainingConfig
 from coverslip.training.epoch_printer import EpochPrinter
-from coverslip.training.forward import compute_logits, eval_mode
+from coverslip.training.forward import compute_logits
 from coverslip.training.held_out import group_codes
 from coverslip.training.loop import train_network
 from coverslip.training.outcome import History, Scores

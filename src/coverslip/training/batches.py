@@ -37,6 +37,11 @@ class Inputs(Protocol):
         ...
 
 
+def input_shape(inputs: Inputs) -> tuple[int, ...]:
+    """Return the shape of one input without the batch axis, that of the first."""
+    return tuple(inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:])
+
+
 class ArrayInputs:
     """`Inputs` from an array, in memory or memory-mapped.
 

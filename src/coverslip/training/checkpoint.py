@@ -23,6 +23,7 @@ from coverslip.core.config import to_mapping
 from coverslip.core.devices import cores
 from coverslip.core.errors import UserError
 from coverslip.core.storage import atomic_write
+from coverslip.models.stages import without_prefix
 from coverslip.training.state import Best, TrainState
 
 FORMAT = 1
@@ -131,15 +132,15 @@ def _tensors(state: TrainState) -> Iterator[tuple[str, Tensor]]:
 
 def _restore(tensors: Mapping[str, Tensor], content: Mapping[str, Any], state: TrainState) -> None:
     device = next(state.network.parameters()).device
-    _copy(_under(tensors, "network/"), state.network.state_dict())
+    _copy(without_prefix(tensors, "network/"), state.network.state_dict())
     if state.ema is not None:
-        _copy(_under(tensors, "ema/"), state.ema.average)
+        _copy(without_prefix(tensors, "ema/"), state.ema.average)
     for index, parameter in enumerate(_parameters(state)):
-        moments = _under(tensors, f"optimizer/{index}/")
+        moments = without_prefix(tensors, f"optimizer/{index}/")
         state.optimizer.state[parameter] = {name: _like(saved, parameter) for name, saved in moments.items()}
     state.best = None
     if content["best"] is not None:
-        weights = {name: tensor.to(device) for name, tensor in _under(tensors, "best/").items()}
+        weights = {name: tensor.to(device) for name, tensor in without_prefix(tensors, "best/").items()}
         state.best = Best(content["best"][0], content["best"][1], weights)
     if content["batch"]:
         state.losses = list(tensors["losses"].to(device).unbind())
@@ -171,10 +172,6 @@ def _is_digest(value: object) -> bool:
 
 def _parameters(state: TrainState) -> list[Tensor]:
     return [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _copy(saved: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:

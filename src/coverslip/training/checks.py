@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from coverslip.core.errors import UserError
+from coverslip.models.shapes import eval_mode
 from coverslip.training.batches import Inputs, IntArray
 from coverslip.training.config import TrainingConfig
-from coverslip.training.forward import eval_mode, has_conv, to_channels_last
+from coverslip.training.forward import has_conv, to_channels_last
 from coverslip.training.state import NonFiniteLoss
 
 HIGH_LOSS = 10  # factor over the loss of uniform predictions

@@ -60,7 +60,7 @@ def as_array(x: Any) -> npt.NDArray[Any] | Tensor:
         return x.detach().cpu()
     refuse_unknown(x)
     if isinstance(x, list | tuple) and x and isinstance(x[0], Tensor):
-        x = [item.detach().cpu().numpy() if isinstance(item, Tensor) else item for item in x]
+        x = [to_numpy(item) for item in x]
     try:
         array = np.asarray(x)
     except (ValueError, TypeError) as error:
@@ -75,6 +75,11 @@ def as_array(x: Any) -> npt.NDArray[Any] | Tensor:
     if any(stride < 0 or stride % max(array.itemsize, 1) for stride in array.strides):
         array = np.ascontiguousarray(array)
     return array
+
+
+def to_numpy(value: Any) -> Any:
+    """Return a tensor as a NumPy array; everything else unchanged."""
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 
 def refuse_unknown(x: Any) -> None:
@@ -134,11 +139,11 @@ def _collect(dataset: Any) -> tuple[Any, Any]:
         item = dataset[row]
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise UserError(f"the items of the {kind} are not pairs of image and label", "give arrays x and y")
-        image = item[0].detach().cpu().numpy() if isinstance(item[0], Tensor) else np.asarray(item[0])
+        image = np.asarray(to_numpy(item[0]))
         if row == 0:
             _check_memory(image.nbytes * count, kind)
         images.append(image)
-        labels.append(item[1].detach().cpu().numpy() if isinstance(item[1], Tensor) else item[1])
+        labels.append(to_numpy(item[1]))
     return as_array(images), np.asarray(labels)
 
 

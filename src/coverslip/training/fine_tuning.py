@@ -18,7 +18,7 @@ from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.models.folding import Pairs, fold_batch_norm, unfold_weights
 from coverslip.models.stages import CLASSIFIER, Staged
-from coverslip.training.batches import Inputs, IntArray
+from coverslip.training.batches import Inputs, IntArray, input_shape
 from coverslip.training.config import TrainingConfig
 from coverslip.training.loop import TrainingResult, train_network
 
@@ -83,8 +83,7 @@ def train_from_stage(
     pairs: Pairs = ()
     trainable: nn.Module = stages
     if fold and weights:
-        shape = tuple(inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:])
-        trainable, pairs = fold_batch_norm(stages, shape)
+        trainable, pairs = fold_batch_norm(stages, input_shape(inputs))
     result = train_network(
         trainable,
         inputs,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from coverslip.core.devices import pick_device
+from coverslip.models.shapes import eval_mode
 from coverslip.training.batches import Inputs, IntArray
 
 EVAL_BATCH = 64  # images per batch; at 224 px, the largest activation of a ResNet then takes 200 MB
@@ -44,18 +42,6 @@ def compute_logits(
             images = inputs.take(rows[start : start + batch_size], None, device)
             logits.append(network(to_channels_last(images, channels_last)))
     return np.asarray(torch.cat(logits).float().cpu().numpy())
-
-
-@contextmanager
-def eval_mode(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode within the block, then restore the mode of each module."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def has_conv(network: nn.Module) -> bool:

@@ -26,7 +26,6 @@ from coverslip.training.callbacks import (
 )
 from coverslip.training.checks import check_validation, high_loss_note, non_finite_loss_error, training_mode
 from coverslip.training.config import TrainingConfig
-from coverslip.training.forward import compute_logits
 from coverslip.training.interrupt import defer_interrupt
 from coverslip.training.job import prepare_job
 from coverslip.training.precision import decide_precision
@@ -35,8 +34,6 @@ from coverslip.training.state import NonFiniteLoss, initial_state
 
 if TYPE_CHECKING:
     from coverslip.data.augment import Augmentation
-
-__all__ = ["TrainingResult", "compute_logits", "train_network"]
 
 
 @dataclass(frozen=True, slots=True)

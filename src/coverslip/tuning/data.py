@@ -20,10 +20,10 @@ from coverslip.evidence.intervals import MIN_GROUPS
 from coverslip.models.folding import fold_batch_norm
 from coverslip.models.stages import CLASSIFIER
 from coverslip.pipeline.config import RunConfig
-from coverslip.pipeline.fit import PreparedTraining, prepare_training
 from coverslip.pipeline.prepare import prepare, read_images
 from coverslip.pipeline.resolve import network_design, resolve_config
-from coverslip.training.batches import ArrayInputs, Inputs, IntArray
+from coverslip.pipeline.training_data import PreparedTraining, class_ids, prepare_training
+from coverslip.training.batches import ArrayInputs, Inputs, IntArray, input_shape
 from coverslip.training.fine_tuning import new_classifier, new_network
 
 MAX_OPEN = 4  # preparations that are open at once; all of them stay in the cache on disk
@@ -105,7 +105,7 @@ class StudyData:
         config = resolve_config(config)
         prepared, key = self._prepared(config)
         design, seed = network_design(config, prepared.design.channels), config.training.seed
-        shape = tuple(prepared.inputs.take(np.zeros(1, np.int64), None, torch.device("cpu")).shape[1:])
+        shape = input_shape(prepared.inputs)
         if prepared.stage == CLASSIFIER and prepared.weights:  # the frozen layers are slow to build and not needed
             classifier = new_classifier(shape[0], self.classes, seed)
             return PreparedTrial(config, nn.Sequential(OrderedDict({CLASSIFIER: classifier})), prepared, key)
@@ -120,7 +120,7 @@ class StudyData:
 
     def labels(self, rows: list[int]) -> IntArray:
         """Return class ids, int64, shape (len(rows),)."""
-        return np.asarray(self.table.labels(rows), np.int64)
+        return class_ids(self.table, rows)
 
     def _prepared(self, config: RunConfig) -> tuple[PreparedTraining, Hashable]:
         """Return the outputs of the frozen layers; trials that differ only in later layers share them."""
