@@ -52,7 +52,7 @@ def main() -> None:
     def rate(measured: float) -> float:
         start, done = time.perf_counter(), 0
         for features in engine.run(batches(start + measured)):
-            predictor.probabilities(features.astype(np.float16))
+            predictor.task.predict(predictor.outputs(features.astype(np.float16)))
             done += len(features)
         return done / (time.perf_counter() - start)
 

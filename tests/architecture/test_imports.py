@@ -16,7 +16,9 @@ SOURCE = Path(coverslip.__file__).parent
 LAYERS = [  # lowest first; DESIGN: core, data, inference and training, tools, pipeline, studies, api, programs
     {"core", "_version", "__init__"},
     {"data", "evidence", "models", "figures"},
-    {"tasks", "inference", "training"},
+    {"training"},
+    {"tasks"},
+    {"inference"},
     {"auditing", "explaining", "exporting"},
     {"pipeline"},
     {"tuning", "reporting"},

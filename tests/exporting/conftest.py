@@ -60,10 +60,10 @@ def untrained():
         spread = max(float(rows.std()), 1e-3)
         weight = rng.normal(size=(len(classes), rows.shape[1])).astype(np.float32) / (spread * rows.shape[1] ** 0.5)
         limits = ConformalThresholds(0.9, (0.3,) * len(classes), (40,) * len(classes), ("own",) * len(classes))
-        trust = Trust(limits, fit_familiarity(rows, np.arange(12) % 3, rows, None), tuple("abcdefghijkl"), (12, 12))
+        trust = Trust(fit_familiarity(rows, np.arange(12) % 3, rows, None), tuple("abcdefghijkl"), (12, 12))
         extractor = FeatureExtractor(frozen, spec, engine_name="torch")
         bias = np.zeros(len(classes), np.float32)
-        return Predictor(design, extractor, weight, bias, Classification(classes, 1.5), {}, trust=trust)
+        return Predictor(design, extractor, weight, bias, Classification(classes, 1.5, sets=limits), {}, trust=trust)
 
     return make
 

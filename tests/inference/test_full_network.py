@@ -20,7 +20,7 @@ def prepared(predictor, leaves):
     cache = read_pixels(scan(leaves), predictor.spec.size, predictor.spec.fit)
     rows = list(range(0, len(cache.pixels), 7))
     keys = cache.facts["row_hash"].to_list()
-    expected = predictor.probabilities(predictor.extractor.extract(cache.pixels, rows, keys))
+    expected = predictor.task.probabilities(predictor.outputs(predictor.extractor.extract(cache.pixels, rows, keys)))
     return torch.from_numpy(predictor.spec.prepare(cache.pixels[rows])), expected
 
 

@@ -79,7 +79,7 @@ def test_all_entry_points_use_the_stored_threshold(coverslip, runs, spots):
     moved = pl.read_csv("p.csv").filter((pl.col("p:rust") >= 0.5) & (pl.col("p:rust") < STRICT))
     assert moved.height and set(moved["predicted"]) == {"healthy"}  # else this test shows nothing
     model = api.load(strict.folder)
-    assert model.threshold.value == STRICT and model.task.predicted_classes(np.array([[0.4, 0.6]])).tolist() == [0]
+    assert model.task.threshold.value == STRICT and model.task.predicted_classes(np.array([[0.4, 0.6]])).tolist() == [0]
 
     test, rows = json.loads(Path("scored/test.json").read_text()), frames[1]
     truth, called = rows["label"] == "rust", rows["predicted"] == "rust"
@@ -175,7 +175,7 @@ def test_a_model_without_a_threshold_predicts_the_most_probable_class(runs, spot
     del model["threshold"]
     old.model_file.write_text(json.dumps(model))
     rows = api.predict(old.folder, [spots])
-    assert api.load(old.folder).threshold is None
+    assert api.load(old.folder).task.threshold is None
     assert rows["predicted"].to_list() == rows.select(predicted_at(rows, 0.5)).to_series().to_list()
     old.model_file.write_text(json.dumps(model | {"threshold": {"value": 2}}))
     with pytest.raises(UserError, match="is not a valid model"):

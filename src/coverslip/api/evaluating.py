@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from coverslip.api.training import discard_on_error
 from coverslip.core.errors import UserError
 from coverslip.core.forks import unforked
@@ -20,6 +22,7 @@ from coverslip.core.storage import write_text
 from coverslip.core.tables import write_csv
 from coverslip.data.agreement import formats_of
 from coverslip.data.cache import with_status
+from coverslip.data.decoding import FACTS
 from coverslip.data.groups import fill_in_time_groups
 from coverslip.data.scan import scan
 from coverslip.data.summary import file_notes, relative_root, summarize
@@ -96,12 +99,13 @@ def evaluate(
         leave_out=tuple(leave_out),
     )
     table = scan(source, group, classes=1, options=data.reading)
+    names = model.task.names
     for name in table.classes:
-        if name not in model.task.classes:
-            near = nearest(name, model.task.classes)
+        if name not in names:
+            near = nearest(name, names)
             fix = f"{near} (rename it with --map {shlex.quote(name)}=CLASS, or use --leave-out {shlex.quote(name)})"
             raise UserError(f"the model has no class {name!r}", fix)
-    table = replace(table, classes=model.task.classes)
+    table = replace(table, classes=names)
     output = Run.create(out or reserve_run_folder(f"evaluate-{table.name}"))
     with discard_on_error(output):
         _evaluate(model, table, output, data, progress)
@@ -124,7 +128,8 @@ def evaluate_any(model: Any, *arguments: Any, **options: Any) -> Any:
 
 def _evaluate(model: Predictor, table: ImageTable, output: Run, data: DataConfig, progress: Progress) -> None:
     log = EventLog(output.events_file, progress)
-    predictions, facts = model.predict(table, log)
+    predictions = model.predict(table, log)
+    facts = pl.DataFrame(predictions.facts, schema=FACTS)
     table = with_status(table, facts).with_columns(split=["test"] * len(table))
     table = fill_in_time_groups(table, facts, data.group)
     rows = table.rows()
@@ -137,18 +142,18 @@ def _evaluate(model: Predictor, table: ImageTable, output: Run, data: DataConfig
     config = RunConfig(data=data, model=ModelConfig(network=model.design.network))
     write_config(config, output.experiment_file)
     write_csv(table.frame, output.table_file)
-    predictions = predictions.with_columns(table.frame["group"])
-    write_csv(predictions, output.predictions_file, decimals=6)
+    columns = (table.frame[name].to_list() for name in ("path", "label", "group"))
+    write_csv(model.to_frame(predictions, *columns), output.predictions_file, decimals=6)
     root = relative_root(table.root, output.folder.absolute())
     output.write_json(output.audit_file, summarize(table, facts, [], model.spec.size, model.spec.fit, root))
     output.write_json(output.environment_file, environment(log, model.extractor, None))
-    evidence = score_test(model, table, rows, predictions[rows])
+    evidence = score_test(model, table, rows, predictions.take(rows))
     trained = sum(facts["row_hash"][row] in model.known_hashes for row in rows)
     if trained:
         warning = f"the model was trained on {trained:,} of these {len(rows):,} images, so the scores are optimistic"
         evidence["warnings"].insert(0, warning)
     evidence["warnings"] += [*model.notes, *model.image_notes(formats_of(facts))]
-    if model.notes and model.task.temperature == 1:  # an ONNX model without calibration
+    if model.notes and evidence["calibration"] and evidence["calibration"]["temperature"] == 1:  # an ONNX model
         evidence["calibration"]["temperature"] = None
     evidence["model"] = model.key
     evidence["seen"] = trained if model.known_hashes else None  # the training images of an ONNX model are unknown

@@ -129,7 +129,7 @@ def _run_images(predictor: Predictor, run: Run) -> ExportImages:
         counts += [f"{len(chosen):,} of the {name} set"] if chosen else []
 
     def images_of(rows: list[int], description: str) -> ImageList:
-        return images_of_rows(table, rows, predictor.task.classes, description)
+        return images_of_rows(table, rows, predictor.task.names, description)
 
     return ExportImages(
         check=images_of(rows, f"from the run: {', '.join(counts)}"),
@@ -142,10 +142,10 @@ def _given_images(predictor: Predictor, paths: list[str | Path]) -> ExportImages
     """Return the given images; folders named like a class are labels. Every second image sets the ranges."""
     table = scan_unlabeled(paths)
     names = [(table.root / path).parent.name for path in table.paths]
-    table = table.with_columns(label=[name if name in predictor.task.classes else None for name in names])
+    table = table.with_columns(label=[name if name in predictor.task.names else None for name in names])
 
     def images_of(rows: range, description: str = "given") -> ImageList:
-        return images_of_rows(table, rows, predictor.task.classes, description)
+        return images_of_rows(table, rows, predictor.task.names, description)
 
     rows = range(len(table))
     other = f"every second one of the {len(rows):,} given images; the others set the ranges"

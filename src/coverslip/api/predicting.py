@@ -28,7 +28,6 @@ from coverslip.data.files import is_image
 from coverslip.data.image import Pixels
 from coverslip.data.sources.source import Files
 from coverslip.data.sources.unlabeled import FORMATS, NOT_AN_IMAGE, ImageFiles, find_images, ignored_text
-from coverslip.evidence.threshold import DEFAULT
 from coverslip.inference import predictor
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.resumable import ResumableFile, open_resumable, refuse_existing
@@ -218,10 +217,7 @@ def _log_ignored(images: ImageFiles, progress: Progress) -> None:
 
 def _summary(model: Predictor, counts: Counter[str | None], unfamiliar: int) -> PredictionSummary:
     classes = {name: count for name, count in counts.most_common() if name is not None}
-    threshold, rule = model.threshold, ""
-    if threshold is not None and threshold.chosen != DEFAULT:
-        rule = f"decision threshold for {threshold.class_name!r}: {threshold.value:.3g}"
-    return PredictionSummary(counts.total(), classes, counts[None], unfamiliar, rule)
+    return PredictionSummary(counts.total(), classes, counts[None], unfamiliar, model.task.rule)
 
 
 def _unfamiliar(rows: pl.DataFrame) -> int:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from coverslip.data.sources.source import Source
+from coverslip.data.target import ClassTarget, Target, ValueTarget, parse_labels
 
 SPLITS = ("train", "validation", "test")
 SCHEMA = {"path": pl.String, "label": pl.String, "group": pl.String, "split": pl.String, "status": pl.String}
@@ -44,8 +45,11 @@ class ImageTable:
             the file system does not matter.
         source: reads the bytes or pixels of a path.
         name: name of the data set, for run folders and titles.
-        classes: names of all classes, in the order of `class_order`, fixed by the scan, even if a split lacks one.
+        classes: names of all classes, in the order of `class_order`, fixed by the scan, even if a split lacks one; of
+            ordered classes in their order; of all labels, for several labels per image; empty for a regression.
         grouped_by: where the groups come from (``column leaf``); None if there are none.
+        task: the task that the targets are for: classification, ordinal, multilabel or regression.
+        targets: the columns with the values of a regression, float64; empty for other tasks.
         num_ignored: number of files that were ignored because of their extension.
         notes: remarks of the scan for the user.
     """
@@ -55,6 +59,8 @@ class ImageTable:
     name: str
     classes: tuple[str, ...]
     grouped_by: str | None = None
+    task: str = "classification"
+    targets: tuple[str, ...] = ()
     num_ignored: int = 0
     notes: tuple[str, ...] = field(default=())
 
@@ -69,7 +75,7 @@ class ImageTable:
     @property
     def extra_columns(self) -> list[str]:
         """Names of the further columns of the user's table."""
-        return [name for name in self.frame.columns if name not in SCHEMA]
+        return [name for name in self.frame.columns if name not in SCHEMA and name not in self.targets]
 
     @property
     def paths(self) -> list[str]:
@@ -87,6 +93,20 @@ class ImageTable:
         """Return the class ids of these rows: positions in ``classes``."""
         ids = {name: index for index, name in enumerate(self.classes)}
         return [ids[label] for label in self.frame["label"].gather(list(rows)).to_list()]
+
+    def target(self, rows: Sequence[int]) -> Target:
+        """Return the targets of these rows."""
+        if self.task == "regression":
+            values = self.frame.select(self.targets)[list(rows)].to_numpy().astype(np.float64)
+            return ValueTarget(values.reshape(len(rows), len(self.targets)), self.targets)
+        if self.task == "multilabel":
+            return parse_labels(self.frame["label"].gather(list(rows)).to_list(), self.classes)
+        return ClassTarget(np.asarray(self.labels(rows), np.int64), self.classes)
+
+    def strata(self, rows: Sequence[int]) -> list[int]:
+        """Return the strata of these rows, which splits and folds balance."""
+        strata: list[int] = self.target(rows).strata().tolist()
+        return strata
 
     def groups(self, rows: Sequence[int]) -> list[str]:
         """Return the group names of these rows; an image without a group gets its path as a group of its own."""

@@ -57,6 +57,18 @@ def correct_priors(
     return np.asarray(np.divide(adjusted, total, out=np.tile(new, (len(rows), 1)), where=total > 0))
 
 
+def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return softmax(logits / temperature), float64 (N, K), rows sum to 1, for logits of shape (N, K).
+
+    >>> softmax(np.array([[0.0, 0.0]])).tolist()
+    [[0.5, 0.5]]
+    """
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)  # avoids overflow of exp
+    powers = np.exp(scaled)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
 def fit_temperature(
     logits: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], groups: Iterable[Hashable] | None = None
 ) -> float:

@@ -26,6 +26,7 @@ from coverslip.inference.full_network import full_network
 from coverslip.inference.model_files import load_predictor
 from coverslip.inference.onnx_model import is_onnx
 from coverslip.inference.predictor import Predictor
+from coverslip.tasks.classification import require_classification
 
 
 def explain_run(
@@ -64,7 +65,7 @@ def explain_run(
     if not paths and not (ideal or filters or test):
         raise UserError("there is nothing to explain", "give images, or use --test, --ideal or --filters LAYER")
     predictor = load_predictor(run)
-    names = predictor.task.classes
+    names = require_classification(predictor.task, "explain").classes
     for name in classes:
         if name not in names:
             raise UserError(f"the model has no class {name!r}", nearest(name, names))

@@ -105,7 +105,7 @@ def load_images(
             f"{len(table):,} images are too many to explain one by one (at most {MAX_IMAGES})",
             "give fewer images, or explain the whole test set with --test",
         )
-    spec, classes = predictor.spec, predictor.task.classes
+    spec, classes = predictor.spec, predictor.task.names
     pixel_format = PixelFormat(spec.channels, spec.depth)
     with progress.stage("reading images", len(table)) as stage:
         chunks = list(decode_all(table.source, table.paths, pixel_format, spec.size, spec.fit, stage, widen=False))
@@ -152,7 +152,7 @@ def load_test_set(predictor: Predictor, run: Run, masks: Path | None, progress: 
         UserError: the run has no table, its images no longer exist, or they differ in format from those the model was
             trained on.
     """
-    table, spec, classes = run_table(run), predictor.spec, predictor.task.classes
+    table, spec, classes = run_table(run), predictor.spec, predictor.task.names
     cache = read_pixels(table, spec.size, spec.fit, progress=progress)
     current = with_status(table, cache.facts)
     rows = current.rows("test")

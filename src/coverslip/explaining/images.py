@@ -22,6 +22,7 @@ from coverslip.explaining.reliability import checks_of_image, image_sentences, r
 from coverslip.figures.heatmaps import MapRow, SanityStrip, heatmap_figure
 from coverslip.inference.predictor import Predictor
 from coverslip.models.stages import Staged
+from coverslip.tasks.classification import require_classification
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,9 +105,10 @@ def explain_images(
     Returns:
         One explanation per image, and the sanity checks of all images together (None without ``trust``).
     """
+    task = require_classification(predictor.task, "explain")
     images = image_set.images(predictor, device)
     probabilities = _probabilities(network, image_set, predictor, device)
-    predictions = predictor.task.predicted_classes(probabilities).tolist()
+    predictions = task.predicted_classes(probabilities).tolist()
     rows_of = [
         choose_rows(row, label, requested, predicted)
         for row, label, predicted in zip(probabilities, image_set.labels, predictions, strict=True)
@@ -122,7 +124,7 @@ def explain_images(
         with progress.stage("running sanity checks", len(image_set)) as stage:
             checks, others = run_checks(network, image_set, images, checked, method, probes)
             stage.advance(len(image_set))
-    names = predictor.task.classes
+    names = task.classes
     explained = []
     for place in range(len(image_set)):
         maps = tuple(
@@ -148,7 +150,7 @@ def explain_images(
             trust=own_checks,
             sentences=() if own_checks is None else tuple(image_sentences(own_checks)),
             figure=None,  # type: ignore[arg-type]  # drawn below from the other attributes
-            decided=threshold_note(predictor.threshold, float(probabilities[place, predicted])),
+            decided=threshold_note(task.threshold, float(probabilities[place, predicted])),
         )
         shown = image_set.shown(predictor, place)
         comparisons = [

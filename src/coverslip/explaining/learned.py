@@ -54,7 +54,7 @@ class Drawing:
 
 def draw_ideal(predictor: Predictor, network: Staged, progress: Progress = SILENT) -> list[Drawing]:
     """Draw an ideal image of each class; for a single dense layer, also its weights as images."""
-    names = predictor.task.classes
+    names = predictor.task.names
     size = ideal_size(network, predictor.spec)
     ideal = ideal_images(
         network,

@@ -38,6 +38,7 @@ from coverslip.explaining.methods import Method, other_methods
 from coverslip.figures.overlay import overlay, with_outlines
 from coverslip.inference.predictor import Predictor
 from coverslip.models.stages import Staged
+from coverslip.tasks.classification import require_classification
 
 SAMPLE = 24  # images for the sanity checks: each needs about a hundred forward passes
 PER_CLASS = 3  # examples per class
@@ -171,12 +172,13 @@ def review_test(
         device: device of the computation.
         progress: receives the stages.
     """
-    classes = predictor.task.classes
+    task = require_classification(predictor.task, "explain")
+    classes = task.classes
     features = predictor.extractor.extract(
         image_set.pixels, image_set.rows, image_set.keys, 1, progress, "computing features of the test set"
     )
-    probabilities = predictor.probabilities(features)
-    predicted = predictor.task.predicted_classes(probabilities)
+    probabilities = task.probabilities(predictor.outputs(features))
+    predicted = task.predicted_classes(probabilities)
     confidence = probabilities[np.arange(len(predicted)), predicted]
     labels = np.array([-1 if label is None else label for label in image_set.labels])
     batches: list[FloatArray] = []

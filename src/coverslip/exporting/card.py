@@ -15,6 +15,7 @@ from coverslip.exporting.module import DESCRIPTIONS, INPUT, ExportModule
 from coverslip.exporting.parity import Parity
 from coverslip.inference.predictor import Predictor
 from coverslip.models.catalog import network_entry
+from coverslip.tasks.classification import Classification, require_classification
 
 JSON_FILE, README_FILE = "model.json", "README.md"
 FULL_PRECISION = "These results were measured with the run in full precision, not with this quantized file.\n\n"
@@ -39,24 +40,24 @@ def describe(
         run: further information about the run: its card and its scores.
         quantize: "int8" or "".
     """
-    spec, trust = predictor.spec, predictor.trust
+    spec, trust, task = predictor.spec, predictor.trust, require_classification(predictor.task, "export")
     shapes = {"label": ["N"], "unfamiliarity": ["N"], "familiar": ["N"], "seen": ["N", *spec.size, spec.channels]}
     dtypes = {"label": "int64", "set": "bool", "familiar": "bool", "seen": spec.depth}
     grid = list(module.tap.grid) if module.tap else []
-    shapes |= {"map": ["N", len(predictor.task.classes), *grid]}
+    shapes |= {"map": ["N", len(task.classes), *grid]}
     outputs = [
         {
             "name": output,
             "dtype": dtypes.get(output, "float32"),
-            "shape": shapes.get(output, ["N", len(predictor.task.classes)]),
-            "about": DESCRIPTIONS[output] + (_label_rule(predictor) if output == "label" else ""),
+            "shape": shapes.get(output, ["N", len(task.classes)]),
+            "about": DESCRIPTIONS[output] + (_label_rule(task) if output == "label" else ""),
         }
         for output in module.outputs
     ]
     familiarity = trust.familiarity
     return {
         "card": CARD,
-        "task": "classification",
+        "task": task.name,
         "name": name,
         "format": format_.name,
         "files": list(format_.files),
@@ -64,7 +65,7 @@ def describe(
         "program": f"coverslip {coverslip.__version__}",
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "network": predictor.design.network,
-        "classes": list(predictor.task.classes),
+        "classes": list(task.classes),
         "input": {
             "name": INPUT,
             "dtype": spec.depth,
@@ -78,8 +79,8 @@ def describe(
             **to_mapping(spec),
             "resize": f"antialiased triangle filter, rounded to integer grey levels; {FITS[spec.fit]}",
         },
-        "calibration": {"temperature": predictor.task.temperature},
-        "sets": None if trust.thresholds is None else trust.thresholds.to_json(),
+        "calibration": {"temperature": task.temperature},
+        "sets": None if task.sets is None else task.sets.to_json(),
         "familiarity": None
         if familiarity is None
         else {
@@ -87,15 +88,15 @@ def describe(
             "flagged_at_most": familiarity.false_alarm_rate,
             "rough": familiarity.approximate,
         },
-        "threshold": None if predictor.threshold is None else predictor.threshold.to_json(),
+        "threshold": None if task.threshold is None else task.threshold.to_json(),
         "licence": licence(predictor),
         "run": dict(run),
     }
 
 
-def _label_rule(predictor: Predictor) -> str:
+def _label_rule(task: Classification) -> str:
     """Describe how the label follows from the probabilities."""
-    threshold, names = predictor.threshold, predictor.task.classes
+    threshold, names = task.threshold, task.classes
     if threshold is None:
         return ": the most probable class"
     positive = names.index(threshold.class_name)

@@ -25,6 +25,7 @@ from coverslip.exporting.openvino_format import convert_onnx
 from coverslip.exporting.parity import compare_outputs
 from coverslip.exporting.quantize import QUANTIZATIONS, measure_cost, quantize_onnx
 from coverslip.inference.predictor import Predictor
+from coverslip.tasks.classification import require_classification
 
 MAX_COST_IMAGES = 2000  # images on which the cost of quantization is measured
 
@@ -99,7 +100,7 @@ def export_model(
             "quantization needs images for the ranges of activations, and the images of the run no longer exist",
             "give images with --images FOLDER; use class folders to measure the loss of accuracy as well",
         )
-    module = ExportModule(predictor)
+    module, task = ExportModule(predictor), require_classification(predictor.task, "export")
     with _temporary_folder(folder, 3 * module.num_bytes) as draft:
         card = cards.describe(predictor, module, chosen, name, run or {}, quantize)
         with progress.stage(f"writing {chosen.files[0]}", 1, "file") as stage:
@@ -113,7 +114,7 @@ def export_model(
         outputs = compare_outputs(chosen.open(draft), module, predictor, check_images, progress)
         outputs.parity.require(quantized=bool(quantize))
         sentences = outputs.parity.sentences(quantized=bool(quantize))
-        cost = measure_cost(outputs, check_images, predictor.task.classes, predictor.threshold) if quantize else None
+        cost = measure_cost(outputs, check_images, task.classes, task.threshold) if quantize else None
         sentences += [] if cost is None else cost.sentences
         card = cards.with_check(card, outputs.parity, sentences, None if cost is None else cost.numbers)
         write_text(draft / cards.JSON_FILE, json.dumps(card, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -15,6 +15,7 @@ from coverslip.inference.full_network import full_network
 from coverslip.inference.predictor import Predictor
 from coverslip.models.stages import CLASSIFIER, Staged
 from coverslip.models.taps import Tap
+from coverslip.tasks.classification import require_classification
 
 INPUT = "pixels"
 DESCRIPTIONS = {
@@ -51,17 +52,17 @@ class ExportModule(nn.Module):
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
         spec, trust = predictor.spec, predictor.trust
+        task = require_classification(predictor.task, "export")
         self.preparation = Preparation(spec)
         self.network = full_network(predictor)
         shape = (spec.channels, *spec.size)
         self.tap = _cam_tap(self.network, shape)
         self.positive: tuple[int, float] | None = None
-        if predictor.threshold is not None:
-            threshold = predictor.threshold
-            self.positive = predictor.task.classes.index(threshold.class_name), threshold.value
-        self.sets = trust.thresholds is not None
-        if trust.thresholds is not None:
-            self.register_buffer("set_thresholds", torch.tensor(trust.thresholds.least))
+        if task.threshold is not None:
+            self.positive = task.classes.index(task.threshold.class_name), task.threshold.value
+        self.sets = task.sets is not None
+        if task.sets is not None:
+            self.register_buffer("set_thresholds", torch.tensor(task.sets.least))
         self.familiarity_score = None if trust.familiarity is None else FamiliarityScore(trust.familiarity)
         names = ["probabilities", "label", *(["set"] if self.sets else [])]
         names += [] if self.familiarity_score is None else ["unfamiliarity", "familiar"]

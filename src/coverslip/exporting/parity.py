@@ -18,6 +18,7 @@ from coverslip.exporting.formats import ExportedModel, Outputs
 from coverslip.exporting.images import ImageList
 from coverslip.exporting.module import ExportModule
 from coverslip.inference.predictor import Predictor
+from coverslip.tasks.classification import require_classification
 
 MAX_GREY_DIFFERENCE = 1  # grey levels, after the resize
 MAX_NETWORK_DIFFERENCE = 1e-4  # in probability, given the same resized image
@@ -207,12 +208,10 @@ def model_outputs(predictor: Predictor, resized: Pixels) -> Outputs:
     starts = range(0, len(resized), engine.batch)
     batches = [predictor.spec.prepare(resized[start : start + engine.batch]) for start in starts]
     features = np.concatenate(list(engine.run(batches))).astype(np.float16)  # the type in which they are cached
-    probabilities = predictor.probabilities(features)
-    labels = predictor.task.predicted_classes(probabilities)
-    outputs: dict[str, npt.NDArray[Any]] = {"probabilities": probabilities, "label": labels}
-    members = predictor.trust.set_members(probabilities)
-    if members is not None:
-        outputs["set"] = members
+    prediction = require_classification(predictor.task, "export").predict(predictor.outputs(features))
+    outputs: dict[str, npt.NDArray[Any]] = {"probabilities": prediction.probabilities, "label": prediction.predicted}
+    if prediction.members is not None:
+        outputs["set"] = prediction.members
     if predictor.trust.familiarity is not None:
         score, limit = predictor.trust.familiarity.score(features), predictor.trust.familiarity.threshold
         outputs |= {"unfamiliarity": score / limit, "familiar": score <= limit}

@@ -7,6 +7,7 @@ from torch import nn
 
 from coverslip.inference.predictor import Predictor
 from coverslip.models.stages import CLASSIFIER, Staged
+from coverslip.tasks.classification import require_classification
 
 
 def full_network(predictor: Predictor) -> Staged:
@@ -23,9 +24,10 @@ def full_network(predictor: Predictor) -> Staged:
     body = predictor.extractor.frozen.module().stages
     classes, features = predictor.weight.shape
     classifier = nn.Linear(features, classes)
+    temperature = require_classification(predictor.task, "a network with calibrated logits").temperature
     with torch.no_grad():
-        classifier.weight.copy_(torch.from_numpy(predictor.weight) / predictor.task.temperature)
-        classifier.bias.copy_(torch.from_numpy(predictor.bias) / predictor.task.temperature)
+        classifier.weight.copy_(torch.from_numpy(predictor.weight) / temperature)
+        classifier.bias.copy_(torch.from_numpy(predictor.bias) / temperature)
     network = Staged({**dict(body.named_children()), CLASSIFIER: classifier})
     for module in network.modules():
         if getattr(module, "inplace", False):

@@ -19,7 +19,6 @@ from coverslip.core.renamed import upgrade_json
 from coverslip.core.runs import OnnxRun, Run
 from coverslip.core.storage import atomic_write
 from coverslip.data.inputs import InputSpec
-from coverslip.evidence.threshold import Threshold
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.onnx_model import load_onnx
 from coverslip.inference.predictor import Predictor
@@ -27,12 +26,12 @@ from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.design import Design
 from coverslip.models.freeze import frozen_stages
 from coverslip.models.stages import FROZEN_PREFIX, without_prefix
-from coverslip.tasks.classification import Classification
+from coverslip.tasks import TASKS
 
-FORMAT = 3  # format number of model.json; raised when older versions could not read newer files
-OLD_FORMAT = 2  # written by version 0.1 under the key "bundle"
+FORMAT = 4  # format number of model.json; raised when older versions could not read newer files
+OLD_FORMATS = (2, 3)  # 2: written by version 0.1 under the key "bundle"; 3: without tasks
 TRUST_PREFIX, HEAD_WEIGHT, HEAD_BIAS, KNOWN_HASHES = "trust.", "head.weight", "head.bias", "seen"
-FIELDS = {"format", "network", "design", "classes", "temperature", "input", "weights", "trust", "threshold"}
+FIELDS = {"format", "task", "network", "design", "input", "weights", "trust"}
 T = TypeVar("T")
 
 
@@ -54,12 +53,11 @@ def save_predictor(predictor: Predictor, run: Run) -> None:
         "format": FORMAT,
         "network": predictor.design.network,
         "design": to_mapping(predictor.design),
-        "classes": list(predictor.task.classes),
-        "temperature": predictor.task.temperature,
+        "task": predictor.task.name,
+        **predictor.task.to_json(),
         "input": to_mapping(predictor.spec),
         "weights": predictor.extractor.weights,
         "trust": predictor.trust.to_json(),
-        **({} if predictor.threshold is None else {"threshold": predictor.threshold.to_json()}),
         **predictor.metadata,
     }
     run.write_json(run.model_file, content)
@@ -93,12 +91,9 @@ def load_predictor(run: Run) -> Predictor:
         raise invalid(f"'format' in {run.model_file.name} is {content.get('format')!r}, not {FORMAT}")
     mismatch = f"{run.weights_file.name} does not belong to {run.model_file.name}"
     spec = field("input", lambda value: from_mapping(InputSpec, value, "input"))
-    classes, temperature = field("classes", _class_names), field("temperature", _temperature)
+    task = field("task", lambda name: TASKS[str(name)].from_json(content))
     design = field("design", lambda value: from_mapping(Design, value, "design"))
     weights_key = field("weights", str)
-    threshold = None
-    if "threshold" in content:
-        threshold = field("threshold", lambda value: Threshold.from_json(value, classes))
     try:
         tensors = load_file(run.weights_file)
     except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
@@ -109,19 +104,18 @@ def load_predictor(run: Run) -> Predictor:
             raise invalid(mismatch)
         weight, bias = tensors[HEAD_WEIGHT].numpy(), tensors[HEAD_BIAS].numpy()
         arrays = {name: tensor.numpy() for name, tensor in without_prefix(tensors, TRUST_PREFIX).items()}
-        trust = Trust.from_saved(content["trust"], arrays, len(classes)) if "trust" in content else NO_TRUST
+        trust = Trust.from_saved(content["trust"], arrays) if "trust" in content else NO_TRUST
         hashes = tensors[KNOWN_HASHES].numpy() if KNOWN_HASHES in tensors else ()
         known_hashes = frozenset(row.tobytes().hex() for row in hashes)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise invalid(mismatch) from error
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise invalid(f"{run.weights_file.name} contains NaN or infinity")
-    if weight.ndim != 2 or len(weight) != len(classes) or bias.shape != (len(classes),):
+    if weight.ndim != 2 or len(weight) != task.num_outputs or bias.shape != (task.num_outputs,):
         raise invalid(mismatch)
     if (design.channels, design.size) != (spec.channels, spec.size):
         raise invalid(f"'design' and 'input' in {run.model_file.name} differ in channels or size")
-    metadata = {key: value for key, value in content.items() if key not in FIELDS}
-    task = Classification(classes, temperature, threshold)
+    metadata = {key: value for key, value in content.items() if key not in FIELDS | set(task.to_json())}
     return Predictor(design, FeatureExtractor(frozen, spec), weight, bias, task, metadata, known_hashes, trust)
 
 
@@ -137,23 +131,12 @@ def _upgraded(run: Run, content: dict[str, Any]) -> dict[str, Any]:
             f"{str(run.model_file)!r} has format {number}, and this version of Coverslip reads up to {FORMAT}",
             "update Coverslip, or train again with this version",
         )
-    if "format" not in content and number == OLD_FORMAT:
-        content = upgrade_json("model.json", content) | {"format": FORMAT}
+    if number not in OLD_FORMATS:
+        return content
+    if "format" not in content:
+        content = upgrade_json("model.json", content)
         content.pop("bundle")
-    return content
-
-
-def _class_names(value: Any) -> tuple[str, ...]:
-    """Return the class names in ``model.json``, which must be unique."""
-    names = tuple(map(str, value))
-    if not isinstance(value, list) or len(set(names)) < len(names):
-        raise ValueError("classes")
-    return names
-
-
-def _temperature(value: Any) -> float:
-    """Return the temperature in ``model.json``, which must be positive and finite."""
-    temperature = float(value)
-    if not 0 < temperature < np.inf:
-        raise ValueError("temperature")
-    return temperature
+    trust = dict(content.get("trust") or {})
+    sets = trust.pop("sets", None)
+    trusted = {"trust": trust} if "trust" in content else {}
+    return content | {"format": FORMAT, "task": "classification", "sets": sets} | trusted

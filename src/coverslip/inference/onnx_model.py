@@ -22,8 +22,6 @@ from coverslip.core.registry import nearest
 from coverslip.core.runs import OnnxRun
 from coverslip.core.storage import digest
 from coverslip.data.inputs import InputSpec
-from coverslip.evidence.conformal import ConformalThresholds
-from coverslip.evidence.threshold import Threshold
 from coverslip.inference.description import (
     InputDescription,
     ModelDescription,
@@ -34,7 +32,6 @@ from coverslip.inference.description import (
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.onnx_file import DTYPES, MAPS, OnnxFile, Port
 from coverslip.inference.predictor import Predictor
-from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.design import Design
 from coverslip.models.freeze import FrozenModule, FrozenStages
 from coverslip.tasks.classification import Classification
@@ -63,21 +60,20 @@ def load_onnx(run: OnnxRun) -> Predictor:
     content = run.read_json(run.model_file)
     exported = "card" in content
     description = _exported(run, content) if exported else read_description(run.model_file, file, content)
-    temperature, trust, threshold = _calibration(run, content, description) if exported else (1.0, NO_TRUST, None)
+    task = _exported_task(run, content, description) if exported else Classification(description.classes)
     spec, classes = description.input.spec, len(description.classes)
     network = OnnxNetwork(file, description, _select_output(file, description))
     network.check()
     shape = (spec.channels, *spec.size)
     frozen = FrozenStages(lambda: FrozenModule(nn.Sequential(OrderedDict(network=network)), shape), {}, network.key)
-    identity = temperature * np.eye(classes, dtype=np.float32)
+    identity = task.temperature * np.eye(classes, dtype=np.float32)
     return Predictor(
         Design(network=f"{file.path.name} (an ONNX file)", channels=spec.channels, size=spec.size),
         FeatureExtractor(frozen, spec, engine_name="torch"),
         np.hstack([identity, identity]),  # adds the coarse and the fine part of each logit
         np.zeros(classes, np.float32),
-        Classification(description.classes, temperature, threshold),
-        {"licence": description.licence or "not known", "notes": [_note(file, trust)]},
-        trust=trust,
+        task,
+        {"licence": description.licence or "not known", "notes": [_note(file, task)]},
     )
 
 
@@ -247,31 +243,23 @@ def _exported(run: OnnxRun, card: Mapping[str, Any]) -> ModelDescription:
         raise _invalid_card(run) from error
 
 
-def _calibration(
-    run: OnnxRun, card: Mapping[str, Any], description: ModelDescription
-) -> tuple[float, Trust, Threshold | None]:
-    """Return temperature, prediction-set thresholds and decision threshold of a file written by `coverslip export`.
-
-    The probabilities in such a file are already calibrated.
-    """
+def _exported_task(run: OnnxRun, card: Mapping[str, Any], description: ModelDescription) -> Classification:
+    """Return the task of a file written by `coverslip export`, whose probabilities are already calibrated."""
     try:
-        temperature, sets, threshold = float(card["calibration"]["temperature"]), card["sets"], card["threshold"]
-        limits = None if sets is None else ConformalThresholds.from_json(sets)
-        if not 0 < temperature < np.inf or (limits is not None and len(limits.least) != len(description.classes)):
-            raise _invalid_card(run)
-        decision = None if threshold is None else Threshold.from_json(threshold, description.classes)
+        content = {"classes": list(description.classes), "temperature": card["calibration"]["temperature"]}
+        content |= {"sets": card["sets"], **({} if card["threshold"] is None else {"threshold": card["threshold"]})}
+        return Classification.from_json(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _invalid_card(run) from error
-    return temperature, Trust(limits), decision
 
 
 def _invalid_card(run: OnnxRun) -> UserError:
     return UserError(f"{str(run.model_file)!r} was changed after 'coverslip export' wrote it", "export the run again")
 
 
-def _note(file: OnnxFile, trust: Trust) -> str:
+def _note(file: OnnxFile, task: Classification) -> str:
     """Return the note that every entry point shows with the predictions."""
-    if trust.thresholds is not None:
+    if task.sets is not None:
         return (
             f"{file.path.name} is an exported model: images unlike its training images are flagged by its own output "
             "'familiar', not here"

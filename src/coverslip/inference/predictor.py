@@ -1,4 +1,4 @@
-"""The predictor that every entry point uses: decoded images in, predicted classes and calibrated probabilities out."""
+"""The predictor that every entry point uses: decoded images in, predictions of the task out."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from coverslip.core.forks import refuse_forked
 from coverslip.core.progress import SILENT, Progress, Stage
 from coverslip.core.storage import digest
 from coverslip.data.agreement import ImageFormats
-from coverslip.data.decoding import FACTS, Chunk, PixelFormat, decode_all
+from coverslip.data.decoding import Chunk, PixelFormat, decode_all
 from coverslip.data.inputs import InputSpec
 from coverslip.data.sources.source import Source
 from coverslip.data.table import STATUS_OK, ImageTable
-from coverslip.evidence.threshold import Threshold
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.trust import NO_TRUST, Trust
 from coverslip.models.design import Design
-from coverslip.tasks.classification import Classification
+from coverslip.tasks.task import Task
 
 CHUNK = 256  # images per prediction batch; bounds memory, and the work that is lost if `predict` is killed
 CACHE_LIMIT = 10_000  # images; the features of more images would evict the features that training needs
-TRUST_COLUMNS = {"set": pl.String, "familiar": pl.Boolean, "nearest": pl.String}
+TRUST_COLUMNS = {"familiar": pl.Boolean, "nearest": pl.String}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +33,40 @@ class PredictionBatch:
     """Predictions for n images, in their order.
 
     Attributes:
-        probabilities: float64 (n, K), rows sum to 1; NaN if the file cannot be read.
+        outputs: float32 (n, num_outputs); NaN if the file cannot be read.
         trust: n rows with the columns of `Trust.columns`; null if the file cannot be read.
         facts: one dict per file with the keys of `FACTS`; ``status`` states why a file cannot be read.
     """
 
-    probabilities: npt.NDArray[np.float64]
+    outputs: npt.NDArray[np.float32]
     trust: pl.DataFrame
     facts: list[dict[str, object]]
+
+    def take(self, rows: Sequence[int]) -> PredictionBatch:
+        """Return the predictions for some of the images."""
+        return PredictionBatch(self.outputs[list(rows)], self.trust[list(rows)], [self.facts[row] for row in rows])
 
 
 @dataclass
 class Predictor:
-    """A trained model: network, image preparation, calibration, prediction sets and familiarity check.
+    """A trained model: network, image preparation, task and familiarity check.
 
     Attributes:
         design: name and shape parameters of the network.
         extractor: the frozen stages with their input spec and feature cache.
-        weight: weights of the linear head, float32 (K, D).
-        bias: biases of the linear head, float32 (K,).
-        task: class names, temperature and decision threshold.
+        weight: weights of the linear head, float32 (num_outputs, D).
+        bias: biases of the linear head, float32 (num_outputs,).
+        task: what the outputs mean: names, calibration and thresholds.
         metadata: further content of ``model.json``, such as the number of training images.
         known_hashes: content hashes of the training and validation images, to recognize images that are not new.
-        trust: prediction sets and familiarity.
+        trust: familiarity.
     """
 
     design: Design
     extractor: FeatureExtractor
     weight: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
-    task: Classification
+    task: Task
     metadata: dict[str, Any]
     known_hashes: frozenset[str] = frozenset()
     trust: Trust = NO_TRUST
@@ -72,11 +75,6 @@ class Predictor:
     def spec(self) -> InputSpec:
         """The input specification: how images are prepared."""
         return self.extractor.spec
-
-    @property
-    def threshold(self) -> Threshold | None:
-        """The decision threshold for two classes; None for the default (highest probability)."""
-        return self.task.threshold
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -92,35 +90,24 @@ class Predictor:
     @property
     def key(self) -> str:
         """A digest of everything that predictions depend on: models with equal keys predict the same."""
-        threshold = None if self.threshold is None else (self.threshold.class_name, float(self.threshold.value))
-        head = (self.weight.tobytes(), self.bias.tobytes(), float(self.task.temperature))
-        return digest("predictor", self.extractor.weights, self.spec, *head, self.task.classes, threshold)
+        head = (self.weight.tobytes(), self.bias.tobytes())
+        return digest("predictor", self.extractor.weights, self.spec, *head, *self.task.identity)
 
-    def logits(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Return logits (N, K) of features (N, D), before temperature scaling."""
+    def outputs(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return outputs (N, num_outputs) of features (N, D), before calibration."""
         return np.asarray(features.astype(np.float32) @ self.weight.T + self.bias)
 
-    def probabilities(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities (N, K) of features (N, D); rows sum to 1."""
-        return self.task.probabilities(self.logits(features))
-
-    def predict(self, table: ImageTable, progress: Progress = SILENT) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Decode, prepare and classify every image of a table, with constant memory.
-
-        Returns:
-            The predictions (columns of `Classification.decode` and `Trust.columns`) and the facts about the files, each
-            with one row per image.
-        """
-        empty = PredictionBatch(np.zeros((0, len(self.task.classes))), pl.DataFrame(schema=TRUST_COLUMNS), [])
-        batches = [empty, *self.stream(table.source, table.paths, progress, statistics=True)]
-        facts = [fact for batch in batches for fact in batch.facts]
-        combined = PredictionBatch(
-            np.concatenate([batch.probabilities for batch in batches]),
-            pl.concat([batch.trust for batch in batches]),
-            facts,
+    def predict(self, table: ImageTable, progress: Progress = SILENT) -> PredictionBatch:
+        """Decode, prepare and predict every image of a table, with constant memory apart from the result."""
+        empty = PredictionBatch(
+            np.zeros((0, self.task.num_outputs), np.float32), pl.DataFrame(schema=TRUST_COLUMNS), []
         )
-        labels, groups = table.frame["label"].to_list(), table.frame["group"].to_list()
-        return self.to_frame(combined, table.paths, labels, groups), pl.DataFrame(facts, schema=FACTS)
+        batches = [empty, *self.stream(table.source, table.paths, progress, statistics=True)]
+        return PredictionBatch(
+            np.concatenate([batch.outputs for batch in batches]),
+            pl.concat([batch.trust for batch in batches]),
+            [fact for batch in batches for fact in batch.facts],
+        )
 
     def stream(
         self,
@@ -173,35 +160,53 @@ class Predictor:
         labels: Sequence[str | None] | None = None,
         groups: Sequence[str | None] | None = None,
     ) -> pl.DataFrame:
-        """Return the table that every entry point shows: columns of `Classification.decode` and `Trust.columns`."""
+        """Return the table that every entry point shows, one row per image.
+
+        Args:
+            batch: predictions for the images.
+            paths: paths of the images.
+            labels: the truth, as in the column ``label`` of a table; None if unknown.
+            groups: group of each image; None if unknown.
+
+        Returns:
+            Columns path, label (or target), group, those of the task's prediction, error, and those of
+            `Trust.columns`. Unreadable images have nulls in place of predictions.
+        """
         errors = [None if fact["status"] == STATUS_OK else str(fact["status"]) for fact in batch.facts]
         unknown = [None] * len(paths)
-        decoded = self.task.decode(batch.probabilities, paths, labels or unknown, groups or unknown, errors)
-        return pl.concat([decoded, batch.trust], how="horizontal")
+        prediction = self.task.predict(batch.outputs)
+        columns = {
+            "path": pl.Series(list(paths), dtype=pl.String),
+            **self.task.labels(labels or unknown),
+            "group": pl.Series(list(groups or unknown), dtype=pl.String),
+            **prediction.columns(),
+            "error": pl.Series(errors, dtype=pl.String),
+            **prediction.trailing_columns(),
+        }
+        return pl.concat([pl.DataFrame(columns), batch.trust], how="horizontal")
 
-    def with_trust_columns(
-        self, predictions: pl.DataFrame, features: npt.NDArray[np.floating], probabilities: npt.NDArray[np.float64]
-    ) -> pl.DataFrame:
-        """Return predictions with the columns of `Trust.columns` for the same images appended."""
-        trust = pl.DataFrame(self.trust.columns(features, probabilities, self.task.classes), schema=TRUST_COLUMNS)
-        return pl.concat([predictions, trust], how="horizontal")
+    def batch_of(
+        self, features: npt.NDArray[np.floating], outputs: npt.NDArray[np.float32], facts: list[dict[str, object]]
+    ) -> PredictionBatch:
+        """Return the predictions for readable images whose features, (N, D), and outputs are known already."""
+        return PredictionBatch(outputs, pl.DataFrame(self.trust.columns(features), schema=TRUST_COLUMNS), facts)
 
     def _predict_chunk(self, chunk: Chunk, keep: bool) -> PredictionBatch:
-        result = np.full((len(chunk.facts), len(self.task.classes)), np.nan)
+        number = len(chunk.facts)
+        outputs = np.full((number, self.task.num_outputs), np.nan, np.float32)
         rows = [row for row, fact in enumerate(chunk.facts) if fact["status"] == STATUS_OK]
         if not rows:
-            empty = pl.DataFrame({name: [None] * len(result) for name in TRUST_COLUMNS}, schema=TRUST_COLUMNS)
-            return PredictionBatch(result, empty, chunk.facts)
+            empty = pl.DataFrame({name: [None] * number for name in TRUST_COLUMNS}, schema=TRUST_COLUMNS)
+            return PredictionBatch(outputs, empty, chunk.facts)
         keys = [str(fact["row_hash"]) for fact in chunk.facts]
         features = self.extractor.extract(chunk.pixels, rows, keys, keep=keep)
-        result[rows] = self.probabilities(features)
+        outputs[rows] = self.outputs(features)
         position = {row: index for index, row in enumerate(rows)}
-        columns = self.trust.columns(features, result[rows], self.task.classes)
         aligned = {
-            name: [values[position[row]] if row in position else None for row in range(len(result))]
-            for name, values in columns.items()
+            name: [values[position[row]] if row in position else None for row in range(number)]
+            for name, values in self.trust.columns(features).items()
         }
-        return PredictionBatch(result, pl.DataFrame(aligned, schema=TRUST_COLUMNS), chunk.facts)
+        return PredictionBatch(outputs, pl.DataFrame(aligned, schema=TRUST_COLUMNS), chunk.facts)
 
 
 def _merge_chunks(chunks: Iterator[Chunk]) -> Iterator[Chunk]:

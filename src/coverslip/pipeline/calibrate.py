@@ -1,4 +1,4 @@
-"""Calibrate a trained model on held-out images: prediction sets, familiarity and decision threshold."""
+"""Calibrate a trained model on held-out images: the task's sets, intervals and thresholds, and familiarity."""
 
 from __future__ import annotations
 
@@ -9,86 +9,62 @@ import numpy.typing as npt
 
 from coverslip.core.progress import Progress
 from coverslip.data.table import ImageTable
-from coverslip.evidence.threshold import fit_threshold, unmeasured_threshold
 from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import fit_trust
 from coverslip.pipeline.config import RunConfig
-from coverslip.pipeline.training_data import class_ids
+from coverslip.tasks.task import CalibrationData, HeldOutData
 
 
 def with_trust(
-    config: RunConfig,
     table: ImageTable,
     predictor: Predictor,
     train: list[int],
     features: npt.NDArray[np.floating],
     calibration: list[int],
     held: npt.NDArray[np.floating],
-    probabilities: npt.NDArray[np.float64],
 ) -> Predictor:
-    """Return the predictor with prediction sets and familiarity.
+    """Return the predictor with the familiarity check.
 
     Args:
-        config: the config of the run.
         table: the images.
         predictor: the trained model.
         train: rows of the training images that familiarity compares with.
         features: their features, float (n, D).
         calibration: rows of the held-out images.
         held: their features, float (m, D).
-        probabilities: their probabilities, shape (m, K).
     """
-    trust = fit_trust(
-        features,
-        class_ids(table, train),
-        table.frame["path"].gather(train).to_list(),
-        held,
-        class_ids(table, calibration),
-        table.group_codes(calibration),
-        probabilities,
-        config.calibration.coverage,
-    )
+    paths = table.frame["path"].gather(train).to_list()
+    trust = fit_trust(features, table.target(train).strata(), paths, held, table.group_codes(calibration))
     return replace(predictor, trust=trust)
 
 
-def with_threshold(
+def with_calibration(
     config: RunConfig,
     table: ImageTable,
     predictor: Predictor,
-    rows: list[int],
-    *,
-    calibrated: npt.NDArray[np.float64] | None,
+    calibration: list[int],
+    outputs: npt.NDArray[np.floating] | None,
     log: Progress,
+    out_of_fold: HeldOutData | None = None,
 ) -> Predictor:
-    """Return the predictor with a decision threshold from held-out images; unchanged unless there are two classes.
+    """Return the predictor whose task is calibrated on held-out images.
 
     Args:
         config: the config of the run.
         table: the images.
         predictor: the trained model.
-        rows: rows of the held-out images.
-        calibrated: their probabilities, shape (n, 2); None if there are none.
-        log: receives the threshold and the reason for the positive class.
+        calibration: rows of the held-out images.
+        outputs: their outputs, float (m, num_outputs); None if there are none.
+        log: receives what was chosen and why.
+        out_of_fold: out-of-fold outputs of the training images; None if there are none.
     """
-    if len(table.classes) != 2:
-        return predictor
-    threshold_config, (positive, why) = config.threshold, config.threshold.positive_of(table.classes)
-    if calibrated is None:
-        threshold = unmeasured_threshold(positive, threshold_config.value, why)
-    else:
-        threshold = fit_threshold(
-            class_ids(table, rows),
-            calibrated,
-            table.group_codes(rows),
-            table.classes,
-            positive,
-            value=threshold_config.value,
-            sensitivity=threshold_config.sensitivity,
-            specificity=threshold_config.specificity,
-            balanced=threshold_config.balanced,
-            why=why,
-        )
-    log.note(f"decision threshold for {positive!r}: {threshold.value:.3g} (positive class: {why})")
-    if threshold.note:
-        log.note(f"note: {threshold.note}")
-    return replace(predictor, task=replace(predictor.task, threshold=threshold))
+    data = None
+    if outputs is not None:
+        data = CalibrationData(held_out_data(table, calibration, outputs), out_of_fold)
+    task = predictor.task.calibrate(data, config.calibration.coverage, config.threshold, log)
+    return replace(predictor, task=task)
+
+
+def held_out_data(table: ImageTable, rows: list[int], outputs: npt.NDArray[np.floating]) -> HeldOutData:
+    """Return outputs of rows of a table with their targets and groups."""
+    return HeldOutData(outputs, table.target(rows), table.group_codes(rows))

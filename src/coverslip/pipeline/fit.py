@@ -22,33 +22,31 @@ from coverslip.data.agreement import formats_of
 from coverslip.data.cache import PixelCache
 from coverslip.data.table import ImageTable
 from coverslip.evidence.familiarity import MAX_REFERENCE
-from coverslip.evidence.recalibration import fit_temperature
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.predictor import Predictor
 from coverslip.models.catalog import network_entry
 from coverslip.models.freeze import frozen_stages
 from coverslip.models.user_network import USER_NETWORK
-from coverslip.pipeline.calibrate import with_threshold, with_trust
+from coverslip.pipeline.calibrate import held_out_data, with_calibration, with_trust
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.prepare import fitted_spec, open_extractor
-from coverslip.pipeline.resolve import is_pretrained, network_design, trained_from, uses_exact_head
+from coverslip.pipeline.resolve import is_pretrained, network_design, new_task, trained_from, uses_exact_head
 from coverslip.pipeline.training_data import PreparedTraining, class_ids, prepare_training, training_rows
-from coverslip.tasks.classification import Classification
+from coverslip.tasks.task import HeadData, Task
 from coverslip.training.fine_tuning import TrainedStages, train_from_stage
-from coverslip.training.heads import fit_head
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Out-of-sample predictions: each by a model fitted without the image and without its group.
+    """Out-of-sample outputs: each by a model fitted without the image and without its group.
 
     Attributes:
         rows: N rows of the table.
-        probabilities: shape (N, K).
+        outputs: float (N, num_outputs).
     """
 
     rows: list[int]
-    probabilities: npt.NDArray[np.float64]
+    outputs: npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class FitResult:
     Attributes:
         predictor: the calibrated model.
         history: a row per optimizer step for a head, a row per epoch for other depths.
-        held_out: out-of-sample predictions, from which label errors are estimated.
+        held_out: out-of-sample outputs, from which label errors are estimated.
         penalties: cross-fitted log loss of each L2 penalty of a head; None for other depths.
         l2: L2 penalty of the head; 0 for other depths.
         computed: number of views passed through frozen layers, in addition to those that the predictor counts.
@@ -102,34 +100,34 @@ def _fit_head(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Pro
     held = None
     if validation:
         held = extractor.extract(pixels.pixels, validation, keys, 1, log, "computing validation features")
-    head = fit_head(
-        features,
-        table.labels(train),
-        table.groups(train),
-        len(table.classes),
-        views=views,
-        validation=None if held is None else (held, table.labels(validation)),
-        l2_values=config.head.l2_values,
-        folds=config.head.folds,
-        seed=config.training.seed,
-        progress=log,
+    task, head = new_task(config, table).fit_head(
+        HeadData(
+            features,
+            table.target(train),
+            table.groups(train),
+            views,
+            None if held is None else (held, table.target(validation)),
+            config.head.l2_values,
+            config.head.folds,
+            config.training.seed,
+        ),
+        log,
     )
-    about = {**_model_facts(config, table, pixels, train), "l2": head.l2}
-    task = Classification(table.classes, head.temperature)
+    about = {**_model_facts(config, table, pixels, train, task), "l2": head.l2}
     design = network_design(config, extractor.spec.channels)
     predictor = Predictor(design, extractor, head.weight, head.bias, task, about, _known_hashes(table, keys))
-    held_out = HeldOut(train, task.probabilities(head.held_out_logits))
     if held is None:
         log.note(
             "note: with --refit no images are left for calibration, so the model has no prediction sets and no "
             "familiarity check"
         )
-        predictor = with_threshold(config, table, predictor, [], calibrated=None, log=log)
-        return FitResult(predictor, head.history, held_out, head.penalties, head.l2)
-    calibrated = predictor.probabilities(held)
-    predictor = with_trust(config, table, predictor, train, features[: len(train)], validation, held, calibrated)
-    predictor = with_threshold(config, table, predictor, validation, calibrated=calibrated, log=log)
-    held_out = HeldOut(train + validation, np.concatenate([held_out.probabilities, calibrated]))
+        predictor = with_calibration(config, table, predictor, [], None, log)
+        return FitResult(predictor, head.history, HeldOut(train, head.held_out), head.penalties, head.l2)
+    outputs = predictor.outputs(held)
+    predictor = with_trust(table, predictor, train, features[: len(train)], validation, held)
+    out_of_fold = held_out_data(table, train, head.held_out)
+    predictor = with_calibration(config, table, predictor, validation, outputs, log, out_of_fold)
+    held_out = HeldOut(train + validation, np.concatenate([head.held_out, outputs]))
     return FitResult(predictor, head.history, held_out, head.penalties, head.l2)
 
 
@@ -173,41 +171,41 @@ def _calibrated(
     )
     keys = pixels.facts["row_hash"].to_list()
     about = {
-        **_model_facts(config, table, pixels, train),
+        **_model_facts(config, table, pixels, train, new_task(config, table)),
         **_training_facts(config, table, part, selection, calibration),
     }
     design = prepared.design
     extractor = FeatureExtractor(frozen_stages(design, part.weights), fitted_spec(config, table, pixels))
-    task = Classification(table.classes)
+    task = new_task(config, table)
     predictor = Predictor(design, extractor, part.weight, part.bias, task, about, _known_hashes(table, keys))
     history = part.result.history
     if not calibration:
         log.note("note: no images are left for calibration: no prediction sets, and a temperature of 1")
-        predictor = with_threshold(config, table, predictor, [], calibrated=None, log=log)
-        return FitResult(predictor, history, HeldOut([], np.zeros((0, len(table.classes)))), computed=computed)
+        predictor = with_calibration(config, table, predictor, [], None, log)
+        nothing = np.zeros((0, task.num_outputs), np.float32)
+        return FitResult(predictor, history, HeldOut([], nothing), computed=computed)
     held = extractor.extract(pixels.pixels, selection + calibration, keys, 1, log, "computing validation features")
+    outputs = predictor.outputs(held)
     if selection:
-        scores = predictor.logits(held[: len(selection)])
-        temperature = fit_temperature(scores, class_ids(table, selection), table.groups(selection))
-        predictor = replace(predictor, task=Classification(table.classes, temperature))
-    probabilities = predictor.probabilities(held)
+        selected = task.select(outputs[: len(selection)], table.target(selection), table.groups(selection))
+        predictor = replace(predictor, task=selected)
     # Familiarity compares with the nearest training images: an evenly spaced subset keeps model and search small.
     references = train if len(train) <= MAX_REFERENCE else train[:: -(-len(train) // MAX_REFERENCE)]
     features = extractor.extract(pixels.pixels, references, keys, 1, log, "computing training features")
-    calibrated = probabilities[len(selection) :]
-    held = held[len(selection) :]
-    predictor = with_trust(config, table, predictor, references, features, calibration, held, calibrated)
-    predictor = with_threshold(config, table, predictor, calibration, calibrated=calibrated, log=log)
-    return FitResult(predictor, history, HeldOut(selection + calibration, probabilities), computed=computed)
+    predictor = with_trust(table, predictor, references, features, calibration, held[len(selection) :])
+    predictor = with_calibration(config, table, predictor, calibration, outputs[len(selection) :], log)
+    return FitResult(predictor, history, HeldOut(selection + calibration, outputs), computed=computed)
 
 
-def _model_facts(config: RunConfig, table: ImageTable, pixels: PixelCache, train: list[int]) -> dict[str, Any]:
+def _model_facts(
+    config: RunConfig, table: ImageTable, pixels: PixelCache, train: list[int], task: Task
+) -> dict[str, Any]:
     entry = network_entry(config.model.network)
     return {
         "depth": config.model.depth,
         "trained_on": {"images": len(train), "groups": len(set(table.groups(train)))},
         "images": formats_of(pixels.facts[train]).to_json(),
-        "assumes": _class_fractions(table, train),
+        **task.facts(table.target(train)),
         "origin": f"the file {Path(config.model.weights).name}" if config.model.weights else entry.origin,
     }
 
@@ -234,10 +232,3 @@ def _training_facts(
 def _known_hashes(table: ImageTable, keys: list[str]) -> frozenset[str]:
     """Return the content hashes of all training and validation images."""
     return frozenset(keys[row] for row in table.rows("train") + table.rows("validation"))
-
-
-def _class_fractions(table: ImageTable, rows: list[int]) -> dict[str, float]:
-    """Return the fraction of each class in the training set: the prior that the probabilities assume."""
-    counts = np.bincount(table.labels(rows), minlength=len(table.classes))
-    fractions = zip(table.classes, counts / counts.sum(), strict=True)
-    return {name: round(float(fraction), 6) for name, fraction in fractions}

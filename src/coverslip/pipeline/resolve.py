@@ -10,12 +10,15 @@ from coverslip.core.errors import UserError
 from coverslip.data.augment import PRESETS, Augmentation
 from coverslip.data.decoding import PixelFormat
 from coverslip.data.inputs import InputSpec
+from coverslip.data.table import ImageTable
 from coverslip.models.catalog import check_options, network_entry, stage_names
 from coverslip.models.design import Design
 from coverslip.models.freeze import first_trained_stage
 from coverslip.models.stages import CLASSIFIER
 from coverslip.models.weights import file_weights, pretrained_weights
-from coverslip.pipeline.config import RunConfig, ThresholdConfig
+from coverslip.pipeline.config import RunConfig
+from coverslip.tasks import TASKS, Task
+from coverslip.tasks.config import ThresholdConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,6 +100,11 @@ def check_threshold(config: RunConfig, classes: tuple[str, ...]) -> None:
     if threshold.fitted and config.split.refit:
         fix = "omit --refit, or give the threshold itself: --set threshold.value=0.3"
         raise UserError("with --refit no images are left to choose a threshold on", fix)
+
+
+def new_task(config: RunConfig, table: ImageTable) -> Task:
+    """Return the untrained task of a table."""
+    return TASKS[table.task].new(table.targets or table.classes)
 
 
 def is_pretrained(config: RunConfig) -> bool:

@@ -78,8 +78,7 @@ def run(
     predictor, held_out = fitted.predictor, fitted.held_out
     evidence, tested = evaluate_test(config, data.table, data.pixels, predictor, folder, log)
     rows = held_out.rows + data.table.rows("test")
-    probabilities = np.concatenate([held_out.probabilities, tested])
-    write_label_errors(data.table, rows, probabilities, folder)
+    write_label_errors(predictor.task, data.table, rows, np.concatenate([held_out.outputs, tested]), folder)
     folder.write_json(folder.environment_file, environment(log, predictor.extractor, data.pixels, fitted.computed))
     folder.write_json(folder.test_file, evidence)  # last: a run with this file is finished
     evict()

@@ -21,6 +21,7 @@ from coverslip.serving.image_headers import read_header
 from coverslip.serving.request_errors import RequestError, unreadable
 from coverslip.serving.schemas import Answer, Neighbor
 from coverslip.serving.uploads import Upload
+from coverslip.tasks.classification import require_classification
 
 ReferenceLookup = Callable[[int], tuple[str, str | None]]
 """Function of the index of a reference image that returns its class and its thumbnail, or None without thumbnail."""
@@ -113,10 +114,9 @@ class ImagePredictor:
     def answers_from_features(self, images: Sequence[PreparedImage], features: npt.NDArray[np.float16]) -> list[Answer]:
         """Return the answers for N images from their features, shape (N, D)."""
         predictor = self.predictor
-        classes = predictor.task.classes
-        probabilities = predictor.probabilities(features)
-        labels = predictor.task.predicted_classes(probabilities)
-        members = predictor.trust.set_members(probabilities)
+        task = require_classification(predictor.task, "serve")
+        classes, prediction = task.classes, task.predict(predictor.outputs(features))
+        probabilities, labels, members = prediction.probabilities, prediction.predicted, prediction.members
         answers = []
         for index, image in enumerate(images):
             shares = probabilities[index].tolist()

@@ -14,6 +14,7 @@ from coverslip.evidence.threshold import BALANCED, SENSITIVITY, SPECIFICITY, Thr
 from coverslip.inference.predictor import Predictor
 from coverslip.serving.limits import Limits
 from coverslip.serving.schemas import Interval, Model, NamedScore, OperatingPoint, RequestLimits, TestedOn, TrainedOn
+from coverslip.tasks.classification import require_classification
 
 SCORE = "accuracy"
 
@@ -50,9 +51,9 @@ def model_card(
             0, "this model was not tested, or its test result is missing: do not rely on its predictions"
         )
     all_warnings += [str(warning) for warning in test.get("warnings") or []]
-    trust = predictor.trust
-    if trust.thresholds is not None:
-        all_warnings += trust.thresholds.warnings(predictor.task.classes)
+    trust, task = predictor.trust, require_classification(predictor.task, "serve")
+    if task.sets is not None:
+        all_warnings += task.sets.warnings(task.classes)
     if trust.familiarity is not None and trust.familiarity.approximate:
         all_warnings.append(
             f"the familiarity threshold was calibrated on only {trust.familiarity.calibrated_on:,} images or groups: "
@@ -62,13 +63,13 @@ def model_card(
     return Model(
         name=run.folder.resolve().name,
         network=predictor.design.network,
-        classes=list(predictor.task.classes),
+        classes=list(task.classes),
         trained_on=_trained_on(metadata.get("trained_on"), audit),
         tested_on=tested,
         score=score,
-        calibrated=predictor.task.temperature != 1,
-        coverage=None if trust.thresholds is None else trust.thresholds.coverage,
-        threshold=_threshold(predictor.threshold, test),
+        calibrated=task.temperature != 1,
+        coverage=None if task.sets is None else task.sets.coverage,
+        threshold=_threshold(task.threshold, test),
         familiarity=trust.familiarity is not None,
         maps=maps,
         examples=examples,

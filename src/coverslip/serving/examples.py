@@ -30,7 +30,7 @@ def reference_labels(predictor: Predictor, run: Run) -> list[str] | None:
     with run.table_file.open(encoding="utf-8-sig", newline="") as file:
         known = {row.get("path", ""): row.get("label", "") for row in csv.DictReader(file)}
     labels = [known.get(path, "") for path in predictor.trust.references]
-    return labels if labels and all(label in predictor.task.classes for label in labels) else None
+    return labels if labels and all(label in predictor.task.names for label in labels) else None
 
 
 def find_thumbnails(predictor: Predictor, source: str | Path, progress: Progress = SILENT) -> dict[int, str]:

@@ -45,7 +45,7 @@ class MapRenderer:
     """
 
     def __init__(self, predictor: Predictor, run: Run) -> None:
-        self.spec, self.classes = predictor.spec, predictor.task.classes
+        self.spec, self.classes = predictor.spec, predictor.task.names
         self._device = pick_device()
         self._network = full_network(predictor).to(self._device).to(memory_format=torch.channels_last)
         self.method = choose_method(self._network, (self.spec.channels, *self.spec.size))

@@ -18,9 +18,9 @@ from coverslip.core.registry import nearest
 from coverslip.data.augment import Augmentation, augmentation
 from coverslip.data.split import assign_splits
 from coverslip.evidence import classification_evidence
+from coverslip.evidence.recalibration import softmax
 from coverslip.models.keras_adapter import as_module
 from coverslip.models.shapes import eval_mode
-from coverslip.tasks.classification import Classification
 from coverslip.training.array_data import Subset, read_groups, read_images, read_labels
 from coverslip.training.batches import ArrayInputs
 from coverslip.training.checks import check_output, high_loss_note
@@ -187,7 +187,7 @@ def evaluate_arrays(
     logits = compute_logits(module, inputs)
     if not np.isfinite(logits).all():
         raise UserError("the network returns NaN or infinite logits", "train it again with a lower learning rate")
-    probabilities = Classification(names).probabilities(logits)
+    probabilities = softmax(logits)
     evidence = classification_evidence(labels, probabilities, codes, names)
     return Scores(
         loss=evidence["scores"]["log_loss"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,6 @@ from coverslip.data.augment import Augmentation
 from coverslip.data.augment.pipeline import augment, image_seeds
 from coverslip.data.image import Pixels
 from coverslip.data.inputs import InputSpec
-from coverslip.inference.features import FeatureRows
 from coverslip.models.freeze import unflatten
 
 IntArray = npt.NDArray[np.int64]
@@ -55,6 +55,16 @@ class ImageInputs:
         if self.augmentation is not None and epoch is not None:
             images = augment(images, self.augmentation, image_seeds(self.seed, epoch, rows).to(device)).images
         return self.spec.normalized(images)
+
+
+class FeatureRows(Protocol):
+    """N rows of features on disk; see `coverslip.inference.features.FeatureRows`."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, numbers: IntArray) -> npt.NDArray[np.float16]:
+        """Return the features of the given rows, float16 (n, D), in their order."""
+        ...
 
 
 class ActivationInputs:

@@ -12,9 +12,9 @@ import polars as pl
 
 from coverslip import figures
 from coverslip.evidence import Score, format_interval
+from coverslip.evidence.recalibration import softmax
 from coverslip.figures import svg_text
 from coverslip.models.keras_adapter import as_module
-from coverslip.tasks.classification import Classification
 from coverslip.training.array_data import read_images
 from coverslip.training.forward import compute_logits
 
@@ -115,4 +115,4 @@ def predict_arrays(network: Any, x: Any, *, layout: str | None = None) -> npt.ND
         float64 (N, K); rows sum to 1.
     """
     inputs, _ = read_images(x, layout)
-    return Classification(()).probabilities(compute_logits(as_module(network), inputs))
+    return softmax(compute_logits(as_module(network), inputs))

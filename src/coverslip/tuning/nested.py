@@ -24,6 +24,7 @@ from coverslip.evidence.winner import assess_winner, compare_trials
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.fit import fit
 from coverslip.pipeline.resolve import resolve_config
+from coverslip.tasks.classification import require_classification
 from coverslip.tuning.batch import Batch
 from coverslip.tuning.data import StudyData
 from coverslip.tuning.search import search
@@ -118,4 +119,5 @@ def _probabilities(study_data: StudyData, config: RunConfig, rows: list[int]) ->
     keys = pixels.facts["row_hash"].to_list()
     with tempfile.TemporaryDirectory(prefix="coverslip-") as folder:
         predictor = fit(config, study_data.table, pixels, Run(folder), SILENT).predictor
-    return predictor.probabilities(predictor.extractor.extract(pixels.pixels, rows, keys, 1, SILENT))
+    outputs = predictor.outputs(predictor.extractor.extract(pixels.pixels, rows, keys, 1, SILENT))
+    return require_classification(predictor.task, "tune").probabilities(outputs)
