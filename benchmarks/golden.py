@@ -47,6 +47,7 @@ RENAMED: dict[str, str] = {
     "strengths.csv": "penalties.csv",
     "history.csv/rate": "lr",
     "model/model.json/bundle": "format",
+    "model/model.json/trust/sets": "/sets",
     "audit.json/twins": "duplicates",
     "recipe/rate": "/training/lr",
     "recipe/smoothing": "/training/label_smoothing",
@@ -62,6 +63,10 @@ RENAMED: dict[str, str] = {
 
 # pattern of "run/file/key" -> reason, for differences that are intended
 EXPECTED: dict[str, str] = {
+    "*/test.json/task": "new: the name of the task",
+    "*/model/model.json/task": "new: the name of the task",
+    "*/model/model.json/sets": "new in a model without prediction sets: null",
+    "*/test.json/calibration/report/*/before/*": "outputs are passed on, not rebuilt from probabilities: last digit",
     "*/experiment.toml/format": "new: the number of the format",
     "*/experiment.toml/data/*": "new: settings of tables",
     "*/model/model.json/images/*": "new: channels, depth and range of the training images",

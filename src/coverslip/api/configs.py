@@ -27,6 +27,11 @@ SHORT_NAMES = {
     "split_column": "data_split_column",
     "map": "data_map",
     "leave_out": "data_leave_out",
+    "task": "data_task",
+    "target": "data_target",
+    "scale": "data_scale",
+    "order": "data_order",
+    "labels": "data_labels",
     "accept": "audit_accept",
     "drop": "audit_drop",
     "fix": "audit_fix",
@@ -47,7 +52,17 @@ SHORT_NAMES = {
 }
 """Option of ``coverslip train`` -> setting. ``from_scratch`` is the opposite of ``model_pretrained``."""
 FROM_SCRATCH = "from_scratch"
-LISTS = ("audit_accept", "audit_drop", "data_map", "data_leave_out")  # a single value is a list of one
+LISTS = (
+    "audit_accept",
+    "audit_drop",
+    "data_map",
+    "data_leave_out",
+    "data_target",
+    "data_order",
+    "data_labels",
+)  # a single value is a list of one
+
+SEPARATED = ("data_order", "data_labels")  # a text is a list, separated by commas
 
 
 def configure(
@@ -125,7 +140,9 @@ def _long_names(options: dict[str, Any]) -> dict[str, Any]:
         if name == "model" and not isinstance(value, str):
             problem = f"model is of type {type(value).__name__}, not the name of a network"
             raise UserError(problem, "give a name such as 'cnn', or a network of your own as network=...")
-        result[key] = [setting] if key in LISTS and isinstance(setting, str) else setting
+        if key in LISTS and isinstance(setting, str):
+            setting = setting.split(",") if key in SEPARATED else [setting]
+        result[key] = setting
     if "minutes" in options:
         result.setdefault("model_depth", "auto")
     return result

@@ -68,6 +68,7 @@ def evaluate(
     label_column: str = "",
     map: Sequence[str] = (),
     leave_out: Sequence[str] = (),
+    target: str | Sequence[str] = (),
     progress: Progress = SILENT,
 ) -> Run:
     """Evaluate a trained model on new labeled images; write ``test.json``, ``predictions.csv`` and a report.
@@ -81,6 +82,8 @@ def evaluate(
         label_column: column of the table with the labels; "" finds it by name.
         map: new names of labels, ``"OLD=NEW"``.
         leave_out: classes whose images are left out, by their new names.
+        target: for a regression, the columns with the true values, where they are not called like the targets of the
+            model; in the order of the model's targets.
         progress: receives stages and notes.
 
     Returns:
@@ -97,20 +100,47 @@ def evaluate(
         label_column=label_column,
         map=tuple(map),
         leave_out=tuple(leave_out),
+        **_target_settings(model, (target,) if isinstance(target, str) else tuple(target)),
     )
-    table = scan(source, group, classes=1, options=data.reading)
-    names = model.task.names
-    for name in table.classes:
-        if name not in names:
-            near = nearest(name, names)
-            fix = f"{near} (rename it with --map {shlex.quote(name)}=CLASS, or use --leave-out {shlex.quote(name)})"
-            raise UserError(f"the model has no class {name!r}", fix)
-    table = replace(table, classes=names)
+    table = _for_model(scan(source, group, classes=1, options=data.reading), model)
     output = Run.create(out or reserve_run_folder(f"evaluate-{table.name}"))
     with discard_on_error(output):
         _evaluate(model, table, output, data, progress)
         write_report(output.folder)
     return output
+
+
+def _target_settings(model: Predictor, target: tuple[str, ...]) -> dict[str, Any]:
+    """Return the settings ``[data]`` that read what the model predicts."""
+    task = model.task
+    if task.name != "regression":
+        if target:
+            raise UserError(f"--target is for regression, and the model's task is {task.name!r}", "omit --target")
+        return {"task": task.name} if task.name == "multilabel" else {}
+    if target and len(target) != len(task.names):
+        raise UserError(f"{len(target)} targets were given, and the model has {len(task.names)}", "give one for each")
+    return {"task": task.name, "target": target or task.names}
+
+
+def _for_model(table: ImageTable, model: Predictor) -> ImageTable:
+    """Return the table with the classes and the task of the model.
+
+    Raises:
+        UserError: the table has a class that the model does not know.
+    """
+    task = model.task
+    if task.name == "regression":
+        renamed = dict(zip(table.targets, task.names, strict=True))
+        clash = [new for old, new in renamed.items() if new != old and new in table.frame.columns]
+        if clash:
+            raise UserError(f"the table has a column {clash[0]!r} besides the target", "rename or remove it")
+        return replace(table, frame=table.frame.rename(renamed), targets=task.names)
+    for name in table.classes:
+        if name not in task.names:
+            near = nearest(name, task.names)
+            fix = f"{near} (rename it with --map {shlex.quote(name)}=CLASS, or use --leave-out {shlex.quote(name)})"
+            raise UserError(f"the model has no class {name!r}", fix)
+    return replace(table, classes=task.names, task=task.name)
 
 
 def evaluate_any(model: Any, *arguments: Any, **options: Any) -> Any:

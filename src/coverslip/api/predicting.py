@@ -33,7 +33,7 @@ from coverslip.inference.predictor import Predictor
 from coverslip.inference.resumable import ResumableFile, open_resumable, refuse_existing
 
 DECIMALS = 6
-HEADER = b"path,label,group,predicted,confidence,"  # the first bytes of every table of predictions
+HEADERS = (b"path,label,group,predicted,", b"path,target")  # the first bytes of tables of predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class PredictionSummary:
 
     Attributes:
         images: number of rows.
-        classes: predicted class -> number of images.
+        classes: predicted class -> number of images; for values, their position relative to the training range.
         unread: number of files that could not be read.
         unfamiliar: number of images unlike the training images.
         rule: the decision threshold in words; empty if the most probable class is predicted.
@@ -134,13 +134,13 @@ def predict_to(
     _log_ignored(images, progress)
     for note in model.notes:
         progress.note(f"note: {note}")
-    source, counts, unfamiliar = StampedFiles(images.root), Counter[str | None](), 0
+    source, counts, unfamiliar = StampedFiles(images.root), Counter[str](), 0
     if not isinstance(out, Path):
         with _resumable(counts.total, len(images.paths), "use --out FILE, which --resume can complete"):
             for rows, _ in _rows(model, images, source, progress):
                 out.write(_csv(rows, header=not counts.total()))
                 out.flush()
-                counts.update(rows["predicted"].to_list())
+                counts.update(model.task.tally(rows))
                 unfamiliar += _unfamiliar(rows)
         return _summary(model, counts, unfamiliar)
     run = Run.open(folder)
@@ -151,12 +151,11 @@ def predict_to(
             _restore(file, images, source, progress)
         with _resumable(lambda: file.rows, len(images.paths), "run the same command with --resume"):
             for rows, made_of in _rows(model, images, source, progress, skip=file.rows):
-                predicted = dict(Counter(str(name or "") for name in rows["predicted"]))  # no class has an empty name
-                counted = {"named": predicted, "unfamiliar": _unfamiliar(rows)}
+                counted = {"named": model.task.tally(rows), "unfamiliar": _unfamiliar(rows)}
                 file.add(_csv(rows, header=file.rows == 0), rows.height, made_of, counted)
         file.finish()
         for note in file.notes:
-            counts.update({name or None: count for name, count in note["named"].items()})
+            counts.update(note["named"])
             unfamiliar += note["unfamiliar"]
     return _summary(model, counts, unfamiliar)
 
@@ -199,7 +198,7 @@ def _paths_in(out: Path) -> list[str] | None:
     """Return the paths in a complete table of predictions, in order; None if the file is something else."""
     try:
         with out.open("rb") as file:
-            if file.read(len(HEADER)) != HEADER:
+            if not file.read(max(map(len, HEADERS))).startswith(HEADERS):
                 return None
         paths: list[str] = read_csv(out, columns=["path"], text=True)["path"].to_list()
         with out.open("rb") as file:
@@ -215,9 +214,9 @@ def _log_ignored(images: ImageFiles, progress: Progress) -> None:
         progress.note(f"note: {text}")
 
 
-def _summary(model: Predictor, counts: Counter[str | None], unfamiliar: int) -> PredictionSummary:
-    classes = {name: count for name, count in counts.most_common() if name is not None}
-    return PredictionSummary(counts.total(), classes, counts[None], unfamiliar, model.task.rule)
+def _summary(model: Predictor, counts: Counter[str], unfamiliar: int) -> PredictionSummary:
+    classes = {name: count for name, count in counts.most_common() if name}
+    return PredictionSummary(counts.total(), classes, counts[""], unfamiliar, model.task.rule)
 
 
 def _unfamiliar(rows: pl.DataFrame) -> int:

@@ -20,6 +20,7 @@ from coverslip.auditing.leakage import LeakageEstimate
 from coverslip.auditing.repair import drop_images, fix_table
 from coverslip.auditing.shortcuts import Probe
 from coverslip.auditing.split_findings import split_findings
+from coverslip.auditing.target_findings import target_summary
 from coverslip.core.commands import options_text
 from coverslip.core.errors import BlockedError
 from coverslip.core.progress import SILENT, Progress
@@ -89,7 +90,10 @@ class Audit:
         table = self.table
         groups = None if table.grouped_by is None else _group_sizes(table)
         return {
-            "classes": dict(table.frame["label"].value_counts(sort=True).sort("label").iter_rows()),
+            "classes": dict(table.frame["label"].value_counts(sort=True).sort("label").iter_rows())
+            if table.task != "regression"
+            else {},
+            **({} if (targets := target_summary(table)) is None else {"task": table.task, "targets": targets}),
             "findings": [finding.to_json(table.paths) for finding in self.findings],
             "distributions": _distributions(self.facts),
             "groups": {

@@ -19,6 +19,8 @@ NAMES = (
     "odd-color", "odd-format", "odd-size", "mixed-sizes", "turned", "several-pages",
     # labels
     "similar-labels", "several-labels", "few-images",
+    # values and sets of labels
+    "outlying-values", "heaped-values", "mixed-units", "value-per-group", "constant-label",
     # duplicates
     "label-conflict", "one-image", "exact-copies", "near-copies", "look-alikes",
     # groups

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from coverslip.auditing.findings import Finding, row_sets, single_rows
+from coverslip.auditing.target_findings import label_set_findings, value_findings
 from coverslip.data.missing import NUMBER
 from coverslip.data.proposals import Proposal
 from coverslip.data.split import ungrouped_rows
@@ -19,7 +20,11 @@ MIN_FRACTION = 0.1  # of the images; a proposal that joins fewer changes little 
 
 
 def label_findings(table: ImageTable) -> list[Finding]:
-    """Return findings about class names and about classes with few groups."""
+    """Return findings about what is to be predicted: class names and classes with few groups, or values."""
+    if table.task == "regression":
+        return [*value_findings(table)]
+    if table.task == "multilabel":
+        return [*_similar_labels(table), *label_set_findings(table)]
     return [*_similar_labels(table), *_several_labels(table), *_few_groups(table)]
 
 
@@ -81,8 +86,9 @@ def _several_labels(table: ImageTable) -> Iterator[Finding]:
             severity="warns",
             title=f"{len(names):,} class name{'s look' if len(names) > 1 else ' looks'} like several labels per image: "
             + ", ".join(repr(name) for name in names[:6]),
-            meaning="Several labels per image are not supported yet; each combination counts as a class of its own.",
-            remedy=f"Keep one label per image, for example --map {_quoted(f'{names[0]}={parts[names[0]][0]}')}, or "
+            meaning="Each combination counts as a class of its own.",
+            remedy=f"Use --task multilabel for several labels per image, or keep one, for example "
+            f"--map {_quoted(f'{names[0]}={parts[names[0]][0]}')}, or "
             f"use --leave-out {_quoted(names[0])}.",
             rows=single_rows([row for row, label in enumerate(labels) if label in parts]),
             numbers={"names": names},
@@ -160,7 +166,7 @@ def _given_groups(table: ImageTable) -> Iterator[Finding]:
     for row, group in zip(rows, table.groups(rows), strict=True):
         members.setdefault(group, []).append(row)
     mixed = [group for group in members.values() if table.frame["label"].gather(group).n_unique() > 1]
-    if mixed:
+    if mixed and table.task in ("classification", "ordinal"):
         yield Finding(
             name="group-labels",
             severity="notes",

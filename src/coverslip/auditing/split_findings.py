@@ -24,7 +24,8 @@ def split_findings(table: ImageTable, facts: pl.DataFrame) -> list[Finding]:
         table: the images; every readable one is in one of the sets.
         facts: columns of `coverslip.data.decoding.FACTS`, in the order of the table.
     """
-    return [*_classes(table), *_differences(table, facts)]
+    classes = [*_classes(table)] if table.task in ("classification", "ordinal") else []
+    return [*classes, *_differences(table, facts)]
 
 
 def _classes(table: ImageTable) -> Iterator[Finding]:

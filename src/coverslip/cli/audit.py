@@ -15,12 +15,17 @@ from coverslip.cli.options import (
     Fix,
     Group,
     LabelColumn,
+    Labels,
     LeaveOut,
     Map,
+    Order,
     PathColumn,
+    Scale,
     Settings,
     Site,
     SplitColumn,
+    Target,
+    Task,
     Verify,
 )
 from coverslip.cli.terminal import quoted
@@ -44,6 +49,11 @@ def audit(
     split_column: SplitColumn = None,
     map: Map = None,
     leave_out: LeaveOut = None,
+    task: Task = None,
+    target: Target = None,
+    scale: Scale = None,
+    order: Order = None,
+    labels: Labels = None,
     fix: Fix = False,
     accept: Accept = None,
     drop: Drop = None,
@@ -79,6 +89,11 @@ def audit(
         split_column=split_column,
         map=map or None,
         leave_out=leave_out or None,
+        task=task,
+        target=target or None,
+        scale=scale,
+        order=order,
+        labels=labels,
         accept=accept or None,
         drop=drop or None,
         fix=fix or None,
@@ -100,7 +115,9 @@ def _print(result: Audit) -> None:
     console = Console(highlight=False)
     table = result.table
     counts = ", ".join(f"{count} {WORDS[name][count != 1]}" for name, count in result.counts().items())
-    console.print(f"{len(table):,} images of {len(table.classes)} classes: {counts}", soft_wrap=True)
+    of = f"with {', '.join(table.targets)}" if table.targets else f"of {len(table.classes)} classes"
+    of = f"with {len(table.classes)} labels" if table.task == "multilabel" else of
+    console.print(f"{len(table):,} images {of}: {counts}", soft_wrap=True)
     for note in table.notes:
         console.print(f"[dim]{'note':<7}[/]", end=" ")
         console.print(note, markup=False, soft_wrap=True)

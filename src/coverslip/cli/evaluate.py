@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from coverslip.cli.options import OUTPUT, Group, LabelColumn, LeaveOut, Map, PathColumn
+from coverslip.cli.options import OUTPUT, Group, LabelColumn, LeaveOut, Map, PathColumn, Target
 from coverslip.cli.terminal import print_result, quoted
 
 
@@ -19,6 +19,7 @@ def evaluate(
     label_column: LabelColumn = None,
     map: Map = None,
     leave_out: LeaveOut = None,
+    target: Target = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder to write; must not exist. Default: a new one in runs/.", rich_help_panel=OUTPUT),
@@ -40,7 +41,8 @@ def evaluate(
         label_column=label_column or "",
         map=map or (),
         leave_out=leave_out or (),
+        target=target or (),
         progress=TerminalProgress(),
     )
-    next_step = f"open {quoted(result.report_file)} and check the most confident mistakes"
+    next_step = f"open {quoted(result.report_file)} and check the largest mistakes"
     print_result(result.read_json(result.test_file), result.report_file, next_step)

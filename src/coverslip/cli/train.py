@@ -20,12 +20,17 @@ from coverslip.cli.options import (
     FromScratch,
     Group,
     LabelColumn,
+    Labels,
     LeaveOut,
     Map,
+    Order,
     PathColumn,
+    Scale,
     Settings,
     Site,
     SplitColumn,
+    Target,
+    Task,
     Verify,
     refuse_with_resume,
     setting,
@@ -49,6 +54,11 @@ def train(
     split_column: SplitColumn = None,
     map: Map = None,
     leave_out: LeaveOut = None,
+    task: Task = None,
+    target: Target = None,
+    scale: Scale = None,
+    order: Order = None,
+    labels: Labels = None,
     accept: Accept = None,
     drop: Drop = None,
     fix: Fix = False,
@@ -114,6 +124,11 @@ def train(
             split_column=split_column,
             map=map or None,
             leave_out=leave_out or None,
+            task=task,
+            target=target or None,
+            scale=scale,
+            order=order,
+            labels=labels,
             accept=accept or None,
             drop=drop or None,
             fix=fix or None,
@@ -146,7 +161,8 @@ def train(
     next_step = f"coverslip predict {quoted(run.folder)} IMAGES --out predictions.csv"
     warning = str(run.read_json(run.ledger_file)["warning"])
     print_result(run.read_json(run.test_file), run.report_file, next_step, [warning] if warning else [])
-    if run.read_json(run.model_file).get("depth") == "head" and source is not None:
+    facts = run.read_json(run.model_file)
+    if facts.get("depth") == "head" and facts.get("task") == "classification" and source is not None:
         from coverslip.core.commands import options_text
 
         given = {"group": group, "site": site, "split-seed": split_seed, "accept": accept, "drop": drop, "fix": fix}
@@ -184,7 +200,9 @@ def _print_dry_run(estimate: dict[str, Any]) -> None:
 
     splits = ", ".join(f"{split} {count:,}" for split, count in estimate["splits"].items())
     free = size_text(estimate["free_bytes"])
-    typer.echo(f"images: {estimate['images']:,} of {estimate['classes']} classes")
+    typer.echo(
+        f"images: {estimate['images']:,}" + (f" of {estimate['classes']} classes" if estimate["classes"] else "")
+    )
     typer.echo(f"split: {splits}{'' if estimate['audited'] else ' (before the audit)'}")
     typer.echo(f"disk: {size_text(estimate['disk_bytes'])} in the cache; {free} are free")
     for stage, seconds in estimate["seconds"].items():

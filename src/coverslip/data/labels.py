@@ -12,6 +12,9 @@ from coverslip.core.registry import nearest
 from coverslip.data.missing import missing_rows, places
 from coverslip.data.table import ImageTable, class_order
 
+TASK_NAMES = ("classification", "ordinal", "multilabel", "regression")
+IMPLIED = {"--target": "regression", "--order": "ordinal", "--labels": "multilabel"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadOptions:
@@ -22,10 +25,14 @@ class ReadOptions:
         label_column: the column with the labels; "" finds it by name.
         split_column: the column with the splits; "" finds it by name.
         map: new names of labels, ``old=new``; labels with one new name become one class.
-        leave_out: classes whose images are left out, by their new names.
+        leave_out: classes whose images are left out, by their new names; ``nan`` leaves out images without a target.
+        task: the task; "" follows from the data and the other options.
+        target: columns of numbers to predict.
+        order: names of ordered classes, the lowest first.
+        labels: columns of 0 and 1, one per label.
 
     Raises:
-        UserError: an entry of ``map`` is not of that form, or a label has two new names.
+        UserError: an entry of ``map`` is not of that form, a label has two new names, or options contradict each other.
     """
 
     path_column: str = ""
@@ -33,9 +40,34 @@ class ReadOptions:
     split_column: str = ""
     map: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
+    task: str = ""
+    target: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.new_names()
+        if self.task and self.task not in TASK_NAMES:
+            raise UserError(f"unknown task {self.task!r}", nearest(self.task, TASK_NAMES))
+        implied = {"--target": self.target, "--order": self.order, "--labels": self.labels}
+        given = [name for name, value in implied.items() if value]
+        if len(given) > 1:
+            raise UserError(f"{given[0]} and {given[1]} are for different tasks", "give one of the two")
+        if given and self.task and self.task != IMPLIED[given[0]]:
+            problem = f"{given[0]} is for the task {IMPLIED[given[0]]!r}, not {self.task!r}"
+            raise UserError(problem, f"omit --task, or omit {given[0]}")
+        missing = {"regression": "--target COLUMN", "ordinal": "--order LOWEST,...,HIGHEST"}.get(self.task)
+        if missing and not given:
+            raise UserError(f"the task {self.task!r} needs {missing.partition(' ')[0]}", f"add {missing}")
+        for name, value in implied.items():
+            if len(set(value)) < len(value):
+                raise UserError(f"{name} names {next(v for v in value if value.count(v) > 1)!r} twice", "name it once")
+
+    @property
+    def implied_task(self) -> str:
+        """The task that the options imply; "" if it follows from the data."""
+        given = {"--target": self.target, "--order": self.order, "--labels": self.labels}
+        return self.task or next((IMPLIED[name] for name, value in given.items() if value), "")
 
     def new_names(self) -> dict[str, str]:
         """Return old label -> new label."""
@@ -90,6 +122,23 @@ def select_classes(table: ImageTable, options: ReadOptions) -> ImageTable:
     frame, notes = select_labels(table.frame, options)
     classes = class_order(frame["label"].to_list())
     return replace(table, frame=frame, classes=classes).with_notes(*notes)
+
+
+def with_order(table: ImageTable, options: ReadOptions) -> ImageTable:
+    """Return a table whose classes are ordered as ``options.order`` says; unchanged without an order.
+
+    Raises:
+        UserError: the order misses a class, or names one that does not occur.
+    """
+    if not options.order:
+        return table
+    for name in table.classes:
+        if name not in options.order:
+            raise UserError(f"--order misses the class {name!r}", "name every class, the lowest first")
+    for name in options.order:
+        if name not in table.classes:
+            raise UserError(f"--order names {name!r}, and no image has this class", nearest(name, table.classes))
+    return replace(table, classes=options.order, task="ordinal")
 
 
 def refuse_missing_labels(labels: Sequence[str | None], lines: Sequence[int], where: str) -> None:

@@ -146,7 +146,7 @@ def _by_column(table: ImageTable) -> Iterator[Proposal]:
 def _is_useful(table: ImageTable, rows: Sequence[int], groups: Sequence[str | None], runs: bool = False) -> bool:
     """Return whether images are joined and every class keeps enough groups for all splits; for runs, more than that."""
     members: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for row, label in zip(rows, table.frame["label"].gather(list(rows)).to_list(), strict=True):
+    for row, label in zip(rows, table.label_names(rows), strict=True):
         members[label][groups[row] or f"\0{row}"] += 1
     if all(max(sizes.values()) == 1 for sizes in members.values()):
         return False
@@ -169,7 +169,7 @@ def _same_grouping(first: Proposal, second: Proposal, rows: Sequence[int]) -> bo
 
 def _by_identifier(table: ImageTable, rows: Sequence[int]) -> Iterator[Proposal]:
     """Propose the shortest beginning of the file names that many images share, but no single one too many of them."""
-    paths, labels = table.paths, table.frame["label"].to_list()
+    paths, labels = table.paths, table.label_names(range(len(table)))
     step = -(-len(rows) // SAMPLE)
     for pattern in _identifiers([paths[row].rpartition("/")[2] for row in rows[::step]]):
         groups = _matches(pattern, paths)
@@ -219,7 +219,7 @@ def _by_time(table: ImageTable, facts: pl.DataFrame | None) -> Iterator[Proposal
         return
     rows = table.rows()
     for seconds in SECONDS:
-        groups = time_runs(table.frame["label"].to_list(), facts, seconds)
+        groups = time_runs(table.label_names(range(len(table))), facts, seconds)
         if _is_useful(table, rows, groups, runs=True):
             timed = sum(group is not None for group in groups)
             yield Proposal(

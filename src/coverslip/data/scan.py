@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from coverslip.core.errors import UserError
@@ -10,7 +11,7 @@ from coverslip.core.paths import expand
 from coverslip.data.columns import named
 from coverslip.data.files import require_utf8_path, walk_names
 from coverslip.data.groups import PARENT, group_table, note_ungrouped
-from coverslip.data.labels import ReadOptions, select_classes
+from coverslip.data.labels import ReadOptions, select_classes, with_order
 from coverslip.data.proposals import unused_subjects
 from coverslip.data.sources.arrays import scan_arrays
 from coverslip.data.sources.folder import scan_folder
@@ -49,11 +50,11 @@ def scan(source: str | Path, group: str = "", classes: int = 2, options: ReadOpt
     found: list[str] = []
     read: TextTable | None = None
     if path.is_dir():
-        path, read, found = _table_in(path)
-    table = _scan(path, group, options, read)
+        path, read, found = _table_in(path, options)
+    table = with_order(_scan(path, group, options, read), options)
     if folder != path:
         found += _unlisted_images(table, folder)
-    if len(table.classes) < classes:
+    if table.task in ("classification", "ordinal") and len(table.classes) < classes:
         _refuse_container(path)
         raise UserError(
             f"{str(source)!r} has only one class, {table.classes[0]!r}",
@@ -68,7 +69,22 @@ def scan(source: str | Path, group: str = "", classes: int = 2, options: ReadOpt
     return table.with_notes(*found, *notes)
 
 
+def _has_targets(columns: Sequence[str], options: ReadOptions) -> bool:
+    """Return whether columns are those of a table with paths and what the options say is to be predicted."""
+    wanted = options.target or options.labels
+    if not wanted:
+        return is_labeled(columns)
+    return named(columns, "path") is not None and all(named(columns, name) is not None for name in wanted)
+
+
 def _scan(path: Path, group: str, options: ReadOptions, read: TextTable | None) -> ImageTable:
+    by_column = "--target" if options.target else "--labels" if options.labels else ""
+    if by_column and (path.is_dir() or path.suffix.lower() == ".npz"):
+        kind = "a folder without such a table" if path.is_dir() else "an array file"
+        raise UserError(
+            f"{by_column} names columns of a table, and {str(path)!r} is {kind}",
+            f"give a table with the columns path and {(options.target or options.labels)[0]}",
+        )
     if path.is_dir():
         return _grouped(select_classes(scan_folder(path, grouped=bool(group)), options), group)
     if path.suffix.lower() == ".npz":
@@ -91,7 +107,7 @@ def _grouped(table: ImageTable, group: str) -> ImageTable:
     return group_table(table, group) if group else table
 
 
-def _table_in(folder: Path) -> tuple[Path, TextTable | None, list[str]]:
+def _table_in(folder: Path, options: ReadOptions) -> tuple[Path, TextTable | None, list[str]]:
     """Return the one table with the columns path and label in a folder, with its content, or the folder; and notes."""
     if not _can_list(folder):
         return folder, None, []
@@ -107,7 +123,7 @@ def _table_in(folder: Path) -> tuple[Path, TextTable | None, list[str]]:
             reason = error.problem
         else:
             columns = read.frame.columns
-            if is_labeled(columns):
+            if _has_targets(columns, options):
                 tables[file] = read
                 continue
             listed = ", ".join(repr(name) for name in columns[:LISTED])

@@ -1,4 +1,4 @@
-"""The split into train, validation and test: seeded, stratified by class, and with groups kept intact.
+"""The split into train, validation and test: seeded, stratified by class or by bins of values, groups kept intact.
 
 The train set fits the model, the validation set selects and calibrates it, and the test set is used once, at the end.
 """
@@ -18,6 +18,7 @@ from coverslip.data.groups import PARENT, join_groups, read_group_names
 from coverslip.data.table import SPLITS, ImageTable
 
 FRACTIONS = (0.70, 0.15, 0.15)
+MIN_GROUPS = 6  # of a task without classes: enough for every split
 SITE_WEIGHT = 0.5  # weight of the balance of sites; that of classes has weight 1
 
 
@@ -48,7 +49,7 @@ def split_table(
     """
     rows = table.rows()
     names = [table.frame["split"][row] for row in rows]
-    labels, groups = np.array(table.labels(rows)), table.groups(rows)
+    labels, groups = np.array(table.strata(rows)), table.groups(rows)
     _check_counts(table, rows, labels, groups)
     splits = np.array([SPLITS.index(name) if name else -1 for name in names])
     given = [index for index in range(3) if (splits == index).any()]
@@ -271,6 +272,15 @@ def _check_counts(table: ImageTable, rows: list[int], labels: npt.NDArray[np.int
     if not rows:
         first = table.frame["status"].to_list()[0]
         raise UserError(f"none of the {len(table)} images can be read (the first: {first})", "check the files")
+    if table.task not in ("classification", "ordinal"):
+        unique = len(set(groups))
+        if unique < MIN_GROUPS:
+            raise UserError(
+                f"{len(rows)} images of {unique} group{'s' if unique > 1 else ''} are too few; train, validation and "
+                f"test need {MIN_GROUPS} groups or more",
+                "add images of other leaves (patients, slides)",
+            )
+        return
     for class_id, name in enumerate(table.classes):
         in_class = labels == class_id
         images, unique = int(in_class.sum()), len({groups[index] for index in np.flatnonzero(in_class)})
@@ -286,7 +296,7 @@ def _check_counts(table: ImageTable, rows: list[int], labels: npt.NDArray[np.int
 
 
 def _check_splits(table: ImageTable, labels: npt.NDArray[np.integer], splits: npt.NDArray[np.int64]) -> None:
-    for class_id, name in enumerate(table.classes):
+    for class_id, name in enumerate(table.classes if table.task in ("classification", "ordinal") else ()):
         if not ((labels == class_id) & (splits == 0)).any():
             raise UserError(
                 f"class {name!r} has no image in the train set", "add images of that class to it, or omit the class"

@@ -103,6 +103,12 @@ class ImageTable:
             return parse_labels(self.frame["label"].gather(list(rows)).to_list(), self.classes)
         return ClassTarget(np.asarray(self.labels(rows), np.int64), self.classes)
 
+    def label_names(self, rows: Sequence[int]) -> list[str]:
+        """Return the labels of these rows as names to count by; equal names for values, which are all different."""
+        if self.task == "regression":
+            return [""] * len(rows)
+        return self.frame["label"].gather(list(rows)).to_list()
+
     def strata(self, rows: Sequence[int]) -> list[int]:
         """Return the strata of these rows, which splits and folds balance."""
         strata: list[int] = self.target(rows).strata().tolist()

@@ -1,9 +1,10 @@
-"""Classification scores of the data and of thousands of bootstrap resamples of its groups."""
+"""Scores of the data and of thousands of bootstrap resamples of its groups."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,29 @@ IntArray = NDArray[np.int64]
 RANK_SCORES = ("macro_auroc", "macro_auprc")
 SCORES = (*SUM_SCORES, *RANK_SCORES)  # over all classes
 CLASS_SCORES = ("f1", "auroc", "auprc")  # per class: those that need resampling
+
+
+class Scorer(Protocol):
+    """Scores of one set of predictions as a function of group weights.
+
+    Attributes:
+        sums: sums over the images of each group, shape (G, C).
+    """
+
+    sums: FloatArray
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the S scores."""
+        ...
+
+    def at(self, weights: FloatArray) -> FloatArray:
+        """Return scores, shape (B, S), at group weights, shape (G, B)."""
+        ...
+
+    def influence(self, strata: IntArray) -> FloatArray:
+        """Return the influence of each group on each score, shape (G, S), mean 0 within each stratum."""
+        ...
 
 
 class ClassificationScorer:
@@ -120,7 +144,7 @@ class BootstrapScores:
 
 
 def bootstrap_scores(
-    scorer: ClassificationScorer, strata: IntArray | None, resamples: int, seed: int, min_groups: int, rows: int
+    scorer: Scorer, strata: IntArray | None, resamples: int, seed: int, min_groups: int, rows: int
 ) -> BootstrapScores:
     """Score the data and ``resamples`` bootstrap resamples of its groups.
 

@@ -61,7 +61,7 @@ def subgroup_scores(
     data = check_evaluation_data(labels, probabilities, groups, class_names, predicted=predicted)
     if len(values) != len(data.labels):
         raise ValueError(f"{len(data.labels)} images, but {len(values)} values")
-    names = _value_names(values)
+    names = value_names(values)
     unique, codes, counts = np.unique(names, return_inverse=True, return_counts=True)
     if len(unique) > MAX_VALUES:
         raise ValueError(f"the column has {len(unique)} different values; at most {MAX_VALUES} are supported")
@@ -83,14 +83,14 @@ def subgroup_scores(
         )
         entry = {"value": str(unique[code]), "images": evidence["images"], "groups": evidence["groups"]}
         entry |= {name: evidence["scores"][name] for name in ("accuracy", "balanced_accuracy")}
-        entries.append(entry | {"warning": _warning(evidence["groups"], data.unit)})
+        entries.append(entry | {"warning": subgroup_warning(evidence["groups"], data.unit)})
     correct = predictions == truth
     group_codes = np.unique(group_ids, return_inverse=True)[1]
     p, reason = _permutation_test(truth, correct, group_codes, codes, resamples, seed)
     return {"values": entries, "p": p, "reason": reason, "says": _sentence(entries, p, data.unit)}
 
 
-def _value_names(values: Sequence[str | float | None]) -> NDArray[np.str_]:
+def value_names(values: Sequence[str | float | None]) -> NDArray[np.str_]:
     """Return all values as text; many different numbers as the quartile range they lie in, such as "2 to 3.5"."""
     texts = ["" if value is None or str(value) == "nan" else str(value).strip() for value in values]
     try:
@@ -109,7 +109,8 @@ def _value_names(values: Sequence[str | float | None]) -> NDArray[np.str_]:
     return np.array([ranges[next(remaining)] if text else "" for text in texts])
 
 
-def _warning(groups: int, unit: str) -> str:
+def subgroup_warning(groups: int, unit: str) -> str:
+    """Return that a subgroup has too few groups for a precise interval; empty if it has enough."""
     if groups >= WARN_UNDER_GROUPS:
         return ""
     count = f"{groups} {unit if groups != 1 else unit[:-1]}"

@@ -28,7 +28,7 @@ RANGES = {  # scores with a finite range: near its ends few groups contain too f
     **dict.fromkeys(
         ("balanced_accuracy", "macro_f1", "macro_auroc", "macro_auprc", "f1", "auroc", "auprc"), (0.0, 1.0)
     ),
-    "mcc": (-1.0, 1.0),
+    **dict.fromkeys(("mcc", "concordance", "spearman"), (-1.0, 1.0)),
 }
 
 

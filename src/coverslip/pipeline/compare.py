@@ -75,6 +75,7 @@ def compare_runs(
     if not 0 < smallest < 1:
         raise UserError(f"--smallest {smallest} is not between 0 and 1", "give a difference such as 0.02")
     runs = {name: Run(folder) for name, folder in zip(_names(folders), folders, strict=True)}
+    _check_tasks(runs)
     tested = align(runs, shared=shared)
     result = compare(
         tested.labels,
@@ -93,6 +94,29 @@ def compare_runs(
         "shared": {"images": len(tested.paths), "groups": groups, "dropped": tested.dropped},
         "notes": tested.notes,
     }
+
+
+def _check_tasks(runs: dict[str, Run]) -> None:
+    """Refuse runs of different tasks, and runs of tasks that cannot be compared yet.
+
+    Raises:
+        UserError: see above.
+    """
+    tasks = {}
+    for name, run in runs.items():
+        content = run.json_or_empty(run.test_file)
+        tasks[name] = str(content.get("task") or "classification")
+    first = next(iter(tasks))
+    for name, task in tasks.items():
+        if task != tasks[first]:
+            raise UserError(
+                f"{first!r} is a run of the task {tasks[first]!r}, and {name!r} of {task!r}", "compare runs of one task"
+            )
+    if tasks[first] not in ("classification", "ordinal"):
+        raise UserError(
+            f"runs of the task {tasks[first]!r} cannot be compared yet",
+            "compare the intervals of their scores in report.html",
+        )
 
 
 def align(runs: dict[str, Run], *, shared: bool) -> AlignedPredictions:

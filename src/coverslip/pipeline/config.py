@@ -24,6 +24,7 @@ from coverslip.data.split import FRACTIONS
 from coverslip.data.summary import relative_root
 from coverslip.models.design import DEFAULT_NETWORK
 from coverslip.tasks.config import CalibrationConfig, ThresholdConfig
+from coverslip.tasks.regression.scale import SCALES
 from coverslip.training.config import TrainingConfig
 from coverslip.training.heads import L2_VALUES
 
@@ -49,11 +50,24 @@ class DataConfig:
     label_column: str = option("", "Column of the table with the labels; empty: label, class or target.")
     split_column: str = option("", "Column of the table with the splits; empty: split, set, subset or is_valid.")
     map: tuple[str, ...] = option((), "New name of a label, OLD=NEW; labels with one new name become one class.")
-    leave_out: tuple[str, ...] = option((), "Classes whose images are excluded, by their new names.")
+    leave_out: tuple[str, ...] = option(
+        (), "Classes whose images are excluded, by their new names; nan: images without a target."
+    )
+    task: str = option(
+        "", "classification, ordinal, multilabel or regression; empty: follows from the data and the settings below."
+    )
+    target: tuple[str, ...] = option((), "Columns of numbers to predict (regression).")
+    scale: str = option("", "Scale on which a regression is fitted: log, logit (of proportions), or empty.")
+    order: tuple[str, ...] = option((), "Ordered classes, the lowest first (ordinal).")
+    labels: tuple[str, ...] = option((), "Columns of 0 and 1, one per label (multilabel).")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "source", expand_text(self.source))
         self.reading  # noqa: B018 - refuses invalid names
+        if self.scale not in SCALES:
+            raise UserError(f"unknown scale {self.scale!r}", nearest(self.scale, SCALES[1:]))
+        if self.scale and not self.target:
+            raise UserError(f"--scale {self.scale} is for regression", "add --target COLUMN, or omit --scale")
 
     @property
     def options(self) -> dict[str, object]:
@@ -66,6 +80,11 @@ class DataConfig:
             "split-column": self.split_column,
             "map": self.map,
             "leave-out": self.leave_out,
+            "task": self.task,
+            "target": self.target,
+            "scale": self.scale,
+            "order": ",".join(self.order),
+            "labels": ",".join(self.labels),
         }
 
     @property
@@ -77,6 +96,10 @@ class DataConfig:
             split_column=self.split_column,
             map=self.map,
             leave_out=self.leave_out,
+            task=self.task,
+            target=self.target,
+            order=self.order,
+            labels=self.labels,
         )
 
 

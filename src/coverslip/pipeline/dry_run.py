@@ -19,7 +19,7 @@ from coverslip.models.stages import CLASSIFIER
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.prepare import prepare, scan_images, split_table_of
 from coverslip.pipeline.resolve import (
-    check_threshold,
+    check_task,
     initial_weights,
     input_size,
     input_spec,
@@ -52,7 +52,7 @@ def dry_run(config: RunConfig, *, progress: Progress = SILENT) -> dict[str, Any]
     """
     config = resolve_config(config)
     scanned = scan_images(config)
-    check_threshold(config, scanned.classes)
+    check_task(config, scanned)
     size = input_size(config)
     pixel_format = guess_format(scanned.source, scanned.paths)
     sample = scanned.paths[:: max(len(scanned) // SAMPLE, 1)][:SAMPLE]

@@ -21,6 +21,7 @@ from coverslip.evidence.intervals import Score
 from coverslip.evidence.subgroups import MAX_VALUES
 from coverslip.evidence.support import proportion_score
 from coverslip.inference.predictor import PredictionBatch, Predictor
+from coverslip.pipeline.baselines import baseline_values
 from coverslip.pipeline.config import RunConfig
 from coverslip.tasks.config import ThresholdConfig
 from coverslip.tasks.task import Baselines, Task
@@ -49,7 +50,8 @@ def evaluate_test(
     write_csv(predictor.to_frame(batch, *columns), folder.predictions_file, decimals=6)
     # In a separate file: the result of a run must not depend on earlier runs.
     folder.write_json(folder.ledger_file, {"scorings": ledger, "warning": reuse_warning(ledger)})
-    return score_test(predictor, table, rows, batch), batch.outputs
+    baselines = baseline_values(config, table, pixels, rows)
+    return score_test(predictor, table, rows, batch, baselines), batch.outputs
 
 
 def reuse_warning(ledger: list[dict[str, str]]) -> str:

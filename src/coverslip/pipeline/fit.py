@@ -185,10 +185,12 @@ def _calibrated(
         nothing = np.zeros((0, task.num_outputs), np.float32)
         return FitResult(predictor, history, HeldOut([], nothing), computed=computed)
     held = extractor.extract(pixels.pixels, selection + calibration, keys, 1, log, "computing validation features")
-    outputs = predictor.outputs(held)
     if selection:
-        selected = task.select(outputs[: len(selection)], table.target(selection), table.groups(selection))
+        selected = task.select(
+            predictor.outputs(held[: len(selection)]), table.target(selection), table.groups(selection)
+        )
         predictor = replace(predictor, task=selected)
+    outputs = predictor.outputs(held)
     # Familiarity compares with the nearest training images: an evenly spaced subset keeps model and search small.
     references = train if len(train) <= MAX_REFERENCE else train[:: -(-len(train) // MAX_REFERENCE)]
     features = extractor.extract(pixels.pixels, references, keys, 1, log, "computing training features")

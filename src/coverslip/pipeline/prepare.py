@@ -29,7 +29,7 @@ from coverslip.inference.features import FeatureExtractor
 from coverslip.models.freeze import frozen_stages
 from coverslip.pipeline.config import ModelConfig, RunConfig
 from coverslip.pipeline.resolve import (
-    check_threshold,
+    check_task,
     initial_weights,
     input_size,
     input_spec,
@@ -77,7 +77,7 @@ def prepare(
         BlockedError: a finding that blocks training is not accepted.
     """
     table = scan_images(config) if table is None else table
-    check_threshold(config, table.classes)
+    check_task(config, table)
     progress.note(found_text(table))
     pixels = read_images(config, table, verify=verify, progress=progress)
     audit = run_audit(config, table, pixels, progress)
@@ -151,8 +151,14 @@ def open_extractor(config: RunConfig, table: ImageTable, pixels: PixelCache) -> 
 def run_probes(
     config: RunConfig, audit: Audit, pixels: PixelCache, extractor: FeatureExtractor, log: Progress
 ) -> Audit:
-    """Test for shortcuts and estimate the leakage inflation, on the train and validation set only."""
+    """Test for shortcuts and estimate the leakage inflation, on the train and validation set only.
+
+    Both compare classes, so they are skipped, with a note, for other tasks.
+    """
     table = audit.table
+    if table.task not in ("classification", "ordinal"):
+        log.note(f"note: shortcut probes and the leakage estimate compare classes; skipped for {table.task}")
+        return audit
     rows = sorted(table.rows("train") + table.rows("validation"))
     groups, by = audit.likely_groups()
     probes = probe_shortcuts(
@@ -211,13 +217,20 @@ def write_audit(config: RunConfig, audit: Audit, folder: Run) -> None:
 
 
 def found_text(table: ImageTable) -> str:
-    """Return one line with the numbers of images, classes and groups."""
+    """Return one line with the numbers of images, classes and groups, and the task if it is not classification."""
+    groups = table.frame["group"].drop_nulls().n_unique()
+    by = f"{groups:,} groups ({table.grouped_by})" if table.grouped_by else "no groups"
+    if table.task == "regression":
+        ranges = {name: table.frame[name].to_list() for name in table.targets}
+        of = ", ".join(f"{name} {min(values):.4g} to {max(values):.4g}" for name, values in ranges.items())
+        return f"found {len(table):,} images with {of} (task: regression), {by}"
+    if table.task == "multilabel":
+        return f"found {len(table):,} images with {len(table.classes)} labels (task: multilabel), {by}"
     counts = table.frame["label"].value_counts()["count"].to_list()
     low, high = min(counts), max(counts)
     per_class = f"{low:,} each" if low == high else f"{low:,} to {high:,} each"
-    groups = table.frame["group"].drop_nulls().n_unique()
-    by = f"{groups:,} groups ({table.grouped_by})" if table.grouped_by else "no groups"
-    return f"found {len(table):,} images of {len(table.classes)} classes ({per_class}), {by}"
+    kind = " (task: ordinal)" if table.task == "ordinal" else ""
+    return f"found {len(table):,} images of {len(table.classes)} classes ({per_class}){kind}, {by}"
 
 
 def split_text(table: ImageTable) -> str:

@@ -8,6 +8,7 @@ from coverslip.data.cache import PixelCache
 from coverslip.data.table import ImageTable
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.fit import FitResult
+from coverslip.pipeline.value_repeats import cross_validate_values
 from coverslip.training.repeats import cross_validate, learning_curve, repeat_splits
 
 
@@ -17,6 +18,9 @@ def repeat(
     """Cross-validate, repeat on other splits, and fit a learning curve, where asked. The test set is not used."""
     repeats = config.repeats
     if not (repeats.folds or repeats.seeds or repeats.learning_curve):
+        return
+    if table.task == "regression":
+        folder.write_json(folder.repeats_file, {"folds": cross_validate_values(config, table, pixels, fitted, log)})
         return
     keys, classes, seed = pixels.facts["row_hash"].to_list(), len(table.classes), config.training.seed
     rows = sorted(table.rows("train") + table.rows("validation"))

@@ -19,6 +19,7 @@ from coverslip.models.weights import file_weights, pretrained_weights
 from coverslip.pipeline.config import RunConfig
 from coverslip.tasks import TASKS, Task
 from coverslip.tasks.config import ThresholdConfig
+from coverslip.tasks.regression.scale import to_scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,6 +84,34 @@ def _without_weights(config: RunConfig) -> str:
     return f"{name} has no pretrained weights" if config.model.pretrained else f"{name} starts from random weights"
 
 
+def check_task(config: RunConfig, table: ImageTable) -> None:
+    """Refuse settings that do not suit the task of the data.
+
+    Raises:
+        UserError: the task cannot be trained with these settings; or see `check_threshold`.
+    """
+    if table.task not in TASKS:
+        raise UserError(
+            f"the task {table.task!r} can be audited, but not be trained yet",
+            "train a classification or a regression; --task classification reads each label as one class",
+        )
+    if table.task == "regression":
+        if config.threshold != ThresholdConfig():
+            raise UserError("a decision threshold needs two classes, and a regression has none", "omit [threshold]")
+        if config.model.depth == "auto" or not uses_exact_head(config):
+            raise UserError(
+                f"depth {config.model.depth!r} does not support regression yet",
+                "use --depth head with a pretrained network",
+            )
+        if config.repeats.seeds or config.repeats.learning_curve:
+            raise UserError("--seeds and --learning-curve do not support regression yet", "use --folds 5")
+        if config.split.refit:
+            raise UserError("--refit leaves no images to calibrate the prediction intervals of a regression", "omit it")
+        to_scale(table.target(table.rows()).array, config.data.scale)  # refuses values without a logarithm or logit
+        return
+    check_threshold(config, table.classes)
+
+
 def check_threshold(config: RunConfig, classes: tuple[str, ...]) -> None:
     """Refuse a threshold that the end of the run could not set.
 
@@ -104,7 +133,7 @@ def check_threshold(config: RunConfig, classes: tuple[str, ...]) -> None:
 
 def new_task(config: RunConfig, table: ImageTable) -> Task:
     """Return the untrained task of a table."""
-    return TASKS[table.task].new(table.targets or table.classes)
+    return TASKS[table.task].new(table.targets or table.classes, config.data.scale)
 
 
 def is_pretrained(config: RunConfig) -> bool:

@@ -93,7 +93,7 @@ def split_validation(table: ImageTable, validation: list[int], seed: int) -> tup
     """
     if len(set(table.groups(validation))) < 2:
         return [], validation
-    half = assign_splits(np.asarray(table.labels(validation)), table.groups(validation), (0.5, 0.5), seed)
+    half = assign_splits(np.asarray(table.strata(validation)), table.groups(validation), (0.5, 0.5), seed)
     selection = [row for row, part in zip(validation, half.tolist(), strict=True) if part == 0]
     calibration = [row for row, part in zip(validation, half.tolist(), strict=True) if part == 1]
     return (selection, calibration) if calibration else ([], selection)

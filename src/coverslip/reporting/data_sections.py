@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from typing import Any
 
 from coverslip.figures import split_figure, svg_text
-from coverslip.reporting.run_files import Row, RunFiles
+from coverslip.reporting.run_files import Row, RunFiles, as_number
 from coverslip.reporting.thumbnails import Thumbnails
 from coverslip.reporting.wording import count_text, share_text, without_folders
 
 SPLITS = ("train", "validation", "test")
 MAX_CLASSES = 60  # a figure with more rows cannot be read
+QUARTILES = 5  # numbers that delimit the quarters of a distribution
 MAX_SKIPPED = 500
 MAX_EXAMPLES = 48
 
@@ -26,10 +28,17 @@ def data_section(files: RunFiles) -> dict[str, Any]:
     if not skipped and table is not None:
         skipped = [(row["path"], row["status"]) for row in table if row.get("status", "ok") not in ("", "ok")]
     counts = Counter(row["label"] for row in _readable(table or [])) or Counter(audit.get("classes") or {})
+    if files.task == "regression":
+        counts = Counter()
     # An evaluation does not search for duplicates; if there are findings, the duplicates are among them.
     duplicates = (audit.get("duplicates") or {}) if files.trained_here and "findings" not in audit else {}
     return {
-        "facts": [*_source_facts(files, audit, counts), *_image_facts(audit), *_duplicate_facts(duplicates)],
+        "facts": [
+            *_source_facts(files, audit, counts),
+            *_target_facts(audit),
+            *_image_facts(audit),
+            *_duplicate_facts(duplicates),
+        ],
         "skipped": skipped[:MAX_SKIPPED],
         "skipped_count": len(skipped),
         "duplicate_pairs": [tuple(map(str, pair)) for pair in duplicates.get("examples") or []][:12],
@@ -63,6 +72,31 @@ def _source_facts(files: RunFiles, audit: dict[str, Any], counts: Counter[str]) 
             )
         )
     return facts
+
+
+def _target_facts(audit: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the range of each target of a regression."""
+    if audit.get("task") != "regression":
+        return []
+    facts = []
+    for name, content in (audit.get("targets") or {}).items():
+        low, first, median, third, high = (f"{value:.4g}" for value in content["quantiles"])
+        facts.append((f"Target {name}", f"{low} to {high}, median {median}, middle half {first} to {third}"))
+    return facts
+
+
+def _number_first(name: str) -> tuple[float, str]:
+    number = as_number(name.partition(" ")[0])
+    return (0.0 if number is None else number, name)
+
+
+def _value_range(value: str, edges: list[float]) -> str:
+    """Return the range between quartiles in which a value of a regression lies."""
+    number = as_number(value.partition(";")[0])
+    if number is None or len(edges) != QUARTILES:
+        return value
+    at = min(max(bisect_right(edges[1:-1], number), 0), QUARTILES - 2)
+    return f"{edges[at]:.4g} to {edges[at + 1]:.4g}"
 
 
 def _image_facts(audit: dict[str, Any]) -> list[tuple[str, str]]:
@@ -109,8 +143,12 @@ def split_section(files: RunFiles) -> dict[str, Any]:
     if not files.trained_here:
         return {"missing": "There is no split: all images are test images."}
     rows = [row for row in _readable(files.table) if row.get("split")]
+    if files.task == "regression":  # the quartiles of the first target take the place of classes
+        targets = (files.audit or {}).get("targets") or {}
+        edges = next((list(map(float, each["quantiles"])) for each in targets.values()), [])
+        rows = [{**row, "label": _value_range(row["label"], edges)} for row in rows]
     splits = [*SPLITS, *sorted({row["split"] for row in rows} - set(SPLITS))]
-    names = files.class_names + sorted({row["label"] for row in rows} - set(files.class_names))
+    names = files.class_names + sorted({row["label"] for row in rows} - set(files.class_names), key=_number_first)
     images = Counter((row["label"], row["split"]) for row in rows)
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
     splits_of: dict[str, set[str]] = defaultdict(set)

@@ -13,8 +13,19 @@ from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
 from coverslip.reporting.threshold_section import SIDES, how_chosen, negative_class, threshold_of
 from coverslip.reporting.training_sentences import NOT_STATED, depth_of, training_sentence
 from coverslip.reporting.wording import count_text, name_of_score, number_text, share_text
+from coverslip.reporting.wording import listed as listed_names
 
-REPORTED_SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "log_loss")
+REPORTED_SCORES = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "macro_auroc",
+    "log_loss",
+    "mae",
+    "rmse",
+    "concordance",
+    "bias",
+)
 FITS = {
     "pad": "preserving the aspect ratio by padding",
     "squash": "without preserving the aspect ratio",
@@ -42,7 +53,13 @@ def methods_paragraphs(files: RunFiles) -> list[str]:
     paragraphs = [
         [data_sentence(files, flow), origin, split_sentence(files, flow)],
         [network_sentence(files), preparation_sentence(files), training_sentence(files)],
-        [evaluation_sentence(files), threshold_sentence(files), sets_sentence(files), familiarity_sentence(files)],
+        [
+            evaluation_sentence(files),
+            threshold_sentence(files),
+            sets_sentence(files),
+            intervals_sentence(files),
+            familiarity_sentence(files),
+        ],
         [software_sentence(files)],
     ]
     return [text for text in (" ".join(filter(None, sentences)) for sentences in paragraphs) if text]
@@ -53,6 +70,8 @@ def data_sentence(files: RunFiles, flow: Flow | None) -> str:
     if flow is None:
         return ""
     classes = files.class_names
+    if files.task == "regression":
+        return _data_of_values(files, flow)
     names = f" ({', '.join(classes)})" if 1 < len(classes) <= 6 else ""
     groups = f" from {count_text(flow.used.groups, 'group')}" if flow.used.groups is not None else ""
     text = f"The dataset comprised {count_text(flow.used.images, 'image')}{groups} "
@@ -67,6 +86,46 @@ def data_sentence(files: RunFiles, flow: Flow | None) -> str:
     return text
 
 
+def _data_of_values(files: RunFiles, flow: Flow) -> str:
+    """Describe the dataset of a regression."""
+    groups = f" from {count_text(flow.used.groups, 'group')}" if flow.used.groups is not None else ""
+    text = f"The dataset comprised {count_text(flow.used.images, 'image')}{groups}. {target_ranges_sentence(files)}"
+    if files.grouped and files.audit and isinstance(by := files.audit.get("grouped_by"), str):
+        text += f" Groups [plants, patients or slides] were identified by {by}."
+    for reason, number in flow.excluded.items():
+        text += f" {count_text(number, 'image')} {'was' if number == 1 else 'were'} excluded ({reason})."
+    return text
+
+
+def target_ranges_sentence(files: RunFiles) -> str:
+    """State the range and the quartiles of the targets of a regression."""
+    targets = (files.audit or {}).get("targets") or {}
+    texts = []
+    for name in files.target_names:
+        quantiles = (targets.get(name) or {}).get("quantiles") or []
+        if len(quantiles) == 5:
+            low, first, median, third, high = (f"{value:.4g}" for value in quantiles)
+            texts.append(f"{name} ranged from {low} to {high} (median {median}, quartiles {first} and {third})")
+    if not texts:
+        return f"The target was {listed_names(files.target_names)}." if files.target_names else ""
+    text = "; ".join(texts)
+    return f"The target {text}." if len(texts) == 1 else f"The targets: {text}."
+
+
+def intervals_sentence(files: RunFiles) -> str:
+    """Report the calibration of prediction intervals, and their empirical coverage."""
+    content = files.test.get("intervals")
+    if not isinstance(content, dict):
+        return ""
+    methods = sorted(set((content.get("methods") or {}).values()))
+    text = f"Prediction intervals with a nominal coverage of {content['asked']:g} were computed by conformal prediction"
+    text += f" ({'; '.join(methods)})" if methods else ""
+    coverage = (files.test.get("scores") or {}).get("coverage") or {}
+    if coverage.get("value") is None:
+        return f"{text}."
+    return f"{text}; their empirical coverage on the test set was {score_text(coverage)}."
+
+
 def split_sentence(files: RunFiles, flow: Flow | None) -> str:
     """Describe the split, and what kept the sets apart."""
     if flow is None or not files.trained_here or len(flow.splits) < 2:
@@ -74,7 +133,8 @@ def split_sentence(files: RunFiles, flow: Flow | None) -> str:
     *first, last = [f"{SPLITS.get(split, split)} ({count})" for split, count in flow.splits.items()]
     unit = "with each group assigned to a single set" if files.grouped else "at the level of images"
     seed = settings_of(files, "split").get("seed")
-    how = f"at random (seed {seed}), stratified by class" if isinstance(seed, int) else "[how]"
+    by = "quantiles of the target" if files.task == "regression" else "class"
+    how = f"at random (seed {seed}), stratified by {by}" if isinstance(seed, int) else "[how]"
     how = "as specified with the data" if (files.audit or {}).get("split_given") else how
     text = f"The data were divided into {', '.join(first)} and {last} sets {how}, {unit}."
     if settings_of(files, "data").get("site"):

@@ -12,14 +12,16 @@ from coverslip.reporting.methods import (
     WITHOUT_BLANKS,
     evaluation_sentence,
     familiarity_sentence,
+    intervals_sentence,
     network_sentence,
     score_text,
     sets_sentence,
+    target_ranges_sentence,
     threshold_sentence,
 )
 from coverslip.reporting.run_files import RunFiles, as_number
 from coverslip.reporting.training_sentences import training_sentence
-from coverslip.reporting.wording import count_text, name_of_score, number_text
+from coverslip.reporting.wording import count_text, listed, name_of_score, number_text
 
 DECISIONS = {"fixed": "fixed", "dropped": "images excluded", "accepted": "accepted"}
 
@@ -31,7 +33,9 @@ def flow_answer(files: RunFiles) -> str:
 
 
 def classes_answer(files: RunFiles) -> str:
-    """Count the images of each class, in total and in the test set."""
+    """Count the images of each class, in total and in the test set; of a regression, state the range of the targets."""
+    if files.task == "regression":
+        return target_ranges_sentence(files)
     used = [row for row in files.table or [] if (row.get("status") or "ok") == "ok"]
     counts = Counter(row["label"] for row in used)
     if not counts:
@@ -47,15 +51,15 @@ def quality_answer(files: RunFiles) -> str:
     findings = (files.audit or {}).get("findings")
     if not isinstance(findings, list):
         return ""
-    listed = []
+    titles = []
     for finding in findings:
         decision = str(finding.get("decision") or ("accepted" if finding.get("accepted") else ""))
         if decision or finding.get("severity") != "notes":
             suffix = f" ({DECISIONS.get(decision, decision)})" if decision else ""
-            listed.append(f"{finding.get('title', finding.get('name'))}{suffix}")
-    notes = len(findings) - len(listed)
+            titles.append(f"{finding.get('title', finding.get('name'))}{suffix}")
+    notes = len(findings) - len(titles)
     text = "Yes, every file was read and checked. "
-    text += f"Errors and warnings: {'; '.join(listed)}." if listed else "There were no errors or warnings."
+    text += f"Errors and warnings: {'; '.join(titles)}." if titles else "There were no errors or warnings."
     return text + (
         f" In addition, there {'was' if notes == 1 else 'were'} {count_text(notes, 'note')}." if notes else ""
     )
@@ -75,6 +79,11 @@ def label_errors_answer(files: RunFiles) -> str:
     rows = list(csv.DictReader(io.StringIO(text)))
     suspects = [row for row in rows if (row.get("suspect") or "").lower() in ("true", "1")]
     tested = sum(row.get("part") == "test" for row in suspects)
+    if files.task == "regression":
+        return (
+            f"{count_text(len(suspects), 'value')} of {len(rows):,} lay far from an out-of-sample prediction, "
+            f"{tested:,} of them in the test set. No test value was changed or excluded."
+        )
     return (
         f"Confident learning on out-of-fold predictions flagged {count_text(len(suspects), 'label')} of {len(rows):,}, "
         f"{tested:,} of them in the test set. No test label was changed or excluded."
@@ -98,6 +107,9 @@ def performance_answer(files: RunFiles) -> str:
 
 def output_answer(files: RunFiles) -> str:
     """Describe the model's output for an image."""
+    if files.task == "regression":
+        names = listed(files.target_names)
+        return f"The value of {names}, each with a prediction interval. {intervals_sentence(files)}".strip()
     number = len(files.class_names)
     if not number:
         return ""
@@ -151,6 +163,8 @@ def calibration_answer(files: RunFiles) -> str:
 
 def failures_answer(files: RunFiles) -> str:
     """Count the misclassified images, and name the most frequent confusion."""
+    if files.task == "regression":
+        return "The test images with the largest errors are shown in the report." if files.predictions else ""
     wrong = [row for row in files.predictions or [] if row.get("predicted") and row["predicted"] != row.get("label")]
     if files.predictions is None:
         return ""
@@ -168,17 +182,19 @@ def failures_answer(files: RunFiles) -> str:
 def subgroups_answer(files: RunFiles) -> str:
     """Report the range of scores over the values of further columns of the table."""
     columns: dict[str, Any] = files.test.get("subgroups") or {}
+    score = "mae" if files.task == "regression" else "accuracy"
+    title = name_of_score(score)[0].lower()
     ranges = []
     for column, content in columns.items():
         values = content.get("values") if isinstance(content, dict) else None
         known = [
-            (entry["accuracy"]["value"], entry["value"])
+            (entry[score]["value"], entry["value"])
             for entry in values or []
-            if (entry.get("accuracy") or {}).get("value") is not None
+            if (entry.get(score) or {}).get("value") is not None
         ]
         if known:
             (low, worst), (high, best) = min(known), max(known)
-            ranges.append(f"by {column}: accuracy {low:.3f} ({worst}) to {high:.3f} ({best})")
+            ranges.append(f"by {column}: {title} {low:.3f} ({worst}) to {high:.3f} ({best})")
     return f"{'; '.join(ranges)[:1].upper()}{'; '.join(ranges)[1:]}." if ranges else ""
 
 

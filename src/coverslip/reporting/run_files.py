@@ -59,6 +59,16 @@ class RunFiles:
         return [str(name) for name in self.test.get("class_names") or self.test.get("classes") or []]
 
     @property
+    def task(self) -> str:
+        """The task of the model; runs before tasks are classifications."""
+        return str(self.test.get("task") or "classification")
+
+    @property
+    def target_names(self) -> list[str]:
+        """Names of the targets of a regression."""
+        return [str(name) for name in self.test.get("target_names") or []]
+
+    @property
     def grouped(self) -> bool:
         """Whether groups were specified. Duplicates also form groups, but these are not plants, patients or slides."""
         if self.audit is not None and "grouped_by" in self.audit:

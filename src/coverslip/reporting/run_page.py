@@ -28,37 +28,81 @@ from coverslip.reporting.result_sections import (
 )
 from coverslip.reporting.run_card import run_card
 from coverslip.reporting.run_files import RunFiles, read_run
+from coverslip.reporting.section import CLASSES, VALUES, PageContext, Section
 from coverslip.reporting.sections import limits_section, repeat_section, settings_section, training_section
 from coverslip.reporting.threshold_section import threshold_section
 from coverslip.reporting.thumbnails import Thumbnails
+from coverslip.reporting.value_sections import (
+    agreement_section,
+    baselines_section,
+    intervals_section,
+    residuals_section,
+    suspect_values_section,
+    value_result_section,
+    worst_section,
+)
 
-CONTENTS = {  # anchor -> title, in the order of the page
-    "data": "Data",
-    "flow": "From files to splits",
-    "audit": "Data audit",
-    "split": "Split",
-    "examples": "Example images",
-    "training": "Training",
-    "scores": "Scores",
-    "ledger": "Use of the test set",
-    "classes": "Scores by class",
-    "subgroups": "Subgroups",
-    "confusion": "Confusion matrix",
-    "mistakes": "Misclassified images",
-    "maps": "Heat maps",
-    "threshold": "Decision threshold",  # of two classes only
-    "calibration": "Calibration",
-    "sets": "Prediction sets",
-    "familiarity": "Unfamiliar images",
-    "labels": "Suspect labels",
-    "repeats": "Cross-validation and other splits",
-    "learning": "Learning curve",
-    "limits": "Limitations",
-    "checklist": "Reviewer checklist",
-    "methods": "Methods paragraph",
-    "repeat": "How to repeat this run",
-    "settings": "Settings and environment",
-}
+
+def _examples(page: PageContext) -> dict[str, Any]:
+    return examples_section(page.files, page.thumbnails, training_images=page.training_images)
+
+
+def _mistakes(page: PageContext) -> dict[str, Any]:
+    return mistakes_section(page.files, page.thumbnails)
+
+
+def _labels(page: PageContext) -> dict[str, Any]:
+    return labels_section(page.files, page.thumbnails, training_images=page.training_images)
+
+
+def _checklist(page: PageContext) -> dict[str, Any]:
+    return checklist_section(page.files, answers_of(page.files))
+
+
+def _audit(page: PageContext) -> dict[str, Any]:
+    files = page.files
+    tested = {row["path"] for row in files.table or [] if row.get("split") == "test"}
+    shown = None if page.training_images else tested.__contains__
+    strips, path = ImageStrips(files, page.thumbnails, shown=shown, limit=300), run_path(files)
+    command = path.command("audit", files.run.experiment_file.name) if files.experiment else "coverslip audit FOLDER"
+    return audit_section(files, strips, command=command, where=path.where)
+
+
+SECTIONS = (  # in the order of the page; `Section.order` is the order in which they are built
+    Section("data", "Data", lambda page: data_section(page.files)),
+    Section("flow", "From files to splits", lambda page: flow_section(page.files)),
+    Section("audit", "Data audit", _audit, order=9),  # its images use what is left of the budget
+    Section("split", "Split", lambda page: split_section(page.files)),
+    Section("examples", "Example images", _examples, CLASSES),
+    Section("training", "Training", lambda page: training_section(page.files)),
+    Section("scores", "Scores", lambda page: scores_section(page.files)),
+    Section("baselines", "Comparison with simple rules", lambda page: baselines_section(page.files), VALUES),
+    Section("ledger", "Use of the test set", lambda page: ledger_section(page.files)),
+    Section("classes", "Scores by class", lambda page: classes_section(page.files), CLASSES),
+    Section("agreement", "Predicted and true values", lambda page: agreement_section(page.files), VALUES),
+    Section("subgroups", "Subgroups", lambda page: subgroups_section(page.files), CLASSES),
+    Section("residuals", "Errors by group and column", lambda page: residuals_section(page.files), VALUES),
+    Section("confusion", "Confusion matrix", lambda page: confusion_section(page.files), CLASSES),
+    Section("mistakes", "Misclassified images", _mistakes, CLASSES, 3),
+    Section("worst", "Largest errors", lambda page: worst_section(page.files, page.thumbnails), VALUES, 3),
+    Section("maps", "Heat maps", lambda page: maps_section(page.files, page.thumbnails), CLASSES, 4),
+    Section("threshold", "Decision threshold", lambda page: threshold_section(page.files), CLASSES),  # of two classes
+    Section("calibration", "Calibration", lambda page: calibration_section(page.files), CLASSES),
+    Section("sets", "Prediction sets", lambda page: sets_section(page.files), CLASSES),
+    Section("intervals", "Prediction intervals", lambda page: intervals_section(page.files), VALUES),
+    Section("familiarity", "Unfamiliar images", lambda page: familiarity_section(page.files, page.thumbnails), order=1),
+    Section("labels", "Suspect labels", _labels, CLASSES, 2),
+    Section("values", "Suspect values", lambda page: suspect_values_section(page.files), VALUES, 2),
+    Section("repeats", "Cross-validation and other splits", lambda page: repeats_section(page.files)),
+    Section("learning", "Learning curve", lambda page: learning_section(page.files)),
+    Section("limits", "Limitations", lambda page: limits_section(page.files)),
+    Section("checklist", "Reviewer checklist", _checklist),
+    Section("methods", "Methods paragraph", lambda page: methods_section(page.files)),
+    Section("repeat", "How to repeat this run", lambda page: repeat_section(page.files)),
+    Section("settings", "Settings and environment", lambda page: settings_section(page.files)),
+)
+RESULTS = {"regression": ("value_result.html.j2", value_result_section)}
+"""Task -> template and content of the headline; other tasks have the accuracy as their headline."""
 
 
 def write_report(folder: Path, *, thumbnails: bool = True, training_images: bool = False) -> Path:
@@ -83,48 +127,23 @@ def write_report(folder: Path, *, thumbnails: bool = True, training_images: bool
 
 def render_page(files: RunFiles, thumbnails: Thumbnails, *, training_images: bool = False) -> str:
     """Render the page to HTML."""
-    sections: dict[str, dict[str, Any]] = {
-        "data": data_section(files),
-        "split": split_section(files),
-        "examples": examples_section(files, thumbnails, training_images=training_images),
-        "training": training_section(files),
-        "scores": scores_section(files),
-        "ledger": ledger_section(files),
-        "classes": classes_section(files),
-        "subgroups": subgroups_section(files),
-        "confusion": confusion_section(files),
-        "familiarity": familiarity_section(
-            files, thumbnails
-        ),  # few and small; the mistakes take the rest of the budget
-        "labels": labels_section(files, thumbnails, training_images=training_images),
-        "mistakes": mistakes_section(files, thumbnails),
-        "maps": maps_section(files, thumbnails),
-        "threshold": threshold_section(files),
-        "calibration": calibration_section(files),
-        "sets": sets_section(files),
-        "repeats": repeats_section(files),
-        "learning": learning_section(files),
-        "limits": limits_section(files),
-        "flow": flow_section(files),
-        "checklist": checklist_section(files, answers_of(files)),
-        "methods": methods_section(files),
-        "card": {"rows": run_card(files)},
-        "repeat": repeat_section(files),
-        "settings": settings_section(files),
-    }
-    tested = {row["path"] for row in files.table or [] if row.get("split") == "test"}
-    strips = ImageStrips(files, thumbnails, shown=None if training_images else tested.__contains__, limit=300)
-    path = run_path(files)
-    command = path.command("audit", files.run.experiment_file.name) if files.experiment else "coverslip audit FOLDER"
-    # Last, so that the misclassified images have priority for the budget of thumbnails.
-    sections["audit"] = audit_section(files, strips, command=command, where=path.where)
+    page, task = PageContext(files, thumbnails, training_images), files.task
+    used = [section for section in SECTIONS if section.tasks is None or task in section.tasks]
+    built = {section.anchor: section.build(page) for section in sorted(used, key=lambda section: section.order)}
+    shown = [section for section in used if built[section.anchor] != {}]
+    template, headline = RESULTS.get(task, ("result.html.j2", result_section))
     return fill(
         "page.html.j2",
         name=files.run.folder.resolve().name,
-        contents={anchor: title for anchor, title in CONTENTS.items() if sections.get(anchor) != {}},
-        result=result_section(files),
+        contents={section.anchor: section.title for section in shown},
+        page_sections=[
+            {"anchor": section.anchor, "title": section.title, "template": section.file} for section in shown
+        ],
+        result_template=template,
+        result=headline(files),
+        card={"rows": run_card(files)},
         image_note=thumbnails.note(),
         with_images=thumbnails.show,
         training_images=training_images,
-        **sections,
+        **{"threshold": {}, **built},
     )

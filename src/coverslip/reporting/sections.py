@@ -29,6 +29,11 @@ def training_section(files: RunFiles) -> dict[str, Any]:
         return {"missing": "Not available: there is no history.csv in the run folder."}
     if not len(next(iter(columns.values()), [])):
         return {"missing": "Not available: history.csv is empty."}
+    if files.task == "regression" and "epoch" not in columns:
+        penalty = model_facts(files).get("l2")
+        text = "A ridge regression has an exact solution, so there are no steps."
+        chosen = f" The penalty {penalty:.3g} had the smallest cross-fitted error." if penalty else ""
+        return {"missing": text + chosen}
     if "epoch" in columns and depth_of(files) != "head":
         return _by_epoch(files, columns)
     x = next((name for name in ("step", "epoch") if name in columns), "step")

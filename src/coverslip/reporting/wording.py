@@ -25,6 +25,19 @@ SCORES = {  # key in test.json -> title, definition
     ),
     "sensitivity": ("Sensitivity", "share of images of the positive class that were classified as positive"),
     "specificity": ("Specificity", "share of images of the negative class that were classified as negative"),
+    "mae": ("Mean absolute error", "mean size of predicted minus true, in the unit of the target; lower is better"),
+    "rmse": ("RMSE", "root of the mean squared error, in the unit of the target; lower is better"),
+    "r2": (
+        "R²",
+        "share of the variance of the true values that is explained; 0 is the mean of the test set, 1 perfect",
+    ),
+    "bias": ("Bias", "mean of predicted minus true, in the unit of the target; 0 is best"),
+    "loa_low": ("Lower limit of agreement", "bias minus 1.96 standard deviations of predicted minus true"),
+    "loa_high": ("Upper limit of agreement", "bias plus 1.96 standard deviations of predicted minus true"),
+    "concordance": ("Concordance", "Lin's concordance correlation: agreement with the identity line; 1 is perfect"),
+    "spearman": ("Spearman correlation", "rank correlation of predicted and true values; 0 is chance, 1 is perfect"),
+    "coverage": ("Coverage", "share of test images whose prediction interval contains the true value"),
+    "interval_width": ("Width of the intervals", "mean width of the prediction intervals, in the unit of the target"),
     "top_5_accuracy": ("Top-5 accuracy", "share of test images whose true class is among the five most probable"),
 }
 

@@ -195,6 +195,10 @@ class Task(Protocol):
         """Return predictions from outputs, float (N, num_outputs); rows of NaN for unreadable images."""
         ...
 
+    def tally(self, predictions: pl.DataFrame) -> dict[str, int]:
+        """Return numbers of images by prediction, for a summary; "" counts the unreadable ones."""
+        ...
+
     def labels(self, texts: Sequence[str | None]) -> dict[str, pl.Series]:
         """Return the columns of a table of predictions with the truth, from the column ``label`` of a table."""
         ...

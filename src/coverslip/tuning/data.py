@@ -20,7 +20,7 @@ from coverslip.evidence.intervals import MIN_GROUPS
 from coverslip.models.folding import fold_batch_norm
 from coverslip.models.stages import CLASSIFIER
 from coverslip.pipeline.config import RunConfig
-from coverslip.pipeline.prepare import prepare, read_images
+from coverslip.pipeline.prepare import prepare, read_images, scan_images
 from coverslip.pipeline.resolve import network_design, resolve_config
 from coverslip.pipeline.training_data import PreparedTraining, class_ids, prepare_training
 from coverslip.training.batches import ArrayInputs, Inputs, IntArray, input_shape
@@ -69,7 +69,15 @@ class StudyData:
 
     def __init__(self, config: RunConfig, log: Progress = SILENT, table: ImageTable | None = None) -> None:
         self.config, self.log = resolve_config(config), log
-        self.table = prepare(self.config, progress=log).table if table is None else table
+        if table is None:
+            listed = scan_images(self.config)
+            if listed.task != "classification":
+                raise UserError(
+                    f"tune does not support the task {listed.task!r} yet",
+                    "use coverslip train, which chooses the penalty of a head by cross-fitting",
+                )
+            table = prepare(self.config, listed, progress=log).table
+        self.table = table
         self._open: OrderedDict[Hashable, PreparedTraining] = OrderedDict()
         prepared = self.prepare_trial(self.config).prepared
         self.train, self.selection, self.calibration = prepared.train, prepared.selection, prepared.calibration

@@ -12,7 +12,6 @@ from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
 from coverslip.core.runs import Run
 from coverslip.data.columns import (
-    LABEL_NAMES,
     PATH_NAMES,
     SPLIT_NAMES,
     find_column,
@@ -25,6 +24,7 @@ from coverslip.data.files import EXTENSIONS, is_image
 from coverslip.data.labels import ReadOptions, refuse_missing_labels, select_labels
 from coverslip.data.missing import is_missing, missing_rows, places
 from coverslip.data.sources.source import Files
+from coverslip.data.sources.table_targets import read_targets, required_column
 from coverslip.data.sources.table_text import TextTable, read_table
 from coverslip.data.table import SCHEMA, STATUS_OK, ImageTable, class_order
 
@@ -53,27 +53,35 @@ def scan_table(
     read, run = read or read_table(path), _run_of(path)
     root = path.parent if run is None else _images_of(run)
     frame, lines, columns = read.frame, read.lines, read.frame.columns
-    path_column = _required(columns, options.path_column, PATH_NAMES, "path", path)
-    label_column = _required(columns, options.label_column, LABEL_NAMES, "label", path)
+    path_column = required_column(columns, options.path_column, PATH_NAMES, "path", path)
+    targets = read_targets(read, options, path)
+    read, values = targets.read, targets.values
+    frame, lines = read.frame, read.lines
     groups, group_column, group_note = _groups(read, group_column, path)
     splits, split_column, split_notes = _splits(read, options.split_column, path)
     frame = pl.DataFrame(
         {
             "path": _with_slashes(frame[path_column], root).str.strip_prefix("./"),
-            "label": frame[label_column],
+            "label": pl.Series(targets.labels, dtype=pl.String),
             "group": groups,
             "split": splits,
             "status": [STATUS_OK] * frame.height,
         },
         schema=SCHEMA,
     )
-    used = {path_column, label_column, *SCHEMA} | ({split_column} if split_column else set())
+    used = {path_column, *SCHEMA, *targets.columns} | ({split_column} if split_column else set())
     used |= {column for column in columns if key(column) == "group" and column == group_column}
     extra = read.frame.drop(*used, strict=False)
-    frame = pl.concat([frame, extra], how="horizontal").with_columns(pl.Series("\0line", lines, dtype=pl.Int64))
-    frame, label_notes = select_labels(frame, options) if options.map or options.leave_out else (frame, [])
+    numbers = pl.DataFrame({name: pl.Series(column, dtype=pl.Float64) for name, column in values.items()})
+    frame = pl.concat([frame, numbers, extra], how="horizontal").with_columns(
+        pl.Series("\0line", lines, dtype=pl.Int64)
+    )
+    label_notes = list(targets.notes)
+    if (options.map or options.leave_out) and targets.task == "classification":
+        frame, notes = select_labels(frame, options)
+        label_notes += notes
     lines = frame["\0line"].to_list()
-    if run is None:  # the labels of a run are class names, even "NaN"
+    if run is None and targets.task == "classification":  # the labels of a run are class names, even "NaN"
         refuse_missing_labels(frame["label"].to_list(), lines, repr(path.name))
     empty = (frame["path"].fill_null("") == "").arg_true()
     if len(empty):
@@ -87,16 +95,16 @@ def scan_table(
         where = places(first["\0line"].to_list())
         raise UserError(f"{path.name!r} lists {first['path'][0]!r} more than once ({where})", "keep one row per image")
     table = frame.drop("\0line").sort("path")
-    classes = class_order(table["label"].to_list())
+    classes = targets.classes or (() if values else class_order(table["label"].to_list()))
     grouped_by = f"column {group_column!r}" if group_column and table["group"].null_count() < table.height else None
     name = path.parent.absolute().name if path.stem in ("table", "leaves", "labels") else path.stem
-    result = ImageTable(table, Files(root), name, classes, grouped_by)
+    result = ImageTable(table, Files(root), name, classes, grouped_by, targets.task, tuple(values))
     if not any(result.source.stamp(image)[0] >= 0 for image in result.paths):
         raise UserError(
             f"no file listed in {path.name!r} exists, for example {table['path'][0]!r} below {str(root)!r}",
             "write paths relative to the folder of the table, with their extension",
         )
-    notes = [*read.notes, *_column_notes({"path": path_column, "label": label_column, "split": split_column})]
+    notes = [*read.notes, *_column_notes({"path": path_column, "label": targets.label_column, "split": split_column})]
     notes += [*label_notes, *path_notes, *group_note, *split_notes]
     return result.with_notes(*notes, *_unused_notes(result, split_column))
 
@@ -105,17 +113,6 @@ def is_labeled(columns: Sequence[str]) -> bool:
     """Return whether columns are those of a table with path and label, and not of a result of `predict`."""
     names = {key(name) for name in columns}
     return "path" in names and "label" in names and "predicted" not in names
-
-
-def _required(columns: list[str], given: str, names: tuple[str, ...], kind: str, path: Path) -> str:
-    column = find_column(columns, given, names, kind, path.name)
-    if column is None:
-        found = ", ".join(repr(name) for name in columns)
-        raise UserError(
-            f"{path.name!r} has no column {kind!r} (found: {found})",
-            f"rename the column with the {kind}, or name it with --{kind}-column",
-        )
-    return column
 
 
 def _groups(read: TextTable, given: str | None, path: Path) -> tuple[pl.Series, str | None, list[str]]:

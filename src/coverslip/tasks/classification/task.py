@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -21,6 +22,7 @@ from coverslip.evidence.threshold import DEFAULT, Threshold, fit_threshold, unme
 from coverslip.tasks.classification.evaluation import evaluate_classes
 from coverslip.tasks.classification.prediction import ClassPrediction
 from coverslip.tasks.config import ThresholdConfig
+from coverslip.tasks.names import read_names
 from coverslip.tasks.task import TASKS, Baselines, CalibrationData, Codes, FittedHead, HeadData, Outputs, Suspects, Task
 from coverslip.training.heads import fit_head
 
@@ -96,6 +98,10 @@ class Classification:
         return ClassPrediction(
             self.classes, probabilities, self.predicted_classes(probabilities), self.set_members(probabilities)
         )
+
+    def tally(self, predictions: pl.DataFrame) -> dict[str, int]:
+        """Return the number of images of each predicted class; no class has an empty name."""
+        return dict(Counter(str(name or "") for name in predictions["predicted"]))
 
     def labels(self, texts: Sequence[str | None]) -> dict[str, pl.Series]:
         """See `Task.labels`."""
@@ -206,18 +212,6 @@ class Classification:
         if sets is not None and len(sets.least) != len(classes):
             raise ValueError("the thresholds of the prediction sets do not match the classes")
         return cls(classes, temperature, threshold, sets)
-
-
-def read_names(value: Any) -> tuple[str, ...]:
-    """Return names in ``model.json``, a list of unique texts.
-
-    Raises:
-        ValueError: they are no list, or not unique.
-    """
-    names = tuple(map(str, value))
-    if not isinstance(value, list) or len(set(names)) < len(names):
-        raise ValueError("classes")
-    return names
 
 
 def require_classification(task: Task, purpose: str) -> Classification:

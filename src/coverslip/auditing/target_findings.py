@@ -1,0 +1,176 @@
+"""Findings about what is to be predicted: values (regression) and sets of labels (multilabel)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.auditing.findings import Finding, row_sets, single_rows
+from coverslip.data.table import ImageTable
+
+FloatArray = npt.NDArray[np.float64]
+FAR = 8.0  # robust standard deviations from the median from which a value is an outlier
+MAD_TO_SD = 1.4826  # median absolute deviation of a normal distribution -> its standard deviation
+HEAPED = 0.3  # share of equal values at an end of the range that is reported
+FACTORS = (10.0, 100.0, 1000.0)  # ratios of units that are confused, such as mm and m, or a share and percent
+TOLERANCE = 0.25  # of the logarithm (base 10) of such a ratio
+LEAST = 0.05  # smallest share of values in each of two units
+MIN_GROUPS = 5
+
+
+def value_findings(table: ImageTable) -> Iterator[Finding]:
+    """Yield findings about the values of a regression."""
+    rows = table.rows()
+    for name in table.targets:
+        values = table.frame[name].gather(rows).to_numpy().astype(np.float64)
+        if len(values):
+            yield from _outliers(name, values, rows)
+            yield from _heaped(name, values)
+            yield from _mixed_units(name, values, rows)
+            yield from _value_per_group(table, name, values, rows)
+
+
+def label_set_findings(table: ImageTable) -> Iterator[Finding]:
+    """Yield findings about the labels of a multilabel task: those of all images, and rare ones."""
+    rows = table.rows()
+    members, groups = table.target(rows).array, table.groups(rows)
+    common = [name for name, column in zip(table.classes, members.T, strict=True) if column.all()]
+    few = {
+        name: count
+        for name, column in zip(table.classes, members.T, strict=True)
+        if (count := len({groups[row] for row in np.flatnonzero(column)})) < MIN_GROUPS
+    }
+    if common:
+        yield Finding(
+            name="constant-label",
+            severity="warns",
+            title="every image has the label" + ("s " if len(common) > 1 else " ") + ", ".join(map(repr, common)),
+            meaning="A label that every image has cannot be learned, and its scores are undefined.",
+            remedy="Remove the label, or add images without it.",
+            numbers={"names": common},
+        )
+    if few:
+        listed = ", ".join(f"{name} {count}" for name, count in list(few.items())[:6])
+        word = "groups" if table.grouped_by else "images"
+        yield Finding(
+            name="few-images",
+            severity="notes",
+            title=f"{len(few):,} of {len(table.classes):,} labels have fewer than {MIN_GROUPS} {word}: {listed}",
+            meaning="The scores of these labels will have no confidence interval, or a very wide one.",
+            remedy="Add images of other leaves (patients, slides) with these labels.",
+            numbers={"groups": few},
+        )
+
+
+def target_summary(table: ImageTable) -> dict[str, object] | None:
+    """Return the part of ``audit.json`` about the targets; None for classes.
+
+    For a regression: smallest value, quartiles and largest value of each target. For several labels: the number of
+    images with each label, and with each pair of labels.
+    """
+    rows = table.rows()
+    if table.task == "regression":
+        columns = {name: table.frame[name].gather(rows).to_numpy().astype(np.float64) for name in table.targets}
+        return {
+            name: {"quantiles": np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).tolist(), "mean": float(values.mean())}
+            for name, values in columns.items()
+            if len(values)
+        }
+    if table.task == "multilabel":
+        members = table.target(rows).array.astype(np.int64)
+        together = members.T @ members
+        counts = Counter(members.sum(axis=1).tolist())
+        return {
+            "labels": dict(zip(table.classes, np.diag(together).tolist(), strict=True)),
+            "together": together.tolist(),
+            "labels_per_image": {str(number): counts[number] for number in sorted(counts)},
+        }
+    return None
+
+
+def _outliers(name: str, values: FloatArray, rows: list[int]) -> Iterator[Finding]:
+    center = np.median(values)
+    spread = MAD_TO_SD * np.median(np.abs(values - center))
+    if not spread > 0:
+        return
+    far = np.flatnonzero(np.abs(values - center) > FAR * spread)
+    if len(far):
+        listed = ", ".join(f"{values[row]:g}" for row in far[np.argsort(-np.abs(values[far] - center))][:5])
+        yield Finding(
+            name="outlying-values",
+            severity="warns",
+            title=f"{len(far):,} value{'s' if len(far) > 1 else ''} of {name!r} far from the others: {listed}",
+            meaning=f"They lie more than {FAR:g} robust standard deviations from the median {center:g}. Wrong values "
+            "dominate a squared error.",
+            remedy="Correct them if they are wrong; if they are right, consider --scale log.",
+            rows=single_rows([rows[row] for row in far]),
+            numbers={"target": name},
+        )
+
+
+def _heaped(name: str, values: FloatArray) -> Iterator[Finding]:
+    ends = {float(values.min()), float(values.max())}
+    heaps = {end: float((values == end).mean()) for end in sorted(ends)}
+    large = {end: share for end, share in heaps.items() if share >= HEAPED}
+    if large and len(np.unique(values)) > len(heaps) + 1:
+        listed = " and ".join(f"{share:.0%} are {end:g}" for end, share in large.items())
+        yield Finding(
+            name="heaped-values",
+            severity="notes",
+            title=f"many values of {name!r} are equal: {listed}",
+            meaning="A regression predicts values between the ends; errors at an end are one-sided, and intervals "
+            "reach beyond it.",
+            remedy="Consider two questions: whether the value is at the end (classification), and its size elsewhere.",
+            numbers={"target": name, "heaps": {f"{end:g}": share for end, share in large.items()}},
+        )
+
+
+def _mixed_units(name: str, values: FloatArray, rows: list[int]) -> Iterator[Finding]:
+    positive = values > 0
+    logs = np.log10(values[positive])
+    if len(logs) < 10:
+        return
+    ordered = np.sort(logs)
+    gaps = np.diff(ordered)
+    split = int(gaps.argmax())
+    low, high = ordered[: split + 1], ordered[split + 1 :]
+    smaller = min(len(low), len(high)) / len(logs)
+    # Two units give two clusters of nearly the same shape; their gap is wider than each of them.
+    distance = float(np.median(high) - np.median(low))
+    factor = min(FACTORS, key=lambda each: abs(np.log10(each) - distance))
+    wide = gaps[split] > max(np.ptp(low), np.ptp(high), 0.3)
+    if smaller >= LEAST and wide and abs(np.log10(factor) - distance) < TOLERANCE:
+        limit = 10 ** ((ordered[split] + ordered[split + 1]) / 2)
+        minority = values < limit if len(low) < len(high) else values > limit
+        yield Finding(
+            name="mixed-units",
+            severity="warns",
+            title=f"the values of {name!r} form two clusters that differ by a factor of about {factor:g}",
+            meaning="Some values are probably in another unit, such as a fraction and percent, or mm and m.",
+            remedy="Convert all values to one unit.",
+            rows=single_rows([rows[row] for row in np.flatnonzero(minority & positive)]),
+            numbers={"target": name, "factor": factor},
+        )
+
+
+def _value_per_group(table: ImageTable, name: str, values: FloatArray, rows: list[int]) -> Iterator[Finding]:
+    if table.grouped_by is None:
+        return
+    members: dict[str, list[int]] = {}
+    for position, group in enumerate(table.groups(rows)):
+        members.setdefault(group, []).append(position)
+    several = [positions for positions in members.values() if len(positions) > 1]
+    if len(several) >= MIN_GROUPS and all(len(set(values[positions].tolist())) == 1 for positions in several):
+        yield Finding(
+            name="value-per-group",
+            severity="notes",
+            title=f"all images of a group have the same value of {name!r}",
+            meaning=f"The value belongs to the group, so there are {len(members):,} independent values, not "
+            f"{len(rows):,}.",
+            remedy="No action is needed: split and intervals are by group.",
+            rows=row_sets([[rows[position] for position in positions] for positions in several[:20]]),
+            numbers={"target": name},
+        )

@@ -1,0 +1,94 @@
+"""Several labels per image: cells such as ``rust;spot``, or columns of 0 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
+from coverslip.data.columns import named
+from coverslip.data.missing import places
+from coverslip.data.table import class_order
+from coverslip.data.target import NO_LABEL, SEPARATOR
+
+YES = frozenset({"1", "1.0", "true", "yes", "y", "x"})
+NO = frozenset({"0", "0.0", "false", "no", "n", ""})
+
+
+def has_several(cells: Sequence[str | None]) -> bool:
+    """Return whether a cell holds several labels.
+
+    >>> has_several(["rust", "rust;spot"]), has_several(["rust", "spot"])
+    (True, False)
+    """
+    return any(cell is not None and SEPARATOR in cell for cell in cells)
+
+
+def read_label_sets(cells: Sequence[str | None]) -> tuple[list[str | None], tuple[str, ...], list[str]]:
+    """Read cells of labels separated by ``;``; ``none`` is the empty set.
+
+    Returns:
+        The cells with labels in the order of `class_order`, each once; the names of all labels; and notes.
+
+    >>> read_label_sets(["b; a", "a;a", "none"])[:2]
+    (['a;b', 'a', 'none'], ('a', 'b'))
+    """
+    sets: list[list[str] | None] = []
+    for cell in cells:
+        if cell is None or not cell.strip():
+            sets.append(None)
+            continue
+        parts = [part.strip() for part in cell.split(SEPARATOR)]
+        sets.append([part for part in parts if part and part.lower() != NO_LABEL])
+    names = class_order(name for members in sets if members for name in members)
+    if not names:
+        raise UserError("no image has a label", f"write labels separated by {SEPARATOR!r}, and {NO_LABEL!r} for none")
+    texts = [
+        None if members is None else SEPARATOR.join(name for name in names if name in members) or NO_LABEL
+        for members in sets
+    ]
+    repeated = sum(members is not None and len(set(members)) < len(members) for members in sets)
+    notes = [f"{repeated:,} cells name a label more than once; it counts once"] if repeated else []
+    return texts, names, notes
+
+
+def read_label_columns(
+    frame: pl.DataFrame, labels: Sequence[str], lines: Sequence[int], where: str
+) -> tuple[list[str], tuple[str, ...], list[str]]:
+    """Read a column of 0 and 1 (or no and yes) per label.
+
+    Returns:
+        The label set of each row as text, the names of the labels, and the columns that were read.
+
+    Raises:
+        UserError: a column does not exist, or a cell is neither 0 nor 1.
+    """
+    columns = []
+    members: list[list[bool]] = []
+    for label in labels:
+        column = named(frame.columns, label)
+        if column is None:
+            raise UserError(f"{where} has no column {label!r}", nearest(label, frame.columns))
+        cells = ["" if cell is None else cell.strip().lower() for cell in frame[column].to_list()]
+        wrong = [row for row, cell in enumerate(cells) if cell not in YES | NO]
+        if wrong:
+            raise UserError(
+                f"the column {column!r} of {where} is neither 0 nor 1 in {places([lines[row] for row in wrong])}, for "
+                f"example {cells[wrong[0]]!r}",
+                "write 1 where the image has the label and 0 where it has not",
+            )
+        empty = [row for row, cell in enumerate(cells) if not cell]
+        if empty:
+            raise UserError(
+                f"the column {column!r} of {where} is empty in {places([lines[row] for row in empty])}",
+                "write 1 where the image has the label and 0 where it has not",
+            )
+        columns.append(column)
+        members.append([cell in YES for cell in cells])
+    texts = [
+        SEPARATOR.join(name for name, member in zip(columns, row, strict=True) if member) or NO_LABEL
+        for row in zip(*members, strict=True)
+    ]
+    return texts, tuple(columns), columns

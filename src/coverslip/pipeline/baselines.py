@@ -1,0 +1,83 @@
+"""Simple rules that a model has to beat: what they predict for the test images, fitted to the same training images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.core.registry import Registry
+from coverslip.data.cache import PixelCache
+from coverslip.data.table import ImageTable
+from coverslip.pipeline.config import RunConfig
+from coverslip.tasks.regression.scale import from_scale, to_scale
+from coverslip.tasks.task import Baselines
+from coverslip.training.ridge import fit_ridge
+
+FloatArray = npt.NDArray[np.float64]
+Rule = Callable[[RunConfig, ImageTable, PixelCache, list[int], list[int]], Baselines]
+BASELINES: Registry[Rule] = Registry("task with simple rules")
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+GREEN_LIMITS = (-0.1, 0.0, 0.1)  # of the excess green index
+BORDER = 0.06  # largest difference from the color of the corners, in shares of the range, that counts as background
+
+
+def baseline_values(config: RunConfig, table: ImageTable, pixels: PixelCache, rows: list[int]) -> Baselines:
+    """Return what simple rules predict for rows of the table, (N, T) by name of the rule; empty for other tasks."""
+    if table.task not in BASELINES:
+        return {}
+    train = sorted(table.rows("train") + table.rows("validation"))
+    return BASELINES[table.task](config, table, pixels, train, rows)
+
+
+@BASELINES.register("regression")
+def regression_rules(
+    config: RunConfig, table: ImageTable, pixels: PixelCache, train: list[int], rows: list[int]
+) -> Baselines:
+    """Return the predictions of the mean of the training targets, and of a ridge regression of color and size.
+
+    Both are fitted on the scale of the model to the train and validation set.
+    """
+    scale, target = config.data.scale, table.target(train)
+    values = to_scale(target.array, scale)
+    features = color_features(pixels, train)
+    center, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
+    head = fit_ridge(
+        (features - center) / spread,
+        values,
+        table.groups(train),
+        target.strata(),
+        folds=config.head.folds,
+        seed=config.training.seed,
+    )
+    tested = (color_features(pixels, rows) - center) / spread
+    color = tested @ head.weight.T.astype(np.float64) + head.bias
+    constant = np.broadcast_to(values.mean(axis=0), color.shape)
+    return {"constant": from_scale(constant, scale), "color": from_scale(color, scale)}
+
+
+def color_features(pixels: PixelCache, rows: list[int]) -> FloatArray:
+    """Return color and size of images, float64 (N, F): what a field scientist would measure without a network.
+
+    Per channel mean, standard deviation and quantiles; for color images the mean of the excess green index
+    (2 G - R - B) / (R + G + B) and the share of pixels above `GREEN_LIMITS`; and the share of pixels that differ from
+    the corners, the size of the subject.
+
+    Reference: Woebbecke et al., Transactions of the ASAE 38(1), 1995 (excess green index).
+    """
+    return np.stack([_features(np.asarray(pixels.pixels[row])) for row in rows])
+
+
+def _features(image: npt.NDArray[np.generic]) -> FloatArray:
+    values = image.astype(np.float64)
+    values /= 255.0 if image.dtype == np.uint8 else 65535.0 if image.dtype == np.uint16 else max(np.ptp(values), 1e-9)
+    flat = values.reshape(-1, values.shape[-1])
+    parts = [flat.mean(axis=0), flat.std(axis=0), np.quantile(flat, QUANTILES, axis=0).ravel()]
+    if values.shape[-1] == 3:
+        red, green, blue = flat.T
+        index = (2 * green - red - blue) / np.maximum(red + green + blue, 1e-6)
+        parts.append(np.array([index.mean(), *(float((index > limit).mean()) for limit in GREEN_LIMITS)]))
+    corners = np.stack([values[0, 0], values[0, -1], values[-1, 0], values[-1, -1]]).mean(axis=0)
+    parts.append(np.array([float((np.abs(flat - corners).max(axis=1) > BORDER).mean())]))
+    return np.concatenate(parts)

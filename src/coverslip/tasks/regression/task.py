@@ -1,0 +1,298 @@
+"""Regression: outputs become values with prediction intervals.
+
+The outputs of a model are T values, on the scale of the fit, and T logarithms of the expected size of the residual. The
+latter come from a second ridge regression, of the logarithm of the out-of-fold residuals: images that are hard to
+predict get wider intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from coverslip.core.progress import Progress
+from coverslip.data.target import Target, ValueTarget
+from coverslip.evidence.prediction_intervals import IntervalThreshold, Residuals, fit_interval
+from coverslip.evidence.regression import regression_evidence, value_subgroups
+from coverslip.tasks.config import ThresholdConfig
+from coverslip.tasks.names import read_names
+from coverslip.tasks.regression.prediction import ValuePrediction, suffix_of
+from coverslip.tasks.regression.scale import SCALES, from_scale, to_scale
+from coverslip.tasks.task import (
+    TASKS,
+    Baselines,
+    CalibrationData,
+    Codes,
+    FittedHead,
+    FloatArray,
+    HeadData,
+    HeldOutData,
+    Outputs,
+    Suspects,
+)
+from coverslip.training.heads import L2_VALUES
+from coverslip.training.ridge import RIDGE_VALUES, fit_ridge
+
+SCALE_LIMIT = 4.0  # an interval is at most this many times as wide, or as narrow, as the median one
+FLOOR = 0.05  # smallest residual, relative to the median, whose logarithm is fitted
+SUSPECT = 3.0  # half-widths of the interval from which a value is suspect
+
+
+@TASKS.register("regression")
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """The conversion of outputs into values with prediction intervals.
+
+    Attributes:
+        targets: names of the T target columns.
+        scale: scale on which values are fitted: "", "log" or "logit".
+        spread: median of the expected size of the residual of each target, on the scale of the fit; 1 before training.
+        intervals: half-width of the interval of each target; empty without calibration images.
+        seen: smallest and largest value of each target in the training set; empty before training.
+    """
+
+    name: ClassVar[str] = "regression"
+
+    targets: tuple[str, ...]
+    scale: str = ""
+    spread: tuple[float, ...] = ()
+    intervals: tuple[IntervalThreshold | None, ...] = ()
+    seen: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def new(cls, names: tuple[str, ...], scale: str = "") -> Self:
+        """See `Task.new`."""
+        return cls(names, scale, (1.0,) * len(names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `Task.names`."""
+        return self.targets
+
+    @property
+    def num_outputs(self) -> int:
+        """Twice the number of targets: values, and logarithms of the expected size of their residuals."""
+        return 2 * len(self.targets)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """See `Task.identity`."""
+        widths = tuple(None if each is None else each.half_width for each in self.intervals)
+        return self.targets, self.scale, self.spread, widths
+
+    @property
+    def rule(self) -> str:
+        """No rule is needed."""
+        return ""
+
+    def fit_head(self, data: HeadData, progress: Progress) -> tuple[Self, FittedHead]:
+        """Fit a ridge regression of the values, and one of the logarithm of their out-of-fold residuals."""
+        values, strata = to_scale(data.target.array, self.scale), data.target.strata()
+        validation = data.validation
+        l2_values = RIDGE_VALUES if tuple(data.l2_values) == L2_VALUES else data.l2_values  # the classifier's default
+        ridge = fit_ridge(
+            data.features,
+            values,
+            data.groups,
+            strata,
+            views=data.views,
+            validation=None if validation is None else (validation[0], to_scale(validation[1].array, self.scale)),
+            l2_values=l2_values,
+            folds=data.folds,
+            seed=data.seed,
+            progress=progress,
+        )
+        sizes = log_sizes(values - ridge.held_out)
+        difficulty = fit_ridge(
+            data.features,
+            sizes,
+            data.groups,
+            strata,
+            views=data.views,
+            l2_values=l2_values,
+            folds=data.folds,
+            seed=data.seed,
+            progress=progress,
+        )
+        head = FittedHead(
+            np.concatenate([ridge.weight, difficulty.weight]),
+            np.concatenate([ridge.bias, difficulty.bias]),
+            ridge.l2,
+            ridge.history,
+            ridge.penalties,
+            np.concatenate([ridge.held_out, difficulty.held_out], axis=1),
+        )
+        return self._trained(data.target, np.exp(np.median(difficulty.held_out, axis=0))), head
+
+    def select(self, outputs: Outputs, target: Target, groups: Sequence[str]) -> Self:
+        """Return the task with the size of the residuals on the selection half."""
+        residuals = to_scale(target.array, self.scale) - outputs[:, : len(self.targets)]
+        return replace(self, spread=tuple(np.maximum(np.median(np.abs(residuals), axis=0), 1e-12).tolist()))
+
+    def calibrate(
+        self, data: CalibrationData | None, coverage: float, threshold: ThresholdConfig, progress: Progress
+    ) -> Self:
+        """Return the task with prediction intervals."""
+        if data is None:
+            return replace(self, intervals=())
+        intervals = tuple(
+            fit_interval(
+                self._residuals(data.images, index),
+                None if data.out_of_fold is None else self._residuals(data.out_of_fold, index),
+                coverage=coverage,
+            )
+            for index in range(len(self.targets))
+        )
+        for name, interval in zip(self.targets, intervals, strict=True):
+            if interval is None:
+                progress.note(f"note: too few groups to calibrate prediction intervals of {name!r}: there are none")
+        return replace(self, intervals=intervals)
+
+    def facts(self, target: Target) -> dict[str, Any]:
+        """Return ``target_range``: the smallest and largest value of each target in the training set."""
+        ranges = zip(target.names, target.array.min(axis=0).tolist(), target.array.max(axis=0).tolist(), strict=True)
+        return {"target_range": {name: [low, high] for name, low, high in ranges}}
+
+    def predict(self, outputs: Outputs) -> ValuePrediction:
+        """See `Task.predict`."""
+        number = len(self.targets)
+        values = outputs[:, :number].astype(np.float64)
+        predicted = from_scale(values, self.scale)
+        if not any(interval is not None for interval in self.intervals):
+            return ValuePrediction(self.targets, predicted)
+        widths = np.array([np.nan if each is None else each.half_width for each in self.intervals])
+        half = self.sizes(outputs) * widths
+        low, high = from_scale(values - half, self.scale), from_scale(values + half, self.scale)
+        return ValuePrediction(self.targets, predicted, low, high)
+
+    def sizes(self, outputs: Outputs) -> FloatArray:
+        """Return the expected size of the residuals, float64 (N, T), on the scale of the fit, within limits."""
+        spread = np.asarray(self.spread)
+        with np.errstate(over="ignore"):
+            sizes = np.exp(outputs[:, len(self.targets) :].astype(np.float64))
+        return np.asarray(np.clip(sizes, spread / SCALE_LIMIT, spread * SCALE_LIMIT))
+
+    def tally(self, predictions: pl.DataFrame) -> dict[str, int]:
+        """Return the numbers of images below, within and above the range of the training targets."""
+        below, above = (np.zeros(predictions.height, bool) for _ in range(2))
+        unread = np.zeros(predictions.height, bool)
+        for name, (low, high) in zip(self.targets, self.seen or [(-np.inf, np.inf)] * len(self.targets), strict=True):
+            values = predictions[f"predicted{suffix_of(self.targets, name)}"].cast(pl.Float64).to_numpy()
+            unread |= np.isnan(values)
+            below |= values < low
+            above |= values > high
+        counts = {
+            "": int(unread.sum()),
+            "within the range of the training targets": int((~unread & ~below & ~above).sum()),
+            "below it": int(below.sum()),
+            "above it": int((above & ~below).sum()),
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    def labels(self, texts: Sequence[str | None]) -> dict[str, pl.Series]:
+        """Return ``target``; of several targets ``target:NAME`` for each."""
+        columns: dict[str, pl.Series] = {}
+        cells = [[None] * len(self.targets) if text is None else text.split(";") for text in texts]
+        for index, name in enumerate(self.targets):
+            values = [None if row[index] is None else float(str(row[index])) for row in cells]
+            columns[f"target{suffix_of(self.targets, name)}"] = pl.Series(values, dtype=pl.Float64)
+        return columns
+
+    def evaluate(
+        self, outputs: Outputs, target: Target, groups: Codes | None, model: Mapping[str, Any], baselines: Baselines
+    ) -> dict[str, Any]:
+        """See `Task.evaluate`."""
+        prediction = self.predict(outputs)
+        whole = prediction.low is not None and bool(np.isfinite(prediction.low).all())
+        evidence = regression_evidence(
+            target.array,
+            prediction.values,
+            groups,
+            self.targets,
+            low=prediction.low if whole else None,
+            high=prediction.high if whole else None,
+            baselines=baselines,
+        )
+        evidence["intervals"] = None
+        if whole:
+            evidence["intervals"] = {
+                "asked": next(each.coverage for each in self.intervals if each is not None),
+                "methods": {
+                    name: each.method
+                    for name, each in zip(self.targets, self.intervals, strict=True)
+                    if each is not None
+                },
+            }
+        outside = self.outside(target.array)
+        if outside:
+            evidence["warnings"].append(f"{outside:,} true values lie outside the range of the training set")
+        return evidence
+
+    def outside(self, values: npt.NDArray[np.float64]) -> int:
+        """Return the number of rows of values (N, T) of which one lies outside the range of the training set."""
+        if not self.seen:
+            return 0
+        low, high = np.asarray(self.seen).T
+        return int(((values < low) | (values > high)).any(axis=1).sum())
+
+    def subgroups(
+        self, outputs: Outputs, target: Target, groups: Codes | None, values: Sequence[str | float | None]
+    ) -> dict[str, Any]:
+        """See `Task.subgroups`."""
+        return value_subgroups(target.array, self.predict(outputs).values, groups, values, self.targets)
+
+    def suspects(self, outputs: Outputs, target: Target, groups: Codes | None) -> Suspects:
+        """Return the images ranked by their residual relative to its expected size."""
+        prediction = self.predict(outputs)
+        relative = np.abs(to_scale(target.array, self.scale) - outputs[:, : len(self.targets)]) / self.sizes(outputs)
+        largest = relative.max(axis=1)
+        rows = np.argsort(-largest, kind="stable")
+        suggested = ValueTarget(prediction.values, self.targets).take(rows).texts()
+        limit = SUSPECT * np.median(largest) if len(largest) else 0.0
+        half_width = max((each.half_width for each in self.intervals if each is not None), default=limit)
+        suspect = largest[rows] > max(limit, 2 * half_width)
+        return Suspects(rows.astype(np.int64), suggested, 1 / (1 + largest[rows]), suspect)
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Task.to_json`."""
+        return {
+            "targets": list(self.targets),
+            "scale": self.scale,
+            "spread": list(self.spread),
+            "intervals": [None if each is None else each.to_json() for each in self.intervals],
+            "seen": [list(each) for each in self.seen],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """See `Task.from_json`."""
+        targets, scale = read_names(content["targets"]), str(content["scale"])
+        spread = tuple(map(float, content["spread"]))
+        intervals = tuple(None if each is None else IntervalThreshold.from_json(each) for each in content["intervals"])
+        seen = tuple((float(low), float(high)) for low, high in content["seen"])
+        if scale not in SCALES or len(spread) != len(targets) or min(spread) <= 0:
+            raise ValueError("these are not the settings of a regression")
+        if len(intervals) not in (0, len(targets)) or len(seen) not in (0, len(targets)):
+            raise ValueError("the intervals do not match the targets")
+        return cls(targets, scale, spread, intervals, seen)
+
+    def _trained(self, target: Target, spread: FloatArray) -> Self:
+        array = target.array
+        seen = tuple(zip(array.min(axis=0).tolist(), array.max(axis=0).tolist(), strict=True))
+        return replace(self, spread=tuple(np.maximum(spread, 1e-12).tolist()), seen=seen)
+
+    def _residuals(self, data: HeldOutData, index: int) -> Residuals:
+        values = to_scale(data.target.array, self.scale)[:, index] - data.outputs[:, index]
+        return Residuals(values.astype(np.float64), self.sizes(data.outputs)[:, index], data.groups)
+
+
+def log_sizes(residuals: npt.NDArray[np.floating[Any]]) -> FloatArray:
+    """Return the logarithm of the sizes of residuals, (N, T); tiny ones are raised to a floor."""
+    sizes = np.abs(residuals.astype(np.float64))
+    floor = np.maximum(FLOOR * np.median(sizes, axis=0), 1e-12)
+    return np.asarray(np.log(np.maximum(sizes, floor)))
