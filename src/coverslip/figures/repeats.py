@@ -33,7 +33,7 @@ class SpreadRow(NamedTuple):
     high: float | None
 
 
-def repeats_figure(rows: Sequence[SpreadRow], score: str = "Accuracy") -> Figure:
+def repeats_figure(rows: Sequence[SpreadRow], score: str = "Accuracy", *, digits: int = 3) -> Figure:
     """Draw one row per kind of repeat: a ring for each repeat, a point for the mean with its confidence interval.
 
     Args:
@@ -80,9 +80,12 @@ def repeats_figure(rows: Sequence[SpreadRow], score: str = "Accuracy") -> Figure
                 face = ACCENT
                 bar: dict[str, Any] = {"color": ACCENT, "linewidth": 2.4, "alpha": 0.55, "solid_capstyle": "butt"}
                 ax.plot([row.low, row.high], [index - 0.08] * 2, **bar)
-                text, at = f"[{row.low:.3f}, {row.high:.3f}]", number + text_width("0.000 ") * inch
+                text, at = (
+                    f"[{row.low:.{digits}f}, {row.high:.{digits}f}]",
+                    number + text_width(f"{row.mean:.{digits}f} ") * inch,
+                )
                 ax.text(at, index, text, va="center", fontsize=8.5, color=MUTED)
             solid: dict[str, Any] = {"color": ACCENT, "markerfacecolor": face, "markersize": 6}
             ax.plot([row.mean], [index - 0.08], "D", clip_on=False, **solid)
-            ax.text(number, index, f"{row.mean:.3f}", va="center", fontsize=8.5)
+            ax.text(number, index, f"{row.mean:.{digits}f}", va="center", fontsize=8.5)
         return figure

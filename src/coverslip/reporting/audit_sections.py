@@ -50,6 +50,7 @@ def audit_section(
     groups = audit.get("groups") or {}
     return {
         "verdict": verdict(audit["findings"] or [], probed=probed),
+        "label": "value" if audit.get("task") == "regression" else "class",
         "command": command,
         "where": where,
         "findings": [_finding(finding, audit, strips) for finding in audit["findings"] or []],

@@ -29,6 +29,7 @@ class Question(NamedTuple):
         text: the question.
         source: the guidelines and their items.
         answer: returns the answer from the run's files, or "" if they do not contain it; None if only a person knows.
+        of_values: the question about a regression; None if it does not apply there, "" if it is the same.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Question(NamedTuple):
     text: str
     source: str
     answer: Callable[[RunFiles], str] | None = None
+    of_values: str | None = ""
 
 
 DATA, LEAKAGE, MODEL, TRAINING = "Data", "Split and leakage", "Model", "Training"
@@ -84,6 +86,7 @@ QUESTIONS = (
         "Which classes are distinguished, and how many images does each have?",
         f"{TRIPOD} 20, 21",
         run.classes_answer,
+        "Which values does the model predict, and in which range do they lie?",
     ),
     Question(
         "quality",
@@ -147,6 +150,7 @@ QUESTIONS = (
         "Can the class be predicted without the subject?",
         f"{SHEET} L2",
         leak.shortcuts_answer,
+        "Can the value be predicted without the subject?",
     ),
     Question(
         "time",
@@ -182,6 +186,7 @@ QUESTIONS = (
         "Which class frequencies are assumed, and was class imbalance corrected?",
         f"{TRIPOD} 13",
         run.imbalance_answer,
+        None,
     ),
     Question(
         "repeats",
@@ -198,7 +203,12 @@ QUESTIONS = (
         run.performance_answer,
     ),
     Question(
-        "class_scores", EVALUATION, "What is the performance for each class?", f"{CLAIM} 38", run.class_scores_answer
+        "class_scores",
+        EVALUATION,
+        "What is the performance for each class?",
+        f"{CLAIM} 38",
+        run.class_scores_answer,
+        None,
     ),
     Question(
         "calibration",
@@ -206,6 +216,7 @@ QUESTIONS = (
         "Are the predicted probabilities calibrated?",
         f"{TRIPOD} 12",
         run.calibration_answer,
+        "Do the prediction intervals contain the true values?",
     ),
     Question("failures", EVALUATION, "In which cases does the model fail?", f"{CLAIM} 39", run.failures_answer),
     Question(
@@ -277,7 +288,15 @@ def checklist(files: RunFiles, answers: dict[str, str] | None = None) -> list[Ch
         files: a run's files; if one is missing, the questions that need it stay open.
         answers: key -> the author's answer, from `read_answers`.
     """
-    return [_item(question, files, (answers or {}).get(question.key, "")) for question in QUESTIONS]
+    return [
+        _item(question, files, (answers or {}).get(question.key, ""))
+        for question in QUESTIONS
+        if _applies(question, files)
+    ]
+
+
+def _applies(question: Question, files: RunFiles) -> bool:
+    return question.of_values is not None or files.task != "regression"
 
 
 def checklist_section(files: RunFiles, answers: dict[str, str] | None = None) -> dict[str, Any]:
@@ -288,7 +307,9 @@ def checklist_section(files: RunFiles, answers: dict[str, str] | None = None) ->
     summary += f", {by_author} by the author" if by_author else ""
     summary += f"; {unanswered} {'is' if unanswered == 1 else 'are'} unanswered" if unanswered else ""
     topics = [(topic, list(members)) for topic, members in groupby(items, key=lambda item: item.topic)]
-    return {"topics": topics, "summary": f"{summary}.", "open": [item.key for item in items if item.by is None]}
+    model = "a model of images" if files.task == "regression" else "an image classifier"
+    unanswered_keys = [item.key for item in items if item.by is None]
+    return {"topics": topics, "summary": f"{summary}.", "open": unanswered_keys, "model": model}
 
 
 def _item(question: Question, files: RunFiles, by_author: str) -> ChecklistItem:
@@ -296,7 +317,7 @@ def _item(question: Question, files: RunFiles, by_author: str) -> ChecklistItem:
     return ChecklistItem(
         key=question.key,
         topic=question.topic,
-        question=question.text,
+        question=(files.task == "regression" and question.of_values) or question.text,
         source=question.source,
         answer=by_run or by_author or NOT_ANSWERED,
         by="run" if by_run else "author" if by_author else None,

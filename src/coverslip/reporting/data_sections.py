@@ -6,7 +6,9 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from typing import Any
 
-from coverslip.figures import split_figure, svg_text
+import numpy as np
+
+from coverslip.figures import histogram_figure, split_figure, svg_text
 from coverslip.reporting.run_files import Row, RunFiles, as_number
 from coverslip.reporting.thumbnails import Thumbnails
 from coverslip.reporting.wording import count_text, share_text, without_folders
@@ -15,6 +17,7 @@ SPLITS = ("train", "validation", "test")
 MAX_CLASSES = 60  # a figure with more rows cannot be read
 QUARTILES = 5  # numbers that delimit the quarters of a distribution
 MAX_SKIPPED = 500
+BINS = 20  # of the histogram of a target
 MAX_EXAMPLES = 48
 
 
@@ -44,7 +47,23 @@ def data_section(files: RunFiles) -> dict[str, Any]:
         "duplicate_pairs": [tuple(map(str, pair)) for pair in duplicates.get("examples") or []][:12],
         "notes": [str(note) for note in audit.get("notes") or []],
         "no_audit": files.audit is None,
+        "histograms": _target_histograms(files),
     }
+
+
+def _target_histograms(files: RunFiles) -> list[dict[str, str]]:
+    """Return the distribution of each target of a regression over all images that were used."""
+    cells = [row["label"].split(";") for row in _readable(files.table or []) if row.get("label")]
+    found = []
+    for index, name in enumerate(files.target_names):
+        values = [number for cell in cells if index < len(cell) and (number := as_number(cell[index])) is not None]
+        if len(set(values)) < 2:
+            continue
+        counts, edges = np.histogram(values, bins=BINS)
+        figure = histogram_figure(edges.tolist(), counts.tolist(), name)
+        svg = svg_text(figure, f"target-{index}", label=f"Distribution of {name} over {len(values):,} images")
+        found.append({"name": name, "svg": svg, "images": count_text(len(values), "image")})
+    return found
 
 
 def _readable(table: list[Row]) -> list[Row]:
@@ -164,6 +183,7 @@ def split_section(files: RunFiles) -> dict[str, Any]:
     )
     shown = shown[:MAX_CLASSES]
     cells = [[(images[name, split], len(groups[name, split])) for split in splits] for name in names]
+    part = "quarter of the values" if files.task == "regression" else "class"
     figure = split_figure(shown, {split: [images[name, split] for name in shown] for split in splits})
     return {
         "splits": splits,
@@ -174,7 +194,8 @@ def split_section(files: RunFiles) -> dict[str, Any]:
         "duplicates": any(row.get("group") for row in rows),  # without specified groups, only duplicates share one
         "shared_groups": sum(len(members) > 1 for members in splits_of.values()),
         "left_out": len(names) - len(shown),
-        "svg": svg_text(figure, "split", label="Images of each class in each split; see the table below"),
+        "part": part,
+        "svg": svg_text(figure, "split", label=f"Images of each {part} in each split; see the table below"),
     }
 
 

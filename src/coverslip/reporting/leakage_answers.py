@@ -57,6 +57,8 @@ def preprocessing_answer(files: RunFiles) -> str:
         text = "No. The percentiles that rescale grey values were computed from training images only."
     else:
         text = "No. No preprocessing parameter was computed from the data; all are fixed by the network."
+    if files.task == "regression":
+        return text + " The regression and its penalty were fitted to the training set."
     if depth_of(files) in ("head", ""):
         return text + " The classifier, its penalty and its temperature were fitted to the training set."
     selected = ""
@@ -89,10 +91,12 @@ def shortcuts_answer(files: RunFiles) -> str:
         return ""
     tested = [probe for probe in probes if probe.get("value") is not None]
     warnings = [str(probe.get("title")) for probe in tested if probe.get("verdict") == "warns"]
-    count = count_text(len(tested), "probe")
+    count, label = count_text(len(tested), "probe"), "value" if files.task == "regression" else "class"
     if not warnings:
         return f"No shortcut was found ({count} without access to the subject)."
-    return f"Yes: {len(warnings)} of {count} without access to the subject predicted the class: {'; '.join(warnings)}."
+    return (
+        f"Yes: {len(warnings)} of {count} without access to the subject predicted the {label}: {'; '.join(warnings)}."
+    )
 
 
 def _groups(flow: Flow) -> str:

@@ -12,7 +12,7 @@ from coverslip.reporting.flow import Flow, count_steps
 from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
 from coverslip.reporting.threshold_section import SIDES, how_chosen, negative_class, threshold_of
 from coverslip.reporting.training_sentences import NOT_STATED, depth_of, training_sentence
-from coverslip.reporting.wording import count_text, name_of_score, number_text, share_text
+from coverslip.reporting.wording import count_text, digits_of, name_of_score, number_text, share_text
 from coverslip.reporting.wording import listed as listed_names
 
 REPORTED_SCORES = (
@@ -195,11 +195,13 @@ def evaluation_sentence(files: RunFiles) -> str:
             continue
         name = name_of_score(key)[0]
         name = name[:1].lower() + name[1:] if name[1:2].islower() else name  # but AUROC stays
-        text = f"{name} was {number_text(score['value'])}"
+        digits = digits_of(key, scores)
+        text = f"{name} was {number_text(score['value'], digits)}"
         if score.get("low") is not None and score.get("high") is not None:
             level = share_text(score["level"]) + " " if score.get("level") else ""
             new = score.get("method") or ""
-            text += f" ({level}CI {score['low']:.3f} to {score['high']:.3f}{'; ' + new if new != method else ''})"
+            interval = f"{level}CI {score['low']:.{digits}f} to {score['high']:.{digits}f}"
+            text += f" ({interval}{'; ' + new if new != method else ''})"
             method = new
         results.append(text)
     if not results:

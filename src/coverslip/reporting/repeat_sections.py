@@ -9,7 +9,7 @@ from typing import Any
 from coverslip.figures import FittedCurve, SpreadRow, learning_curve_figure, repeats_figure, svg_text
 from coverslip.reporting.evidence_sections import as_sentence
 from coverslip.reporting.run_files import RunFiles
-from coverslip.reporting.wording import name_of_score, number_text
+from coverslip.reporting.wording import digits_of, name_of_score, number_text
 
 KINDS = {"folds": ("k", "fold"), "seeds": ("n", "random split")}  # key of repeats.json -> key of its number, noun
 
@@ -30,15 +30,16 @@ def repeats_section(files: RunFiles) -> dict[str, Any]:
         for name, values in (content.get("scores") or {}).items():
             points = [value for value in values or [] if value is not None]
             interval = _interval(summary, name, only=name == first) or {}
+            digits = digits_of(name, files.test.get("scores") or {})
             mean = interval.get("mean", sum(points) / len(points) if points else None)
             low, high = interval.get("low"), interval.get("high")
             row = {
                 "repeats": f"{len(values or [])} {noun}s",
                 "score": name_of_score(name)[0],
-                "mean": number_text(mean),
-                "interval": f"[{low:.3f}, {high:.3f}]" if low is not None and high is not None else "",
-                "spread": number_text(interval["spread"]) if interval.get("spread") is not None else "–",
-                "range": f"{min(points):.3f} to {max(points):.3f}" if points else "–",
+                "mean": number_text(mean, digits),
+                "interval": f"[{low:.{digits}f}, {high:.{digits}f}]" if low is not None and high is not None else "",
+                "spread": number_text(interval["spread"], digits) if interval.get("spread") is not None else "–",
+                "range": f"{min(points):.{digits}f} to {max(points):.{digits}f}" if points else "–",
                 "method": str(interval.get("method") or "") if low is not None else str(interval.get("reason") or ""),
             }
             rows.append(row)
@@ -49,9 +50,11 @@ def repeats_section(files: RunFiles) -> dict[str, Any]:
     if test_score.get("value") is not None:
         value, low, high = (test_score.get(key) for key in ("value", "low", "high"))
         drawn.append(SpreadRow("test set of this run", [], value, low, high))
+    digits = digits_of(first, files.test.get("scores") or {})
+    figure = repeats_figure(drawn, name_of_score(first)[0], digits=digits)
     label = f"{name_of_score(first)[0]} of each repeat; see the table below"
     return {
-        "svg": svg_text(repeats_figure(drawn, name_of_score(first)[0]), "repeats", label=label),
+        "svg": svg_text(figure, "repeats", label=label),
         "kinds": [noun for kind, (_, noun) in KINDS.items() if kinds[kind].get("scores")],
         "with_test": test_score.get("value") is not None,
         "sentences": list(dict.fromkeys(sentences)),

@@ -10,7 +10,7 @@ import numpy as np
 from coverslip.figures import ScoreRow, confusion_figure, forest_plot, svg_text
 from coverslip.reporting.run_files import RunFiles, as_number, split_names
 from coverslip.reporting.thumbnails import Thumbnails
-from coverslip.reporting.wording import count_text, name_of_score, number_text, score_context
+from coverslip.reporting.wording import count_text, digits_of, name_of_score, number_text, score_context
 
 MAX_CLASSES = 60
 TOP_MISTAKES = 24
@@ -53,9 +53,10 @@ def result_section(files: RunFiles) -> dict[str, Any]:
 def scores_section(files: RunFiles) -> dict[str, Any]:
     """Return every score with its confidence interval, sample size and method."""
     rows = []
-    for key, score in (files.test.get("scores") or {}).items():
+    scores = files.test.get("scores") or {}
+    for key, score in scores.items():
         name, definition = name_of_score(key)
-        rows.append({"name": name, "definition": definition, **score_context(score)})
+        rows.append({"name": name, "definition": definition, **score_context(score, digits_of(key, scores))})
     return {"rows": rows, "grouped": files.grouped} if rows else {"missing": "Not available: test.json has no scores."}
 
 

@@ -21,7 +21,7 @@ from coverslip.reporting.methods import (
 )
 from coverslip.reporting.run_files import RunFiles, as_number
 from coverslip.reporting.training_sentences import training_sentence
-from coverslip.reporting.wording import count_text, listed, name_of_score, number_text
+from coverslip.reporting.wording import count_text, digits_of, listed, name_of_score, number_text
 
 DECISIONS = {"fixed": "fixed", "dropped": "images excluded", "accepted": "accepted"}
 
@@ -109,7 +109,11 @@ def output_answer(files: RunFiles) -> str:
     """Describe the model's output for an image."""
     if files.task == "regression":
         names = listed(files.target_names)
-        return f"The value of {names}, each with a prediction interval. {intervals_sentence(files)}".strip()
+        sentence = intervals_sentence(files)
+        each = "each with" if len(files.target_names) > 1 else "with"
+        return (
+            f"The value of {names}, {each} a prediction interval. {sentence}" if sentence else f"The value of {names}."
+        )
     number = len(files.class_names)
     if not number:
         return ""
@@ -132,11 +136,13 @@ def imbalance_answer(files: RunFiles) -> str:
 def repeats_answer(files: RunFiles) -> str:
     """Report the range of scores over folds and random splits."""
     repeats, ranges = files.run.json_or_empty(files.run.repeats_file), []
+    score = "mae" if files.task == "regression" else "accuracy"
     for kind, noun in (("folds", "folds"), ("seeds", "random splits")):
-        scores = ((repeats.get(kind) or {}).get("scores") or {}).get("accuracy") or []
+        scores = ((repeats.get(kind) or {}).get("scores") or {}).get(score) or []
         values = [value for value in scores if isinstance(value, int | float)]
         if values:
-            ranges.append(f"accuracy over {len(values)} {noun} {min(values):.3f} to {max(values):.3f}")
+            title, digits = name_of_score(score)[0].lower(), digits_of(score, {score: {"value": max(values)}})
+            ranges.append(f"{title} over {len(values)} {noun} {min(values):.{digits}f} to {max(values):.{digits}f}")
     return f"{'; '.join(ranges).capitalize()}." if ranges else ""
 
 
@@ -152,7 +158,9 @@ def class_scores_answer(files: RunFiles) -> str:
 
 
 def calibration_answer(files: RunFiles) -> str:
-    """Report the calibration error."""
+    """Report the calibration error; of a regression, the coverage of the prediction intervals."""
+    if files.task == "regression":
+        return intervals_sentence(files)
     calibration = files.test.get("calibration")
     summary = (calibration.get("report") or {}).get("says") if isinstance(calibration, dict) else ""
     if summary:
@@ -194,7 +202,8 @@ def subgroups_answer(files: RunFiles) -> str:
         ]
         if known:
             (low, worst), (high, best) = min(known), max(known)
-            ranges.append(f"by {column}: {title} {low:.3f} ({worst}) to {high:.3f} ({best})")
+            digits = digits_of(score, files.test.get("scores") or {})
+            ranges.append(f"by {column}: {title} {low:.{digits}f} ({worst}) to {high:.{digits}f} ({best})")
     return f"{'; '.join(ranges)[:1].upper()}{'; '.join(ranges)[1:]}." if ranges else ""
 
 

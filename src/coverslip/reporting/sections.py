@@ -75,7 +75,8 @@ def repeat_section(files: RunFiles) -> dict[str, Any]:
 
 def limits_section(files: RunFiles) -> dict[str, Any]:
     """Return limitations of this report, as far as the files of the run show them."""
-    test, audit = files.test, files.audit or {}
+    test, audit, values = files.test, files.audit or {}, files.task == "regression"
+    label = "value" if values else "class"
     limits = []
     if not files.trained_here:
         limits.append(
@@ -94,13 +95,22 @@ def limits_section(files: RunFiles) -> dict[str, Any]:
         )
     if audit.get("shortcuts") is None:
         limits.append(
-            "Shortcuts, such as background, illumination or camera, from which the class can be predicted. "
+            f"Shortcuts, such as background, illumination or camera, from which the {label} can be predicted. "
             "No shortcut probes were run."
         )
-    if not test.get("calibration") and "ece" not in (test.get("scores") or {}):
+    if values and not isinstance(test.get("intervals"), dict):
+        limits.append("The error of a single prediction. The model has no prediction intervals.")
+    if values and (ranges := _ranges(files)):
+        limits.append(f"Values outside the range of the training set ({ranges}). No such value was learned.")
+    if not values and not test.get("calibration") and "ece" not in (test.get("scores") or {}):
         limits.append("Calibration of the predicted probabilities. It was not measured.")
     if not test.get("familiarity"):
         limits.append("Detection of images that differ from the training images. It was not measured.")
+    elif values:
+        limits.append(
+            "Familiar subjects that show something new, such as a new disease on leaves of a known plant. The "
+            "familiarity flag detects other subjects and other kinds of images."
+        )
     else:
         limits.append(
             "New classes on familiar subjects, such as a new disease on leaves of a known plant. The familiarity flag "
@@ -118,6 +128,14 @@ def limits_section(files: RunFiles) -> dict[str, Any]:
         classes = count_text(len(few), "class", "classes")
         limits.append(f"Performance on {classes} with fewer than {FEW} test images, at useful precision: {names}.")
     return {"limits": limits}
+
+
+def _ranges(files: RunFiles) -> str:
+    """Return the range of each target in the training set, as model.json has it."""
+    ranges = model_facts(files).get("target_range")
+    if not isinstance(ranges, dict):
+        return ""
+    return "; ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in ranges.items())
 
 
 def _by_epoch(files: RunFiles, columns: dict[str, list[float | None]]) -> dict[str, Any]:

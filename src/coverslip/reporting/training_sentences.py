@@ -148,14 +148,23 @@ def selects_on_validation(files: RunFiles) -> bool:
 
 def _head_sentence(files: RunFiles) -> str:
     model, head = model_facts(files), settings_of(files, "head")
+    values = files.task == "regression"
     views = int(settings_of(files, "model").get("views") or 1)
     penalties, folds = head.get("l2_values"), head.get("folds")
     of_views = VIEWS.get(views, f" in {views} views (flips and quarter turns)") if views > 1 else ""
-    text = (
-        "A softmax classifier (multinomial logistic regression) with an L2 penalty was fitted to the features of the "
-    )
-    text += f"{_images(files)}{of_views}."
-    if isinstance(penalties, list) and penalties and isinstance(folds, int):
+    fitted = "A softmax classifier (multinomial logistic regression) with an L2 penalty"
+    if values:
+        on = f" of the {model['scale']} of the target" if model.get("scale") else ""
+        fitted = f"A ridge regression{on}"
+    text = f"{fitted} was fitted to the features of the {_images(files)}{of_views}."
+    if values and isinstance(folds, int):
+        selected = f" (selected: {model['l2']:g})" if isinstance(model.get("l2"), int | float) else ""
+        text += (
+            f" The penalty was selected by the squared error on held-out {'groups' if files.grouped else 'images'} in "
+            f"{folds}-fold cross-validation within the training set{selected}. A second ridge regression, of the "
+            "logarithm of the out-of-fold residuals, estimates the size of the error of each image."
+        )
+    elif isinstance(penalties, list) and penalties and isinstance(folds, int):
         held_out = "groups" if files.grouped else "images"
         selected = f" (selected: {model['l2']:g})" if isinstance(model.get("l2"), int | float) else ""
         text += (

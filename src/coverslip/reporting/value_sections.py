@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.figures import svg_text
+from coverslip.figures import ScoreRow, forest_plot, svg_text
 from coverslip.figures.agreement import agreement_figure, bland_altman_figure, residuals_figure
 from coverslip.reporting.run_files import Row, RunFiles, as_number
 from coverslip.reporting.thumbnails import Thumbnails
-from coverslip.reporting.wording import count_text, name_of_score, score_context, share_text
+from coverslip.reporting.wording import count_text, digits_of, name_of_score, score_context, share_text
 
 FloatArray = npt.NDArray[np.float64]
 HEADLINE = ("mae", "concordance")  # scores of the headline, of one target
@@ -21,6 +21,7 @@ RULE_TITLES = {"constant": "constant (the mean of the training set)", "color": "
 MAX_WORST = 24
 MAX_SUSPECTS = 40
 MAX_COLUMNS = 4  # table columns whose residuals are drawn
+THIRDS, MIN_THIRD = 3, 10  # parts of the test set by predicted value, and the fewest images of one
 MAX_VALUES = 12  # different values of such a column
 
 
@@ -29,7 +30,11 @@ def value_result_section(files: RunFiles) -> dict[str, Any]:
     test, names = files.test, files.target_names
     keys = HEADLINE if len(names) == 1 else SEVERAL
     scores = test.get("scores") or {}
-    shown = [{"name": name_of_score(key)[0], **score_context(scores.get(key))} for key in keys if key in scores]
+    shown = [
+        {"name": name_of_score(key)[0], **score_context(scores.get(key), digits_of(key, scores))}
+        for key in keys
+        if key in scores
+    ]
     images, groups = test.get("images") or 0, test.get("groups")
     warnings = [str(warning) for warning in test.get("warnings") or []]
     headline_warnings = [str(test["ledger_warning"])] if test.get("ledger_warning") else []
@@ -56,9 +61,15 @@ def baselines_section(files: RunFiles) -> dict[str, Any]:
         rules = content.get("baselines") or {}
         if not rules:
             continue
-        rows = [{"name": "this model", "difference": None, **_row(content["scores"])}]
+        own = content["scores"]
+        digits = digits_of("mae", own)
+        rows = [{"name": "this model", "difference": None, **_row(own, own)}]
         rows += [
-            {"name": RULE_TITLES.get(rule, rule), "difference": score_context(scores["difference"]), **_row(scores)}
+            {
+                "name": RULE_TITLES.get(rule, rule),
+                "difference": score_context(scores["difference"], digits),
+                **_row(scores, own),
+            }
             for rule, scores in rules.items()
         ]
         tables.append({"target": name, "rows": rows, "sentences": _rule_sentences(files, name)})
@@ -76,6 +87,7 @@ def agreement_section(files: RunFiles) -> dict[str, Any]:
         if values is None or not scores:
             continue
         truth, predicted, low, high = values
+        digits = digits_of("mae", scores)
         limits = [(scores[key] or {}).get("value") for key in ("bias", "loa_low", "loa_high")]
         figure = agreement_figure(truth, predicted, low, high, name=name)
         panel = {
@@ -83,9 +95,9 @@ def agreement_section(files: RunFiles) -> dict[str, Any]:
             "svg": svg_text(figure, f"agreement-{index}", label=f"Predicted against true {name} of the test images"),
             "intervals": low is not None,
             "difference_svg": "",
-            "bias": score_context(scores["bias"]),
-            "low": score_context(scores["loa_low"]),
-            "high": score_context(scores["loa_high"]),
+            "bias": score_context(scores["bias"], digits),
+            "low": score_context(scores["loa_low"], digits),
+            "high": score_context(scores["loa_high"], digits),
         }
         known = [float(value) for value in limits if value is not None]
         if len(known) == len(limits):
@@ -107,9 +119,12 @@ def residuals_section(files: RunFiles) -> dict[str, Any]:
     if files.grouped:
         plots.append(_residual_plot("group", [row.get("group") or "" for row in rows], residuals, 0))
     table = {row["path"]: row for row in files.table or []}
+    drawn = {_partition([row.get("group") or "" for row in rows])} if plots else set()
     for column in files.test.get("subgroups") or {}:
         cells = [table.get(row["path"], {}).get(column) or "" for row in rows]
-        if 1 < len(set(cells)) <= MAX_VALUES and len(plots) <= MAX_COLUMNS:
+        partition = _partition(cells)  # a column that divides the images as another one does is drawn once
+        if 1 < len(set(cells)) <= MAX_VALUES and len(plots) <= MAX_COLUMNS and partition not in drawn:
+            drawn.add(partition)
             plots.append(_residual_plot(column, cells, residuals, len(plots)))
     return {"plots": plots, "target": files.target_names[0]} if plots else {}
 
@@ -126,11 +141,38 @@ def intervals_section(files: RunFiles) -> dict[str, Any]:
             {
                 "target": name,
                 "coverage": score_context(scores.get("coverage")),
-                "width": score_context(scores.get("interval_width")),
+                "width": score_context(scores.get("interval_width"), digits_of("interval_width", scores)),
                 "method": (content.get("methods") or {}).get(name, ""),
             }
         )
-    return {"asked": share_text(float(content["asked"])), "rows": rows}
+    asked = float(content["asked"])
+    figures = []
+    for index, name in enumerate(files.target_names):
+        overall = ((files.test.get("targets") or {}).get(name, {}).get("scores") or {}).get("coverage") or {}
+        values = _values(files, name)
+        if values is None or values[2] is None or values[3] is None:
+            continue
+        shown = _coverage_rows(values[0], values[1], values[2], values[3], overall)
+        figure = forest_plot({"Coverage": shown}, reference={"Coverage": asked})
+        label = f"Coverage of the prediction intervals of {name} by predicted value; dashed: {share_text(asked)}"
+        figures.append({"target": name, "svg": svg_text(figure, f"coverage-{index}", label=label)})
+    return {"asked": share_text(asked), "rows": rows, "figures": figures}
+
+
+def _coverage_rows(
+    truth: FloatArray, predicted: FloatArray, low: FloatArray, high: FloatArray, overall: dict[str, Any]
+) -> list[ScoreRow]:
+    """Return the coverage on all test images, and on thirds of them by predicted value if these are large enough."""
+    inside = (truth >= low) & (truth <= high)
+    ends = (overall.get("low"), overall.get("high"))
+    rows = [ScoreRow("all test images", overall.get("value"), *ends, len(truth))]
+    if len(truth) < THIRDS * MIN_THIRD:
+        return rows
+    for members in np.array_split(np.argsort(predicted, kind="stable"), THIRDS):
+        first, last = predicted[members[0]], predicted[members[-1]]
+        name = f"predicted {first:.3g} to {last:.3g}"
+        rows.append(ScoreRow(name, float(inside[members].mean()), None, None, len(members)))
+    return rows
 
 
 def worst_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
@@ -191,10 +233,12 @@ def _rule_sentences(files: RunFiles, target: str) -> list[str]:
             continue
         of = f" of {target}" if len(files.target_names) > 1 else ""
         title = RULE_TITLES.get(rule, rule)
-        interval = "" if low is None or high is None else f" [{low:.3g}, {high:.3g}]"
+        digits = digits_of("mae", content["scores"])
+        ends = None if low is None or high is None else (low, high) if value >= 0 else (-high, -low)
+        interval = "" if ends is None else f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
         word = "smaller" if value >= 0 else "larger"
         text = (
-            f"The mean absolute error{of} is {word} than that of the rule “{title}”: difference {value:.3g}{interval}"
+            f"The mean absolute error{of} is {abs(value):.{digits}f}{interval} {word} than that of the rule “{title}”"
         )
         if low is not None and high is not None and low <= 0 <= high:
             text += "; the interval contains 0, so the model is not shown to be better or worse than this rule"
@@ -202,8 +246,10 @@ def _rule_sentences(files: RunFiles, target: str) -> list[str]:
     return sentences
 
 
-def _row(scores: dict[str, Any]) -> dict[str, Any]:
-    return {key: score_context(scores.get(key)) for key in ("mae", "rmse", "concordance")}
+def _row(scores: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return scores as text, with as many decimals as those of the model (``own``)."""
+    keys = ("mae", "rmse", "concordance")
+    return {key: score_context(scores.get(key), digits_of(key, own)) for key in keys}
 
 
 def _residual_plot(name: str, cells: list[str], residuals: FloatArray, number: int) -> dict[str, Any]:
@@ -215,6 +261,12 @@ def _residual_plot(name: str, cells: list[str], residuals: FloatArray, number: i
     figure = residuals_figure(ordered, [arrays[cell] for cell in ordered])
     svg = svg_text(figure, f"residuals-{number}", label=f"Residuals of the test images by {name}")
     return {"name": name, "svg": svg, "more": max(0, len(ordered) - 30)}
+
+
+def _partition(cells: list[str]) -> tuple[int, ...]:
+    """Return for each cell the first row that has the same text."""
+    first: dict[str, int] = {}
+    return tuple(first.setdefault(cell, row) for row, cell in enumerate(cells))
 
 
 def _readable(files: RunFiles) -> list[Row]:

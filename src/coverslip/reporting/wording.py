@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -41,6 +42,25 @@ SCORES = {  # key in test.json -> title, definition
     "top_5_accuracy": ("Top-5 accuracy", "share of test images whose true class is among the five most probable"),
 }
 
+UNIT_SCORES = ("mae", "rmse", "bias", "loa_low", "loa_high", "interval_width")  # in the unit of the target
+DIGITS, MOST_DIGITS = 3, 12  # decimals of a score; most decimals of one in the unit of the target
+
+
+def digits_of(key: str, scores: Mapping[str, Any]) -> int:
+    """Return the number of decimals of a score: those in the unit of the target follow the mean absolute error.
+
+    Args:
+        key: name of the score.
+        scores: all scores of this target as in test.json.
+
+    >>> digits_of("rmse", {"mae": {"value": 0.000421}}), digits_of("rmse", {"mae": {"value": 41.7}})
+    (6, 1)
+    >>> digits_of("r2", {"mae": {"value": 41.7}})
+    3
+    """
+    error = (scores.get("mae") or {}).get("value") if key in UNIT_SCORES else None
+    return DIGITS if not error else min(max(2 - math.floor(math.log10(error)), 0), MOST_DIGITS)
+
 
 def count_text(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun in the singular or plural.
@@ -61,12 +81,13 @@ def listed(items: Sequence[str]) -> str:
 
 
 def number_text(value: float | None, digits: int = 3) -> str:
-    """Return a score as text; None becomes "not defined".
+    """Return a score as text; None becomes "not defined", and zero has no sign.
 
-    >>> number_text(0.8456), number_text(None)
-    ('0.846', 'not defined')
+    >>> number_text(0.8456), number_text(None), number_text(-1e-18)
+    ('0.846', 'not defined', '0.000')
     """
-    return "not defined" if value is None else f"{value:.{digits}f}"
+    text = "not defined" if value is None else f"{value:.{digits}f}"
+    return text if text.strip("-0.") else text.lstrip("-")
 
 
 def share_text(share: float) -> str:
