@@ -75,7 +75,7 @@ def test_ctrl_c_and_the_same_command_with_another_out(fork, coverslip, leaves, s
 def test_ctrl_c_at_other_moments(fork, coverslip, leaves, small_run, empty_cache, tmp_path, moment):
     where = {
         "reading": ("coverslip.data.decoding", "_decode_chunk"),
-        "fitting": ("coverslip.pipeline.fit", "fit_head"),
+        "fitting": ("coverslip.tasks.classification.task", "fit_head"),
         "reporting": ("coverslip.api.training", "write_report"),
     }[moment]
     before = """

@@ -3,7 +3,7 @@ import pytest
 from scipy.special import softmax
 
 from coverslip.evidence.recalibration import fit_temperature
-from coverslip.pipeline import fit
+from coverslip.tasks.classification import task
 from coverslip.training import heads, repeats
 from coverslip.training.heads import fit_head
 
@@ -70,7 +70,7 @@ def test_the_temperature_is_fitted_to_the_cross_fitted_logits_by_the_shared_func
     features, labels, groups = images()
     head = fit_head(features, labels, groups, 3)
     assert head.temperature == fit_temperature(head.held_out_logits, np.asarray(labels), groups)
-    assert heads.fit_temperature is repeats.fit_temperature is fit.fit_temperature is fit_temperature
+    assert heads.fit_temperature is repeats.fit_temperature is task.fit_temperature is fit_temperature
 
 
 @pytest.mark.parametrize("groups", [24, 60, 300])

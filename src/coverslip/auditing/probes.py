@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Verdict = Literal["warns", "notes", "silent"]
-VERDICT_TEXT: dict[Verdict, str] = {"warns": "shortcut", "notes": "note", "silent": "no evidence of a shortcut"}
+VERDICT_TEXT: dict[str, str] = {"warns": "shortcut", "notes": "note", "silent": "no evidence of a shortcut"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +39,8 @@ class Probe:
 
     @property
     def verdict_text(self) -> str:
-        """The verdict in words: ``shortcut``, ``note``, ``no evidence of a shortcut`` or ``not run``."""
-        return "not run" if self.value is None else VERDICT_TEXT[self.verdict]
+        """The verdict in words, see `verdict_text`."""
+        return verdict_text(self.verdict, self.value, self.low, self.chance)
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of ``audit.json``."""
@@ -56,6 +56,27 @@ class Probe:
             "says": self.summary,
         }
         return {**entry, "reason": self.reason} if self.reason else entry
+
+
+def verdict_text(verdict: str, value: float | None, low: float | None, chance: float | None) -> str:
+    """Return the verdict of a probe in words.
+
+    A score whose interval excludes chance is never called no evidence, however small it is.
+
+    Args:
+        verdict: ``warns``, ``notes`` or ``silent``.
+        value: balanced accuracy; None if the probe was not run.
+        low: lower end of its interval; None if there is none.
+        chance: balanced accuracy of guessing.
+
+    >>> verdict_text("silent", 0.68, 0.58, 0.5), verdict_text("silent", 0.52, 0.41, 0.5)
+    ('weak (0.68 where chance is 0.50)', 'no evidence of a shortcut')
+    """
+    if value is None:
+        return "not run"
+    if verdict == "silent" and low is not None and chance is not None and low > chance:
+        return f"weak ({value:.2f} where chance is {chance:.2f})"
+    return VERDICT_TEXT.get(verdict, verdict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

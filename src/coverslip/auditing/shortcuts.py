@@ -218,6 +218,8 @@ def _run(
     summary += f"; chance is {chance:.2f}"
     if fires:
         summary += f". {harmless or kind.advice}"
+    elif low is not None and low > chance:
+        summary += ": weak, but above chance. " + (kind.advice or kind.harmless)
     elif (
         value is not None and value < chance / 2
     ):  # happens if each of a few values occurs equally often in every class

@@ -106,7 +106,7 @@ class ValueTarget:
         Equal values share a bin, so there are fewer bins than `BINS` where one value is frequent.
 
         >>> ValueTarget(np.array([[0.0], [0.0], [0.0], [1.0], [2.0], [3.0]]), ("share",)).strata().tolist()
-        [0, 0, 0, 1, 2, 3]
+        [0, 0, 0, 1, 2, 2]
         """
         if not len(self.values):
             return np.zeros(0, np.int64)

@@ -31,6 +31,9 @@ RANGES = {  # scores with a finite range: near its ends few groups contain too f
     **dict.fromkeys(("mcc", "concordance", "spearman"), (-1.0, 1.0)),
 }
 
+# scores whose resamples are skewed: without an interval on a scale that removes the skew, coverage is too low
+TRANSFORMS = {"r2": "log(1 - R²)", "concordance": "Fisher z"}
+
 
 @dataclass(frozen=True)
 class Support:
@@ -107,6 +110,7 @@ class Support:
             f"{method}, combined with Wilson's interval for the effective sample size" if score_range else method
         )
         described = described.replace("BCa", "bias-corrected") if name == "ece" else described
+        described += f" and Student's t on the {TRANSFORMS[kind]} scale" if kind in TRANSFORMS else ""
         if undefined:
             return self.score(None, None, described, undefined)
         column = scores.columns.index(name)
@@ -133,7 +137,35 @@ class Support:
             )
             low, high = (lowest + width * limit for limit in wilson)
             interval = (low, high) if interval is None else (min(low, interval[0]), max(high, interval[1]))
+        if kind in TRANSFORMS and interval is not None and np.isfinite(influence).all():
+            low, high = transformed_interval(kind, value, float(np.sqrt((influence**2).sum())), critical)
+            interval = min(low, interval[0]), max(high, interval[1])
         return self.score(value, interval, described, "the score does not vary between resamples")
+
+
+def transformed_interval(kind: str, value: float, error: float, critical: float) -> Interval:
+    """Return Student's interval on the scale of `TRANSFORMS`, transformed back.
+
+    Args:
+        kind: ``r2`` or ``concordance``.
+        value: the score, below 1.
+        error: its standard error.
+        critical: quantile of Student's t.
+
+    References:
+        Fisher, Metron 1, 1921 (z); Lin, Biometrics 45(1), 1989 (z of the concordance).
+
+    >>> low, high = transformed_interval("concordance", 0.9, 0.05, 2.0)
+    >>> round(low, 2), round(high, 2)
+    (0.74, 0.96)
+    """
+    if not value < 1:
+        return value, value
+    if kind == "concordance":
+        half = critical * error / max(1 - value**2, 1e-12)
+        return float(np.tanh(np.arctanh(value) - half)), float(np.tanh(np.arctanh(value) + half))
+    factor = float(np.exp(min(critical * error / (1 - value), 50.0)))
+    return 1 - (1 - value) * factor, 1 - (1 - value) / factor
 
 
 def proportion_score(

@@ -27,6 +27,7 @@ from coverslip.models.design import Design
 from coverslip.models.freeze import frozen_stages
 from coverslip.models.stages import FROZEN_PREFIX, without_prefix
 from coverslip.tasks import TASKS
+from coverslip.tasks.fields import InvalidFieldError
 
 FORMAT = 4  # format number of model.json; raised when older versions could not read newer files
 OLD_FORMATS = (2, 3)  # 2: written by version 0.1 under the key "bundle"; 3: without tasks
@@ -91,7 +92,13 @@ def load_predictor(run: Run) -> Predictor:
         raise invalid(f"'format' in {run.model_file.name} is {content.get('format')!r}, not {FORMAT}")
     mismatch = f"{run.weights_file.name} does not belong to {run.model_file.name}"
     spec = field("input", lambda value: from_mapping(InputSpec, value, "input"))
-    task = field("task", lambda name: TASKS[str(name)].from_json(content))
+    kind = field("task", lambda name: TASKS[str(name)])
+    try:
+        task = kind.from_json(content)
+    except KeyError as error:
+        raise invalid(f"{run.model_file.name} lacks {error.args[0]!r}") from error
+    except InvalidFieldError as error:
+        raise invalid(f"{str(error)!r} in {run.model_file.name} is invalid") from error
     design = field("design", lambda value: from_mapping(Design, value, "design"))
     weights_key = field("weights", str)
     try:

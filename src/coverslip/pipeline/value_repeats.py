@@ -27,7 +27,7 @@ def cross_validate_values(
 ) -> dict[str, Any]:
     """Cross-validate the head of a regression on the train and validation set, beside the simple rules.
 
-    The penalty of each fold is chosen inside its own training part. Folds keep groups together and balance the
+    The penalty of each fold is chosen inside its own training images. Folds keep groups together and balance the
     quantiles of the target.
 
     Returns:

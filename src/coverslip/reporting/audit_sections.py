@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coverslip.auditing.findings import FIXED
+from coverslip.auditing.probes import verdict_text
 from coverslip.figures import ProbeRow, class_bars, histogram_figure, inflation_figure, probe_figure, svg_text
 from coverslip.reporting.audit_images import ImageStrips
 from coverslip.reporting.command_paths import data_arguments
@@ -18,7 +19,6 @@ from coverslip.reporting.wording import count_text, number_text
 MAX_CLASSES = 60
 SEVERITIES = {"blocks": "error", "warns": "warning", "notes": "note"}  # in audit.json -> on the page
 DECISIONS = {"fixed": "fixed", "dropped": "images excluded"}
-VERDICTS = {"warns": "shortcut", "notes": "note", "silent": "no evidence of a shortcut"}
 WITHOUT_PROBES = " in files, labels, duplicates, groups and split (shortcuts were not tested)"
 MEASURES = {  # key in distributions -> title, unit, caption, divisor of the values
     "brightness": ("Brightness", "0 black to 1 white", "Mean grey value of each image.", 1),
@@ -214,7 +214,7 @@ def _shortcuts(probes: Sequence[Mapping[str, Any]] | None, figures: str) -> dict
     for probe in probes:
         value, low, high, chance = (probe.get(key) for key in ("value", "low", "high", "chance"))
         title, outcome = str(probe.get("title") or probe.get("name") or ""), str(probe.get("verdict"))
-        word = VERDICTS.get(outcome, outcome) if value is not None else "not run"
+        word = verdict_text(outcome, value, low, chance)
         drawn.append(ProbeRow(title, value, low, high, chance, outcome, word))
         rows.append(
             {

@@ -22,7 +22,7 @@ from coverslip.evidence.threshold import DEFAULT, Threshold, fit_threshold, unme
 from coverslip.tasks.classification.evaluation import evaluate_classes
 from coverslip.tasks.classification.prediction import ClassPrediction
 from coverslip.tasks.config import ThresholdConfig
-from coverslip.tasks.names import read_names
+from coverslip.tasks.fields import read_field, read_names
 from coverslip.tasks.task import TASKS, Baselines, CalibrationData, Codes, FittedHead, HeadData, Outputs, Suspects, Task
 from coverslip.training.heads import fit_head
 
@@ -204,14 +204,26 @@ class Classification:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """See `Task.from_json`."""
-        classes, temperature = read_names(content["classes"]), float(content["temperature"])
-        if not 0 < temperature < np.inf:
-            raise ValueError("temperature")
-        threshold = Threshold.from_json(content["threshold"], classes) if "threshold" in content else None
-        sets = None if content["sets"] is None else ConformalThresholds.from_json(content["sets"])
-        if sets is not None and len(sets.least) != len(classes):
-            raise ValueError("the thresholds of the prediction sets do not match the classes")
-        return cls(classes, temperature, threshold, sets)
+        classes = read_field(content, "classes", read_names)
+        temperature = read_field(content, "temperature", _temperature)
+        threshold = None
+        if "threshold" in content:
+            threshold = read_field(content, "threshold", lambda value: Threshold.from_json(value, classes))
+        return cls(classes, temperature, threshold, read_field(content, "sets", lambda value: _sets(value, classes)))
+
+
+def _temperature(value: Any) -> float:
+    temperature = float(value)
+    if not 0 < temperature < np.inf:
+        raise ValueError("a temperature is positive and finite")
+    return temperature
+
+
+def _sets(value: Any, classes: tuple[str, ...]) -> ConformalThresholds | None:
+    sets = None if value is None else ConformalThresholds.from_json(value)
+    if sets is not None and len(sets.least) != len(classes):
+        raise ValueError("the thresholds of the prediction sets do not match the classes")
+    return sets
 
 
 def require_classification(task: Task, purpose: str) -> Classification:

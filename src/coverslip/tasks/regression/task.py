@@ -20,7 +20,7 @@ from coverslip.data.target import Target, ValueTarget
 from coverslip.evidence.prediction_intervals import IntervalThreshold, Residuals, fit_interval
 from coverslip.evidence.regression import regression_evidence, value_subgroups
 from coverslip.tasks.config import ThresholdConfig
-from coverslip.tasks.names import read_names
+from coverslip.tasks.fields import read_field, read_names
 from coverslip.tasks.regression.prediction import ValuePrediction, suffix_of
 from coverslip.tasks.regression.scale import SCALES, from_scale, to_scale
 from coverslip.tasks.task import (
@@ -271,14 +271,16 @@ class Regression:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """See `Task.from_json`."""
-        targets, scale = read_names(content["targets"]), str(content["scale"])
-        spread = tuple(map(float, content["spread"]))
-        intervals = tuple(None if each is None else IntervalThreshold.from_json(each) for each in content["intervals"])
-        seen = tuple((float(low), float(high)) for low, high in content["seen"])
-        if scale not in SCALES or len(spread) != len(targets) or min(spread) <= 0:
-            raise ValueError("these are not the settings of a regression")
-        if len(intervals) not in (0, len(targets)) or len(seen) not in (0, len(targets)):
-            raise ValueError("the intervals do not match the targets")
+        targets = read_field(content, "targets", read_names)
+        number = len(targets)
+
+        def floats(value: Any) -> tuple[float, ...]:
+            return tuple(map(float, _listed(value, (number,))))
+
+        scale = read_field(content, "scale", lambda value: SCALES[SCALES.index(value)])
+        spread = read_field(content, "spread", floats)
+        intervals = read_field(content, "intervals", lambda value: tuple(map(_interval, _listed(value, (0, number)))))
+        seen = read_field(content, "seen", lambda value: tuple(map(_range, _listed(value, (0, number)))))
         return cls(targets, scale, spread, intervals, seen)
 
     def _trained(self, target: Target, spread: FloatArray) -> Self:
@@ -296,3 +298,18 @@ def log_sizes(residuals: npt.NDArray[np.floating[Any]]) -> FloatArray:
     sizes = np.abs(residuals.astype(np.float64))
     floor = np.maximum(FLOOR * np.median(sizes, axis=0), 1e-12)
     return np.asarray(np.log(np.maximum(sizes, floor)))
+
+
+def _listed(value: Any, lengths: tuple[int, ...]) -> list[Any]:
+    if not isinstance(value, list) or len(value) not in lengths:
+        raise ValueError(f"a list of length {lengths} is expected")
+    return value
+
+
+def _interval(value: Any) -> IntervalThreshold | None:
+    return None if value is None else IntervalThreshold.from_json(value)
+
+
+def _range(value: Any) -> tuple[float, float]:
+    low, high = map(float, value)
+    return low, high
