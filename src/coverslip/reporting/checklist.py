@@ -65,6 +65,7 @@ QUESTIONS = (
         DATA,
         "Who assigned the labels, by what reference standard, and what was the agreement between raters?",
         f"{CLAIM} 14–18; {TRIPOD} 8",
+        of_values="Who measured the values, by what reference standard, and what was the agreement between raters?",
     ),
     Question(
         "label_errors",
@@ -72,6 +73,7 @@ QUESTIONS = (
         "How many labels are likely to be wrong?",
         "CLAIM 2024: reference standard",
         run.label_errors_answer,
+        of_values="How many values are likely to be wrong?",
     ),
     Question(
         "flow",
