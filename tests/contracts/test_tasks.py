@@ -83,15 +83,14 @@ def test_the_report_shows_every_score(run):
 
 def test_what_a_task_does_not_support_is_refused_in_words(run, table, tmp_path):
     task = load_predictor(run).task.name
+    assert api.compare([run.folder, run.folder])["result"]["comparisons"][0]["identical"]
     if task == "classification":
-        assert api.compare([run.folder, run.folder])["result"]["score"] == "accuracy"
         return
     image = [table.parent / "images/000.png"]
     for call in (
         lambda: api.export(run.folder, tmp_path / "file"),
         lambda: api.explain(run.folder, image, tmp_path / "maps"),
         lambda: api.tune(api.configure(table, group="plant", **OPTIONS[task]), tmp_path / "study"),
-        lambda: api.compare([run.folder, run.folder]),
     ):
         with pytest.raises(UserError, match=task):
             call()

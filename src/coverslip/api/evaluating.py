@@ -195,8 +195,8 @@ def compare(
     runs: Sequence[str | os.PathLike[str]],
     out: str | Path | None = None,
     *,
-    score: str = "accuracy",
-    smallest: float = 0.02,
+    score: str = "",
+    smallest: float | None = None,
     shared: bool = False,
 ) -> dict[str, Any]:
     """Compare runs on the same test images, with paired tests over groups.
@@ -204,9 +204,9 @@ def compare(
     Args:
         runs: two or more run folders.
         out: folder for ``comparison.json`` and ``comparison.html``; must not exist.
-        score: name of the score to compare.
-        smallest: smallest difference of interest, between 0 and 1; if no difference is significant, the number of
-            groups that would detect it is reported.
+        score: name of the score to compare; by default accuracy, of regressions the mean absolute error ``mae``.
+        smallest: smallest difference of interest, by default 0.02, of regressions a tenth of the score of the first
+            run; if no difference is significant, the number of groups that would detect it is reported.
         shared: compare on the images that all runs tested, if their test sets differ.
 
     Returns:

@@ -21,12 +21,18 @@ def compare(
     score: Annotated[
         str,
         typer.Option(
-            help="accuracy, balanced_accuracy, macro_f1, mcc, macro_auroc, log_loss ...", rich_help_panel=EVALUATION
+            help="accuracy (default), balanced_accuracy, macro_f1, mcc, macro_auroc, log_loss ...; of regressions mae "
+            "(default), rmse, r2, concordance or spearman.",
+            rich_help_panel=EVALUATION,
         ),
-    ] = "accuracy",
+    ] = "",
     smallest: Annotated[
-        float, typer.Option(help="Smallest difference of interest.", rich_help_panel=EVALUATION)
-    ] = 0.02,
+        float | None,
+        typer.Option(
+            help="Smallest difference of interest. Default: 0.02; of regressions a tenth of the first run's score.",
+            rich_help_panel=EVALUATION,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for comparison.html and .json; must not exist.", rich_help_panel=OUTPUT),
@@ -43,7 +49,7 @@ def compare(
     content = api.compare(runs, out, score=score, smallest=smallest, shared=shared)
     result = content["result"]
     groups = f" of {content['shared']['groups']:,} groups" if content["shared"]["groups"] else ""
-    typer.echo(f"{score.replace('_', ' ')} on the same {content['shared']['images']:,} test images{groups}")
+    typer.echo(f"{result['score'].replace('_', ' ')} on the same {content['shared']['images']:,} test images{groups}")
     for entry in result["runs"]:
         typer.echo(f"  {entry['name']}: {format_interval(entry)}")
     for comparison in result["comparisons"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coverslip.evidence.bootstrap import SCORES, ClassificationScorer, bootstrap_scores
+from coverslip.evidence.bootstrap import SCORES, BootstrapScores, ClassificationScorer, bootstrap_scores
 from coverslip.evidence.classification import TWO_CLASSES, overall_score, sample_size_warnings
 from coverslip.evidence.evaluation_data import EvaluationData, check_evaluation_data
 from coverslip.evidence.intervals import MIN_GROUPS, bca_interval, critical_value, effective_df
@@ -105,42 +105,32 @@ def compare(
     resampled = [bootstrap_scores(scorer, strata, resamples, seed, MIN_GROUPS, len(data.labels)) for scorer in scorers]
     method = bootstrap_method(data.unit, within_class=strata is not None, resamples=resamples)
 
-    paired = _PairedScores(
-        values=np.array([scores.values[0] for scores in resampled]),
-        resampled=np.stack([scores.resampled[:, 0] for scores in resampled], axis=1),
-        influence=np.stack([scores.influence[:, 0] for scores in resampled], axis=1),
-        max_df=len(images) - (1 if strata is None else len(np.unique(strata))),
-        level=level,
-    )
     one_class = (images.sum(axis=0) > 0).sum() < 2 and score in TWO_CLASSES
     undefined = f"{TWO_CLASSES[score]} requires images of two classes" if one_class else ""
     unit = group_word if data.grouped else "images"
-    reason = undefined or too_few_groups(len(images), unit)
-    pairs = [pair for pair in combinations(range(len(names)), 2) if reference is None or names.index(reference) in pair]
-    comparisons = [_agreement(models, names, pair) for pair in pairs]
-    for comparison, pair in zip(comparisons, pairs, strict=True):
-        comparison["difference"] = None if undefined else paired.difference(pair)
-        comparison |= {"low": None, "high": None, "low_all": None, "high_all": None, "method": f"paired {method}"}
-        comparison |= {"p": None, "p_adjusted": None, "test": "", "needed": None, "reason": reason}
-    if not reason:
-        joint = paired.joint_critical_value(pairs) if len(pairs) > 1 else 0.0
-        tests = [_test(models[first], models[second], score, resamples, seed) for first, second in pairs]
-        adjusted = holm([p for p, _ in tests])
-        for comparison, pair, (p, test), p_adjusted in zip(comparisons, pairs, tests, adjusted, strict=True):
-            comparison |= {"p": p, "p_adjusted": p_adjusted, "test": test, **paired.limits(pair, joint)}
-            error = paired.standard_error(pair)
-            comparison["needed"] = groups_for_power(error, len(images), smallest, level, len(pairs))
-    lower_is_better = score in LOWER_IS_BETTER
-    for comparison in comparisons:
-        comparison["better"] = better_model(comparison, lower_is_better, level)
-        comparison["sentence"] = comparison_sentence(comparison, lower_is_better, smallest, len(images), unit)
+    content = compare_scored(
+        names,
+        resampled,
+        0,
+        max_df=len(images) - (1 if strata is None else len(np.unique(strata))),
+        groups=len(images),
+        unit=unit,
+        method=method,
+        undefined=undefined,
+        agreement=lambda pair: _agreement(models, names, pair),
+        test=lambda pair: _test(models[pair[0]], models[pair[1]], score, resamples, seed),
+        reference=reference,
+        lower_is_better=score in LOWER_IS_BETTER,
+        level=level,
+        smallest=smallest,
+    )
     runs = [
         {"name": name, **overall_score(score, model, scorer.sums, scores, level, method)}
         for name, model, scorer, scores in zip(names, models, scorers, resampled, strict=True)
     ]
     return {
         "score": score,
-        "lower_is_better": lower_is_better,
+        "lower_is_better": score in LOWER_IS_BETTER,
         "level": level,
         "smallest": smallest,
         "images": len(data.labels),
@@ -148,9 +138,72 @@ def compare(
         "grouped": data.grouped,
         "reference": reference,
         "runs": runs,
-        "comparisons": comparisons,
+        "comparisons": content,
         "warnings": sample_size_warnings(data),
     }
+
+
+def compare_scored(
+    names: Sequence[str],
+    resampled: Sequence[BootstrapScores],
+    column: int,
+    *,
+    max_df: int,
+    groups: int,
+    unit: str,
+    method: str,
+    undefined: str,
+    agreement: Callable[[tuple[int, int]], dict[str, Any]],
+    test: Callable[[tuple[int, int]], tuple[float, str]],
+    reference: str | None,
+    lower_is_better: bool,
+    level: float,
+    smallest: float,
+) -> list[dict[str, Any]]:
+    """Return the entries ``comparisons`` of `compare` for any score of any task.
+
+    Args:
+        names: names of M models.
+        resampled: scores of each model in the same resamples.
+        column: column of the score.
+        max_df: maximal degrees of freedom of Student's t.
+        groups: number of groups.
+        unit: plural noun for the groups.
+        method: description of the bootstrap.
+        undefined: why the score is undefined; empty if it is defined.
+        agreement: pair of model numbers -> their names, whether they are identical, and on how many images they differ.
+        test: pair of model numbers -> p-value and name of the test.
+        reference: name of a model chosen in advance; only its pairs are compared.
+        lower_is_better: whether a lower score is better.
+        level: confidence level.
+        smallest: smallest difference of interest.
+    """
+    paired = _PairedScores(
+        values=np.array([scores.values[column] for scores in resampled]),
+        resampled=np.stack([scores.resampled[:, column] for scores in resampled], axis=1),
+        influence=np.stack([scores.influence[:, column] for scores in resampled], axis=1),
+        max_df=max_df,
+        level=level,
+    )
+    reason = undefined or too_few_groups(groups, unit)
+    pairs = [pair for pair in combinations(range(len(names)), 2) if reference is None or names.index(reference) in pair]
+    comparisons = [agreement(pair) for pair in pairs]
+    for comparison, pair in zip(comparisons, pairs, strict=True):
+        comparison["difference"] = None if undefined else paired.difference(pair)
+        comparison |= {"low": None, "high": None, "low_all": None, "high_all": None, "method": f"paired {method}"}
+        comparison |= {"p": None, "p_adjusted": None, "test": "", "needed": None, "reason": reason}
+    if not reason:
+        joint = paired.joint_critical_value(pairs) if len(pairs) > 1 else 0.0
+        tests = [test(pair) for pair in pairs]
+        adjusted = holm([p for p, _ in tests])
+        for comparison, pair, (p, name), p_adjusted in zip(comparisons, pairs, tests, adjusted, strict=True):
+            comparison |= {"p": p, "p_adjusted": p_adjusted, "test": name, **paired.limits(pair, joint)}
+            error = paired.standard_error(pair)
+            comparison["needed"] = groups_for_power(error, groups, smallest, level, len(pairs))
+    for comparison in comparisons:
+        comparison["better"] = better_model(comparison, lower_is_better, level)
+        comparison["sentence"] = comparison_sentence(comparison, lower_is_better, smallest, groups, unit)
+    return comparisons
 
 
 def _check_models(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from coverslip.evidence.bootstrap import RANK_SCORES, ClassificationScorer
+from coverslip.evidence.bootstrap import RANK_SCORES, ClassificationScorer, Scorer
 from coverslip.evidence.evaluation_data import EvaluationData
 from coverslip.evidence.resampling import BLOCK_CELLS
 
@@ -55,16 +55,29 @@ def permutation_p(first: EvaluationData, second: EvaluationData, score: str, res
         loss=np.concatenate([first.loss, second.loss]),
         groups=np.concatenate([first.groups, second.groups + groups]),
     )
-    scorer = ClassificationScorer(both, [score])
+    return swap_p(ClassificationScorer(both, [score]), 0, len(both.labels), resamples, seed)
+
+
+def swap_p(scorer: Scorer, column: int, rows: int, resamples: int, seed: int) -> float:
+    """Return the p-value of a paired permutation test, see `permutation_p`.
+
+    Args:
+        scorer: scores of both models as one data set of 2 G groups: those of the first model, then those of the second.
+        column: column of the score.
+        rows: number of images of both models together; bounds the memory of one block.
+        resamples: number of random permutations, if not all are evaluated.
+        seed: random seed of the permutations.
+    """
+    groups = len(scorer.sums) // 2
 
     def difference(swapped: FloatArray) -> FloatArray:
         """Return differences, shape (B,), for indicators of swapped groups, shape (G, B)."""
         kept = 1 - swapped
-        second_score = scorer.at(np.concatenate([swapped, kept]))[:, 0]
-        return np.asarray(second_score - scorer.at(np.concatenate([kept, swapped]))[:, 0])
+        second_score = scorer.at(np.concatenate([swapped, kept]))[:, column]
+        return np.asarray(second_score - scorer.at(np.concatenate([kept, swapped]))[:, column])
 
     observed = abs(float(difference(np.zeros((groups, 1)))[0])) - 1e-9  # ties count despite rounding errors
-    columns = max(1, BLOCK_CELLS // max(len(both.labels), 2 * groups))
+    columns = max(1, BLOCK_CELLS // max(rows, 2 * groups))
     if groups <= EXACT_UP_TO:
         swaps = (np.arange(2**groups)[None, :] >> np.arange(groups)[:, None] & 1).astype(np.float64)
         return float(np.mean([abs(value) >= observed for value in difference(swaps)]))

@@ -20,6 +20,9 @@ from coverslip.core.tables import read_csv
 from coverslip.data.groups import join_groups
 from coverslip.evidence.bootstrap import SCORES
 from coverslip.evidence.compare import compare
+from coverslip.evidence.compare_values import COMPARED, compare_values
+
+SMALLEST = 0.02  # smallest difference of interest between classifiers
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,32 @@ class AlignedPredictions:
     notes: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class AlignedValues:
+    """Predicted values of several runs for the same N images, rows in the same order.
+
+    Attributes:
+        paths: paths of the images, sorted, length N.
+        truth: true values, shape (N,).
+        groups: group codes, shape (N,); None if no run has groups.
+        predicted: run name -> predicted values, shape (N,).
+        dropped: run name -> number of its images that not all other runs tested.
+        notes: caveats for the reader.
+    """
+
+    paths: list[str]
+    truth: npt.NDArray[np.float64]
+    groups: npt.NDArray[np.int64] | None
+    predicted: dict[str, npt.NDArray[np.float64]]
+    dropped: dict[str, int]
+    notes: list[str]
+
+
 def compare_runs(
     folders: Sequence[str | Path],
     *,
-    score: str = "accuracy",
-    smallest: float = 0.02,
+    score: str = "",
+    smallest: float | None = None,
     shared: bool = False,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -59,9 +83,10 @@ def compare_runs(
 
     Args:
         folders: two or more runs.
-        score: name of the score to compare, see `SCORES`.
-        smallest: smallest difference of interest, between 0 and 1; without a significant difference, the number of
-            groups that would detect it is reported.
+        score: name of the score to compare: one of `SCORES`, by default accuracy; of regressions one of `COMPARED`, by
+            default mae.
+        smallest: smallest difference of interest, by default 0.02, of regressions a tenth of the score of the first
+            run; without a significant difference, the number of groups that would detect it is reported.
         shared: compare on the images that all runs tested, if their test sets differ.
         seed: random seed of the resampling.
 
@@ -70,23 +95,33 @@ def compare_runs(
     """
     if len(folders) < 2:
         raise UserError("a comparison needs two runs or more", "give them: coverslip compare RUN RUN")
-    if score not in SCORES:
-        raise UserError(f"unknown score {score!r}", nearest(score, SCORES))
-    if not 0 < smallest < 1:
-        raise UserError(f"--smallest {smallest} is not between 0 and 1", "give a difference such as 0.02")
     runs = {name: Run(folder) for name, folder in zip(_names(folders), folders, strict=True)}
-    _check_tasks(runs)
-    tested = align(runs, shared=shared)
-    result = compare(
-        tested.labels,
-        tested.probabilities,
-        tested.groups,
-        tested.classes,
-        predicted=tested.predicted,
-        score=score,
-        smallest=smallest,
-        seed=seed,
-    )
+    regression = _common_task(runs) == "regression"
+    scores, most = (COMPARED, np.inf) if regression else (SCORES, 1.0)
+    score = score or ("mae" if regression else "accuracy")
+    if score not in scores:
+        raise UserError(f"unknown score {score!r}", nearest(score, scores))
+    if smallest is not None and not 0 < smallest < most:
+        allowed = "above 0" if regression else "between 0 and 1"
+        raise UserError(f"--smallest {smallest} is not {allowed}", "give a difference such as 0.02")
+    tested: AlignedPredictions | AlignedValues
+    if regression:
+        tested = align_values(runs, shared=shared)
+        result = compare_values(
+            tested.truth, tested.predicted, tested.groups, score=score, smallest=smallest, seed=seed
+        )
+    else:
+        tested = align(runs, shared=shared)
+        result = compare(
+            tested.labels,
+            tested.probabilities,
+            tested.groups,
+            tested.classes,
+            predicted=tested.predicted,
+            score=score,
+            smallest=smallest or SMALLEST,
+            seed=seed,
+        )
     groups = None if tested.groups is None else len(np.unique(tested.groups))
     return {
         "runs": [{"name": name, "path": str(run.folder), "network": _network(run)} for name, run in runs.items()],
@@ -96,27 +131,20 @@ def compare_runs(
     }
 
 
-def _check_tasks(runs: dict[str, Run]) -> None:
-    """Refuse runs of different tasks, and runs of tasks that cannot be compared yet.
+def _common_task(runs: dict[str, Run]) -> str:
+    """Return the task of the runs.
 
     Raises:
-        UserError: see above.
+        UserError: the tasks differ.
     """
-    tasks = {}
-    for name, run in runs.items():
-        content = run.json_or_empty(run.test_file)
-        tasks[name] = str(content.get("task") or "classification")
+    tasks = {name: str(run.json_or_empty(run.test_file).get("task") or "classification") for name, run in runs.items()}
     first = next(iter(tasks))
     for name, task in tasks.items():
         if task != tasks[first]:
             raise UserError(
                 f"{first!r} is a run of the task {tasks[first]!r}, and {name!r} of {task!r}", "compare runs of one task"
             )
-    if tasks[first] not in ("classification", "ordinal"):
-        raise UserError(
-            f"runs of the task {tasks[first]!r} cannot be compared yet",
-            "compare the intervals of their scores in report.html",
-        )
+    return tasks[first]
 
 
 def align(runs: dict[str, Run], *, shared: bool) -> AlignedPredictions:
@@ -138,17 +166,7 @@ def align(runs: dict[str, Run], *, shared: bool) -> AlignedPredictions:
                 f"{first!r} and {name!r} have different classes (only one of them has {other[0]!r})",
                 "compare runs that were trained on the same classes",
             )
-    kept = set(frames[first]["path"]).intersection(*(set(frame["path"]) for frame in frames.values()))
-    dropped = {name: frame.height - len(kept) for name, frame in frames.items()}
-    if any(dropped.values()) and not shared:
-        counts = ", ".join(f"{name} {frame.height:,}" for name, frame in frames.items())
-        raise UserError(
-            f"the runs did not test the same images ({counts}; {len(kept):,} in common)",
-            "train them with the same --split-seed and groups, or compare on the common images: --shared",
-        )
-    if not kept:
-        raise UserError("the runs have no test image in common", "train them on the same split")
-    rows = {name: frame.filter(pl.col("path").is_in(kept)).sort("path") for name, frame in frames.items()}
+    rows, dropped, notes = _same_images(runs, frames, shared=shared)
     labels = rows[first]["label"].to_list()
     for name in names:
         if not rows[name]["predicted"].is_in(classes[name]).all():
@@ -160,12 +178,6 @@ def align(runs: dict[str, Run], *, shared: bool) -> AlignedPredictions:
                 f"{len(wrong):,} images have different labels in {name!r} and {first!r}, for example {wrong[0]!r}",
                 "compare runs that were trained with the same labels",
             )
-    notes = _trained_on_test(runs, kept) if shared else []
-    if any(dropped.values()):
-        notes.append(
-            "The comparison is restricted to the images that all runs tested; images left out: "
-            + ", ".join(f"{name} {count:,}" for name, count in dropped.items())
-        )
     order = classes[first]
     number = {label: index for index, label in enumerate(order)}
     return AlignedPredictions(
@@ -186,11 +198,83 @@ def align(runs: dict[str, Run], *, shared: bool) -> AlignedPredictions:
     )
 
 
-def _predictions(run: Run) -> pl.DataFrame:
+def align_values(runs: dict[str, Run], *, shared: bool) -> AlignedValues:
+    """Align the predictions of several regressions by image.
+
+    Raises:
+        UserError: see `compare_runs`; or the runs have several or different targets.
+    """
+    targets = {name: list(run.json_or_empty(run.test_file).get("target_names") or []) for name, run in runs.items()}
+    first = next(iter(targets))
+    for name, names in targets.items():
+        if len(names) != 1:
+            raise UserError(f"{name!r} has {len(names)} targets", "compare runs of a single target")
+        if names != targets[first]:
+            problem = f"{first!r} predicts {targets[first][0]!r}, and {name!r} predicts {names[0]!r}"
+            raise UserError(problem, "compare runs of the same target")
+    frames = {name: _value_predictions(run) for name, run in runs.items()}
+    rows, dropped, notes = _same_images(runs, frames, shared=shared)
+    truth = rows[first]["target"].to_numpy()
+    for name, frame in rows.items():
+        different = np.abs(frame["target"].to_numpy() - truth) > 1e-5 * np.maximum(np.abs(truth), 1)
+        if different.any():
+            raise UserError(
+                f"{int(different.sum()):,} images have different values of {targets[first][0]!r} in {name!r} and "
+                f"{first!r}",
+                "compare runs that were trained with the same values",
+            )
+    predicted = {name: frame["predicted"].to_numpy() for name, frame in rows.items()}
+    return AlignedValues(rows[first]["path"].to_list(), truth, _groups(list(rows.values())), predicted, dropped, notes)
+
+
+def _same_images(
+    runs: dict[str, Run], frames: dict[str, pl.DataFrame], *, shared: bool
+) -> tuple[dict[str, pl.DataFrame], dict[str, int], list[str]]:
+    """Return the rows of the images that all runs tested, in one order; the numbers of others; and caveats."""
+    first = next(iter(frames))
+    kept = set(frames[first]["path"]).intersection(*(set(frame["path"]) for frame in frames.values()))
+    dropped = {name: frame.height - len(kept) for name, frame in frames.items()}
+    if any(dropped.values()) and not shared:
+        counts = ", ".join(f"{name} {frame.height:,}" for name, frame in frames.items())
+        raise UserError(
+            f"the runs did not test the same images ({counts}; {len(kept):,} in common)",
+            "train them with the same --split-seed and groups, or compare on the common images: --shared",
+        )
+    if not kept:
+        raise UserError("the runs have no test image in common", "train them on the same split")
+    rows = {name: frame.filter(pl.col("path").is_in(kept)).sort("path") for name, frame in frames.items()}
+    notes = _trained_on_test(runs, kept) if shared else []
+    if any(dropped.values()):
+        notes.append(
+            "The comparison is restricted to the images that all runs tested; images left out: "
+            + ", ".join(f"{name} {count:,}" for name, count in dropped.items())
+        )
+    return rows, dropped, notes
+
+
+def _value_predictions(run: Run) -> pl.DataFrame:
+    _check_finished(run)
+    try:
+        frame = read_csv(run.predictions_file, text=True).select("path", "group", "target", "predicted", "error")
+        frame = frame.with_columns(pl.col("target", "predicted").cast(pl.Float64))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"cannot read {str(run.predictions_file)!r}: {first}", "train again") from error
+    readable = frame.filter(pl.col("error").fill_null("") == "")
+    if not readable.height or readable["predicted"].null_count() or readable["target"].null_count():
+        raise UserError(f"{str(run.predictions_file)!r} contains no predictions", "train again")
+    return readable
+
+
+def _check_finished(run: Run) -> None:
     if not run.folder.is_dir():
         raise UserError(f"there is no run {str(run.folder)!r}", "give a folder that 'coverslip train' wrote")
     if not run.predictions_file.is_file() or not run.test_file.is_file():
         raise UserError(f"{str(run.folder)!r} has no test result", "compare finished runs")
+
+
+def _predictions(run: Run) -> pl.DataFrame:
+    _check_finished(run)
     try:
         frame = read_csv(run.predictions_file, text=True)
         columns = [name for name in frame.columns if name.startswith("p:")]
