@@ -5,6 +5,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 from coverslip.evidence.prediction_intervals import Residuals, fit_interval
 from coverslip.evidence.regression import regression_evidence, value_subgroups
+from coverslip.evidence.regression_scores import SUM_SCORES, ValueScorer
 
 
 def values(groups=40, size=3, seed=0):
@@ -123,3 +124,22 @@ def test_prediction_intervals_cover_new_groups(calibration):
 def test_too_few_groups_have_no_prediction_interval():
     few = Residuals(np.ones(6), np.ones(6), np.repeat(np.arange(3), 2))
     assert fit_interval(few, coverage=0.9) is None
+
+
+@pytest.mark.parametrize("shift", [-0.5, 0.5])
+def test_influence_is_that_of_leaving_groups_out_although_sums_of_values_are_negative(shift):
+    truth, predicted, groups = values(groups=30)
+    scorer = ValueScorer(truth[:, 0], predicted[:, 0] + shift, groups)
+    left_out = scorer.at((1 - np.eye(30)) * 30 / 29)[:, : len(SUM_SCORES)]
+    expected = (left_out.mean(axis=0) - left_out) * 29 / 30
+    assert scorer.influence(np.zeros(30, np.int64))[:, : len(SUM_SCORES)] == pytest.approx(expected, abs=1e-9)
+
+
+def test_scores_without_unit_do_not_depend_on_the_unit():
+    truth, predicted, groups = values()
+    for name in ("r2", "concordance"):
+        meters, small = (
+            regression_evidence(truth * unit, predicted * unit, groups, ["size"], resamples=200)["scores"][name]
+            for unit in (1.0, 1e-7)
+        )
+        assert small["value"] == pytest.approx(meters["value"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coverslip.cli.checks import check_source
 from coverslip.cli.options import (
     EVALUATION,
     OUTPUT,
@@ -74,6 +75,7 @@ def audit(
 
     Example: coverslip audit leaves/ --out audit
     """
+    check_source(source)
     from coverslip import api
     from coverslip.core.progress import TerminalProgress
     from coverslip.core.runs import Run

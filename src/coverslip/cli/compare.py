@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from coverslip.cli.checks import check_folders
 from coverslip.cli.options import DATA, EVALUATION, OUTPUT
 
 
@@ -42,6 +43,7 @@ def compare(
 
     Example: coverslip compare runs/head runs/tail --out comparison
     """
+    check_folders(runs)
     from coverslip import api
     from coverslip.core.runs import Run
     from coverslip.evidence.intervals import format_interval

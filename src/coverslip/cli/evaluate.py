@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from coverslip.cli.checks import check_runs, check_source
 from coverslip.cli.options import OUTPUT, Group, LabelColumn, LeaveOut, Map, PathColumn, Target
 from coverslip.cli.terminal import print_result, quoted
 
@@ -29,6 +30,8 @@ def evaluate(
 
     Example: coverslip evaluate runs/leaves new_leaves/
     """
+    check_runs([run])
+    check_source(source)
     from coverslip import api
     from coverslip.core.progress import TerminalProgress
 

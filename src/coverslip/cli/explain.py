@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from coverslip.cli.checks import check_runs
 from coverslip.cli.options import DATA, EVALUATION, MODEL, OUTPUT
 
 
@@ -64,6 +65,7 @@ def explain(
 
     Example: coverslip explain runs/leaves leaf.jpg
     """
+    check_runs([run])
     from coverslip import api
     from coverslip.cli.terminal import quoted
     from coverslip.core.progress import TerminalProgress

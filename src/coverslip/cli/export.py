@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from coverslip.cli.checks import check_runs
 from coverslip.cli.options import DATA, MODEL, OUTPUT
 
 
@@ -37,6 +38,7 @@ def export(
 
     Example: coverslip export runs/leaves --format onnx
     """
+    check_runs([run])
     from coverslip.api.exporting import export as export_run
     from coverslip.cli.terminal import quoted
     from coverslip.core.progress import TerminalProgress

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from coverslip.cli.checks import check_paths, check_runs
 from coverslip.cli.options import OUTPUT
 from coverslip.core.errors import UserError
 
@@ -30,6 +31,8 @@ def predict(
 
     Example: coverslip predict runs/leaves new_images/ --out predictions.csv
     """
+    check_runs([run])
+    check_paths(paths)
     from coverslip import api
     from coverslip.core.progress import TerminalProgress
 

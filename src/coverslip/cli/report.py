@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from coverslip.cli.checks import check_folders
 from coverslip.cli.options import OUTPUT
 
 
@@ -25,6 +26,7 @@ def report(
 
     Example: coverslip report runs/leaves --set answers.toml
     """
+    check_folders([run])
     from coverslip import api
 
     typer.echo(f"report: {api.report(run, answers)}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from coverslip.cli.checks import check_runs
 from coverslip.cli.options import DATA, EVALUATION, OUTPUT
 from coverslip.core.errors import optional
 
@@ -69,6 +70,7 @@ def serve(
     """
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         optional(module, "serve")
+    check_runs([run])
     from coverslip.core.progress import TerminalProgress
     from coverslip.serving.limits import Limits
     from coverslip.serving.server import ServeConfig, serve

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coverslip.cli.checks import check_source
 from coverslip.cli.options import (
     DATA,
     EVALUATION,
@@ -101,6 +102,7 @@ def train(
 
     Example: coverslip train leaves/ --depth tail --out runs/leaves
     """
+    check_source(source)
     from coverslip import api
     from coverslip.core.progress import TerminalProgress
     from coverslip.pipeline.dry_run import dry_run as estimate

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coverslip.cli.checks import check_source
 from coverslip.cli.options import (
     DATA,
     EVALUATION,
@@ -98,6 +99,7 @@ def tune(
 
     Example: coverslip tune leaves/ --trials 30 --out runs/study
     """
+    check_source(source)
     from coverslip import api
     from coverslip.core.progress import TerminalProgress
 

@@ -47,6 +47,8 @@ class ValueScorer:
             *self.means.values(),
         ]
         number = int(groups.max()) + 1
+        # a variance below this is rounding error, whatever the unit of the values
+        self.smallest = max(1e-12 * float((self.truth**2 + self.predicted**2).mean()), 1e-300)
         self.sums: FloatArray = np.stack(
             [np.bincount(groups, weights=row, minlength=number) for row in rows], axis=1
         ).astype(np.float64)
@@ -70,11 +72,11 @@ class ValueScorer:
         scores = [
             mean[..., ABSOLUTE],
             np.sqrt(squared),
-            1 - _ratio(squared, true_variance),
+            1 - _ratio(squared, true_variance, self.smallest),
             bias,
             bias - AGREEMENT * spread,
             bias + AGREEMENT * spread,
-            _ratio(2 * covariance, true_variance + predicted_variance + bias**2),
+            _ratio(2 * covariance, true_variance + predicted_variance + bias**2, self.smallest),
             *(mean[..., ABSOLUTE + 1 + index] for index in range(len(self.means))),
             np.full(count.shape, np.nan),
         ]
@@ -88,7 +90,7 @@ class ValueScorer:
 
     def influence(self, strata: IntArray) -> FloatArray:
         """Return the influence of each group on each score, shape (G, S), mean 0 within each stratum."""
-        values = influence(self.sums, strata, self.of_sums)
+        values = influence(self.sums, strata, self.of_sums, lowest=-np.inf)
         values[:, -1] = self._rank_influence()
         return centered(values, strata)
 
@@ -142,7 +144,7 @@ def _weighted_ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray((np.cumsum(totals, axis=0) - totals / 2)[codes])
 
 
-def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Divide elementwise; NaN where the denominator is 0 up to rounding."""
+def _ratio(numerator: FloatArray, denominator: FloatArray, smallest: float = 1e-12) -> FloatArray:
+    """Divide elementwise; NaN where the denominator is at most ``smallest``: 0 up to rounding."""
     undefined = np.full(np.broadcast(numerator, denominator).shape, np.nan)
-    return np.asarray(np.divide(numerator, denominator, out=undefined, where=denominator > 1e-12))
+    return np.asarray(np.divide(numerator, denominator, out=undefined, where=denominator > smallest))

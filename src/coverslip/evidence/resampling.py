@@ -74,7 +74,9 @@ def weight_blocks(strata: IntArray, resamples: int, seed: int, rows: int) -> Ite
         yield weights
 
 
-def influence(sums: FloatArray, strata: IntArray, scores: Callable[[FloatArray], FloatArray]) -> FloatArray:
+def influence(
+    sums: FloatArray, strata: IntArray, scores: Callable[[FloatArray], FloatArray], *, lowest: float = 0.0
+) -> FloatArray:
     """Return the jackknife influence of each group on each score, within strata.
 
     Each group in turn is left out, and the other groups of its stratum are reweighted to the same total.
@@ -83,6 +85,7 @@ def influence(sums: FloatArray, strata: IntArray, scores: Callable[[FloatArray],
         sums: sums per group, shape (G, C).
         strata: stratum of each group, shape (G,), each with at least two groups.
         scores: function from sums, shape (..., C), to scores, shape (..., S).
+        lowest: smallest possible sum; minus infinity if sums can be negative, as those of values can.
 
     Returns:
         Shape (G, S), mean 0 within each stratum; NaN if a score is undefined without one of the groups.
@@ -92,7 +95,7 @@ def influence(sums: FloatArray, strata: IntArray, scores: Callable[[FloatArray],
     np.add.at(totals, stratum, sums)
     number = sizes[stratum][:, None].astype(np.float64)
     without = totals.sum(axis=0) + (totals[stratum] - number * sums) / (number - 1)
-    left_out = scores(np.maximum(without, 0.0))  # rounding can turn a sum of 0 into -1e-17
+    left_out = scores(np.maximum(without, lowest))  # rounding can turn a sum of 0 into -1e-17
     return np.asarray(-centered(left_out, strata) * (number - 1) / number)
 
 
