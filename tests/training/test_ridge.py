@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from coverslip.core.errors import UserError
 from coverslip.training.heads import HalfWhitening
 from coverslip.training.ridge import RIDGE_VALUES, fit_ridge
 
@@ -55,3 +56,9 @@ def test_views_of_an_image_are_held_out_together():
     head = fit_ridge(both, values, groups, strata(values), views=2)
     assert head.held_out.shape == values.shape
     assert np.corrcoef(head.held_out[:, 0], values[:, 0])[0, 1] == pytest.approx(0.95, abs=0.05)
+
+
+def test_one_group_is_refused_since_nothing_could_be_held_out():
+    features, values, _ = data()
+    with pytest.raises(UserError, match="one group"):
+        fit_ridge(features, values, ["g"] * len(values), strata(values))

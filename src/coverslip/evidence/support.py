@@ -31,6 +31,8 @@ RANGES = {  # scores with a finite range: near its ends few groups contain too f
     **dict.fromkeys(("mcc", "concordance", "spearman"), (-1.0, 1.0)),
 }
 
+# scores whose intervals are useless, or cover too rarely, with fewer groups (benchmarks/results/coverage_values.md)
+LEAST_GROUPS = {"r2": 20, "loa_low": 10, "loa_high": 10}
 # scores whose resamples are skewed: without an interval on a scale that removes the skew, coverage is too low
 TRANSFORMS = {"r2": "log(1 - R²)", "concordance": "Fisher z"}
 
@@ -73,10 +75,10 @@ class Support:
             score["reason"] = reason
         return score
 
-    def too_few_groups(self, groups: int) -> str:
+    def too_few_groups(self, groups: int, least: int = MIN_GROUPS) -> str:
         """Return the reason for a missing interval: the number of groups is below the minimum."""
         unit = self.unit[:-1] + " is" if groups == 1 else self.unit + " are"
-        return f"{groups} {unit} too few for an interval (at least {MIN_GROUPS} are needed)"
+        return f"{groups} {unit} too few for an interval (at least {least} are needed)"
 
     def bootstrap_score(
         self,
@@ -115,8 +117,9 @@ class Support:
             return self.score(None, None, described, undefined)
         column = scores.columns.index(name)
         value = float(scores.values[column])
-        if groups < MIN_GROUPS:
-            return self.score(value, None, described, self.too_few_groups(groups))
+        least = LEAST_GROUPS.get(kind, MIN_GROUPS)
+        if groups < least:
+            return self.score(value, None, described, self.too_few_groups(groups, least))
         influence, resampled = scores.influence[:, column], scores.resampled[:, column]
         critical = critical_value(self.level, effective_df(influence, max_df))
         if name == "ece":

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 import torch
 
+from coverslip.core.errors import UserError
 from coverslip.core.progress import SILENT, Progress
 from coverslip.data.split import assign_splits
 from coverslip.training.heads import HalfWhitening
@@ -76,7 +77,15 @@ def fit_ridge(
         folds: number of folds of the cross-fitting.
         seed: random seed of the folds.
         progress: receives the stages and their steps.
+
+    Raises:
+        UserError: all images belong to one group, so that no prediction could be held out.
     """
+    if len(set(groups)) < 2:
+        raise UserError(
+            "all training images belong to one group, so no penalty can be chosen on other groups",
+            "add images of other leaves (patients, slides) to the train set",
+        )
     whitening = HalfWhitening.fit(features)
     inputs = whitening.transform(features).numpy().astype(np.float64)
     number, center = len(values), values.mean(axis=0)
@@ -165,10 +174,7 @@ def _cross_fit(
     with progress.stage("cross-fitting penalties", len(folds), "folds") as stage:
         for index in folds:
             rows, held = fold_of_row == index, np.flatnonzero(fold == index)
-            if len(folds) > 1:
-                weights, biases = total.without(_Sums.of(inputs[rows], repeated[rows])).solve(l2_values)
-            else:
-                weights, biases = total.solve(l2_values)
+            weights, biases = total.without(_Sums.of(inputs[rows], repeated[rows])).solve(l2_values)
             held_out[:, held] = np.einsum("nr,srt->snt", inputs[held], weights, optimize=True) + biases[:, None]
             stage.advance()
     return held_out, np.asarray(((held_out - targets) ** 2).mean(axis=(1, 2)))
