@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from coverslip.core.errors import UserError
 from coverslip.evidence.recalibration import fit_temperature
 from coverslip.tasks.classification import task
 from coverslip.training import heads, repeats
@@ -119,3 +120,9 @@ def test_a_sample_with_too_few_groups_is_not_used(monkeypatch):
     monkeypatch.setattr(heads, "CROSS_FIT_ROWS", 40)  # two of the six sites, too few for five folds
     sampled = fit_head(features, labels, groups, 3)
     np.testing.assert_array_equal(sampled.held_out_logits, full.held_out_logits)
+
+
+def test_one_group_per_class_is_refused_before_anything_is_fitted():
+    features = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
+    with pytest.raises(UserError, match="3 images of 3 classes, one image per class"):
+        fit_head(features, [0, 1, 2], ["a", "b", "c"], 3)

@@ -36,6 +36,7 @@ SHORT_NAMES = {
     "drop": "audit_drop",
     "fix": "audit_fix",
     "probes": "audit_probes",
+    "size": "input_size",
     "fit": "input_fit",
     "model": "model_network",
     "depth": "model_depth",

@@ -24,6 +24,7 @@ from coverslip.cli.options import (
     Scale,
     Settings,
     Site,
+    Size,
     SplitColumn,
     Target,
     Task,
@@ -44,6 +45,7 @@ COLORS = {"blocks": "bold red", "warns": "yellow", "notes": "dim"}
 def audit(
     source: Annotated[Path, typer.Argument(help="Folder of class folders, table (CSV, Parquet) or .npz file.")],
     group: Group = None,
+    size: Size = None,
     site: Site = None,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
@@ -85,6 +87,7 @@ def audit(
         source,
         settings=settings or [],
         group=group,
+        size=size,
         site=site,
         path_column=path_column,
         label_column=label_column,

@@ -41,6 +41,7 @@ Target = Annotated[list[str] | None, setting("data.target", DATA, note="Can be g
 Scale = Annotated[str | None, setting("data.scale", DATA)]
 Order = Annotated[str | None, setting("data.order", DATA, note="Separated by commas.")]
 Labels = Annotated[str | None, setting("data.labels", DATA, note="Separated by commas.")]
+Size = Annotated[int | None, setting("input.size", DATA)]
 Accept = Annotated[list[str] | None, setting("audit.accept", DATA)]
 Drop = Annotated[list[str] | None, setting("audit.drop", DATA)]
 Fix = Annotated[bool, setting("audit.fix", DATA, "--fix")]

@@ -8,9 +8,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from coverslip.core.errors import StoppedError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MAX_CLASSES = 12  # classes whose confusion matrix fits a terminal
 
 
 def print_error(problem: str, fix: str, word: str = "error") -> None:
@@ -50,7 +55,30 @@ def resumable(command: str, folder: Path | None) -> Iterator[None]:
         raise StoppedError("interrupted; the results so far are stored", fix) from None
 
 
-def print_result(evidence: dict[str, Any], report: Path, next_step: str, warnings: Sequence[str] = ()) -> None:
+def _class_table(evidence: dict[str, Any]) -> Table:
+    """Return the confusion matrix with the recall of each class; columns are predicted classes in the same order."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from coverslip.core.score import interval_text
+
+    names = evidence["class_names"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("true class")
+    table.add_column("recall")
+    for number, _ in enumerate(names, 1):
+        table.add_column(f"→{number}", justify="right")  # names would not fit next to each other
+    for number, (name, counts) in enumerate(zip(names, evidence["confusion"], strict=True), 1):
+        score = evidence["classes"][name]["recall"]
+        known = score["value"], score["low"], score["high"]
+        recall = "no test image" if score["value"] is None else interval_text(*known, "no interval", 2)
+        table.add_row(escape(f"{number} {name}"), escape(recall), *map(str, counts))
+    return table
+
+
+def print_result(
+    evidence: dict[str, Any], report: Path, next_step: str, warnings: Sequence[str] = (), repeats: Sequence[str] = ()
+) -> None:
     """Print the scores with their intervals, the path of the report, and the suggested next step.
 
     Args:
@@ -58,6 +86,7 @@ def print_result(evidence: dict[str, Any], report: Path, next_step: str, warning
         report: path of the report.
         next_step: a command or a short sentence.
         warnings: further warnings to print.
+        repeats: sentences about cross-validation and other splits.
     """
     from rich.console import Console
     from rich.table import Table
@@ -73,6 +102,10 @@ def print_result(evidence: dict[str, Any], report: Path, next_step: str, warning
     for name, value in evidence["scores"].items():
         table.add_row(name.replace("_", " "), format_interval(value))
     console.print(table)
+    if evidence.get("confusion") and len(evidence["class_names"]) <= MAX_CLASSES:
+        console.print(_class_table(evidence))
+    for sentence in repeats:
+        console.print(sentence, markup=False, soft_wrap=True)
     threshold = evidence.get("threshold")
     if threshold is not None:
         name, value = threshold["class_name"], threshold["value"]

@@ -29,6 +29,7 @@ from coverslip.cli.options import (
     Scale,
     Settings,
     Site,
+    Size,
     SplitColumn,
     Target,
     Task,
@@ -49,6 +50,7 @@ def train(
         Path | None, typer.Argument(help="Folder of class folders, table (CSV, Parquet), .npz, or experiment.toml.")
     ] = None,
     group: Group = None,
+    size: Size = None,
     site: Site = None,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
@@ -120,6 +122,7 @@ def train(
             augment=augment,
             settings=settings or [],
             group=group,
+            size=size,
             site=site,
             path_column=path_column,
             label_column=label_column,
@@ -162,14 +165,17 @@ def train(
             run = api.train(config, out, verify=verify, progress=progress)
     next_step = f"coverslip predict {quoted(run.folder)} IMAGES --out predictions.csv"
     warning = str(run.read_json(run.ledger_file)["warning"])
-    print_result(run.read_json(run.test_file), run.report_file, next_step, [warning] if warning else [])
+    repeats = run.json_or_empty(run.repeats_file)
+    sentences = [str(content["says"]) for content in repeats.values() if content and content.get("says")]
+    warnings = [warning] if warning else []
+    print_result(run.read_json(run.test_file), run.report_file, next_step, warnings, sentences)
     facts = run.read_json(run.model_file)
     if facts.get("depth") == "head" and facts.get("task") == "classification" and source is not None:
         from coverslip.core.commands import options_text
 
         given = {"group": group, "site": site, "split-seed": split_seed, "accept": accept, "drop": drop, "fix": fix}
         given |= {"path-column": path_column, "label-column": label_column, "split-column": split_column}
-        given |= {"map": map, "leave-out": leave_out}
+        given |= {"map": map, "leave-out": leave_out, "size": size}
         same_data = quoted(source) + options_text(given)  # the same images, split the same way
         typer.echo(f"fine-tune for higher accuracy: coverslip train {same_data} --depth tail")
 

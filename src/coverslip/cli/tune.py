@@ -21,6 +21,7 @@ from coverslip.cli.options import (
     FromScratch,
     Group,
     Settings,
+    Size,
     refuse_with_resume,
     setting,
 )
@@ -65,6 +66,7 @@ def tune(
         ),
     ] = False,
     group: Group = None,
+    size: Size = None,
     accept: Accept = None,
     drop: Drop = None,
     fix: Fix = False,
@@ -116,6 +118,7 @@ def tune(
         augment=augment,
         settings=settings or [],
         group=group,
+        size=size,
         accept=accept or None,
         drop=drop or None,
         fix=fix or None,

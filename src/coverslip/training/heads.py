@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from coverslip.core.errors import UserError
 from coverslip.core.progress import SILENT, Progress
 from coverslip.data.split import assign_splits
 from coverslip.evidence.recalibration import fit_temperature
@@ -93,7 +94,11 @@ def fit_head(
         folds: number of folds of the cross-fitting.
         seed: random seed of the folds.
         progress: receives the stages and their steps.
+
+    Raises:
+        UserError: no class has a second group, so that nothing is left to fit a head on where a fold is held out.
     """
+    _check_groups(labels, groups, classes)
     whitening = HalfWhitening.fit(features)
     inputs = whitening.transform(features)
     targets = torch.tensor(list(labels) * views)
@@ -127,6 +132,22 @@ def fit_head(
     weight, bias = whitening.to_feature_space(fitted.weight[0], fitted.bias[0])
     temperature = fit_temperature(held_out_logits, np.asarray(labels), groups)
     return Head(weight, bias, temperature, l2, history, table, held_out_logits)
+
+
+def _check_groups(labels: Sequence[int], groups: Sequence[str], classes: int) -> None:
+    """Check that some class has two groups: folds hold out the first group of every class together.
+
+    Raises:
+        UserError: see above.
+    """
+    pairs = set(zip(labels, groups, strict=True))
+    if len(pairs) == len({label for label, _ in pairs}):
+        unit = "images" if len(set(groups)) == len(groups) else "groups"
+        raise UserError(
+            f"the train set has {len(labels)} images of {classes} classes, one {unit[:-1]} per class, so no penalty "
+            "can be chosen by cross-fitting",
+            f"add {unit}: 10 or more per class, of which about 7 are for training",
+        )
 
 
 @dataclass(frozen=True, slots=True)
