@@ -28,6 +28,8 @@ from coverslip.evidence.regression_scores import ValueScorer
 GROUPS, SIZE, SHARED = (5, 10, 20, 30, 60), 4, 0.3
 NOISE = {"good": 0.35, "weak": 1.0}  # standard deviation of the errors relative to that of the true values
 NEEDED, FROM = 0.93, 30  # required coverage, from this number of groups on
+NAMES = (*SCORES, "difference")  # the last: MAE of a constant minus that of the model
+MEAN = float(np.exp(0.125))  # of the true values, the constant
 FloatArray = NDArray[np.float64]
 
 
@@ -43,12 +45,16 @@ def draw(groups: int, noise: float, rng: np.random.Generator) -> tuple[FloatArra
 
 def score_cell(groups: int, quality: str, tries: int, true: dict[str, float]) -> dict[str, Any]:
     """Return the share of test sets whose interval contains the true score, and the mean width, of each score."""
-    inside = dict.fromkeys(SCORES, 0)
-    given, widths = dict.fromkeys(SCORES, 0), dict.fromkeys(SCORES, 0.0)
+    inside = dict.fromkeys(NAMES, 0)
+    given, widths = dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 0.0)
     for seed in range(tries):
         truth, predicted, codes = draw(groups, NOISE[quality], np.random.default_rng([seed, groups]))
-        scores = regression_evidence(truth, predicted, codes, ["y"], resamples=1000, seed=seed)["scores"]
-        for name in SCORES:
+        constant = np.full_like(truth, MEAN)
+        evidence = regression_evidence(
+            truth, predicted, codes, ["y"], baselines={"constant": constant}, resamples=1000, seed=seed
+        )
+        scores = evidence["scores"] | {"difference": evidence["targets"]["y"]["baselines"]["constant"]["difference"]}
+        for name in NAMES:
             low, high = scores[name]["low"], scores[name]["high"]
             if low is not None and high is not None:
                 given[name] += 1
@@ -60,7 +66,7 @@ def score_cell(groups: int, quality: str, tries: int, true: dict[str, float]) ->
             "coverage": inside[name] / given[name] if given[name] else None,
             "width": widths[name] / given[name] if given[name] else None,
         }
-        for name in SCORES
+        for name in NAMES
     }
 
 
@@ -96,12 +102,14 @@ def main() -> None:
         population = draw(100_000, noise, np.random.default_rng(7))
         scorer = ValueScorer(population[0][:, 0], population[1][:, 0], np.zeros(len(population[0]), np.int64))
         true = dict(zip(scorer.columns, scorer.at(np.ones((1, 1)))[0].tolist(), strict=True))
+        errors = [np.abs(values - population[0]).mean() for values in (np.array(MEAN), population[1])]
+        true["difference"] = float(errors[0] - errors[1])
         cells = {groups: score_cell(groups, quality, options.tries, true) for groups in GROUPS}
         results[quality] = {"true": true, "cells": cells}
         lines += [f"## Predictions: {quality} (true concordance {true['concordance']:.2f})", ""]
         lines += ["| score | true | " + " | ".join(f"{groups} groups" for groups in GROUPS) + " |"]
         lines += ["| --- | --- |" + " --- |" * len(GROUPS)]
-        for name in SCORES:
+        for name in NAMES:
             texts = []
             for groups in GROUPS:
                 cell = cells[groups][name]
@@ -110,6 +118,10 @@ def main() -> None:
                 texts.append(f"**{text}**" if failed else text)
             lines.append(f"| {name} | {true[name]:.3f} | " + " | ".join(texts) + " |")
         lines.append("")
+    lines += [
+        "The errors of the two qualities differ by a factor only, so scores that scale with them are one measurement.",
+        "",
+    ]
     lines += ["## Prediction intervals, nominal coverage 0.90", ""]
     lines += [
         "| calibration groups | out-of-fold groups | coverage on new groups | without interval |",

@@ -66,6 +66,7 @@ EXPECTED: dict[str, str] = {
     "*/test.json/task": "new: the name of the task",
     "*/model/model.json/task": "new: the name of the task",
     "*/model/model.json/sets": "new in a model without prediction sets: null",
+    "*/test.json/calibration/report/*/change/*": "likewise",
     "*/test.json/calibration/report/*/before/*": "outputs are passed on, not rebuilt from probabilities: last digit",
     "*/experiment.toml/format": "new: the number of the format",
     "*/experiment.toml/data/*": "new: settings of tables",

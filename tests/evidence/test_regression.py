@@ -45,7 +45,7 @@ def test_ties_have_mid_ranks_in_the_data_and_in_resamples():
 
 
 def test_every_score_has_an_interval_that_contains_it_and_does_not_depend_on_the_order():
-    truth, predicted, groups = values()
+    truth, predicted, groups = values(groups=60)
     evidence = regression_evidence(truth, predicted, groups, ["size"])
     for name, score in evidence["scores"].items():
         assert score["low"] <= score["value"] <= score["high"], name
@@ -58,6 +58,14 @@ def test_few_groups_have_no_interval_and_the_reason():
     evidence = regression_evidence(truth, predicted, groups, ["size"])
     assert evidence["scores"]["mae"]["low"] is None
     assert "4 groups are too few" in evidence["scores"]["mae"]["reason"]
+
+
+def test_r_squared_has_no_interval_below_60_groups():
+    truth, predicted, groups = values(groups=40)
+    score = regression_evidence(truth, predicted, groups, ["size"])["scores"]["r2"]
+    assert score["value"] is not None
+    assert score["low"] is None
+    assert "40 groups are too few for an interval (at least 60 are needed)" in score["reason"]
 
 
 def test_constant_predictions_have_no_rank_correlation():

@@ -32,7 +32,7 @@ RANGES = {  # scores with a finite range: near its ends few groups contain too f
 }
 
 # scores whose intervals are useless, or cover too rarely, with fewer groups (benchmarks/results/coverage_values.md)
-LEAST_GROUPS = {"r2": 20, "loa_low": 10, "loa_high": 10}
+LEAST_GROUPS = {"r2": 60, "loa_low": 10, "loa_high": 10}
 # scores whose resamples are skewed: without an interval on a scale that removes the skew, coverage is too low
 TRANSFORMS = {"r2": "log(1 - R²)", "concordance": "Fisher z"}
 
@@ -112,6 +112,7 @@ class Support:
             f"{method}, combined with Wilson's interval for the effective sample size" if score_range else method
         )
         described = described.replace("BCa", "bias-corrected") if name == "ece" else described
+        described += " and Student's t" if kind == "difference" else ""
         described += f" and Student's t on the {TRANSFORMS[kind]} scale" if kind in TRANSFORMS else ""
         if undefined:
             return self.score(None, None, described, undefined)
@@ -140,6 +141,9 @@ class Support:
             )
             low, high = (lowest + width * limit for limit in wilson)
             interval = (low, high) if interval is None else (min(low, interval[0]), max(high, interval[1]))
+        if kind == "difference" and interval is not None and np.isfinite(influence).all():
+            half = critical * float(np.sqrt((influence**2).sum()))
+            interval = min(value - half, interval[0]), max(value + half, interval[1])
         if kind in TRANSFORMS and interval is not None and np.isfinite(influence).all():
             low, high = transformed_interval(kind, value, float(np.sqrt((influence**2).sum())), critical)
             interval = min(low, interval[0]), max(high, interval[1])
