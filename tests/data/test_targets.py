@@ -46,6 +46,7 @@ def test_the_split_balances_a_target_and_keeps_groups(table):
 BAD = [
     ({3: "", 5: "nan"}, "has no value in lines 3 and 5"),
     ({4: "many"}, "has no number in line 4, for example 'many'"),
+    ({4: "1_000"}, "has no number in line 4, for example '1_000'"),
     ({4: "12 %"}, "has no number in line 4, for example '12 %'"),
     ({6: "inf"}, "has infinite values in line 6"),
     (dict.fromkeys(range(2, 32), ""), "is empty"),
@@ -124,6 +125,14 @@ def test_several_labels_are_sorted_and_counted_once(table):
     as_classes = read(table, label_column="spots", task="classification")
     assert as_classes.task == "classification"
     assert "blue;rust" in as_classes.classes
+
+
+@pytest.mark.parametrize("name", ["A;x", "none"])
+def test_a_label_column_that_could_not_be_read_back_is_refused(table, name):
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{lines[0]},{name},B"] + [f"{line},1,0" for line in lines[1:]]) + "\n")
+    with pytest.raises(UserError, match="cannot be a label"):
+        read(table, labels=(name, "B"))
 
 
 def test_strata_follow_the_rarest_label_and_the_quantiles():

@@ -63,7 +63,7 @@ def read_label_columns(
         The label set of each row as text, the names of the labels, and the columns that were read.
 
     Raises:
-        UserError: a column does not exist, or a cell is neither 0 nor 1.
+        UserError: a column does not exist or has the name of a separator or of no label, or a cell is neither 0 nor 1.
     """
     columns = []
     members: list[list[bool]] = []
@@ -84,6 +84,12 @@ def read_label_columns(
             raise UserError(
                 f"the column {column!r} of {where} is empty in {places([lines[row] for row in empty])}",
                 "write 1 where the image has the label and 0 where it has not",
+            )
+        if SEPARATOR in column or column.strip().lower() == NO_LABEL:
+            raise UserError(
+                f"the column {column!r} of {where} cannot be a label: {SEPARATOR!r} separates labels, and {NO_LABEL!r} "
+                "stands for none",
+                "rename the column",
             )
         columns.append(column)
         members.append([cell in YES for cell in cells])

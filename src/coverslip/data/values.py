@@ -60,6 +60,8 @@ def _numbers(cells: Sequence[str | None], lines: Sequence[int], column: str, lea
     wrong: list[int] = []
     for row, text in enumerate(texts):
         try:
+            if "_" in text:  # Python would read 1_000 as 1000
+                raise ValueError(text)
             found.append(float(text) if text else None)
         except ValueError:
             found.append(None)
