@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from coverslip.evidence.prediction_intervals import Residuals, fit_interval
 from coverslip.evidence.regression import SCORES, regression_evidence
-from coverslip.evidence.regression_scores import ValueScorer
+from coverslip.evidence.regression_scores import plain_scores
 
 GROUPS, SIZE, SHARED = (5, 10, 20, 30, 60), 4, 0.3
 NOISE = {"good": 0.35, "weak": 1.0}  # standard deviation of the errors relative to that of the true values
@@ -100,8 +100,7 @@ def main() -> None:
     start, lines, results = time.monotonic(), [], {}
     for quality, noise in NOISE.items():
         population = draw(100_000, noise, np.random.default_rng(7))
-        scorer = ValueScorer(population[0][:, 0], population[1][:, 0], np.zeros(len(population[0]), np.int64))
-        true = dict(zip(scorer.columns, scorer.at(np.ones((1, 1)))[0].tolist(), strict=True))
+        true = plain_scores(population[0][:, 0], population[1][:, 0])
         errors = [np.abs(values - population[0]).mean() for values in (np.array(MEAN), population[1])]
         true["difference"] = float(errors[0] - errors[1])
         cells = {groups: score_cell(groups, quality, options.tries, true) for groups in GROUPS}

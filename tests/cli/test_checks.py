@@ -1,4 +1,4 @@
-"""Mistakes in paths are told before anything heavy is imported."""
+"""Mistakes in paths are reported before anything heavy is imported."""
 
 import subprocess
 import sys

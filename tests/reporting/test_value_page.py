@@ -76,7 +76,7 @@ def write_value_run(folder: Path, *, unit: float = 1.0) -> Path:
         "utf-8",
     )
     (folder / "model").mkdir()
-    model = {"task": "regression", "depth": "head", "l2": 0.01, "target_range": {"area": [2.5 * unit, 7.0 * unit]}}
+    model = {"task": "regression", "depth": "head", "l2": 0.01, "targets": ["area"], "seen": [[2.5 * unit, 7.0 * unit]]}
     (folder / "model" / "model.json").write_text(json.dumps(model), encoding="utf-8")
     return folder
 

@@ -62,7 +62,6 @@ LISTS = (
     "data_order",
     "data_labels",
 )  # a single value is a list of one
-
 SEPARATED = ("data_order", "data_labels")  # a text is a list, separated by commas
 
 

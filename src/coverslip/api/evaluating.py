@@ -183,7 +183,7 @@ def _evaluate(model: Predictor, table: ImageTable, output: Run, data: DataConfig
         warning = f"the model was trained on {trained:,} of these {len(rows):,} images, so the scores are optimistic"
         evidence["warnings"].insert(0, warning)
     evidence["warnings"] += [*model.notes, *model.image_notes(formats_of(facts))]
-    if model.notes and evidence["calibration"] and evidence["calibration"]["temperature"] == 1:  # an ONNX model
+    if model.notes and (evidence.get("calibration") or {}).get("temperature") == 1:  # an ONNX model
         evidence["calibration"]["temperature"] = None
     evidence["model"] = model.key
     evidence["seen"] = trained if model.known_hashes else None  # the training images of an ONNX model are unknown
@@ -238,9 +238,7 @@ def report(folder: str | os.PathLike[str], answers: str | Path | None = None) ->
     Raises:
         UserError: the run does not exist, or the file answers an unknown question.
     """
-    run = Run(folder)
-    if not run.folder.is_dir():
-        raise UserError(f"there is no run {str(folder)!r}", "give a folder written by 'coverslip train'")
+    run = Run.existing(folder)
     if answers is not None:
         file = expand(answers)
         if not file.exists():

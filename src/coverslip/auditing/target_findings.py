@@ -138,7 +138,7 @@ def _mixed_units(name: str, values: FloatArray, rows: list[int]) -> Iterator[Fin
     split = int(gaps.argmax())
     low, high = ordered[: split + 1], ordered[split + 1 :]
     smaller = min(len(low), len(high)) / len(logs)
-    # Two units give two clusters of nearly the same shape; their gap is wider than each of them.
+    # Values in two units form two clusters of about the same width, which is smaller than the gap between them.
     distance = float(np.median(high) - np.median(low))
     factor = min(FACTORS, key=lambda each: abs(np.log10(each) - distance))
     wide = gaps[split] > max(np.ptp(low), np.ptp(high), 0.3)

@@ -37,6 +37,26 @@ def expand(path: str | os.PathLike[str]) -> Path:
     return Path.cwd() / plain if str(plain).startswith(HOME) else plain
 
 
+def require_source(source: str | Path) -> None:
+    """Refuse a folder or table of images that does not exist.
+
+    Raises:
+        UserError: it does not exist.
+    """
+    if not expand(source).exists():
+        raise UserError(f"{str(source)!r} does not exist", "check the path; 'coverslip demo' runs without any images")
+
+
+def require_path(path: Path) -> None:
+    """Refuse a file or folder of images that does not exist.
+
+    Raises:
+        UserError: it does not exist.
+    """
+    if not path.exists():
+        raise UserError(f"{str(path)!r} does not exist", "check the path")
+
+
 def expand_text(path: str) -> str:
     """Expand a path in settings like `expand`; text that does not start with ``~`` is returned unchanged.
 

@@ -77,6 +77,18 @@ class Run:
         return run
 
     @classmethod
+    def existing(cls, folder: str | os.PathLike[str]) -> Run:
+        """Return the run of a folder that exists, finished or not.
+
+        Raises:
+            UserError: the folder does not exist.
+        """
+        run = cls(folder)
+        if not run.folder.is_dir():
+            raise UserError(f"there is no run {str(folder)!r}", "give a folder written by 'coverslip train'")
+        return run
+
+    @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
         """Open a run with a trained model; return an `OnnxRun` for an ONNX file or a folder with one.
 
@@ -87,8 +99,7 @@ class Run:
         onnx_run = find_onnx(run.folder)
         if onnx_run is not None:
             return onnx_run
-        if not run.folder.is_dir():
-            raise UserError(f"there is no run {str(folder)!r}", "give a folder written by 'coverslip train'")
+        cls.existing(folder)
         if not run.model_file.is_file() or not run.weights_file.is_file():
             raise UserError(f"{str(folder)!r} contains no trained model", run._how_to_get_a_model())
         return run

@@ -14,7 +14,8 @@ from coverslip.data.table import class_order
 from coverslip.data.target import NO_LABEL, SEPARATOR
 
 YES = frozenset({"1", "1.0", "true", "yes", "y", "x"})
-NO = frozenset({"0", "0.0", "false", "no", "n", ""})
+NO = frozenset({"0", "0.0", "false", "no", "n"})
+WRITE = "write 1 where the image has the label and 0 where it has not"
 
 
 def has_several(cells: Sequence[str | None]) -> bool:
@@ -56,11 +57,11 @@ def read_label_sets(cells: Sequence[str | None]) -> tuple[list[str | None], tupl
 
 def read_label_columns(
     frame: pl.DataFrame, labels: Sequence[str], lines: Sequence[int], where: str
-) -> tuple[list[str], tuple[str, ...], list[str]]:
+) -> tuple[list[str], tuple[str, ...]]:
     """Read a column of 0 and 1 (or no and yes) per label.
 
     Returns:
-        The label set of each row as text, the names of the labels, and the columns that were read.
+        The label set of each row as text, and the columns that were read, the names of the labels.
 
     Raises:
         UserError: a column does not exist or has the name of a separator or of no label, or a cell is neither 0 nor 1.
@@ -71,25 +72,21 @@ def read_label_columns(
         column = named(frame.columns, label)
         if column is None:
             raise UserError(f"{where} has no column {label!r}", nearest(label, frame.columns))
-        cells = ["" if cell is None else cell.strip().lower() for cell in frame[column].to_list()]
-        wrong = [row for row, cell in enumerate(cells) if cell not in YES | NO]
-        if wrong:
-            raise UserError(
-                f"the column {column!r} of {where} is neither 0 nor 1 in {places([lines[row] for row in wrong])}, for "
-                f"example {cells[wrong[0]]!r}",
-                "write 1 where the image has the label and 0 where it has not",
-            )
-        empty = [row for row, cell in enumerate(cells) if not cell]
-        if empty:
-            raise UserError(
-                f"the column {column!r} of {where} is empty in {places([lines[row] for row in empty])}",
-                "write 1 where the image has the label and 0 where it has not",
-            )
         if SEPARATOR in column or column.strip().lower() == NO_LABEL:
             raise UserError(
                 f"the column {column!r} of {where} cannot be a label: {SEPARATOR!r} separates labels, and {NO_LABEL!r} "
                 "stands for none",
                 "rename the column",
+            )
+        cells = ["" if cell is None else cell.strip().lower() for cell in frame[column].to_list()]
+        wrong = [row for row, cell in enumerate(cells) if cell and cell not in YES | NO]
+        if wrong:
+            example = f"neither 0 nor 1 in {places([lines[row] for row in wrong])}, for example {cells[wrong[0]]!r}"
+            raise UserError(f"the column {column!r} of {where} is {example}", WRITE)
+        empty = [row for row, cell in enumerate(cells) if not cell]
+        if empty:
+            raise UserError(
+                f"the column {column!r} of {where} is empty in {places([lines[row] for row in empty])}", WRITE
             )
         columns.append(column)
         members.append([cell in YES for cell in cells])
@@ -97,4 +94,4 @@ def read_label_columns(
         SEPARATOR.join(name for name, member in zip(columns, row, strict=True) if member) or NO_LABEL
         for row in zip(*members, strict=True)
     ]
-    return texts, tuple(columns), columns
+    return texts, tuple(columns)

@@ -49,8 +49,7 @@ class ReadOptions:
         self.new_names()
         if self.task and self.task not in TASK_NAMES:
             raise UserError(f"unknown task {self.task!r}", nearest(self.task, TASK_NAMES))
-        implied = {"--target": self.target, "--order": self.order, "--labels": self.labels}
-        given = [name for name, value in implied.items() if value]
+        given = list(self._implying)
         if len(given) > 1:
             raise UserError(f"{given[0]} and {given[1]} are for different tasks", "give one of the two")
         if given and self.task and self.task != IMPLIED[given[0]]:
@@ -59,15 +58,20 @@ class ReadOptions:
         missing = {"regression": "--target COLUMN", "ordinal": "--order LOWEST,...,HIGHEST"}.get(self.task)
         if missing and not given:
             raise UserError(f"the task {self.task!r} needs {missing.partition(' ')[0]}", f"add {missing}")
-        for name, value in implied.items():
+        for name, value in self._implying.items():
             if len(set(value)) < len(value):
                 raise UserError(f"{name} names {next(v for v in value if value.count(v) > 1)!r} twice", "name it once")
 
     @property
     def implied_task(self) -> str:
         """The task that the options imply; "" if it follows from the data."""
-        given = {"--target": self.target, "--order": self.order, "--labels": self.labels}
-        return self.task or next((IMPLIED[name] for name, value in given.items() if value), "")
+        return self.task or next((IMPLIED[name] for name in self._implying), "")
+
+    @property
+    def _implying(self) -> dict[str, tuple[str, ...]]:
+        """The given options that imply a task."""
+        options = {"--target": self.target, "--order": self.order, "--labels": self.labels}
+        return {name: value for name, value in options.items() if value}
 
     def new_names(self) -> dict[str, str]:
         """Return old label -> new label."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from coverslip.core.errors import UserError
 from coverslip.core.forks import unforked
-from coverslip.core.paths import expand
+from coverslip.core.paths import expand, require_source
 from coverslip.data.columns import named
 from coverslip.data.files import require_utf8_path, walk_names
 from coverslip.data.groups import PARENT, group_table, note_ungrouped
@@ -43,8 +43,7 @@ def scan(source: str | Path, group: str = "", classes: int = 2, options: ReadOpt
             ``group`` matches nothing.
     """
     path = expand(source)
-    if not path.exists():
-        raise UserError(f"{str(source)!r} does not exist", "check the path; 'coverslip demo' runs without any images")
+    require_source(source)
     require_utf8_path(path.absolute())
     folder = path
     found: list[str] = []

@@ -110,8 +110,9 @@ class ValueTarget:
         """
         if not len(self.values):
             return np.zeros(0, np.int64)
-        ranks = np.stack([np.unique(column, return_inverse=True)[1] for column in self.values.T])
-        combined = self.values[:, 0] if len(self.names) == 1 else ranks.mean(axis=0)
+        combined = self.values[:, 0]
+        if len(self.names) > 1:
+            combined = np.mean([np.unique(column, return_inverse=True)[1] for column in self.values.T], axis=0)
         edges = np.unique(np.quantile(combined, np.arange(1, BINS) / BINS))
         return np.unique(np.searchsorted(edges, combined, side="right"), return_inverse=True)[1].astype(np.int64)
 

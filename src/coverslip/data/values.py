@@ -20,7 +20,7 @@ MIN_VALUES = 2  # different values of a target
 
 def read_values(
     frame: pl.DataFrame, targets: Sequence[str], lines: Sequence[int], where: str, *, leave_out: bool = False
-) -> tuple[dict[str, list[float | None]], list[str]]:
+) -> dict[str, list[float | None]]:
     """Read the target columns of a table as numbers.
 
     Args:
@@ -31,7 +31,7 @@ def read_values(
         leave_out: read missing values as None, instead of refusing them.
 
     Returns:
-        The values of each column, under the name that it has in the table, and notes.
+        The values of each column, under the name that it has in the table.
 
     Raises:
         UserError: a column does not exist, or a cell is no finite number; the lines are listed.
@@ -42,7 +42,7 @@ def read_values(
         if column is None:
             raise UserError(f"{where} has no column {target!r}", nearest(target, frame.columns))
         values[column] = _numbers(frame[column].to_list(), lines, f"the column {column!r} of {where}", leave_out)
-    return values, []
+    return values
 
 
 def _numbers(cells: Sequence[str | None], lines: Sequence[int], column: str, leave_out: bool) -> list[float | None]:

@@ -118,7 +118,8 @@ def classification_evidence(
         "classes": classes,
         "confusion": confusion.tolist(),
         "class_names": list(class_names),
-        "warnings": sample_size_warnings(data) + _class_warnings(groups_per_class, data.unit),
+        "warnings": sample_size_warnings(data.groups, grouped=data.grouped)
+        + _class_warnings(groups_per_class, data.unit),
     }
 
 
@@ -186,20 +187,26 @@ def _class_scores(
     return entry | {"images": support.images, "groups": support.groups}
 
 
-def sample_size_warnings(data: EvaluationData) -> list[str]:
-    """Return warnings about too few groups and about one group that dominates the test set."""
-    sizes = np.bincount(data.groups)
-    if len(sizes) == 1 and data.grouped:
+def sample_size_warnings(groups: NDArray[np.int64], *, grouped: bool) -> list[str]:
+    """Return warnings about too few groups and about one group that dominates the test set.
+
+    Args:
+        groups: group ids, shape (N,), values in 0..G-1, each of which occurs.
+        grouped: False if each image is its own group.
+    """
+    sizes = np.bincount(groups)
+    if len(sizes) == 1 and grouped:
         return [
             "all test images belong to one group: the result does not generalize to other groups, so there is no "
             "interval"
         ]
     warnings = []
     if len(sizes) < WARN_UNDER_GROUPS:
-        unit = data.unit if len(sizes) > 1 else data.unit[:-1]
-        warnings.append(f"the test set has only {len(sizes)} {unit}: the intervals are approximate")
+        unit = "group" if grouped else "image"
+        count = f"{len(sizes)} {unit}{'s' if len(sizes) > 1 else ''}"
+        warnings.append(f"the test set has only {count}: the intervals are approximate")
     share = float(sizes.max() / sizes.sum())
-    if data.grouped and share > MAX_GROUP_SHARE:
+    if grouped and share > MAX_GROUP_SHARE:
         warnings.append(f"one group contains {share:.0%} of the test images: the intervals are approximate")
     return warnings
 

@@ -107,8 +107,8 @@ def compare(
 
     one_class = (images.sum(axis=0) > 0).sum() < 2 and score in TWO_CLASSES
     undefined = f"{TWO_CLASSES[score]} requires images of two classes" if one_class else ""
-    unit = group_word if data.grouped else "images"
-    content = compare_scored(
+    unit, lower_is_better = group_word if data.grouped else "images", score in LOWER_IS_BETTER
+    comparisons = compare_scored(
         names,
         resampled,
         0,
@@ -120,7 +120,7 @@ def compare(
         agreement=lambda pair: _agreement(models, names, pair),
         test=lambda pair: _test(models[pair[0]], models[pair[1]], score, resamples, seed),
         reference=reference,
-        lower_is_better=score in LOWER_IS_BETTER,
+        lower_is_better=lower_is_better,
         level=level,
         smallest=smallest,
     )
@@ -130,7 +130,7 @@ def compare(
     ]
     return {
         "score": score,
-        "lower_is_better": score in LOWER_IS_BETTER,
+        "lower_is_better": lower_is_better,
         "level": level,
         "smallest": smallest,
         "images": len(data.labels),
@@ -138,8 +138,8 @@ def compare(
         "grouped": data.grouped,
         "reference": reference,
         "runs": runs,
-        "comparisons": content,
-        "warnings": sample_size_warnings(data),
+        "comparisons": comparisons,
+        "warnings": sample_size_warnings(data.groups, grouped=data.grouped),
     }
 
 

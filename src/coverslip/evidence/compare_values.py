@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coverslip.evidence.bootstrap import bootstrap_scores
+from coverslip.evidence.classification import sample_size_warnings
 from coverslip.evidence.compare import compare_scored
 from coverslip.evidence.intervals import MIN_GROUPS
 from coverslip.evidence.paired import swap_p
-from coverslip.evidence.regression import regression_evidence
+from coverslip.evidence.regression import ALL_EQUAL, value_score
 from coverslip.evidence.regression_scores import ValueScorer
-from coverslip.evidence.support import bootstrap_method
+from coverslip.evidence.resampling import group_ids
+from coverslip.evidence.scores import LOWER_IS_BETTER
+from coverslip.evidence.support import Support, bootstrap_method
 
 FloatArray = NDArray[np.float64]
 COMPARED = ("mae", "rmse", "r2", "concordance", "spearman")
-LOWER_IS_BETTER = ("mae", "rmse")
 SHARE = 0.1  # smallest difference of interest, relative to the score of the first model
 
 
@@ -53,8 +55,8 @@ def compare_values(
     """
     if len(predicted) < 2 or score not in COMPARED:
         raise ValueError(f"a comparison requires two models and one of {', '.join(COMPARED)}, not {score!r}")
-    codes = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    names, number, unit = list(predicted), int(codes.max()) + 1, "images" if groups is None else "groups"
+    codes, grouped = group_ids(groups, len(truth)), groups is not None
+    names, number, unit = list(predicted), int(codes.max()) + 1, "groups" if grouped else "images"
     scorers = [ValueScorer(truth, values, codes) for values in predicted.values()]
     resampled = [bootstrap_scores(scorer, None, resamples, seed, MIN_GROUPS, len(truth)) for scorer in scorers]
     column = scorers[0].columns.index(score)
@@ -77,20 +79,20 @@ def compare_values(
         both = ValueScorer(np.tile(truth, 2), np.concatenate([first, second]), np.concatenate([codes, codes + number]))
         return swap_p(both, column, 2 * len(truth), resamples, seed), f"sign-flip permutation over {unit}"
 
-    evidence = [
-        regression_evidence(truth[:, None], each[:, None], groups, ["value"], resamples=resamples, seed=seed)
-        for each in predicted.values()
-    ]
+    support, lower_is_better = Support(len(truth), number, level, grouped), score in LOWER_IS_BETTER
     return {
         "score": score,
-        "lower_is_better": score in LOWER_IS_BETTER,
+        "lower_is_better": lower_is_better,
         "level": level,
         "smallest": smallest,
         "images": len(truth),
         "groups": number,
-        "grouped": groups is not None,
+        "grouped": grouped,
         "reference": None,
-        "runs": [{"name": name, **each["scores"][score]} for name, each in zip(names, evidence, strict=True)],
+        "runs": [
+            {"name": name, **value_score(support, scores, score, resamples)}
+            for name, scores in zip(names, resampled, strict=True)
+        ],
         "comparisons": compare_scored(
             names,
             resampled,
@@ -99,13 +101,13 @@ def compare_values(
             groups=number,
             unit=unit,
             method=bootstrap_method(unit, within_class=False, resamples=resamples),
-            undefined="" if np.isfinite(values).all() else "the true or the predicted values are all equal",
+            undefined="" if np.isfinite(values).all() else ALL_EQUAL,
             agreement=agreement,
             test=test,
             reference=None,
-            lower_is_better=score in LOWER_IS_BETTER,
+            lower_is_better=lower_is_better,
             level=level,
             smallest=smallest,
         ),
-        "warnings": evidence[0]["warnings"],
+        "warnings": sample_size_warnings(codes, grouped=grouped),
     }

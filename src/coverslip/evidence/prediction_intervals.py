@@ -1,8 +1,9 @@
 """Prediction intervals of values: split conformal prediction over groups, with residuals relative to a scale per image.
 
 With few calibration groups, the residuals of out-of-fold predictions of the training images are used as well. They are
-residuals of models that were fitted without the image and its group, on slightly fewer images than the final model, so
-they are slightly too large rather than too small.
+residuals of models that were fitted without the image and its group. Two effects oppose each other: these models were
+fitted on fewer images than the final one, so the residuals are larger, and the penalty was chosen on them, so they are
+smaller. Neither was measured.
 
 References:
     Lei, G'Sell, Rinaldo, Tibshirani & Wasserman, Journal of the American Statistical Association 113(523), 2018 (split
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coverslip.evidence.conformal import group_quantile, min_groups_for_coverage
+from coverslip.evidence.resampling import group_ids
 
 FloatArray = NDArray[np.float64]
 Groups = NDArray[np.integer[Any]]
@@ -99,14 +101,12 @@ def fit_interval(
     True
     """
     scores = np.abs(calibration.values) / calibration.scale
-    groups = np.arange(len(scores)) if calibration.groups is None else np.asarray(calibration.groups)
+    groups = group_ids(calibration.groups, len(scores))
     unit = "images" if calibration.groups is None else "groups"
     number, method = calibration.num_groups, f"split conformal over {calibration.num_groups} {unit}"
     if number < FEW_GROUPS and out_of_fold is not None and len(out_of_fold.values):
-        own = np.arange(len(out_of_fold.values)) if out_of_fold.groups is None else np.asarray(out_of_fold.groups)
         scores = np.concatenate([scores, np.abs(out_of_fold.values) / out_of_fold.scale])
-        codes = np.unique(groups, return_inverse=True)[1]
-        groups = np.concatenate([codes, codes.max() + 1 + np.unique(own, return_inverse=True)[1]])
+        groups = np.concatenate([groups, number + group_ids(out_of_fold.groups, len(out_of_fold.values))])
         number += out_of_fold.num_groups
         method = f"conformal over {number} {unit}, with out-of-fold residuals of the training set"
     limit = group_quantile(scores, groups, coverage) if number >= min_groups_for_coverage(coverage) else None

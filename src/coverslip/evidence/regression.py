@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coverslip.evidence.bootstrap import BootstrapScores, bootstrap_scores
-from coverslip.evidence.classification import MAX_GROUP_SHARE, WARN_UNDER_GROUPS
+from coverslip.evidence.classification import sample_size_warnings
 from coverslip.evidence.intervals import MIN_GROUPS, Score
 from coverslip.evidence.regression_scores import SUM_SCORES, ValueScorer
+from coverslip.evidence.resampling import group_ids
 from coverslip.evidence.subgroups import MAX_VALUES, subgroup_warning, value_names
 from coverslip.evidence.support import Support, bootstrap_method, proportion_score
 
@@ -20,6 +21,7 @@ IntArray = NDArray[np.int64]
 Groups = NDArray[np.integer[Any]]
 SCORES = (*SUM_SCORES, "spearman")
 AVERAGED = ("r2", "concordance", "spearman")  # scores without unit, which can be averaged over targets
+ALL_EQUAL = "the true or the predicted values are all equal"
 BASELINE_SCORES = ("mae", "rmse", "concordance")
 
 
@@ -76,7 +78,7 @@ def regression_evidence(
     truth, predicted = _checked(truth, names), _checked(predicted, names)
     if truth.shape != predicted.shape:
         raise ValueError(f"truth has shape {truth.shape}, but predicted {predicted.shape}")
-    codes = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    codes = group_ids(groups, len(truth))
     order = np.lexsort((*predicted.T, *truth.T, codes))  # sums do not depend on the order of the rows
     grouped, codes = groups is not None, codes[order]
     rows = {name: _checked(values, names)[order] for name, values in (baselines or {}).items()}
@@ -84,14 +86,13 @@ def regression_evidence(
     truth, predicted = truth[order], predicted[order]
     targets: dict[str, Any] = {}
     for index, name in enumerate(names):
-        column = slice(index, index + 1)
         targets[name] = _target_evidence(
             truth[:, index],
             predicted[:, index],
             codes,
             grouped,
             None if bounds is None else (bounds[0][:, index], bounds[1][:, index]),
-            {rule: values[:, column][:, 0] for rule, values in rows.items()},
+            {rule: values[:, index] for rule, values in rows.items()},
             (level, resamples, seed),
         )
     scores = targets[names[0]]["scores"]
@@ -106,7 +107,7 @@ def regression_evidence(
         "scores": scores,
         "targets": targets,
         "target_names": list(names),
-        "warnings": _warnings(codes, grouped),
+        "warnings": sample_size_warnings(codes, grouped=grouped),
     }
 
 
@@ -201,14 +202,22 @@ def _scores(
     number = len(scorer.sums)
     resampled = bootstrap_scores(scorer, None, resamples, seed, MIN_GROUPS, len(truth))
     support = Support(len(truth), number, level, grouped)
-    return {name: _score(support, resampled, name, resamples) for name in scorer.columns}
+    return {name: value_score(support, resampled, name, resamples) for name in scorer.columns}
 
 
-def _score(support: Support, resampled: BootstrapScores, name: str, resamples: int) -> Score:
+def value_score(support: Support, resampled: BootstrapScores, name: str, resamples: int) -> Score:
+    """Return one score with its interval.
+
+    Args:
+        support: the sample.
+        resampled: the scores of a `ValueScorer` in the data and in resamples.
+        name: name of the score.
+        resamples: number of resamples.
+    """
     method = bootstrap_method(support.unit, within_class=False, resamples=resamples)
     undefined = ""
     if not np.isfinite(resampled.values[resampled.columns.index(name)]):
-        undefined = "the true or the predicted values are all equal"
+        undefined = ALL_EQUAL
     return support.bootstrap_score(
         resampled, name, method, groups=support.groups, max_df=support.groups - 1, undefined=undefined
     )
@@ -228,7 +237,7 @@ def _averages(
         np.mean([scores.influence for scores in found], axis=0),
     )
     support = Support(len(truth), len(scorers[0].sums), level, grouped)
-    return {name: _score(support, mean, name, resamples) for name in AVERAGED}
+    return {name: value_score(support, mean, name, resamples) for name in AVERAGED}
 
 
 def _checked(values: FloatArray, names: Sequence[str]) -> FloatArray:
@@ -238,21 +247,3 @@ def _checked(values: FloatArray, names: Sequence[str]) -> FloatArray:
     if not np.isfinite(array).all():
         raise ValueError(f"the values of {int((~np.isfinite(array)).any(axis=1).sum())} images are NaN or infinite")
     return array
-
-
-def _warnings(groups: IntArray, grouped: bool) -> list[str]:
-    """Return warnings about too few groups and about one group that dominates the test set."""
-    sizes, unit = np.bincount(groups), "groups" if grouped else "images"
-    if len(sizes) == 1 and grouped:
-        return [
-            "all test images belong to one group: the result does not generalize to other groups, so there is no "
-            "interval"
-        ]
-    warnings = []
-    if len(sizes) < WARN_UNDER_GROUPS:
-        count = f"{len(sizes)} {unit if len(sizes) > 1 else unit[:-1]}"
-        warnings.append(f"the test set has only {count}: the intervals are approximate")
-    share = float(sizes.max() / sizes.sum())
-    if grouped and share > MAX_GROUP_SHARE:
-        warnings.append(f"one group contains {share:.0%} of the test images: the intervals are approximate")
-    return warnings

@@ -122,6 +122,17 @@ class ValueScorer:
         return np.asarray(summed / number, np.float64)
 
 
+def plain_scores(truth: FloatArray, predicted: FloatArray) -> dict[str, float]:
+    """Return every score of predicted values without an interval; NaN if it is undefined.
+
+    Args:
+        truth: true values, shape (N,).
+        predicted: predicted values, shape (N,).
+    """
+    scorer = ValueScorer(truth, predicted, np.zeros(len(truth), np.int64))
+    return dict(zip(scorer.columns, scorer.at(np.ones((1, 1)))[0].tolist(), strict=True))
+
+
 def _mean_above(values: FloatArray, others: FloatArray) -> FloatArray:
     """Return for each image the sum of ``others`` over images with a larger value, divided by N; ties count half."""
     unique, codes = np.unique(values, return_inverse=True)

@@ -9,6 +9,7 @@ over the remaining classes, as they are for the data.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,19 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BLOCK_CELLS = 2_000_000  # elements of one (rows, resamples) array: 16 MB, about the size of a processor's cache
+
+
+def group_ids(groups: NDArray[np.integer[Any]] | None, number: int) -> IntArray:
+    """Return group ids 0..G-1, each of which occurs, shape (N,).
+
+    Args:
+        groups: integer group ids of any value, shape (N,); None if each image is its own group.
+        number: number of images N.
+
+    >>> group_ids(np.array([7, 3, 7]), 3).tolist(), group_ids(None, 2).tolist()
+    ([1, 0, 1], [0, 1])
+    """
+    return np.arange(number) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
 
 
 def strata_of_groups(images: FloatArray) -> IntArray | None:

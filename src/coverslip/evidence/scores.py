@@ -17,7 +17,7 @@ IntArray = NDArray[np.int64]
 MAX_BINS = 15  # confidence bins of the calibration error
 MIN_BIN_IMAGES = 20
 
-LOWER_IS_BETTER = ("log_loss", "brier", "ece")
+LOWER_IS_BETTER = ("log_loss", "brier", "ece", "mae", "rmse")
 
 
 class Sums(NamedTuple):

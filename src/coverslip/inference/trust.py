@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.evidence.familiarity import Familiarity, FamiliarityScorer, fit_familiarity
+from coverslip.tasks.task import SEPARATOR
 
 NEAREST = 3  # nearest training images reported with each prediction
-SEPARATOR = " | "  # between names in one cell of a table
 MIN_IMAGES = 4  # training images needed to estimate familiarity
 
 

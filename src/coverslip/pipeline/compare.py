@@ -267,8 +267,7 @@ def _value_predictions(run: Run) -> pl.DataFrame:
 
 
 def _check_finished(run: Run) -> None:
-    if not run.folder.is_dir():
-        raise UserError(f"there is no run {str(run.folder)!r}", "give a folder that 'coverslip train' wrote")
+    Run.existing(run.folder)
     if not run.predictions_file.is_file() or not run.test_file.is_file():
         raise UserError(f"{str(run.folder)!r} has no test result", "compare finished runs")
 

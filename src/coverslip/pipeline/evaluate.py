@@ -15,13 +15,12 @@ from coverslip.core.runs import Run
 from coverslip.core.storage import digest
 from coverslip.core.tables import write_csv
 from coverslip.data.augment import Augmentation
-from coverslip.data.cache import PixelCache
 from coverslip.data.table import STATUS_OK, ImageTable
 from coverslip.evidence.intervals import Score
 from coverslip.evidence.subgroups import MAX_VALUES
 from coverslip.evidence.support import proportion_score
 from coverslip.inference.predictor import PredictionBatch, Predictor
-from coverslip.pipeline.baselines import baseline_values
+from coverslip.pipeline.baselines import ColorFeatures, baseline_values
 from coverslip.pipeline.config import RunConfig
 from coverslip.tasks.config import ThresholdConfig
 from coverslip.tasks.task import Baselines, Task
@@ -32,14 +31,14 @@ LEVEL = 0.95
 
 
 def evaluate_test(
-    config: RunConfig, table: ImageTable, pixels: PixelCache, predictor: Predictor, folder: Run, log: Progress
+    config: RunConfig, table: ImageTable, colors: ColorFeatures, predictor: Predictor, folder: Run, log: Progress
 ) -> tuple[dict[str, Any], Outputs]:
     """Evaluate a model on the test set: write the predictions and return every score with its confidence interval.
 
     Returns:
         The content of ``test.json``, and the outputs of the N test images, (N, num_outputs), in row order.
     """
-    rows = table.rows("test")
+    rows, pixels = table.rows("test"), colors.pixels
     files = pixels.facts["file_hash"].gather(rows).to_list()
     ledger = record_scoring(files, folder.folder.resolve().name, _settings(config))
     keys = pixels.facts["row_hash"].to_list()
@@ -50,7 +49,7 @@ def evaluate_test(
     write_csv(predictor.to_frame(batch, *columns), folder.predictions_file, decimals=6)
     # In a separate file: the result of a run must not depend on earlier runs.
     folder.write_json(folder.ledger_file, {"scorings": ledger, "warning": reuse_warning(ledger)})
-    baselines = baseline_values(config, table, pixels, rows)
+    baselines = baseline_values(config, table, colors, rows, log)
     return score_test(predictor, table, rows, batch, baselines), batch.outputs
 
 

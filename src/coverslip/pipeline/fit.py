@@ -169,14 +169,13 @@ def _calibrated(
         prepared.calibration,
         prepared.computed,
     )
-    keys = pixels.facts["row_hash"].to_list()
+    keys, task = pixels.facts["row_hash"].to_list(), new_task(config, table)
     about = {
-        **_model_facts(config, table, pixels, train, new_task(config, table)),
+        **_model_facts(config, table, pixels, train, task),
         **_training_facts(config, table, part, selection, calibration),
     }
     design = prepared.design
     extractor = FeatureExtractor(frozen_stages(design, part.weights), fitted_spec(config, table, pixels))
-    task = new_task(config, table)
     predictor = Predictor(design, extractor, part.weight, part.bias, task, about, _known_hashes(table, keys))
     history = part.result.history
     if not calibration:

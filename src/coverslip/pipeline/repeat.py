@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from coverslip.core.progress import Progress
 from coverslip.core.runs import Run
-from coverslip.data.cache import PixelCache
 from coverslip.data.table import ImageTable
+from coverslip.pipeline.baselines import ColorFeatures
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.fit import FitResult
 from coverslip.pipeline.value_repeats import cross_validate_values
@@ -13,15 +13,16 @@ from coverslip.training.repeats import cross_validate, learning_curve, repeat_sp
 
 
 def repeat(
-    config: RunConfig, table: ImageTable, pixels: PixelCache, fitted: FitResult, folder: Run, log: Progress
+    config: RunConfig, table: ImageTable, colors: ColorFeatures, fitted: FitResult, folder: Run, log: Progress
 ) -> None:
     """Cross-validate, repeat on other splits, and fit a learning curve, where asked. The test set is not used."""
     repeats = config.repeats
     if not (repeats.folds or repeats.seeds or repeats.learning_curve):
         return
     if table.task == "regression":
-        folder.write_json(folder.repeats_file, {"folds": cross_validate_values(config, table, pixels, fitted, log)})
+        folder.write_json(folder.repeats_file, {"folds": cross_validate_values(config, table, colors, fitted, log)})
         return
+    pixels = colors.pixels
     keys, classes, seed = pixels.facts["row_hash"].to_list(), len(table.classes), config.training.seed
     rows = sorted(table.rows("train") + table.rows("validation"))
     features = fitted.predictor.extractor.extract(pixels.pixels, rows, keys, 1, log)

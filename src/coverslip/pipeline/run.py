@@ -19,6 +19,7 @@ from coverslip.inference.examples import write_examples
 from coverslip.inference.features import FeatureExtractor
 from coverslip.inference.model_files import save_predictor
 from coverslip.models.folding import fold_batch_norm
+from coverslip.pipeline.baselines import ColorFeatures
 from coverslip.pipeline.config import RunConfig, write_config
 from coverslip.pipeline.depth import choose_depth
 from coverslip.pipeline.evaluate import evaluate_test, write_label_errors
@@ -73,10 +74,11 @@ def run(
 
     fitted = fit(config, data.table, data.pixels, folder, log)
     save(fitted, config, data, folder, log)
-    repeat(config, data.table, data.pixels, fitted, folder, log)
+    colors = ColorFeatures(data.pixels)
+    repeat(config, data.table, colors, fitted, folder, log)
 
     predictor, held_out = fitted.predictor, fitted.held_out
-    evidence, tested = evaluate_test(config, data.table, data.pixels, predictor, folder, log)
+    evidence, tested = evaluate_test(config, data.table, colors, predictor, folder, log)
     rows = held_out.rows + data.table.rows("test")
     write_label_errors(predictor.task, data.table, rows, np.concatenate([held_out.outputs, tested]), folder)
     folder.write_json(folder.environment_file, environment(log, predictor.extractor, data.pixels, fitted.computed))

@@ -5,25 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from coverslip.core.progress import SILENT, Progress
-from coverslip.data.cache import PixelCache
 from coverslip.data.split import assign_folds
 from coverslip.data.table import ImageTable
 from coverslip.evidence.regression import regression_evidence
-from coverslip.pipeline.baselines import color_features
+from coverslip.evidence.regression_scores import plain_scores
+from coverslip.pipeline.baselines import ColorFeatures, standardized
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.fit import FitResult
 from coverslip.tasks.regression.scale import from_scale, to_scale
 from coverslip.training.ridge import fit_ridge
 
-FloatArray = npt.NDArray[np.float64]
 SHOWN = ("mae", "concordance")
 
 
 def cross_validate_values(
-    config: RunConfig, table: ImageTable, pixels: PixelCache, fitted: FitResult, log: Progress
+    config: RunConfig, table: ImageTable, colors: ColorFeatures, fitted: FitResult, log: Progress
 ) -> dict[str, Any]:
     """Cross-validate the head of a regression on the train and validation set, beside the simple rules.
 
@@ -37,17 +35,17 @@ def cross_validate_values(
     """
     rows = sorted(table.rows("train") + table.rows("validation"))
     target, groups, scale = table.target(rows), table.groups(rows), config.data.scale
+    pixels, measured = colors.pixels, colors.take(rows, log)
     keys = pixels.facts["row_hash"].to_list()
     features = fitted.predictor.extractor.extract(pixels.pixels, rows, keys, 1, log).astype(np.float32)
-    colors = color_features(pixels, rows)
-    colors = (colors - colors.mean(axis=0)) / np.maximum(colors.std(axis=0), 1e-9)
+    color_inputs = standardized(measured, measured)
     values, strata, folds = to_scale(target.array, scale), target.strata(), config.repeats.folds
     fold = assign_folds(strata, groups, folds, config.training.seed)
     found = {name: np.empty_like(values) for name in ("model", "color", "constant")}
     with log.stage("cross-validating", folds, "folds") as stage:
         for number in range(folds):
             train, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            for name, inputs in (("model", features), ("color", colors)):
+            for name, inputs in (("model", features), ("color", color_inputs)):
                 head = fit_ridge(
                     inputs[train],
                     values[train],
@@ -57,7 +55,7 @@ def cross_validate_values(
                     seed=config.training.seed,
                     progress=SILENT,
                 )
-                found[name][held] = inputs[held] @ head.weight.T.astype(np.float64) + head.bias
+                found[name][held] = head.outputs(inputs[held])
             found["constant"][held] = values[train].mean(axis=0)
             stage.advance()
     predicted = {name: from_scale(array, scale) for name, array in found.items()}
@@ -65,7 +63,7 @@ def cross_validate_values(
     model = predicted.pop("model")
     evidence = regression_evidence(target.array, model, codes, target.names, baselines=predicted)
     first = evidence["targets"][target.names[0]]["scores"]
-    per_fold = [_scores(target.array[fold == number, :1], model[fold == number, :1]) for number in range(folds)]
+    per_fold = [plain_scores(target.array[fold == number, 0], model[fold == number, 0]) for number in range(folds)]
     method = "all out-of-fold predictions together; "
     summary = {
         name: {
@@ -79,18 +77,13 @@ def cross_validate_values(
     }
     return {
         "k": folds,
-        "scores": {name: [scores[name] for scores in per_fold] for name in SHOWN},
+        "scores": {name: [None if np.isnan(scores[name]) else scores[name] for scores in per_fold] for name in SHOWN},
         "summary": summary,
         "evidence": evidence,
         "images": len(rows),
         "groups": len(set(groups)),
         "says": summary["mae"]["sentence"],
     }
-
-
-def _scores(truth: FloatArray, predicted: FloatArray) -> dict[str, float | None]:
-    scores = regression_evidence(truth, predicted, None, ["value"], resamples=100)["scores"]
-    return {name: scores[name]["value"] for name in SHOWN}
 
 
 def _sentence(name: str, score: dict[str, Any], folds: int) -> str:

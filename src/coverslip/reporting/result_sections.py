@@ -30,24 +30,42 @@ def result_section(files: RunFiles) -> dict[str, Any]:
     correct = int(np.trace(counts)) if counts is not None and complete else None
     totals = counts.sum(axis=1) if counts is not None else np.zeros(0, np.int64)
     largest = float(totals.max() / totals.sum()) if totals.sum() else None
-    warnings = [str(warning) for warning in test.get("warnings") or []]
-    headline_warnings = [str(test["ledger_warning"])] if test.get("ledger_warning") else []
-    if test.get("seen") and warnings:  # the first warning is that test images were used for training
-        headline_warnings.insert(0, warnings.pop(0))
     return {
         "accuracy": accuracy,
-        "images": count_text(images, "test image"),
-        "groups": count_text(groups, "group") if files.grouped and groups else "",
-        "unit": "groups" if files.grouped and groups else "images",
         "correct": correct,
-        "grouped": files.grouped,
-        "trained_here": files.trained_here,
         "largest": largest,
         "largest_text": number_text(largest),
         "largest_name": files.class_names[int(totals.argmax())] if largest is not None else "",
+        **headline_context(files, images, groups),
+    }
+
+
+def headline_context(files: RunFiles, images: int, groups: int | None) -> dict[str, Any]:
+    """Return what the headline of every task states: sizes of the test set, groups, and warnings.
+
+    Args:
+        files: a run's files.
+        images: number of test images.
+        groups: number of their groups; None if unknown.
+    """
+    warnings = [str(warning) for warning in files.test.get("warnings") or []]
+    headline_warnings = [str(files.test["ledger_warning"])] if files.test.get("ledger_warning") else []
+    if files.test.get("seen") and warnings:  # the first warning is that test images were used for training
+        headline_warnings.insert(0, warnings.pop(0))
+    return {
+        "images": count_text(images, "test image"),
+        "groups": count_text(groups, "group") if files.grouped and groups else "",
+        "unit": "groups" if files.grouped and groups else "images",
+        "grouped": files.grouped,
+        "trained_here": files.trained_here,
         "headline_warnings": headline_warnings,
         "warnings": warnings,
     }
+
+
+def unreadable_files(files: RunFiles) -> list[tuple[str, str]]:
+    """Return path and reason of each test file that could not be read."""
+    return [(row["path"], row["error"]) for row in files.predictions or [] if row.get("error")]
 
 
 def scores_section(files: RunFiles) -> dict[str, Any]:
@@ -151,7 +169,6 @@ def mistakes_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
                 "id": pair if per_pair[pair] == 1 else "",
             }
         )
-    unreadable = [(row["path"], row["error"]) for row in files.predictions if row.get("error")]
     return {
         "top": images[:TOP_MISTAKES],
         "rest": images[TOP_MISTAKES:],
@@ -159,7 +176,7 @@ def mistakes_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
         "left_out": len(rows) - len(images),
         "with_sets": any(image["set"] for image in images),
         "unfamiliar": sum(image["unfamiliar"] for image in images),
-        "unreadable": unreadable,
+        "unreadable": unreadable_files(files),
     }
 
 

@@ -98,9 +98,7 @@ def read_run(folder: Path | str) -> RunFiles:
     Raises:
         UserError: the folder has no test result, or one of its files cannot be read.
     """
-    run = Run(folder)
-    if not run.folder.is_dir():
-        raise UserError(f"there is no run {str(folder)!r}", "give a folder written by 'coverslip train'")
+    run = Run.existing(folder)
     if not run.test_file.is_file():
         fix = "finish the run with 'coverslip train --resume', or train again: a report needs a finished run"
         raise UserError(f"{str(folder)!r} has no {run.test_file.name}", fix)

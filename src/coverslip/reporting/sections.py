@@ -132,10 +132,9 @@ def limits_section(files: RunFiles) -> dict[str, Any]:
 
 def _ranges(files: RunFiles) -> str:
     """Return the range of each target in the training set, as model.json has it."""
-    ranges = model_facts(files).get("target_range")
-    if not isinstance(ranges, dict):
-        return ""
-    return "; ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in ranges.items())
+    model = model_facts(files)
+    ranges = zip(model.get("targets") or [], model.get("seen") or [], strict=False)
+    return "; ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in ranges)
 
 
 def _by_epoch(files: RunFiles, columns: dict[str, list[float | None]]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.evidence.regression import BASELINE_SCORES
 from coverslip.figures import ScoreRow, forest_plot, svg_text
-from coverslip.figures.agreement import agreement_figure, bland_altman_figure, residuals_figure
+from coverslip.figures.agreement import MAX_ROWS, agreement_figure, bland_altman_figure, residuals_figure
+from coverslip.reporting.result_sections import headline_context, unreadable_files
 from coverslip.reporting.run_files import Row, RunFiles, as_number
 from coverslip.reporting.thumbnails import Thumbnails
 from coverslip.reporting.wording import count_text, digits_of, name_of_score, score_context, share_text
@@ -35,22 +37,11 @@ def value_result_section(files: RunFiles) -> dict[str, Any]:
         for key in keys
         if key in scores
     ]
-    images, groups = test.get("images") or 0, test.get("groups")
-    warnings = [str(warning) for warning in test.get("warnings") or []]
-    headline_warnings = [str(test["ledger_warning"])] if test.get("ledger_warning") else []
-    if test.get("seen") and warnings:  # the first warning is that test images were used for training
-        headline_warnings.insert(0, warnings.pop(0))
     return {
         "targets": names,
         "shown": shown,
-        "images": count_text(images, "test image"),
-        "groups": count_text(groups, "group") if files.grouped and groups else "",
-        "unit": "groups" if files.grouped and groups else "images",
         "rules": [sentence for name in names for sentence in _rule_sentences(files, name)],
-        "grouped": files.grouped,
-        "trained_here": files.trained_here,
-        "headline_warnings": headline_warnings,
-        "warnings": warnings,
+        **headline_context(files, test.get("images") or 0, test.get("groups")),
     }
 
 
@@ -192,8 +183,7 @@ def worst_section(files: RunFiles, thumbnails: Thumbnails) -> dict[str, Any]:
         }
         for index in order.tolist()
     ]
-    unreadable = [(row["path"], row["error"]) for row in files.predictions or [] if row.get("error")]
-    return {"images": images, "target": files.target_names[0], "unreadable": unreadable}
+    return {"images": images, "target": files.target_names[0], "unreadable": unreadable_files(files)}
 
 
 def suspect_values_section(files: RunFiles) -> dict[str, Any]:
@@ -248,8 +238,7 @@ def _rule_sentences(files: RunFiles, target: str) -> list[str]:
 
 def _row(scores: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """Return scores as text, with as many decimals as those of the model (``own``)."""
-    keys = ("mae", "rmse", "concordance")
-    return {key: score_context(scores.get(key), digits_of(key, own)) for key in keys}
+    return {key: score_context(scores.get(key), digits_of(key, own)) for key in BASELINE_SCORES}
 
 
 def _residual_plot(name: str, cells: list[str], residuals: FloatArray, number: int) -> dict[str, Any]:
@@ -260,7 +249,7 @@ def _residual_plot(name: str, cells: list[str], residuals: FloatArray, number: i
     ordered = sorted(arrays, key=lambda cell: -float(np.abs(arrays[cell]).mean()))
     figure = residuals_figure(ordered, [arrays[cell] for cell in ordered])
     svg = svg_text(figure, f"residuals-{number}", label=f"Residuals of the test images by {name}")
-    return {"name": name, "svg": svg, "more": max(0, len(ordered) - 30)}
+    return {"name": name, "svg": svg, "more": max(0, len(ordered) - MAX_ROWS)}
 
 
 def _partition(cells: list[str]) -> tuple[int, ...]:

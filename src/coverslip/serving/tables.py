@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from coverslip.inference.trust import SEPARATOR
 from coverslip.serving.schemas import Answer
+from coverslip.tasks.task import SEPARATOR
 
 TRAILING_COLUMNS = ("set", "familiar", "unfamiliarity", "nearest_labels", "error")
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would evaluate a cell that begins with one of these

@@ -18,6 +18,7 @@ import polars as pl
 from coverslip.core.progress import Progress
 from coverslip.core.registry import Registry
 from coverslip.tasks.config import ThresholdConfig
+from coverslip.training.fitted_head import FittedHead
 
 if TYPE_CHECKING:
     from coverslip.data.target import Target
@@ -25,29 +26,8 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 Outputs = npt.NDArray[np.floating[Any]]
 Codes = npt.NDArray[np.int64]
+SEPARATOR = " | "  # between names in one cell of a table of predictions
 Baselines = Mapping[str, FloatArray]  # values (N, T) by name of the baseline
-
-
-@dataclass(frozen=True, slots=True)
-class FittedHead:
-    """A linear head on frozen features, fitted exactly.
-
-    Attributes:
-        weight: float32 (num_outputs, D).
-        bias: float32 (num_outputs,).
-        l2: the chosen L2 penalty.
-        history: a row per step.
-        penalties: cross-fitted scores of each penalty.
-        held_out: outputs of the training images, float (N, num_outputs), each by a head that was fitted without the
-            group of the image.
-    """
-
-    weight: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
-    l2: float
-    history: pl.DataFrame
-    penalties: pl.DataFrame
-    held_out: Outputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,34 +17,12 @@ import torch
 from coverslip.core.errors import UserError
 from coverslip.core.progress import SILENT, Progress
 from coverslip.data.split import assign_splits
+from coverslip.training.fitted_head import FittedHead
 from coverslip.training.heads import HalfWhitening
 
 # The largest penalties predict nearly the mean of the target: the right answer where features say nothing.
 RIDGE_VALUES = tuple(10.0**exponent for exponent in np.arange(-4, 3.01, 0.5).tolist())
 FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class RidgeHead:
-    """A fitted ridge regression.
-
-    Attributes:
-        weight: weights on the unscaled features, float32 (T, D).
-        bias: biases, float32 (T,).
-        l2: the chosen penalty.
-        history: one row with the columns step, train_loss and validation_loss: mean squared errors relative to the
-            variance of the training targets, averaged over targets; validation_loss is null without validation set.
-        penalties: columns l2 and squared_error: the cross-fitted relative squared error of each penalty.
-        held_out: predictions for the training images, float64 (N, T), each by a head with the chosen penalty that was
-            fitted without the group of the image.
-    """
-
-    weight: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
-    l2: float
-    history: pl.DataFrame
-    penalties: pl.DataFrame
-    held_out: FloatArray
 
 
 def fit_ridge(
@@ -59,7 +37,7 @@ def fit_ridge(
     folds: int = 5,
     seed: int = 0,
     progress: Progress = SILENT,
-) -> RidgeHead:
+) -> FittedHead:
     """Fit a linear regression with an L2 penalty to frozen features.
 
     The penalty multiplies the squared norm of the weights on half-whitened features (`HalfWhitening`), relative to the
@@ -77,6 +55,11 @@ def fit_ridge(
         folds: number of folds of the cross-fitting.
         seed: random seed of the folds.
         progress: receives the stages and their steps.
+
+    Returns:
+        The head. ``history`` has one row with the columns step, train_loss and validation_loss: mean squared errors
+        relative to the variance of the training targets, averaged over targets; validation_loss is null without
+        validation set. ``penalties`` has the columns l2 and squared_error, the cross-fitted relative squared error.
 
     Raises:
         UserError: all images belong to one group, so that no prediction could be held out.
@@ -112,7 +95,7 @@ def fit_ridge(
         schema={"step": pl.Int64, "train_loss": pl.Float64, "validation_loss": pl.Float64},
     )
     penalties = pl.DataFrame({"l2": list(l2_values), "squared_error": errors.tolist()})
-    return RidgeHead(own_weight, own_bias, float(l2_values[best]), history, penalties, held_out[best] * scale + center)
+    return FittedHead(own_weight, own_bias, float(l2_values[best]), history, penalties, held_out[best] * scale + center)
 
 
 @dataclass(frozen=True, slots=True)

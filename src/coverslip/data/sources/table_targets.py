@@ -56,8 +56,8 @@ def read_targets(read: TextTable, options: ReadOptions, path: Path) -> TargetCel
         notes = _left_out_note(read.frame.height - kept.frame.height)
         return TargetCells(kept, labels, tuple(values), task, values=values, notes=notes)
     if options.labels:
-        texts, names, columns = read_label_columns(read.frame, options.labels, read.lines, repr(path.name))
-        return TargetCells(read, texts, tuple(columns), "multilabel", names)
+        texts, columns = read_label_columns(read.frame, options.labels, read.lines, repr(path.name))
+        return TargetCells(read, texts, columns, "multilabel", columns)
     column = required_column(read.frame.columns, options.label_column, LABEL_NAMES, "label", path)
     cells = read.frame[column].to_list()
     if task != "multilabel" and (task or not has_several(cells)):
@@ -97,7 +97,7 @@ def _with_values(read: TextTable, options: ReadOptions, path: Path) -> tuple[Tex
     if others or options.map:
         option = "--map" if options.map else "--leave-out"
         raise UserError(f"{option} is for classes, and --target has none", f"omit {option}, or edit the table")
-    values, _ = read_values(read.frame, options.target, read.lines, repr(path.name), leave_out=leave_out)
+    values = read_values(read.frame, options.target, read.lines, repr(path.name), leave_out=leave_out)
     kept = [row for row in range(read.frame.height) if all(column[row] is not None for column in values.values())]
     if not kept:
         raise UserError(f"no row of {path.name!r} has a value of every target", "give targets that occur together")

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from coverslip.core.errors import UserError
-from coverslip.core.paths import expand
+from coverslip.core.paths import expand, require_path
 from coverslip.data.files import is_image, require_utf8_path, walk_names
 from coverslip.data.foreign_formats import export_advice, extension
 from coverslip.data.sources.source import Files
@@ -57,14 +57,13 @@ def find_images(paths: Iterable[str | Path] | str | Path, *, include_others: boo
     if not given:
         raise UserError("no image was given", f"give {FORMATS} files, or a folder of them")
     for path in given:
+        require_path(path)
         if path.is_dir():
             prefix = path.absolute().as_posix().rstrip("/") + "/"
             images = []
             for name, image in walk_names(path):
                 images.append(name) if image else ignored_files.add(prefix + name)
             files.update((prefix + name, None) for name in sorted(images))
-        elif not path.exists():
-            raise UserError(f"{str(path)!r} does not exist", "check the path")
         else:
             require_utf8_path(path.absolute())
             files[path.absolute().as_posix()] = None

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-SEPARATOR = " | "  # between names in one cell of a table
+from coverslip.tasks.task import SEPARATOR
 
 
 @dataclass(frozen=True, slots=True)

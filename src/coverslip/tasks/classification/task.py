@@ -23,7 +23,8 @@ from coverslip.tasks.classification.evaluation import evaluate_classes
 from coverslip.tasks.classification.prediction import ClassPrediction
 from coverslip.tasks.config import ThresholdConfig
 from coverslip.tasks.fields import read_field, read_names
-from coverslip.tasks.task import TASKS, Baselines, CalibrationData, Codes, FittedHead, HeadData, Outputs, Suspects, Task
+from coverslip.tasks.task import TASKS, Baselines, CalibrationData, Codes, HeadData, Outputs, Suspects, Task
+from coverslip.training.fitted_head import FittedHead
 from coverslip.training.heads import fit_head
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from coverslip.core.progress import Progress
-from coverslip.data.target import Target, ValueTarget
+from coverslip.data.target import SEPARATOR, Target, ValueTarget
 from coverslip.evidence.prediction_intervals import IntervalThreshold, Residuals, fit_interval
 from coverslip.evidence.regression import regression_evidence, value_subgroups
 from coverslip.tasks.config import ThresholdConfig
@@ -28,13 +28,13 @@ from coverslip.tasks.task import (
     Baselines,
     CalibrationData,
     Codes,
-    FittedHead,
     FloatArray,
     HeadData,
     HeldOutData,
     Outputs,
     Suspects,
 )
+from coverslip.training.fitted_head import FittedHead
 from coverslip.training.heads import L2_VALUES
 from coverslip.training.ridge import RIDGE_VALUES, fit_ridge
 
@@ -154,9 +154,8 @@ class Regression:
         return replace(self, intervals=intervals)
 
     def facts(self, target: Target) -> dict[str, Any]:
-        """Return ``target_range``: the smallest and largest value of each target in the training set."""
-        ranges = zip(target.names, target.array.min(axis=0).tolist(), target.array.max(axis=0).tolist(), strict=True)
-        return {"target_range": {name: [low, high] for name, low, high in ranges}}
+        """Return nothing: the range of the training targets is part of the task."""
+        return {}
 
     def predict(self, outputs: Outputs) -> ValuePrediction:
         """See `Task.predict`."""
@@ -197,7 +196,7 @@ class Regression:
     def labels(self, texts: Sequence[str | None]) -> dict[str, pl.Series]:
         """Return ``target``; of several targets ``target:NAME`` for each."""
         columns: dict[str, pl.Series] = {}
-        cells = [[None] * len(self.targets) if text is None else text.split(";") for text in texts]
+        cells = [[None] * len(self.targets) if text is None else text.split(SEPARATOR) for text in texts]
         for index, name in enumerate(self.targets):
             values = [None if row[index] is None else float(str(row[index])) for row in cells]
             columns[f"target{suffix_of(self.targets, name)}"] = pl.Series(values, dtype=pl.Float64)
