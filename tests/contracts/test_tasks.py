@@ -14,6 +14,8 @@ from coverslip.tasks import TASKS
 
 OPTIONS = {  # task -> how its targets are read from the table of `write_task_images`
     "classification": {"label_column": "grade"},
+    "ordinal": {"label_column": "grade", "order": ("low", "middle", "high")},
+    "multilabel": {"label_column": "spots"},
     "regression": {"target": "share"},
 }
 
@@ -59,12 +61,12 @@ def test_an_unreadable_image_has_an_error_and_no_prediction(run, table, tmp_path
 
 def test_an_evaluation_on_the_test_images_gives_the_scores_of_the_run(run, table, tmp_path):
     rows = pl.read_csv(run.table_file).filter(pl.col("split") == "test")
-    columns = ["path", "plant", "share", "grade"]
+    columns = ["path", "plant", "share", "grade", "spots"]
     given = pl.read_csv(table).filter(pl.col("path").is_in(rows["path"].implode())).select(columns)
     file = table.parent / f"{tmp_path.name}.csv"
     given.write_csv(file)
     task = load_predictor(run).task.name
-    options = {"label_column": "grade"} if task == "classification" else {}
+    options = {name: value for name, value in OPTIONS[task].items() if name == "label_column"}
     found = api.evaluate(run.folder, file, tmp_path / "scored", group="plant", **options)
     before, after = run.read_json(run.test_file)["scores"], found.read_json(found.test_file)["scores"]
     for name, score in before.items():

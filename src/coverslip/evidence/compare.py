@@ -16,7 +16,8 @@ from coverslip.evidence.evaluation_data import EvaluationData, check_evaluation_
 from coverslip.evidence.intervals import MIN_GROUPS, bca_interval, critical_value, effective_df
 from coverslip.evidence.paired import groups_for_power, holm, max_t_quantile, mcnemar_p, permutation_p
 from coverslip.evidence.resampling import strata_of_groups
-from coverslip.evidence.scores import LOWER_IS_BETTER, read_sums
+from coverslip.evidence.score_specs import score_spec
+from coverslip.evidence.scores import read_sums
 from coverslip.evidence.support import bootstrap_method
 from coverslip.evidence.verdicts import better_model, comparison_sentence, too_few_groups
 
@@ -107,7 +108,7 @@ def compare(
 
     one_class = (images.sum(axis=0) > 0).sum() < 2 and score in TWO_CLASSES
     undefined = f"{TWO_CLASSES[score]} requires images of two classes" if one_class else ""
-    unit, lower_is_better = group_word if data.grouped else "images", score in LOWER_IS_BETTER
+    unit, lower_is_better = group_word if data.grouped else "images", score_spec(score).lower_is_better
     comparisons = compare_scored(
         names,
         resampled,

@@ -230,14 +230,14 @@ def evaluate_prediction_sets(
     codes = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
     covered, size = inside[np.arange(len(truth)), truth], inside.sum(axis=1)
 
-    size_interval = partial(_mean_interval, maximum=inside.shape[1])
+    size_interval = partial(mean_size_interval, maximum=inside.shape[1])
 
     def evaluate(selected: BoolArray) -> dict[str, Any]:
         counts = np.bincount(codes[selected])
         present = counts > 0
         support = Support(int(selected.sum()), int(present.sum()), level, groups is not None)
         scores = {}
-        for name, values, interval in (("coverage", covered, _binomial_interval), ("size", size, size_interval)):
+        for name, values, interval in (("coverage", covered, binomial_interval), ("size", size, size_interval)):
             means = np.bincount(codes[selected], weights=values[selected])[present] / counts[present]
             method = f"Clopper-Pearson on {support.unit}" if name == "coverage" else f"Student's t over {support.unit}"
             if support.images == 0:
@@ -255,7 +255,7 @@ def evaluate_prediction_sets(
     return {**evaluate(everything), "sizes": sizes, "classes": classes}
 
 
-def _binomial_interval(proportions: FloatArray, level: float) -> Interval:
+def binomial_interval(proportions: FloatArray, level: float) -> Interval:
     """Return the Clopper-Pearson interval for a number of hits that need not be an integer."""
     tail, groups, hits = (1 - level) / 2, len(proportions), float(proportions.sum())
     low = 0.0 if hits == 0 else float(stats.beta.ppf(tail, hits, groups - hits + 1))
@@ -263,7 +263,7 @@ def _binomial_interval(proportions: FloatArray, level: float) -> Interval:
     return low, high
 
 
-def _mean_interval(values: FloatArray, level: float, maximum: int) -> Interval | None:
+def mean_size_interval(values: FloatArray, level: float, maximum: int) -> Interval | None:
     """Return Student's interval of the mean of values in 0 to ``maximum``; None if they are all equal."""
     half = critical_value(level, len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
     mean = float(values.mean())

@@ -6,7 +6,7 @@ that were not used for training (cross-fitted logits for a head). All temperatur
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -124,14 +124,28 @@ def fit_temperature(
     group_ids = range(len(values)) if groups is None else list(groups)
     if len(group_ids) != len(values):
         raise ValueError(f"groups must have length {len(values)}, not {len(group_ids)}")
-    weight, rows = PRIOR_WEIGHT / len(set(group_ids)), np.arange(len(values))
+    rows = np.arange(len(values))
 
-    def loss(log_temperature: float) -> float:
-        log_probabilities = log_softmax(values / np.exp(log_temperature), axis=1)[rows, truth]
-        return float(weight * log_temperature**2 / 2 - log_probabilities.mean())
+    def loss(temperature: float) -> float:
+        return -float(log_softmax(values / temperature, axis=1)[rows, truth].mean())
+
+    return best_temperature(loss, len(set(group_ids)))
+
+
+def best_temperature(loss: Callable[[float], float], groups: int) -> float:
+    """Return the temperature with the smallest loss plus the prior of `fit_temperature`.
+
+    Args:
+        loss: temperature -> mean negative log-likelihood of the images.
+        groups: number of groups M.
+    """
+    weight = PRIOR_WEIGHT / groups
+
+    def penalized(log_temperature: float) -> float:
+        return float(weight * log_temperature**2 / 2 + loss(float(np.exp(log_temperature))))
 
     low, high = np.log(TEMPERATURES)
     grid = np.linspace(low, high, 13)  # the loss can have two minima: start from the lower one
-    best = int(np.argmin([loss(log_temperature) for log_temperature in grid]))
+    best = int(np.argmin([penalized(log_temperature) for log_temperature in grid]))
     bounds = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    return float(np.exp(minimize_scalar(penalized, bounds=bounds, method="bounded").x))

@@ -14,7 +14,7 @@ from coverslip.evidence.intervals import MIN_GROUPS, Score
 from coverslip.evidence.regression_scores import SUM_SCORES, ValueScorer
 from coverslip.evidence.resampling import group_ids
 from coverslip.evidence.subgroups import MAX_VALUES, subgroup_warning, value_names
-from coverslip.evidence.support import Support, bootstrap_method, proportion_score
+from coverslip.evidence.support import Support, proportion_score
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -202,25 +202,7 @@ def _scores(
     number = len(scorer.sums)
     resampled = bootstrap_scores(scorer, None, resamples, seed, MIN_GROUPS, len(truth))
     support = Support(len(truth), number, level, grouped)
-    return {name: value_score(support, resampled, name, resamples) for name in scorer.columns}
-
-
-def value_score(support: Support, resampled: BootstrapScores, name: str, resamples: int) -> Score:
-    """Return one score with its interval.
-
-    Args:
-        support: the sample.
-        resampled: the scores of a `ValueScorer` in the data and in resamples.
-        name: name of the score.
-        resamples: number of resamples.
-    """
-    method = bootstrap_method(support.unit, within_class=False, resamples=resamples)
-    undefined = ""
-    if not np.isfinite(resampled.values[resampled.columns.index(name)]):
-        undefined = ALL_EQUAL
-    return support.bootstrap_score(
-        resampled, name, method, groups=support.groups, max_df=support.groups - 1, undefined=undefined
-    )
+    return {name: support.resampled_score(resampled, name, resamples, ALL_EQUAL) for name in scorer.columns}
 
 
 def _averages(
@@ -237,7 +219,7 @@ def _averages(
         np.mean([scores.influence for scores in found], axis=0),
     )
     support = Support(len(truth), len(scorers[0].sums), level, grouped)
-    return {name: value_score(support, mean, name, resamples) for name in AVERAGED}
+    return {name: support.resampled_score(mean, name, resamples, ALL_EQUAL) for name in AVERAGED}
 
 
 def _checked(values: FloatArray, names: Sequence[str]) -> FloatArray:

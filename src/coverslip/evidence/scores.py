@@ -17,8 +17,6 @@ IntArray = NDArray[np.int64]
 MAX_BINS = 15  # confidence bins of the calibration error
 MIN_BIN_IMAGES = 20
 
-LOWER_IS_BETTER = ("log_loss", "brier", "ece", "mae", "rmse")
-
 
 class Sums(NamedTuple):
     """Sums over images, by name; the leading axes (...) are those of the array of sums.

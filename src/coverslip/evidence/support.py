@@ -19,22 +19,9 @@ from coverslip.evidence.intervals import (
     linearized_interval,
     proportion_interval,
 )
+from coverslip.evidence.score_specs import Z_SCALE, score_spec
 
 FloatArray = NDArray[np.float64]
-# scores whose effective sample size never exceeds the number of images, as for a proportion; a score of ranks compares
-# pairs of images and has no such bound
-AT_MOST_IMAGES = ("balanced_accuracy", "macro_f1", "f1")
-RANGES = {  # scores with a finite range: near its ends few groups contain too few errors for a bootstrap interval
-    **dict.fromkeys(
-        ("balanced_accuracy", "macro_f1", "macro_auroc", "macro_auprc", "f1", "auroc", "auprc"), (0.0, 1.0)
-    ),
-    **dict.fromkeys(("mcc", "concordance", "spearman"), (-1.0, 1.0)),
-}
-
-# scores whose intervals are useless, or cover too rarely, with fewer groups (benchmarks/results/coverage_values.md)
-LEAST_GROUPS = {"r2": 60, "loa_low": 10, "loa_high": 10}
-# scores whose resamples are skewed: without an interval on a scale that removes the skew, coverage is too low
-TRANSFORMS = {"r2": "log(1 - R²)", "concordance": "Fisher z"}
 
 
 @dataclass(frozen=True)
@@ -106,19 +93,19 @@ class Support:
             fallback_number: effective sample size if no error was observed; by default ``groups``.
             undefined: why the score is undefined; empty if it is defined.
         """
-        kind = name.partition(" ")[0]
-        score_range = RANGES.get(kind)
+        kind, spec = name.partition(" ")[0], score_spec(name)
+        score_range = spec.wilson_range
         described = (
             f"{method}, combined with Wilson's interval for the effective sample size" if score_range else method
         )
         described = described.replace("BCa", "bias-corrected") if name == "ece" else described
         described += " and Student's t" if kind == "difference" else ""
-        described += f" and Student's t on the {TRANSFORMS[kind]} scale" if kind in TRANSFORMS else ""
+        described += f" and Student's t on the {spec.scale} scale" if spec.scale else ""
         if undefined:
             return self.score(None, None, described, undefined)
         column = scores.columns.index(name)
         value = float(scores.values[column])
-        least = LEAST_GROUPS.get(kind, MIN_GROUPS)
+        least = spec.least_groups
         if groups < least:
             return self.score(value, None, described, self.too_few_groups(groups, least))
         influence, resampled = scores.influence[:, column], scores.resampled[:, column]
@@ -130,7 +117,7 @@ class Support:
             interval = bca_interval(value, resampled, influence, critical)
         if score_range and np.isfinite(influence).all():
             lowest, width = score_range[0], score_range[1] - score_range[0]
-            max_number = self.images if kind in AT_MOST_IMAGES else np.inf
+            max_number = self.images if spec.at_most_images else np.inf
             wilson = linearized_interval(
                 (value - lowest) / width,
                 influence / width,
@@ -144,17 +131,36 @@ class Support:
         if kind == "difference" and interval is not None and np.isfinite(influence).all():
             half = critical * float(np.sqrt((influence**2).sum()))
             interval = min(value - half, interval[0]), max(value + half, interval[1])
-        if kind in TRANSFORMS and interval is not None and np.isfinite(influence).all():
-            low, high = transformed_interval(kind, value, float(np.sqrt((influence**2).sum())), critical)
+        if spec.scale and interval is not None and np.isfinite(influence).all():
+            low, high = transformed_interval(spec.scale, value, float(np.sqrt((influence**2).sum())), critical)
             interval = min(low, interval[0]), max(high, interval[1])
         return self.score(value, interval, described, "the score does not vary between resamples")
 
+    def resampled_score(self, scores: BootstrapScores, name: str, resamples: int, undefined: str) -> Score:
+        """Return a score of all groups, which are resampled from a single stratum, with its interval.
 
-def transformed_interval(kind: str, value: float, error: float, critical: float) -> Interval:
-    """Return Student's interval on the scale of `TRANSFORMS`, transformed back.
+        Args:
+            scores: resampled scores.
+            name: name of the column of ``scores``.
+            resamples: number of resamples.
+            undefined: why the score is undefined, if its value is not finite.
+        """
+        defined = bool(np.isfinite(scores.values[scores.columns.index(name)]))
+        return self.bootstrap_score(
+            scores,
+            name,
+            bootstrap_method(self.unit, within_class=False, resamples=resamples),
+            groups=self.groups,
+            max_df=self.groups - 1,
+            undefined="" if defined else undefined,
+        )
+
+
+def transformed_interval(scale: str, value: float, error: float, critical: float) -> Interval:
+    """Return Student's interval on another scale, transformed back.
 
     Args:
-        kind: ``r2`` or ``concordance``.
+        scale: `Z_SCALE` or `VARIANCE_SCALE`.
         value: the score, below 1.
         error: its standard error.
         critical: quantile of Student's t.
@@ -162,13 +168,13 @@ def transformed_interval(kind: str, value: float, error: float, critical: float)
     References:
         Fisher, Metron 1, 1921 (z); Lin, Biometrics 45(1), 1989 (z of the concordance).
 
-    >>> low, high = transformed_interval("concordance", 0.9, 0.05, 2.0)
+    >>> low, high = transformed_interval(Z_SCALE, 0.9, 0.05, 2.0)
     >>> round(low, 2), round(high, 2)
     (0.74, 0.96)
     """
     if not value < 1:
         return value, value
-    if kind == "concordance":
+    if scale == Z_SCALE:
         half = critical * error / max(1 - value**2, 1e-12)
         return float(np.tanh(np.arctanh(value) - half)), float(np.tanh(np.arctanh(value) + half))
     factor = float(np.exp(min(critical * error / (1 - value), 50.0)))

@@ -58,11 +58,29 @@ class ColorFeatures:
 def baseline_values(
     config: RunConfig, table: ImageTable, colors: ColorFeatures, rows: list[int], log: Progress
 ) -> Baselines:
-    """Return what simple rules predict for rows of the table, (N, T) by name of the rule; empty for other tasks."""
-    if table.task not in BASELINES:
-        return {}
-    train = sorted(table.rows("train") + table.rows("validation"))
-    return BASELINES[table.task](config, table, colors, train, rows, log)
+    """Return what simple rules, fitted to the train and validation set, predict; see `rule_values`."""
+    return rule_values(config, table, colors, sorted(table.rows("train") + table.rows("validation")), rows, log)
+
+
+def has_rules(table: ImageTable) -> bool:
+    """Return whether there are simple rules for the task of a table."""
+    return table.task in BASELINES
+
+
+def rule_values(
+    config: RunConfig, table: ImageTable, colors: ColorFeatures, train: list[int], rows: list[int], log: Progress
+) -> Baselines:
+    """Return what simple rules predict for rows of a table, (N, T) by name of the rule; empty for other tasks.
+
+    Args:
+        config: the config of the run.
+        table: the images.
+        colors: color and size of the images.
+        train: rows that the rules are fitted to.
+        rows: N rows.
+        log: receives the progress of measuring colors.
+    """
+    return BASELINES[table.task](config, table, colors, train, rows, log) if has_rules(table) else {}
 
 
 @BASELINES.register("regression")
@@ -71,7 +89,7 @@ def regression_rules(
 ) -> Baselines:
     """Return the predictions of the mean of the training targets, and of a ridge regression of color and size.
 
-    Both are fitted on the scale of the model to the train and validation set.
+    Both are fitted on the scale of the model.
     """
     scale, target = config.data.scale, table.target(train)
     values, features = to_scale(target.array, scale), colors.take(train, log)

@@ -7,8 +7,8 @@ from coverslip.core.runs import Run
 from coverslip.data.table import ImageTable
 from coverslip.pipeline.baselines import ColorFeatures
 from coverslip.pipeline.config import RunConfig
+from coverslip.pipeline.cross_validation import cross_validate_task
 from coverslip.pipeline.fit import FitResult
-from coverslip.pipeline.value_repeats import cross_validate_values
 from coverslip.training.repeats import cross_validate, learning_curve, repeat_splits
 
 
@@ -19,8 +19,8 @@ def repeat(
     repeats = config.repeats
     if not (repeats.folds or repeats.seeds or repeats.learning_curve):
         return
-    if table.task == "regression":
-        folder.write_json(folder.repeats_file, {"folds": cross_validate_values(config, table, colors, fitted, log)})
+    if table.task != "classification":  # classification fits its heads in stacks, for seeds and curves as well
+        folder.write_json(folder.repeats_file, {"folds": cross_validate_task(config, table, colors, fitted, log)})
         return
     pixels = colors.pixels
     keys, classes, seed = pixels.facts["row_hash"].to_list(), len(table.classes), config.training.seed

@@ -90,26 +90,27 @@ def check_task(config: RunConfig, table: ImageTable) -> None:
     Raises:
         UserError: the task cannot be trained with these settings; or see `check_threshold`.
     """
-    if table.task not in TASKS:
+    if table.task == "classification":
+        check_threshold(config, table.classes)
+        return
+    threshold = config.threshold
+    allowed = ThresholdConfig(value=threshold.value) if table.task == "multilabel" else ThresholdConfig()
+    if threshold != allowed:
+        fix = "omit [threshold]"
+        if table.task == "multilabel":
+            fix = "omit it: each label has a threshold of its own; or give one for all: --set threshold.value=0.4"
+        raise UserError(f"a decision threshold needs two classes, and the task is {table.task!r}", fix)
+    if config.model.depth == "auto" or not uses_exact_head(config):
         raise UserError(
-            f"the task {table.task!r} can be audited, but not be trained yet",
-            "train a classification or a regression; --task classification reads each label as one class",
+            f"depth {config.model.depth!r} does not support {table.task!r} yet",
+            "use --depth head with a pretrained network",
         )
+    if config.repeats.seeds or config.repeats.learning_curve:
+        raise UserError(f"--seeds and --learning-curve do not support {table.task!r} yet", "use --folds 5")
     if table.task == "regression":
-        if config.threshold != ThresholdConfig():
-            raise UserError("a decision threshold needs two classes, and a regression has none", "omit [threshold]")
-        if config.model.depth == "auto" or not uses_exact_head(config):
-            raise UserError(
-                f"depth {config.model.depth!r} does not support regression yet",
-                "use --depth head with a pretrained network",
-            )
-        if config.repeats.seeds or config.repeats.learning_curve:
-            raise UserError("--seeds and --learning-curve do not support regression yet", "use --folds 5")
         if config.split.refit:
             raise UserError("--refit leaves no images to calibrate the prediction intervals of a regression", "omit it")
         to_scale(table.target(table.rows()).array, config.data.scale)  # refuses values without a logarithm or logit
-        return
-    check_threshold(config, table.classes)
 
 
 def check_threshold(config: RunConfig, classes: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ from coverslip.figures import ProbeRow, class_bars, histogram_figure, inflation_
 from coverslip.reporting.audit_images import ImageStrips
 from coverslip.reporting.command_paths import data_arguments
 from coverslip.reporting.run_files import RunFiles
+from coverslip.reporting.task_words import WORDS
 from coverslip.reporting.wording import count_text, number_text
 
 MAX_CLASSES = 60
@@ -50,7 +51,7 @@ def audit_section(
     groups = audit.get("groups") or {}
     return {
         "verdict": verdict(audit["findings"] or [], probed=probed),
-        "label": "value" if audit.get("task") == "regression" else "class",
+        "label": WORDS[str(audit.get("task") or "classification")].answer,
         "command": command,
         "where": where,
         "findings": [_finding(finding, audit, strips) for finding in audit["findings"] or []],

@@ -16,6 +16,7 @@ from coverslip.reporting import leakage_answers as leak
 from coverslip.reporting import run_answers as run
 from coverslip.reporting.methods import preparation_sentence, software_sentence
 from coverslip.reporting.run_files import RunFiles
+from coverslip.reporting.task_words import WORDS
 
 NOT_ANSWERED = "not answered"
 
@@ -309,7 +310,7 @@ def checklist_section(files: RunFiles, answers: dict[str, str] | None = None) ->
     summary += f", {by_author} by the author" if by_author else ""
     summary += f"; {unanswered} {'is' if unanswered == 1 else 'are'} unanswered" if unanswered else ""
     topics = [(topic, list(members)) for topic, members in groupby(items, key=lambda item: item.topic)]
-    model = "a model of images" if files.task == "regression" else "an image classifier"
+    model = WORDS[files.task].model
     unanswered_keys = [item.key for item in items if item.by is None]
     return {"topics": topics, "summary": f"{summary}.", "open": unanswered_keys, "model": model}
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from coverslip.figures import histogram_figure, split_figure, svg_text
 from coverslip.reporting.run_files import Row, RunFiles, as_number
+from coverslip.reporting.task_words import WORDS
 from coverslip.reporting.thumbnails import Thumbnails
 from coverslip.reporting.wording import count_text, share_text, without_folders
 
@@ -19,6 +20,7 @@ QUARTILES = 5  # numbers that delimit the quarters of a distribution
 MAX_SKIPPED = 500
 BINS = 20  # of the histogram of a target
 MAX_EXAMPLES = 48
+NO_LABEL = "none"
 
 
 def data_section(files: RunFiles) -> dict[str, Any]:
@@ -33,6 +35,8 @@ def data_section(files: RunFiles) -> dict[str, Any]:
     counts = Counter(row["label"] for row in _readable(table or [])) or Counter(audit.get("classes") or {})
     if files.task == "regression":
         counts = Counter()
+    if files.task == "multilabel":
+        counts = Counter(name for label, count in counts.items() for name in _names(label) for _ in range(count))
     # An evaluation does not search for duplicates; if there are findings, the duplicates are among them.
     duplicates = (audit.get("duplicates") or {}) if files.trained_here and "findings" not in audit else {}
     return {
@@ -66,6 +70,11 @@ def _target_histograms(files: RunFiles) -> list[dict[str, str]]:
     return found
 
 
+def _names(label: str) -> list[str]:
+    """Return the labels in a cell of several labels; none for an image without labels."""
+    return [] if label == NO_LABEL else label.split(";")
+
+
 def _readable(table: list[Row]) -> list[Row]:
     return [row for row in table if row.get("status", "ok") in ("", "ok")]
 
@@ -82,11 +91,11 @@ def _source_facts(files: RunFiles, audit: dict[str, Any], counts: Counter[str]) 
     facts.append(("Images", text))
     if counts:
         (largest, most), (smallest, least) = counts.most_common()[0], counts.most_common()[-1]
-        text = count_text(len(counts), "class", "classes")
+        text = count_text(len(counts), *WORDS[files.task].names)
         equal = f", each with {count_text(most, 'image')}"
         facts.append(
             (
-                "Classes",
+                "Labels" if files.task == "multilabel" else "Classes",
                 text + (equal if most == least else f", from {least:,} ({smallest}) to {most:,} ({largest}) images"),
             )
         )
@@ -166,12 +175,16 @@ def split_section(files: RunFiles) -> dict[str, Any]:
         targets = (files.audit or {}).get("targets") or {}
         edges = next((list(map(float, each["quantiles"])) for each in targets.values()), [])
         rows = [{**row, "label": _value_range(row["label"], edges)} for row in rows]
+    if files.task == "multilabel":  # an image counts for each of its labels
+        rows = [{**row, "label": name} for row in rows for name in row["label"].split(";")]
     splits = [*SPLITS, *sorted({row["split"] for row in rows} - set(SPLITS))]
     names = files.class_names + sorted({row["label"] for row in rows} - set(files.class_names), key=_number_first)
     images = Counter((row["label"], row["split"]) for row in rows)
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
     splits_of: dict[str, set[str]] = defaultdict(set)
+    paths: dict[str, set[str]] = defaultdict(set)
     for row in rows:
+        paths[row["split"]].add(row["path"])
         group = row.get("group") or f"\0{row['path']}"  # an image without a group is a group of one
         groups[row["label"], row["split"]].add(group)
         groups["", row["split"]].add(group)
@@ -183,12 +196,12 @@ def split_section(files: RunFiles) -> dict[str, Any]:
     )
     shown = shown[:MAX_CLASSES]
     cells = [[(images[name, split], len(groups[name, split])) for split in splits] for name in names]
-    part = "quarter of the values" if files.task == "regression" else "class"
+    part = WORDS[files.task].part
     figure = split_figure(shown, {split: [images[name, split] for name in shown] for split in splits})
     return {
         "splits": splits,
         "rows": list(zip(names, cells, strict=True)),
-        "totals": [(sum(images[name, split] for name in names), len(groups["", split])) for split in splits],
+        "totals": [(len(paths[split]), len(groups["", split])) for split in splits],
         "grouped": files.grouped,
         "grouped_by": (files.audit or {}).get("grouped_by"),
         "duplicates": any(row.get("group") for row in rows),  # without specified groups, only duplicates share one

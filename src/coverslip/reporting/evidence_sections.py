@@ -10,12 +10,14 @@ from markupsafe import Markup, escape
 
 from coverslip.figures import ReliabilityBin, ScoreRow, forest_plot, reliability_figure, sets_figure, svg_text
 from coverslip.reporting.run_files import RunFiles
-from coverslip.reporting.wording import count_text, number_text, score_context, share_text
+from coverslip.reporting.task_words import WORDS
+from coverslip.reporting.wording import count_text, name_of_score, number_text, score_context, share_text
 
 MAX_CLASSES = 60
 MAX_DIAGRAMS = 16  # of single classes
 MAX_COLUMNS = 8
 MAX_SCORINGS = 20
+SUBGROUP_SCORES = ("accuracy", "balanced_accuracy", "exact_match", "micro_f1")
 NO_COLUMN = "The table has no other column (such as site, camera or severity) that defines subgroups."
 NOT_RECORDED = {
     "calibration": "Calibration was not evaluated in this run.",
@@ -74,6 +76,9 @@ def calibration_section(files: RunFiles) -> dict[str, Any]:
         "summary": as_sentence(report.get("says")),
         "svg": svg_text(reliability_figure(bins), "reliability", label=label) if bins else "",
         "open": any(each.low is None for each in bins),
+        "part": WORDS[files.task].part,
+        "names": WORDS[files.task].names[1],
+        "of_pairs": ", each counted once for every label," if files.task == "multilabel" else "",
         "images": _range_text([each["accuracy"]["images"] for each in reliability["top"]["bins"]]) if bins else "",
         "rows": rows,
         "temperature": number_text(content["temperature"], 2) if content.get("temperature") is not None else "",
@@ -112,8 +117,8 @@ def sets_section(files: RunFiles) -> dict[str, Any]:
         "nominal": number_text(nominal, 2) if nominal is not None else "",
         "coverage": score_context(coverage),
         "size": score_context(size, digits=2),
-        "sizes": _sizes_text(content.get("sizes") or []),
-        "basis": _basis_text(content.get("calibrated_on")),
+        "sizes": sizes_text(content.get("sizes") or []),
+        "basis": basis_text(content.get("calibrated_on")),
         "under": [name for name, high in highs.items() if nominal is not None and high is not None and high < nominal],
         "warnings": [as_sentence(warning) for warning in content.get("warnings") or []],
         "svg": svg_text(figure, "sets", label=label),
@@ -214,23 +219,25 @@ def _table_row(
     return {"name": name, "images": counted.get("images") or 0, "groups": counted.get("groups"), "scores": contexts}
 
 
-def _sizes_text(sizes: Sequence[int]) -> str:
-    """Return how many prediction sets contain one class, two classes, and so on.
+def sizes_text(sizes: Sequence[int], noun: tuple[str, str] = ("class", "classes")) -> str:
+    """Return how many prediction sets contain one class, two classes, and so on; ``noun`` is singular and plural.
 
-    >>> _sizes_text([0, 1, 2, 0, 4])
+    >>> sizes_text([0, 1, 2, 0, 4])
     '1 contains 1 class, 2 contain 2 and 4 contain 4'
     """
     counts = [(k, int(number)) for k, number in enumerate(sizes) if number]
     parts = [f"{number:,} {'contains' if number == 1 else 'contain'} {k or 'none'}" for k, number in counts[:4]]
     rest = sum(number for _, number in counts[4:])
     if parts:
-        parts[0] += " class" if counts[0][0] == 1 else " classes" if counts[0][0] else " of the classes"
+        one, many = noun
+        parts[0] += f" {one}" if counts[0][0] == 1 else f" {many}" if counts[0][0] else f" of the {many}"
     if rest:
         parts.append(f"{rest:,} {'contains' if rest == 1 else 'contain'} more")
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
 
 
-def _basis_text(calibrated_on: Mapping[str, Any] | None) -> str:
+def basis_text(calibrated_on: Mapping[str, Any] | None) -> str:
+    """Return the numbers of images and groups that something was calibrated on."""
     images, groups = (calibrated_on or {}).get("images"), (calibrated_on or {}).get("groups")
     if images is None:
         return ""
@@ -242,7 +249,7 @@ def _column(name: str, content: Mapping[str, Any], number: int, grouped: bool) -
     if not values:
         return {"name": name, "missing": as_sentence(content.get("reason") or "no scores")}
     names = [str(entry.get("value") or "(empty)") for entry in values]
-    keys = {"accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy"}
+    keys = {key: name_of_score(key)[0] for key in SUBGROUP_SCORES if key in values[0]}
     panels = {
         title: [score_row(value, entry.get(key)) for value, entry in zip(names, values, strict=True)]
         for key, title in keys.items()

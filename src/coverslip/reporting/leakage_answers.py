@@ -5,6 +5,7 @@ from __future__ import annotations
 from coverslip.reporting.flow import Flow, count_steps
 from coverslip.reporting.methods import split_sentence
 from coverslip.reporting.run_files import RunFiles, model_facts
+from coverslip.reporting.task_words import WORDS
 from coverslip.reporting.training_sentences import depth_of, selection_images, selects_on_validation
 from coverslip.reporting.wording import count_text
 
@@ -57,10 +58,8 @@ def preprocessing_answer(files: RunFiles) -> str:
         text = "No. The percentiles that rescale grey values were computed from training images only."
     else:
         text = "No. No preprocessing parameter was computed from the data; all are fixed by the network."
-    if files.task == "regression":
-        return text + " The regression and its penalty were fitted to the training set."
     if depth_of(files) in ("head", ""):
-        return text + " The classifier, its penalty and its temperature were fitted to the training set."
+        return f"{text} {WORDS[files.task].fitted} fitted to the training set."
     selected = ""
     if selects_on_validation(files):
         selected = f"; the epoch and the temperature were selected on {selection_images(files)}"
@@ -91,7 +90,7 @@ def shortcuts_answer(files: RunFiles) -> str:
         return ""
     tested = [probe for probe in probes if probe.get("value") is not None]
     warnings = [str(probe.get("title")) for probe in tested if probe.get("verdict") == "warns"]
-    count, label = count_text(len(tested), "probe"), "value" if files.task == "regression" else "class"
+    count, label = count_text(len(tested), "probe"), WORDS[files.task].answer
     if not warnings:
         return f"No shortcut was found ({count} without access to the subject)."
     return (

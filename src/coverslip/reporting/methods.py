@@ -10,12 +10,18 @@ from typing import Any
 
 from coverslip.reporting.flow import Flow, count_steps
 from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
+from coverslip.reporting.task_words import WORDS
 from coverslip.reporting.threshold_section import SIDES, how_chosen, negative_class, threshold_of
 from coverslip.reporting.training_sentences import NOT_STATED, depth_of, training_sentence
 from coverslip.reporting.wording import count_text, digits_of, name_of_score, number_text, share_text
 from coverslip.reporting.wording import listed as listed_names
 
 REPORTED_SCORES = (
+    "quadratic_kappa",
+    "level_error",
+    "exact_match",
+    "micro_f1",
+    "mean_average_precision",
     "accuracy",
     "balanced_accuracy",
     "macro_f1",
@@ -37,6 +43,7 @@ WITHOUT_BLANKS = {  # for readers who cannot fill in brackets
     f" that {NOT_USED}": "",
     NOT_STATED: "",
 }
+CLASS_SETS = "class-conditional conformal prediction"
 SPLITS = {"train": "training", "validation": "validation", "test": "test", "": "unused"}
 PACKAGES = {"torch": "PyTorch", "timm": "timm", "openvino": "OpenVINO", "scikit-learn": "scikit-learn"}
 
@@ -75,7 +82,7 @@ def data_sentence(files: RunFiles, flow: Flow | None) -> str:
     names = f" ({', '.join(classes)})" if 1 < len(classes) <= 6 else ""
     groups = f" from {count_text(flow.used.groups, 'group')}" if flow.used.groups is not None else ""
     text = f"The dataset comprised {count_text(flow.used.images, 'image')}{groups} "
-    text += f"in {count_text(len(classes), 'class', 'classes')}{names}."
+    text += f"{_kinds(files)}{names}."
     if files.grouped and files.audit:
         by = files.audit.get("grouped_by")
         text += f" Groups [plants, patients or slides] were identified by {by}." if isinstance(by, str) else ""
@@ -84,6 +91,12 @@ def data_sentence(files: RunFiles, flow: Flow | None) -> str:
     for reason, number in flow.excluded.items():
         text += f" {count_text(number, 'image')} {'was' if number == 1 else 'were'} excluded ({reason})."
     return text
+
+
+def _kinds(files: RunFiles) -> str:
+    """Return the number of classes or labels with its preposition."""
+    count = count_text(len(files.class_names), *WORDS[files.task].names)
+    return f"with any of {count}" if files.task == "multilabel" else f"in {count}"
 
 
 def _data_of_values(files: RunFiles, flow: Flow) -> str:
@@ -133,7 +146,7 @@ def split_sentence(files: RunFiles, flow: Flow | None) -> str:
     *first, last = [f"{SPLITS.get(split, split)} ({count})" for split, count in flow.splits.items()]
     unit = "with each group assigned to a single set" if files.grouped else "at the level of images"
     seed = settings_of(files, "split").get("seed")
-    by = "quantiles of the target" if files.task == "regression" else "class"
+    by = WORDS[files.task].balanced
     how = f"at random (seed {seed}), stratified by {by}" if isinstance(seed, int) else "[how]"
     how = "as specified with the data" if (files.audit or {}).get("split_given") else how
     text = f"The data were divided into {', '.join(first)} and {last} sets {how}, {unit}."
@@ -239,15 +252,18 @@ def sets_sentence(files: RunFiles) -> str:
     if not isinstance(sets, dict):
         return ""
     nominal, on = sets.get("asked"), sets.get("calibrated_on") or {}
-    text = "Prediction sets" + (f" with a nominal coverage of {nominal:g}" if nominal else "")
-    text += " were computed by class-conditional conformal prediction"
+    text = "Sets of labels" if files.task == "multilabel" else "Prediction sets"
+    text += f" with a nominal coverage of {nominal:g}" if nominal else ""
+    method = "conformal risk control of the share of missed labels" if files.task == "multilabel" else CLASS_SETS
+    text += f" were computed by {method}"
     if on.get("images"):
         text += f", calibrated on {count_text(on['images'], 'validation image')}"
         text += f" from {count_text(on['groups'], 'group')}" if files.grouped and on.get("groups") else ""
     coverage = sets.get("coverage") or {}
     if coverage.get("value") is None:
         return f"{text}."
-    return f"{text}; their empirical coverage on the test set was {score_text(coverage)}."
+    what = "share of true labels in the sets" if files.task == "multilabel" else "empirical coverage"
+    return f"{text}; their {what} on the test set was {score_text(coverage)}."
 
 
 def familiarity_sentence(files: RunFiles) -> str:

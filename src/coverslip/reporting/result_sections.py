@@ -9,6 +9,7 @@ import numpy as np
 
 from coverslip.figures import ScoreRow, confusion_figure, forest_plot, svg_text
 from coverslip.reporting.run_files import RunFiles, as_number, split_names
+from coverslip.reporting.task_words import WORDS
 from coverslip.reporting.thumbnails import Thumbnails
 from coverslip.reporting.wording import count_text, digits_of, name_of_score, number_text, score_context
 
@@ -16,7 +17,13 @@ MAX_CLASSES = 60
 TOP_MISTAKES = 24
 MAX_MISTAKES = 240
 MAX_IN_SET = 4  # class names under one image
-CLASS_SCORES = {"recall": "Recall", "precision": "Precision", "f1": "F1", "auroc": "AUROC"}
+CLASS_SCORES = {
+    "recall": "Recall",
+    "precision": "Precision",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "auprc": "Average precision",
+}
 
 
 def result_section(files: RunFiles) -> dict[str, Any]:
@@ -84,7 +91,8 @@ def classes_section(files: RunFiles) -> dict[str, Any]:
     if not classes:
         return {"missing": "Not available: test.json has no scores of single classes."}
     names = sorted(classes, key=lambda name: _recall(classes[name]))
-    columns = [key for key in CLASS_SCORES if any(key in scores for scores in classes.values())]
+    shown_scores = [key for key in CLASS_SCORES if key != "auprc" or files.task == "multilabel"]
+    columns = [key for key in shown_scores if any(key in scores for scores in classes.values())]
     reasons: list[str] = []
     rows = []
     for name in names:
@@ -103,11 +111,12 @@ def classes_section(files: RunFiles) -> dict[str, Any]:
     }
     mean = ((files.test.get("scores") or {}).get("balanced_accuracy") or {}).get("value")
     figure = forest_plot(panels, reference={"Recall": mean} if mean is not None else None) if panels else None
-    label = "Recall and precision of each class with confidence intervals; see the table below"
+    label = f"Recall and precision of each {WORDS[files.task].part} with confidence intervals; see the table below"
     return {
         "svg": svg_text(figure, "classes", label=label) if figure is not None else "",
         "has_mean": mean is not None,
         "open": any(row.low is None and row.value is not None for rows in panels.values() for row in rows),
+        "part": WORDS[files.task].part,
         "columns": [CLASS_SCORES[key] for key in columns],
         "rows": rows,
         "reasons": reasons,

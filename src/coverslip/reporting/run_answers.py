@@ -20,6 +20,7 @@ from coverslip.reporting.methods import (
     threshold_sentence,
 )
 from coverslip.reporting.run_files import RunFiles, as_number
+from coverslip.reporting.task_words import WORDS
 from coverslip.reporting.training_sentences import training_sentence
 from coverslip.reporting.wording import count_text, digits_of, listed, name_of_score, number_text
 
@@ -37,13 +38,17 @@ def classes_answer(files: RunFiles) -> str:
     if files.task == "regression":
         return target_ranges_sentence(files)
     used = [row for row in files.table or [] if (row.get("status") or "ok") == "ok"]
+    several = files.task == "multilabel"
+    if several:  # an image counts for each of its labels
+        used = [{**row, "label": name} for row in used for name in row["label"].split(";")]
     counts = Counter(row["label"] for row in used)
     if not counts:
         return ""
     tested = Counter(row["label"] for row in used if row.get("split") == "test" or not files.trained_here)
     listed = [f"{name} {number:,} ({tested[name]:,} in the test set)" for name, number in counts.most_common(8)]
-    more = f" and {count_text(len(counts) - 8, 'more class', 'more classes')}" if len(counts) > 8 else ""
-    return f"{count_text(len(counts), 'class', 'classes')}: {', '.join(listed)}{more}."
+    one, many = WORDS[files.task].names
+    more = f" and {count_text(len(counts) - 8, f'more {one}', f'more {many}')}" if len(counts) > 8 else ""
+    return f"{count_text(len(counts), one, many)}: {', '.join(listed)}{more}."
 
 
 def quality_answer(files: RunFiles) -> str:
@@ -117,9 +122,12 @@ def output_answer(files: RunFiles) -> str:
     number = len(files.class_names)
     if not number:
         return ""
+    if files.task == "multilabel":
+        text = f"A probability for each of {count_text(number, 'label')}; labels above their thresholds are predicted."
+        return f"{text} {sets_sentence(files)}".strip()
     text = f"A probability for each of {count_text(number, 'class', 'classes')}"
-    threshold = threshold_sentence(files)
-    text += f". {threshold}" if threshold else "; the most probable class is the prediction."
+    threshold, rule = threshold_sentence(files), "median" if files.task == "ordinal" else "most probable"
+    text += f". {threshold}" if threshold else f"; the {rule} class is the prediction."
     return f"{text} {sets_sentence(files)}".strip()
 
 
@@ -136,7 +144,7 @@ def imbalance_answer(files: RunFiles) -> str:
 def repeats_answer(files: RunFiles) -> str:
     """Report the range of scores over folds and random splits."""
     repeats, ranges = files.run.json_or_empty(files.run.repeats_file), []
-    score = "mae" if files.task == "regression" else "accuracy"
+    score = WORDS[files.task].score
     for kind, noun in (("folds", "folds"), ("seeds", "random splits")):
         scores = ((repeats.get(kind) or {}).get("scores") or {}).get(score) or []
         values = [value for value in scores if isinstance(value, int | float)]
@@ -178,6 +186,8 @@ def failures_answer(files: RunFiles) -> str:
         return ""
     if not wrong:
         return "No test image was misclassified."
+    if files.task == "multilabel":
+        return f"{count_text(len(wrong), 'test image')} had a missed or an added label (shown in the report)."
     (label, predicted), number = Counter((row["label"], row["predicted"]) for row in wrong).most_common(1)[0]
     highest = max((as_number(row.get("confidence", "")) or 0.0 for row in wrong), default=0.0)
     return (
@@ -190,7 +200,7 @@ def failures_answer(files: RunFiles) -> str:
 def subgroups_answer(files: RunFiles) -> str:
     """Report the range of scores over the values of further columns of the table."""
     columns: dict[str, Any] = files.test.get("subgroups") or {}
-    score = "mae" if files.task == "regression" else "accuracy"
+    score = WORDS[files.task].subgroup
     title = name_of_score(score)[0].lower()
     ranges = []
     for column, content in columns.items():

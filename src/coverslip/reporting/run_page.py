@@ -16,6 +16,7 @@ from coverslip.reporting.evidence_sections import calibration_section, ledger_se
 from coverslip.reporting.explain_sections import maps_section
 from coverslip.reporting.flagged_sections import familiarity_section, labels_section
 from coverslip.reporting.flow import flow_section
+from coverslip.reporting.label_sections import label_sets_section, thresholds_section, wrong_labels_section
 from coverslip.reporting.markup import fill
 from coverslip.reporting.methods import methods_section
 from coverslip.reporting.repeat_sections import learning_section, repeats_section
@@ -28,7 +29,7 @@ from coverslip.reporting.result_sections import (
 )
 from coverslip.reporting.run_card import run_card
 from coverslip.reporting.run_files import RunFiles, read_run
-from coverslip.reporting.section import CLASSES, VALUES, PageContext, Section
+from coverslip.reporting.section import CLASSES, LABELS, VALUES, PageContext, Section
 from coverslip.reporting.sections import limits_section, repeat_section, settings_section, training_section
 from coverslip.reporting.threshold_section import threshold_section
 from coverslip.reporting.thumbnails import Thumbnails
@@ -36,6 +37,8 @@ from coverslip.reporting.value_sections import (
     agreement_section,
     baselines_section,
     intervals_section,
+    label_result_section,
+    level_result_section,
     residuals_section,
     suspect_values_section,
     value_result_section,
@@ -49,6 +52,10 @@ def _examples(page: PageContext) -> dict[str, Any]:
 
 def _mistakes(page: PageContext) -> dict[str, Any]:
     return mistakes_section(page.files, page.thumbnails)
+
+
+def _wrong_labels(page: PageContext) -> dict[str, Any]:
+    return wrong_labels_section(page.files, page.thumbnails)
 
 
 def _labels(page: PageContext) -> dict[str, Any]:
@@ -79,19 +86,23 @@ SECTIONS = (  # in the order of the page; `Section.order` is the order in which 
     Section("baselines", "Comparison with simple rules", lambda page: baselines_section(page.files), VALUES),
     Section("ledger", "Use of the test set", lambda page: ledger_section(page.files)),
     Section("classes", "Scores by class", lambda page: classes_section(page.files), CLASSES),
+    Section("classes", "Scores by label", lambda page: classes_section(page.files), LABELS),
     Section("agreement", "Predicted and true values", lambda page: agreement_section(page.files), VALUES),
-    Section("subgroups", "Subgroups", lambda page: subgroups_section(page.files), CLASSES),
+    Section("subgroups", "Subgroups", lambda page: subgroups_section(page.files), CLASSES | LABELS),
     Section("residuals", "Errors by group and column", lambda page: residuals_section(page.files), VALUES),
     Section("confusion", "Confusion matrix", lambda page: confusion_section(page.files), CLASSES),
     Section("mistakes", "Misclassified images", _mistakes, CLASSES, 3),
+    Section("wrong_labels", "Images with wrong labels", _wrong_labels, LABELS, 3),
     Section("worst", "Largest errors", lambda page: worst_section(page.files, page.thumbnails), VALUES, 3),
     Section("maps", "Heat maps", lambda page: maps_section(page.files, page.thumbnails), CLASSES, 4),
     Section("threshold", "Decision threshold", lambda page: threshold_section(page.files), CLASSES),  # of two classes
-    Section("calibration", "Calibration", lambda page: calibration_section(page.files), CLASSES),
+    Section("calibration", "Calibration", lambda page: calibration_section(page.files), CLASSES | LABELS),
+    Section("thresholds", "Thresholds of the labels", lambda page: thresholds_section(page.files), LABELS),
+    Section("label_sets", "Sets of labels", lambda page: label_sets_section(page.files), LABELS),
     Section("sets", "Prediction sets", lambda page: sets_section(page.files), CLASSES),
     Section("intervals", "Prediction intervals", lambda page: intervals_section(page.files), VALUES),
     Section("familiarity", "Unfamiliar images", lambda page: familiarity_section(page.files, page.thumbnails), order=1),
-    Section("labels", "Suspect labels", _labels, CLASSES, 2),
+    Section("labels", "Suspect labels", _labels, CLASSES | LABELS, 2),
     Section("values", "Suspect values", lambda page: suspect_values_section(page.files), VALUES, 2),
     Section("repeats", "Cross-validation and other splits", lambda page: repeats_section(page.files)),
     Section("learning", "Learning curve", lambda page: learning_section(page.files)),
@@ -101,7 +112,11 @@ SECTIONS = (  # in the order of the page; `Section.order` is the order in which 
     Section("repeat", "How to repeat this run", lambda page: repeat_section(page.files)),
     Section("settings", "Settings and environment", lambda page: settings_section(page.files)),
 )
-RESULTS = {"regression": ("value_result.html.j2", value_result_section)}
+RESULTS = {
+    "regression": ("value_result.html.j2", value_result_section),
+    "ordinal": ("value_result.html.j2", level_result_section),
+    "multilabel": ("value_result.html.j2", label_result_section),
+}
 """Task -> template and content of the headline; other tasks have the accuracy as their headline."""
 
 

@@ -11,6 +11,7 @@ from coverslip.reporting.thumbnails import Thumbnails
 
 CLASSES = frozenset({"classification", "ordinal"})
 VALUES = frozenset({"regression"})
+LABELS = frozenset({"multilabel"})
 
 
 @dataclass(frozen=True, slots=True)

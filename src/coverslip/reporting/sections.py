@@ -8,6 +8,7 @@ from typing import Any
 from coverslip.figures import history, svg_text, training_curves
 from coverslip.reporting.command_paths import run_path
 from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
+from coverslip.reporting.task_words import WORDS
 from coverslip.reporting.training_sentences import (
     augmentation_text,
     depth_of,
@@ -76,7 +77,7 @@ def repeat_section(files: RunFiles) -> dict[str, Any]:
 def limits_section(files: RunFiles) -> dict[str, Any]:
     """Return limitations of this report, as far as the files of the run show them."""
     test, audit, values = files.test, files.audit or {}, files.task == "regression"
-    label = "value" if values else "class"
+    label = WORDS[files.task].answer
     limits = []
     if not files.trained_here:
         limits.append(
@@ -125,7 +126,7 @@ def limits_section(files: RunFiles) -> dict[str, Any]:
     few = [name for name, scores in (test.get("classes") or {}).items() if (scores.get("images") or 0) < FEW]
     if few:
         names = ", ".join(few[:6]) + (f" and {len(few) - 6} more" if len(few) > 6 else "")
-        classes = count_text(len(few), "class", "classes")
+        classes = count_text(len(few), *WORDS[files.task].names)
         limits.append(f"Performance on {classes} with fewer than {FEW} test images, at useful precision: {names}.")
     return {"limits": limits}
 

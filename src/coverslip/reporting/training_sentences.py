@@ -8,6 +8,7 @@ from typing import Any, cast
 from coverslip.evidence.intervals import Score
 from coverslip.evidence.selection_bias import selection_sentence
 from coverslip.reporting.run_files import RunFiles, model_facts, settings_of
+from coverslip.reporting.task_words import WORDS
 from coverslip.reporting.wording import count_text, listed
 
 NOT_STATED = "[How the model was trained.]"
@@ -152,10 +153,10 @@ def _head_sentence(files: RunFiles) -> str:
     views = int(settings_of(files, "model").get("views") or 1)
     penalties, folds = head.get("l2_values"), head.get("folds")
     of_views = VIEWS.get(views, f" in {views} views (flips and quarter turns)") if views > 1 else ""
-    fitted = "A softmax classifier (multinomial logistic regression) with an L2 penalty"
+    fitted = WORDS[files.task].head
     if values:
         on = f" of the {model['scale']} of the target" if model.get("scale") else ""
-        fitted = f"A ridge regression{on}"
+        fitted += on
     text = f"{fitted} was fitted to the features of the {_images(files)}{of_views}."
     if values and isinstance(folds, int):
         selected = f" (selected: {model['l2']:g})" if isinstance(model.get("l2"), int | float) else ""
@@ -174,6 +175,7 @@ def _head_sentence(files: RunFiles) -> str:
         )
     if isinstance(model.get("temperature"), int | float):
         text += f" Logits were divided by a temperature of {model['temperature']:.3f}, fitted to held-out predictions."
+    text = f"{text} {WORDS[files.task].link}".rstrip()
     return f"{text} {_seed_sentence(files)}".rstrip()
 
 

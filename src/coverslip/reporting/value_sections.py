@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,19 +29,35 @@ MAX_VALUES = 12  # different values of such a column
 
 
 def value_result_section(files: RunFiles) -> dict[str, Any]:
-    """Return the scores of the headline, the comparison with the best simple rule, and warnings."""
-    test, names = files.test, files.target_names
-    keys = HEADLINE if len(names) == 1 else SEVERAL
-    scores = test.get("scores") or {}
+    """Return the headline of a regression, with the comparison with each simple rule."""
+    names = files.target_names
+    rules = [sentence for name in names for sentence in _rule_sentences(files, name)]
+    return _headline(files, ", ".join(names), HEADLINE if len(names) == 1 else SEVERAL, rules)
+
+
+def level_result_section(files: RunFiles) -> dict[str, Any]:
+    """Return the headline of ordered classes."""
+    rules = [f"Order of the classes: {' < '.join(files.class_names)}."]
+    return _headline(files, "the class", ("quadratic_kappa", "level_error", "accuracy"), rules)
+
+
+def label_result_section(files: RunFiles) -> dict[str, Any]:
+    """Return the headline of several labels."""
+    return _headline(files, "the labels", ("macro_f1", "mean_average_precision", "exact_match"), [])
+
+
+def _headline(files: RunFiles, predicted: str, keys: Sequence[str], rules: list[str]) -> dict[str, Any]:
+    """Return the scores of the headline, sentences below it, and warnings."""
+    test, scores = files.test, files.test.get("scores") or {}
     shown = [
         {"name": name_of_score(key)[0], **score_context(scores.get(key), digits_of(key, scores))}
         for key in keys
         if key in scores
     ]
     return {
-        "targets": names,
+        "predicted": predicted,
         "shown": shown,
-        "rules": [sentence for name in names for sentence in _rule_sentences(files, name)],
+        "rules": rules,
         **headline_context(files, test.get("images") or 0, test.get("groups")),
     }
 

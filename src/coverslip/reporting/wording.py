@@ -8,41 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-SCORES = {  # key in test.json -> title, definition
-    "accuracy": ("Accuracy", "share of test images classified correctly"),
-    "balanced_accuracy": ("Balanced accuracy", "mean recall over classes: each class has the same weight"),
-    "macro_f1": ("Macro F1", "mean F1 score over classes: each class has the same weight"),
-    "mcc": ("MCC", "Matthews correlation between predicted and true classes; 0 is chance, 1 is perfect"),
-    "macro_auroc": (
-        "Macro AUROC",
-        "mean area under the ROC curve, each class against the rest; 0.5 is chance, 1 is perfect",
-    ),
-    "macro_auprc": ("Macro AUPRC", "mean area under the precision–recall curve, each class against the rest"),
-    "log_loss": ("Log loss", "mean negative log-probability of the true class; lower is better"),
-    "brier": ("Brier score", "mean squared error of the predicted probabilities; lower is better"),
-    "ece": (
-        "Calibration error",
-        "expected calibration error: mean gap between confidence and accuracy; lower is better",
-    ),
-    "sensitivity": ("Sensitivity", "share of images of the positive class that were classified as positive"),
-    "specificity": ("Specificity", "share of images of the negative class that were classified as negative"),
-    "mae": ("Mean absolute error", "mean size of predicted minus true, in the unit of the target; lower is better"),
-    "rmse": ("RMSE", "root of the mean squared error, in the unit of the target; lower is better"),
-    "r2": (
-        "R²",
-        "share of the variance of the true values that is explained; 0 is the mean of the test set, 1 perfect",
-    ),
-    "bias": ("Bias", "mean of predicted minus true, in the unit of the target; 0 is best"),
-    "loa_low": ("Lower limit of agreement", "bias minus 1.96 standard deviations of predicted minus true"),
-    "loa_high": ("Upper limit of agreement", "bias plus 1.96 standard deviations of predicted minus true"),
-    "concordance": ("Concordance", "Lin's concordance correlation: agreement with the identity line; 1 is perfect"),
-    "spearman": ("Spearman correlation", "rank correlation of predicted and true values; 0 is chance, 1 is perfect"),
-    "coverage": ("Coverage", "share of test images whose prediction interval contains the true value"),
-    "interval_width": ("Width of the intervals", "mean width of the prediction intervals, in the unit of the target"),
-    "top_5_accuracy": ("Top-5 accuracy", "share of test images whose true class is among the five most probable"),
-}
+from coverslip.evidence.score_specs import score_spec
 
-UNIT_SCORES = ("mae", "rmse", "bias", "loa_low", "loa_high", "interval_width")  # in the unit of the target
 DIGITS, MOST_DIGITS = 3, 12  # decimals of a score; most decimals of one in the unit of the target
 
 
@@ -58,7 +25,7 @@ def digits_of(key: str, scores: Mapping[str, Any]) -> int:
     >>> digits_of("r2", {"mae": {"value": 41.7}})
     3
     """
-    error = (scores.get("mae") or {}).get("value") if key in UNIT_SCORES else None
+    error = (scores.get("mae") or {}).get("value") if score_spec(key).in_unit else None
     return DIGITS if not error else min(max(2 - math.floor(math.log10(error)), 0), MOST_DIGITS)
 
 
@@ -132,7 +99,8 @@ def score_context(score: dict[str, Any] | None, digits: int = 3) -> dict[str, An
 
 def name_of_score(key: str) -> tuple[str, str]:
     """Return the title of a score and its definition in one line (empty for a score unknown to this version)."""
-    return SCORES.get(key, (key.replace("_", " ").capitalize(), ""))
+    spec = score_spec(key)
+    return spec.title, spec.definition
 
 
 def without_folders(text: str) -> str:

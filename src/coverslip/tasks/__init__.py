@@ -3,7 +3,7 @@
 Each task is a folder; importing this package registers all of them in `coverslip.tasks.task.TASKS`.
 """
 
-from coverslip.tasks import classification, regression
+from coverslip.tasks import classification, multilabel, ordinal, regression
 from coverslip.tasks.task import TASKS, Prediction, Task
 
-__all__ = ["TASKS", "Prediction", "Task", "classification", "regression"]
+__all__ = ["TASKS", "Prediction", "Task", "classification", "multilabel", "ordinal", "regression"]

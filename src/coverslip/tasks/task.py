@@ -8,7 +8,7 @@ classes. `TASKS` lists all tasks by name; packages above keep registries by that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -119,6 +119,8 @@ class Task(Protocol):
     """What the outputs of a network mean. Immutable; `fit_head` and `calibrate` return a new task."""
 
     name: ClassVar[str]
+    shown: ClassVar[tuple[str, ...]]
+    """The scores that are shown first, such as by fold; the first is the headline."""
 
     @classmethod
     def new(cls, names: tuple[str, ...], scale: str = "") -> Self:
@@ -201,6 +203,19 @@ class Task(Protocol):
         """
         ...
 
+    def score(
+        self, prediction: Any, target: Target, groups: Codes | None, baselines: Baselines | None = None
+    ) -> dict[str, Any]:
+        """Return the scores of predictions with their intervals, as `evaluate` does for outputs.
+
+        Args:
+            prediction: predictions of this task for N images, also by several models.
+            target: their targets.
+            groups: their groups, int (N,); None if each image is its own group.
+            baselines: outputs of simple rules for the same images, by name, float (N, T); None for none.
+        """
+        ...
+
     def subgroups(
         self, outputs: Outputs, target: Target, groups: Codes | None, values: Sequence[str | float | None]
     ) -> dict[str, Any]:
@@ -226,3 +241,22 @@ class Task(Protocol):
 
 
 TASKS: Registry[type[Task]] = Registry("task")
+
+
+def join_predictions(parts: Sequence[Prediction], places: Sequence[Codes]) -> Any:
+    """Return the predictions of disjoint parts of N images as those of all images, in their order.
+
+    An array that one of the parts lacks is missing in the result.
+
+    Args:
+        parts: predictions of one class, a dataclass.
+        places: positions of the images of each part; together 0..N-1.
+    """
+    order = np.argsort(np.concatenate(list(places)), kind="stable")
+    joined = {}
+    for field in fields(parts[0]):  # type: ignore[arg-type]
+        values = [getattr(part, field.name) for part in parts]
+        if any(isinstance(value, np.ndarray) for value in values):
+            missing = any(value is None for value in values)
+            joined[field.name] = None if missing else np.concatenate(values)[order]
+    return replace(parts[0], **joined)  # type: ignore[type-var]

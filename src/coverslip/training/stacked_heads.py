@@ -62,7 +62,7 @@ def fit_stacked_heads(
 
     Args:
         features: float32 (N, D). Decorrelated columns of similar scale speed up convergence.
-        labels: class ids, int64 (N,), values in 0..K-1.
+        labels: class ids, int64 (N,), values in 0..K-1; or (N, L), if each head has its own labels.
         weights: sample weights, float32 (N, L); 0 excludes a row from a head.
         penalties: L2 penalties, float32 (L,), or (L, D) for one penalty per column.
         classes: number of classes K.
@@ -78,6 +78,7 @@ def fit_stacked_heads(
     x = torch.zeros(heads, (width + 1) * classes)  # convex problem: the start does not matter
     loss, gradient = _loss_and_gradient(x, features, labels, normalized, penalty, classes)
     start_norm = gradient.norm(dim=1)
+    own_labels = labels.ndim == 2
     memory = _LbfgsMemory()
     result, losses, converged = x.clone(), [loss], torch.zeros(heads, dtype=torch.bool)
     active = torch.arange(heads)  # heads that have not converged; only these are computed
@@ -112,6 +113,7 @@ def fit_stacked_heads(
                 values[remaining] for values in (active, x, loss, gradient, start_norm)
             )
             normalized, penalty = normalized[:, remaining], penalty[remaining]
+            labels = labels[:, remaining] if own_labels else labels
             memory.keep(remaining)
     weight, bias = _unpack(result, width, classes)
     return StackedHeads(weight.contiguous(), bias.contiguous(), torch.stack(losses), converged)
@@ -173,12 +175,13 @@ def _loss_and_gradient(
         block, targets, block_weights = (values[start : start + ROWS] for values in (features, labels, weights))
         logits = (block @ stacked).view(len(block), heads, classes).add_(bias)
         logits -= logits.amax(2, keepdim=True)  # log-sum-exp without overflow
-        true_logits = logits.gather(2, targets[:, None, None].expand(-1, heads, 1)).squeeze(2)
+        index = targets[:, :, None] if targets.ndim == 2 else targets[:, None, None].expand(-1, heads, 1)
+        true_logits = logits.gather(2, index).squeeze(2)
         powers = logits.exp_()
         total = powers.sum(2, keepdim=True)
         loss += (block_weights * (total.squeeze(2).log() - true_logits)).sum(0)
         error = powers.div_(total)  # probabilities; minus the one-hot labels they are the gradient of the logits
-        error.scatter_add_(2, targets[:, None, None].expand(-1, heads, 1), torch.full((len(block), heads, 1), -1.0))
+        error.scatter_add_(2, index, torch.full((len(block), heads, 1), -1.0))
         error.mul_(block_weights[:, :, None])
         weight_gradient.addmm_(block.T, error.view(len(block), -1))
         bias_gradient += error.sum(0)

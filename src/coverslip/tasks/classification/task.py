@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from coverslip.core.errors import UserError
 from coverslip.core.progress import Progress
 from coverslip.data.target import Target
-from coverslip.evidence.conformal import ConformalThresholds, fit_prediction_sets, prediction_sets
-from coverslip.evidence.label_errors import rank_label_errors
+from coverslip.evidence.conformal import ConformalThresholds, fit_prediction_sets
 from coverslip.evidence.recalibration import fit_temperature, softmax
-from coverslip.evidence.subgroups import subgroup_scores
 from coverslip.evidence.threshold import DEFAULT, Threshold, fit_threshold, unmeasured_threshold
-from coverslip.tasks.classification.evaluation import evaluate_classes
-from coverslip.tasks.classification.prediction import ClassPrediction
+from coverslip.tasks.class_task import ClassTask, read_sets, read_temperature, unsupported_task
 from coverslip.tasks.config import ThresholdConfig
 from coverslip.tasks.fields import read_field, read_names
-from coverslip.tasks.task import TASKS, Baselines, CalibrationData, Codes, HeadData, Outputs, Suspects, Task
+from coverslip.tasks.task import TASKS, Baselines, CalibrationData, Codes, HeadData, Outputs, Task
 from coverslip.training.fitted_head import FittedHead
 from coverslip.training.heads import fit_head
 
 
 @TASKS.register("classification")
 @dataclass(frozen=True, slots=True)
-class Classification:
+class Classification(ClassTask):
     """The conversion of logits into probabilities, predicted classes and prediction sets.
 
     Attributes:
@@ -41,6 +35,7 @@ class Classification:
     """
 
     name: ClassVar[str] = "classification"
+    shown: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
 
     classes: tuple[str, ...]
     temperature: float = 1.0
@@ -51,11 +46,6 @@ class Classification:
     def new(cls, names: tuple[str, ...], scale: str = "") -> Self:
         """See `Task.new`."""
         return cls(names)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """See `Task.names`."""
-        return self.classes
 
     @property
     def num_outputs(self) -> int:
@@ -88,25 +78,6 @@ class Classification:
         if self.threshold is None:
             return np.asarray(probabilities.argmax(axis=1))
         return self.threshold.predicted_classes(probabilities, self.classes)
-
-    def set_members(self, probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_] | None:
-        """Return the classes in each prediction set, bool (N, K), for probabilities (N, K); None without `sets`."""
-        return None if self.sets is None else prediction_sets(probabilities, self.sets)
-
-    def predict(self, outputs: Outputs) -> ClassPrediction:
-        """See `Task.predict`."""
-        probabilities = self.probabilities(outputs)
-        return ClassPrediction(
-            self.classes, probabilities, self.predicted_classes(probabilities), self.set_members(probabilities)
-        )
-
-    def tally(self, predictions: pl.DataFrame) -> dict[str, int]:
-        """Return the number of images of each predicted class; no class has an empty name."""
-        return dict(Counter(str(name or "") for name in predictions["predicted"]))
-
-    def labels(self, texts: Sequence[str | None]) -> dict[str, pl.Series]:
-        """See `Task.labels`."""
-        return {"label": pl.Series(list(texts), dtype=pl.String)}
 
     def fit_head(self, data: HeadData, progress: Progress) -> tuple[Self, FittedHead]:
         """See `Task.fit_head`."""
@@ -162,36 +133,14 @@ class Classification:
             progress.note(f"note: {fitted.note}")
         return replace(task, threshold=fitted)
 
-    def facts(self, target: Target) -> dict[str, Any]:
-        """Return ``assumes``: the fraction of each class in the training set, the prior of the probabilities."""
-        counts = np.bincount(target.array, minlength=len(self.classes))
-        fractions = zip(self.classes, counts / counts.sum(), strict=True)
-        return {"assumes": {name: round(float(fraction), 6) for name, fraction in fractions}}
-
     def evaluate(
         self, outputs: Outputs, target: Target, groups: Codes | None, model: Mapping[str, Any], baselines: Baselines
     ) -> dict[str, Any]:
         """See `Task.evaluate`."""
         uncalibrated = replace(self, temperature=1.0).probabilities(outputs)
-        evidence = evaluate_classes(
-            self.predict(outputs), uncalibrated, target.array, groups, threshold=self.threshold, sets=self.sets
-        )
+        evidence = self.score(self.predict(outputs), target, groups, uncalibrated=uncalibrated)
         evidence["calibration"] |= {"temperature": self.temperature, "assumes": model.get("assumes")}
         return evidence
-
-    def subgroups(
-        self, outputs: Outputs, target: Target, groups: Codes | None, values: Sequence[str | float | None]
-    ) -> dict[str, Any]:
-        """See `Task.subgroups`."""
-        prediction = self.predict(outputs)
-        return subgroup_scores(
-            target.array, prediction.probabilities, groups, values, self.classes, predicted=prediction.predicted
-        )
-
-    def suspects(self, outputs: Outputs, target: Target, groups: Codes | None) -> Suspects:
-        """Return the images ranked by confident learning; see `rank_label_errors`."""
-        ranked = rank_label_errors(target.array, self.probabilities(outputs), groups)
-        return Suspects(ranked.rows, [self.classes[label] for label in ranked.suggested], ranked.score, ranked.suspect)
 
     def to_json(self) -> dict[str, Any]:
         """See `Task.to_json`."""
@@ -206,25 +155,13 @@ class Classification:
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """See `Task.from_json`."""
         classes = read_field(content, "classes", read_names)
-        temperature = read_field(content, "temperature", _temperature)
+        temperature = read_field(content, "temperature", read_temperature)
         threshold = None
         if "threshold" in content:
             threshold = read_field(content, "threshold", lambda value: Threshold.from_json(value, classes))
-        return cls(classes, temperature, threshold, read_field(content, "sets", lambda value: _sets(value, classes)))
-
-
-def _temperature(value: Any) -> float:
-    temperature = float(value)
-    if not 0 < temperature < np.inf:
-        raise ValueError("a temperature is positive and finite")
-    return temperature
-
-
-def _sets(value: Any, classes: tuple[str, ...]) -> ConformalThresholds | None:
-    sets = None if value is None else ConformalThresholds.from_json(value)
-    if sets is not None and len(sets.least) != len(classes):
-        raise ValueError("the thresholds of the prediction sets do not match the classes")
-    return sets
+        return cls(
+            classes, temperature, threshold, read_field(content, "sets", lambda value: read_sets(value, classes))
+        )
 
 
 def require_classification(task: Task, purpose: str) -> Classification:
@@ -238,8 +175,5 @@ def require_classification(task: Task, purpose: str) -> Classification:
         UserError: it is another task.
     """
     if not isinstance(task, Classification):
-        raise UserError(
-            f"{purpose} does not support models of the task {task.name!r}",
-            "use a classification model; 'coverslip predict' and 'coverslip evaluate' work for every task",
-        )
+        raise unsupported_task(task, purpose)
     return task

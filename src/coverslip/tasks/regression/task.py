@@ -57,6 +57,7 @@ class Regression:
     """
 
     name: ClassVar[str] = "regression"
+    shown: ClassVar[tuple[str, ...]] = ("mae", "concordance")
 
     targets: tuple[str, ...]
     scale: str = ""
@@ -206,7 +207,12 @@ class Regression:
         self, outputs: Outputs, target: Target, groups: Codes | None, model: Mapping[str, Any], baselines: Baselines
     ) -> dict[str, Any]:
         """See `Task.evaluate`."""
-        prediction = self.predict(outputs)
+        return self.score(self.predict(outputs), target, groups, baselines)
+
+    def score(
+        self, prediction: ValuePrediction, target: Target, groups: Codes | None, baselines: Baselines | None = None
+    ) -> dict[str, Any]:
+        """See `Task.score`."""
         whole = prediction.low is not None and bool(np.isfinite(prediction.low).all())
         evidence = regression_evidence(
             target.array,

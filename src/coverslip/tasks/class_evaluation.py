@@ -10,7 +10,7 @@ from coverslip.evidence.calibration import calibration_report, reliability
 from coverslip.evidence.classification import classification_evidence
 from coverslip.evidence.conformal import ConformalThresholds, evaluate_prediction_sets
 from coverslip.evidence.threshold import Threshold, operating_curve
-from coverslip.tasks.classification.prediction import ClassPrediction
+from coverslip.tasks.class_prediction import ClassPrediction
 from coverslip.tasks.task import Codes, FloatArray
 
 
