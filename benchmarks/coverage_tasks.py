@@ -120,8 +120,8 @@ def table(cells: dict[str, Any], tries: int) -> str:
         "",
         "`python benchmarks/coverage_tasks.py`; see there for the simulation. Each number is the share of",
         f"{tries:,} simulated test sets whose 95 % interval contains the true score (standard error at 0.95:",
-        f"{np.sqrt(0.95 * 0.05 / tries):.3f}); in parentheses the mean width of the interval. *No*: fewer than half of the",
-        "test sets had an interval.",
+        f"{np.sqrt(0.95 * 0.05 / tries):.3f}); in parentheses the mean width of the interval. *No*: fewer than half of",
+        "the test sets had an interval.",
     ]
     names = {
         kind: list(dict.fromkeys(k.split()[3] for k in cells if k.startswith(kind))) for kind in ("levels", "labels")

@@ -106,3 +106,37 @@ def test_runs_of_different_tasks_are_not_compared(table, tmp_path):
     ]
     with pytest.raises(UserError, match="'classification', and 'regression' of 'regression'"):
         api.compare(runs)
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_every_task_trains_with_the_loop(task, table, tmp_path):
+    options = {"group": "plant", "model_network": "cnn", "input_size": 32, "training_epochs": 8, **OPTIONS[task]}
+    run = api.train(table, tmp_path / "run", model_depth="all", training_lr=0.003, **options)
+    history = pl.read_csv(run.history_file)
+    assert history["train_loss"][-1] < history["train_loss"][0]
+    assert (history["validation_accuracy"].null_count() == 0) == (task != "regression")
+    assert len(api.predict(run.folder, [table.parent / "images/000.png"])) == 1
+    first = load_predictor(run).task.shown[0]
+    assert run.read_json(run.test_file)["scores"][first]["value"] is not None
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "message"),
+    [
+        ("regression", {"training_loss": "focal"}, "'focal' does not suit the task 'regression'"),
+        ("classification", {"training_loss": "huber"}, "'huber' does not suit the task 'classification'"),
+        ("regression", {"training_label_smoothing": 0.2}, "label smoothing does not apply"),
+        ("ordinal", {"training_balance": "weights"}, "balance of classes does not apply"),
+        ("multilabel", {"model_depth": "auto"}, "depth 'auto' compares classifiers"),
+        ("ordinal", {"threshold_value": 0.4}, "a decision threshold needs two classes"),
+        ("multilabel", {"threshold_sensitivity": 0.9}, "a decision threshold needs two classes"),
+    ],
+)
+def test_settings_of_another_task_are_refused(task, options, message, table, tmp_path):
+    with pytest.raises(UserError, match=message):
+        api.train(table, tmp_path / "run", **({"model_depth": "tail"} | options | OPTIONS[task]))
+
+
+def test_one_threshold_for_all_labels(table, tmp_path):
+    run = api.train(table, tmp_path / "run", group="plant", threshold_value=0.3, **OPTIONS["multilabel"])
+    assert set(run.read_json(run.test_file)["thresholds"].values()) == {0.3}

@@ -121,6 +121,7 @@ SCORE_SPECS = {
         title="Mean absolute level error",
         definition="mean number of levels between predicted and true; lower is better",
         lower_is_better=True,
+        least_groups=10,
     ),
     "adjacent_accuracy": ScoreSpec(title="Adjacent accuracy", definition="share of test images at most one level off"),
     "mae": ScoreSpec(

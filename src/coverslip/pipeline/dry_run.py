@@ -24,8 +24,10 @@ from coverslip.pipeline.resolve import (
     input_size,
     input_spec,
     network_design,
+    new_task,
     resolve_config,
     trained_from,
+    with_task_defaults,
 )
 from coverslip.training.step_time import step_seconds
 
@@ -50,8 +52,8 @@ def dry_run(config: RunConfig, *, progress: Progress = SILENT) -> dict[str, Any]
     Raises:
         UserError, BlockedError: as `coverslip.pipeline.run.run` before it trains.
     """
-    config = resolve_config(config)
-    scanned = scan_images(config)
+    resolved, scanned = resolve_config(config), scan_images(config)
+    config = with_task_defaults(resolved, config, scanned.task)
     check_task(config, scanned)
     size = input_size(config)
     pixel_format = guess_format(scanned.source, scanned.paths)
@@ -80,7 +82,9 @@ def dry_run(config: RunConfig, *, progress: Progress = SILENT) -> dict[str, Any]
         seconds["computing features"] = frozen
         disk += stored
         if trained_from(config) != CLASSIFIER:
-            seconds["training"] = _training_seconds(config, pixel_format.channels, len(table.classes), splits)
+            seconds["training"] = _training_seconds(
+                config, pixel_format.channels, new_task(config, table).num_outputs, splits
+            )
     return {
         "images": len(table),
         "classes": len(table.classes),

@@ -7,7 +7,7 @@ are trained. With the freeze point at the classifier a linear head is fitted; an
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ from coverslip.pipeline.calibrate import held_out_data, with_calibration, with_t
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.prepare import fitted_spec, open_extractor
 from coverslip.pipeline.resolve import is_pretrained, network_design, new_task, trained_from, uses_exact_head
-from coverslip.pipeline.training_data import PreparedTraining, class_ids, prepare_training, training_rows
-from coverslip.tasks.task import HeadData, Task
+from coverslip.pipeline.training_data import PreparedTraining, prepare_training, training_rows
+from coverslip.tasks.task import HeadData, LastLayer, SelectionData, Task
 from coverslip.training.fine_tuning import TrainedStages, train_from_stage
 
 
@@ -132,18 +132,18 @@ def _fit_head(config: RunConfig, table: ImageTable, pixels: PixelCache, log: Pro
 
 
 def _fine_tune(config: RunConfig, table: ImageTable, pixels: PixelCache, folder: Run, log: Progress) -> FitResult:
-    prepared = prepare_training(config, table, pixels, log)
-    keys = pixels.facts["row_hash"].to_list()
+    prepared, task = prepare_training(config, table, pixels, log), new_task(config, table)
+    keys, selection = pixels.facts["row_hash"].to_list(), prepared.selection
     part = train_from_stage(
         prepared.design,
         prepared.weights,
         prepared.stage,
         prepared.inputs,
-        class_ids(table, prepared.train),
-        len(table.classes),
+        task.loop_targets(table.target(prepared.train)),
+        task.objective(table.target(prepared.train)),
         config.training,
         fold=config.model.fold,
-        validation=(prepared.selection_inputs, class_ids(table, prepared.selection)) if prepared.selection else None,
+        validation=(prepared.selection_inputs, task.loop_targets(table.target(selection))) if selection else None,
         mix=prepared.mix,
         checkpoint=folder.checkpoints_folder,
         identity={
@@ -176,19 +176,20 @@ def _calibrated(
     }
     design = prepared.design
     extractor = FeatureExtractor(frozen_stages(design, part.weights), fitted_spec(config, table, pixels))
-    predictor = Predictor(design, extractor, part.weight, part.bias, task, about, _known_hashes(table, keys))
-    history = part.result.history
+    history, layer = part.result.history, LastLayer(part.weight, part.bias)
+    held: npt.NDArray[np.floating] = np.zeros((0, layer.weight.shape[1]), np.float32)
+    if calibration:
+        held = extractor.extract(pixels.pixels, selection + calibration, keys, 1, log, "computing validation features")
+    chosen = held[: len(selection)]
+    task, layer = task.finish(
+        layer, SelectionData(chosen, table.target(selection), table.groups(selection), table.target(train))
+    )
+    predictor = Predictor(design, extractor, layer.weight, layer.bias, task, about, _known_hashes(table, keys))
     if not calibration:
         log.note("note: no images are left for calibration: no prediction sets, and a temperature of 1")
         predictor = with_calibration(config, table, predictor, [], None, log)
         nothing = np.zeros((0, task.num_outputs), np.float32)
         return FitResult(predictor, history, HeldOut([], nothing), computed=computed)
-    held = extractor.extract(pixels.pixels, selection + calibration, keys, 1, log, "computing validation features")
-    if selection:
-        selected = task.select(
-            predictor.outputs(held[: len(selection)]), table.target(selection), table.groups(selection)
-        )
-        predictor = replace(predictor, task=selected)
     outputs = predictor.outputs(held)
     # Familiarity compares with the nearest training images: an evenly spaced subset keeps model and search small.
     references = train if len(train) <= MAX_REFERENCE else train[:: -(-len(train) // MAX_REFERENCE)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coverslip.core.errors import UserError
+from coverslip.core.registry import nearest
 from coverslip.data.augment import PRESETS, Augmentation
 from coverslip.data.decoding import PixelFormat
 from coverslip.data.inputs import InputSpec
@@ -20,6 +21,8 @@ from coverslip.pipeline.config import RunConfig
 from coverslip.tasks import TASKS, Task
 from coverslip.tasks.config import ThresholdConfig
 from coverslip.tasks.regression.scale import to_scale
+from coverslip.training.config import TrainingConfig
+from coverslip.training.losses import LOSSES, VALUE_LOSSES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,12 +87,35 @@ def _without_weights(config: RunConfig) -> str:
     return f"{name} has no pretrained weights" if config.model.pretrained else f"{name} starts from random weights"
 
 
+def with_task_defaults(config: RunConfig, given: RunConfig, task: str) -> RunConfig:
+    """Return a resolved config whose training suits the task, where ``given``, the unresolved config, has defaults.
+
+    Cross-entropy becomes the squared error for a regression; labels are not smoothed, and images not mixed, for any
+    task but classification: what a mixture of two images shows is known for classes only.
+    """
+    if task == "classification":
+        return config
+    training, augment = config.training, config.augment
+    if training.loss == TrainingConfig().loss and task == "regression":
+        training = replace(training, loss="mse")
+    if given.training.label_smoothing == RunConfig(data=given.data).training.label_smoothing:
+        training = replace(training, label_smoothing=0.0)
+    if given.augment is None and augment is not None:
+        augment = replace(augment, mixup=0.0, cutmix=0.0)
+    return replace(config, training=training, augment=augment)
+
+
 def check_task(config: RunConfig, table: ImageTable) -> None:
     """Refuse settings that do not suit the task of the data.
 
     Raises:
         UserError: the task cannot be trained with these settings; or see `check_threshold`.
     """
+    values, loss = table.task == "regression", config.training.loss
+    looped = config.model.depth == "auto" or not uses_exact_head(config)
+    if looped and (loss in VALUE_LOSSES) != values:
+        known = VALUE_LOSSES if values else LOSSES
+        raise UserError(f"the loss {loss!r} does not suit the task {table.task!r}", nearest(loss, known))
     if table.task == "classification":
         check_threshold(config, table.classes)
         return
@@ -100,11 +126,15 @@ def check_task(config: RunConfig, table: ImageTable) -> None:
         if table.task == "multilabel":
             fix = "omit it: each label has a threshold of its own; or give one for all: --set threshold.value=0.4"
         raise UserError(f"a decision threshold needs two classes, and the task is {table.task!r}", fix)
-    if config.model.depth == "auto" or not uses_exact_head(config):
+    if config.model.depth == "auto":
         raise UserError(
-            f"depth {config.model.depth!r} does not support {table.task!r} yet",
-            "use --depth head with a pretrained network",
+            f"depth 'auto' compares classifiers, and the task is {table.task!r}", "use --depth head or tail"
         )
+    if config.training.balance != "none" or config.training.class_weights:
+        raise UserError(f"the balance of classes does not apply to the task {table.task!r}", "omit training.balance")
+    if config.training.label_smoothing and table.task != "multilabel":
+        problem = f"label smoothing does not apply to the task {table.task!r}"
+        raise UserError(problem, "omit training.label_smoothing")
     if config.repeats.seeds or config.repeats.learning_curve:
         raise UserError(f"--seeds and --learning-curve do not support {table.task!r} yet", "use --folds 5")
     if table.task == "regression":

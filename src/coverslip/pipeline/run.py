@@ -24,10 +24,10 @@ from coverslip.pipeline.config import RunConfig, write_config
 from coverslip.pipeline.depth import choose_depth
 from coverslip.pipeline.evaluate import evaluate_test, write_label_errors
 from coverslip.pipeline.fit import FitResult, delete_checkpoints, fit
-from coverslip.pipeline.prepare import PreparedData, open_extractor, prepare, run_probes, write_audit
+from coverslip.pipeline.prepare import PreparedData, open_extractor, prepare, run_probes, scan_images, write_audit
 from coverslip.pipeline.repeat import repeat
-from coverslip.pipeline.resolve import resolve_config
-from coverslip.pipeline.training_data import class_ids, prepare_training
+from coverslip.pipeline.resolve import new_task, resolve_config, with_task_defaults
+from coverslip.pipeline.training_data import prepare_training
 from coverslip.training.batches import input_shape
 from coverslip.training.fine_tuning import new_network
 from coverslip.training.lr_finder import LrRangeTest, find_lr
@@ -61,7 +61,9 @@ def run(
     """
     tune_allocator()
     log = EventLog(folder.events_file, progress)
-    config = resolve_config(config)
+    resolved = resolve_config(config)
+    table = scan_images(config) if table is None else table
+    config = with_task_defaults(resolved, config, table.task)
     write_config(config, folder.experiment_file)
     data = prepare(config, table, verify=verify, progress=log)
     write_audit(config, data.audit, folder)
@@ -106,16 +108,18 @@ def save(fitted: FitResult, config: RunConfig, data: PreparedData, folder: Run, 
 
 def lr_range_test(config: RunConfig, progress: Progress = SILENT) -> LrRangeTest:
     """Run the learning-rate range test on the training set of a resolved config; no run is written."""
-    data = prepare(config, progress=progress)
+    table = scan_images(config)
+    config = with_task_defaults(config, config, table.task)
+    data = prepare(config, table, progress=progress)
     prepared = prepare_training(config, data.table, data.pixels, progress)
-    network = new_network(prepared.design, prepared.weights, len(data.table.classes), config.training.seed)
+    task, target = new_task(config, data.table), data.table.target(prepared.train)
+    objective = task.objective(target)
+    network = new_network(prepared.design, prepared.weights, objective.num_outputs, config.training.seed)
     part: nn.Module = network.starting_at(prepared.stage)
     if config.model.fold and prepared.weights:
         part = fold_batch_norm(part, input_shape(prepared.inputs))[0]
-    labels = class_ids(data.table, prepared.train)
-    return find_lr(
-        part, prepared.inputs, labels, len(data.table.classes), config.training, mix=prepared.mix, progress=progress
-    )
+    targets = task.loop_targets(target)
+    return find_lr(part, prepared.inputs, targets, objective, config.training, mix=prepared.mix, progress=progress)
 
 
 def environment(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from coverslip.core.progress import Progress
@@ -103,11 +102,6 @@ def training_rows(config: RunConfig, table: ImageTable) -> tuple[list[int], list
     """Return the rows of the training and of the validation set; with ``split.refit``, all are for training."""
     train, validation = table.rows("train"), table.rows("validation")
     return (sorted(train + validation), []) if config.split.refit else (train, validation)
-
-
-def class_ids(table: ImageTable, rows: list[int]) -> npt.NDArray[np.int64]:
-    """Return the class ids of rows, int64 (n,)."""
-    return np.asarray(table.labels(rows), np.int64)
 
 
 def _split_augmentation(augment: Augmentation) -> tuple[Augmentation | None, Augmentation | None]:

@@ -19,6 +19,7 @@ from coverslip.core.progress import Progress
 from coverslip.core.registry import Registry
 from coverslip.tasks.config import ThresholdConfig
 from coverslip.training.fitted_head import FittedHead
+from coverslip.training.objectives import Objective
 
 if TYPE_CHECKING:
     from coverslip.data.target import Target
@@ -73,6 +74,40 @@ class Suspects:
 
 
 @dataclass(frozen=True, slots=True)
+class LastLayer:
+    """The linear layer that turns features into outputs.
+
+    Attributes:
+        weight: float32 (num_outputs, D).
+        bias: float32 (num_outputs,).
+    """
+
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+
+    def outputs(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return outputs (N, num_outputs) of features (N, D)."""
+        return np.asarray(features.astype(np.float32) @ self.weight.T + self.bias)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionData:
+    """The selection half of the validation set, and the training targets.
+
+    Attributes:
+        features: features of N images, float (N, D); N is 0 if there are too few groups for two halves.
+        target: their targets.
+        groups: group name of each image.
+        training: targets of the training images.
+    """
+
+    features: Outputs
+    target: Target
+    groups: Sequence[str]
+    training: Target
+
+
+@dataclass(frozen=True, slots=True)
 class HeldOutData:
     """Outputs of images by models that were fitted without them and without their groups.
 
@@ -116,7 +151,7 @@ class Prediction(Protocol):
 
 
 class Task(Protocol):
-    """What the outputs of a network mean. Immutable; `fit_head` and `calibrate` return a new task."""
+    """What the outputs of a network mean. Immutable; `fit_head`, `finish` and `calibrate` return a new task."""
 
     name: ClassVar[str]
     shown: ClassVar[tuple[str, ...]]
@@ -156,8 +191,23 @@ class Task(Protocol):
         """Fit a linear head exactly, and return it with the task that reads its outputs."""
         ...
 
-    def select(self, outputs: Outputs, target: Target, groups: Sequence[str]) -> Self:
-        """Return the task fitted to the selection half, such as its temperature; for models trained by the loop."""
+    def objective(self, target: Target) -> Objective:
+        """Return what the training loop minimizes, for the training targets."""
+        ...
+
+    def loop_targets(self, target: Target) -> npt.NDArray[Any]:
+        """Return targets as the objective takes them, such as class ids or values on the scale of the fit."""
+        ...
+
+    def finish(self, layer: LastLayer, selection: SelectionData) -> tuple[Self, LastLayer]:
+        """Return the task and the last layer of a network that the loop trained, fitted to the selection half.
+
+        Such as the temperature, thresholds, or outputs that the loop does not train.
+
+        Args:
+            layer: the trained last layer, on the scale of the targets.
+            selection: images that training did not see, apart from the choice of the epoch.
+        """
         ...
 
     def calibrate(

@@ -30,6 +30,7 @@ from coverslip.training.epoch_printer import EpochPrinter
 from coverslip.training.forward import compute_logits
 from coverslip.training.held_out import group_codes
 from coverslip.training.loop import train_network
+from coverslip.training.objectives import ClassObjective
 from coverslip.training.outcome import History, Scores
 
 IntArray = npt.NDArray[np.int64]
@@ -145,7 +146,8 @@ def fit_arrays(
     if printer is not None and len(validation) and settings.keep_best:
         monitor = settings.monitor.replace("_", " ")
         printer.note(f"restored the weights of epoch {history.best_epoch}, which has the best {monitor}")
-    if printer is not None and (note := high_loss_note(result.history, len(names), settings)):
+    note = high_loss_note(result.history, ClassObjective(len(names)).uninformed_loss, settings)
+    if printer is not None and note:
         printer.note(note)
     return history
 

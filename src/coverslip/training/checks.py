@@ -12,44 +12,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from coverslip.core.errors import UserError
 from coverslip.models.shapes import eval_mode
-from coverslip.training.batches import Inputs, IntArray
+from coverslip.training.batches import Inputs
 from coverslip.training.config import TrainingConfig
 from coverslip.training.forward import has_conv, to_channels_last
+from coverslip.training.objectives import Objective, Targets
 from coverslip.training.state import NonFiniteLoss
 
 HIGH_LOSS = 10  # factor over the loss of uniform predictions
 
 
-def check_labels(inputs: Inputs, labels: IntArray, classes: int, split: str) -> IntArray:
-    """Return the labels as int64 (N,).
+def check_output(network: nn.Module, inputs: Inputs, outputs: int, device: torch.device) -> None:
+    """Run two images through the network in evaluation mode, and check the shape of its outputs.
 
     Raises:
-        UserError: there are no images, not exactly one integer label per image, or labels out of range.
-    """
-    array = np.asarray(labels)
-    if len(inputs) == 0:
-        raise UserError(f"there are no {split} images", "give at least one image")
-    if array.ndim != 1 or len(array) != len(inputs):
-        raise UserError(
-            f"the labels of {len(inputs)} {split} images have shape {array.shape}",
-            f"give one label per image, an array of shape ({len(inputs)},)",
-        )
-    if not np.issubdtype(array.dtype, np.integer):
-        raise UserError(f"the {split} labels are {array.dtype}, not integers", "give class ids 0, 1, 2, ...")
-    invalid = array[(array < 0) | (array >= classes)]
-    if len(invalid):
-        raise UserError(
-            f"label {invalid[0]} of the {split} images is out of range for {classes} classes (0 to {classes - 1})",
-            "number the classes from 0, and give the network one output per class",
-        )
-    return array.astype(np.int64)
-
-
-def check_output(network: nn.Module, inputs: Inputs, classes: int, device: torch.device) -> None:
-    """Run two images through the network in evaluation mode, and check the shape of the logits.
-
-    Raises:
-        UserError: the network rejects the images, or does not return logits of shape (2, classes).
+        UserError: the network rejects the images, or does not return a tensor of shape (2, outputs).
     """
     rows = np.arange(min(2, len(inputs)), dtype=np.int64)
     images = to_channels_last(inputs.take(rows, None, device), has_conv(network))
@@ -67,25 +43,25 @@ def check_output(network: nn.Module, inputs: Inputs, classes: int, device: torch
         raise UserError(
             f"the network returns a {type(logits).__name__}", "return a tensor of logits of shape (images, classes)"
         )
-    if tuple(logits.shape) != (len(rows), classes):
+    if tuple(logits.shape) != (len(rows), outputs):
         raise UserError(
             f"the network returns logits of shape {tuple(logits.shape)} for {len(rows)} images; "
-            f"{classes} classes require {(len(rows), classes)}",
-            f"end the network with {classes} outputs",
+            f"{outputs} classes require {(len(rows), outputs)}",
+            f"end the network with {outputs} outputs",
         )
 
 
 def check_validation(
-    network: nn.Module, inputs: Inputs, labels: IntArray, classes: int, device: torch.device
-) -> tuple[Inputs, IntArray]:
-    """Return the validation images and labels, checked as the training images are.
+    network: nn.Module, inputs: Inputs, targets: Targets, objective: Objective, device: torch.device
+) -> tuple[Inputs, Targets]:
+    """Return the validation images and targets, checked as the training images are.
 
     Raises:
-        UserError: see `check_labels` and `check_output`.
+        UserError: see `Objective.check` and `check_output`.
     """
-    checked_labels = check_labels(inputs, labels, classes, "validation")
-    check_output(network, inputs, classes, device)
-    return inputs, checked_labels
+    checked = objective.check(inputs, targets, "validation")
+    check_output(network, inputs, objective.num_outputs, device)
+    return inputs, checked
 
 
 def check_batch_norm(network: nn.Module, config: TrainingConfig, count: int) -> bool:
@@ -117,15 +93,14 @@ def training_mode(network: nn.Module) -> None:
             module.eval()
 
 
-def high_loss_note(history: pl.DataFrame, classes: int, config: TrainingConfig) -> str:
-    """Return a note if the final training loss is finite but far above that of uniform predictions; else ""."""
+def high_loss_note(history: pl.DataFrame, uninformed: float, config: TrainingConfig) -> str:
+    """Return a note if the final training loss is finite but far above that of outputs that say nothing; else ""."""
     final = float(history["train_loss"][-1]) if history.height else 0.0
-    uniform = math.log(max(classes, 2))
-    if final < HIGH_LOSS * uniform:
+    if final < HIGH_LOSS * uninformed:
         return ""
     suggestion = f"; try {config.lr / 10:g}" if config.lr else ""
     return (
-        f"the final training loss is {final:.3g} (uniform predictions: {uniform:.2f}): the learning rate is too "
+        f"the final training loss is {final:.3g} (uniform predictions: {uninformed:.2f}): the learning rate is too "
         f"high{suggestion}"
     )
 

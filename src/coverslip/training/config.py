@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from coverslip.core.config import option
 from coverslip.core.errors import UserError
 from coverslip.core.registry import nearest
-from coverslip.training.losses import LOSSES
+from coverslip.training.losses import LOSSES, VALUE_LOSSES
 from coverslip.training.optimizers import OPTIMIZERS
 from coverslip.training.schedules import SCHEDULES
 
@@ -55,7 +55,7 @@ class TrainingConfig:
     l2: float = option(0.0, "L2 penalty: times the sum of squared weights, added to the loss (as in Keras).")
     schedule: str = option("one-cycle", "Learning-rate schedule: constant, cosine or one-cycle.")
     warmup: float = option(0.25, "Fraction of the steps in which one-cycle rises to the peak.")
-    loss: str = option("cross-entropy", "cross-entropy or focal.")
+    loss: str = option("cross-entropy", "cross-entropy or focal; of a regression mse (its default), huber or absolute.")
     label_smoothing: float = option(0.0, "Fraction of each label that is spread over all classes, 0 to below 1.")
     gamma: float = option(2.0, "Gamma of the focal loss.")
     balance: str = option("none", "Class imbalance: none, weights (in the loss), sampling, or auto.")
@@ -76,7 +76,7 @@ class TrainingConfig:
         for name, known in (
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
-            ("loss", LOSSES),
+            ("loss", (*LOSSES, *VALUE_LOSSES)),
             ("balance", BALANCES),
             ("monitor", MEASURES),
             ("precision", PRECISIONS),

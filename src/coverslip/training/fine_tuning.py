@@ -18,9 +18,10 @@ from coverslip.models.catalog import build_network
 from coverslip.models.design import Design
 from coverslip.models.folding import Pairs, fold_batch_norm, unfold_weights
 from coverslip.models.stages import CLASSIFIER, Staged
-from coverslip.training.batches import Inputs, IntArray, input_shape
+from coverslip.training.batches import Inputs, input_shape
 from coverslip.training.config import TrainingConfig
 from coverslip.training.loop import TrainingResult, train_network
+from coverslip.training.objectives import Objective, Targets
 
 CLASSIFIER_STD = 0.01  # standard deviation of the initial weights of a new classifier after pretrained stages
 
@@ -31,8 +32,8 @@ class TrainedStages:
 
     Attributes:
         weights: state dict of all stages before the classifier, both frozen and trained.
-        weight: weights of the classifier, float32 (K, D).
-        bias: biases of the classifier, float32 (K,).
+        weight: weights of the last layer, on the scale of the targets, float32 (num_outputs, D).
+        bias: its biases, float32 (num_outputs,).
         result: history, best epoch, and why training ended.
     """
 
@@ -47,12 +48,12 @@ def train_from_stage(
     weights: Mapping[str, Tensor],
     stage: str,
     inputs: Inputs,
-    labels: IntArray,
-    classes: int,
+    targets: Targets,
+    objective: Objective,
     config: TrainingConfig,
     *,
     fold: bool = True,
-    validation: tuple[Inputs, IntArray] | None = None,
+    validation: tuple[Inputs, Targets] | None = None,
     mix: Augmentation | None = None,
     checkpoint: Path | None = None,
     identity: Mapping[str, str] | None = None,
@@ -65,11 +66,11 @@ def train_from_stage(
         weights: pretrained weights of the stages before the classifier; empty to train from scratch.
         stage: first trained stage.
         inputs: inputs of that stage, that is, outputs of the frozen stages.
-        labels: class ids, shape (N,), values in 0..K-1.
-        classes: number of classes K.
+        targets: what is to be predicted, as the objective takes it.
+        objective: what is minimized.
         config: training config.
         fold: fold batch norm into the preceding convolutions, if the weights are pretrained.
-        validation: inputs and class ids that are scored after each epoch.
+        validation: inputs and targets that are scored after each epoch.
         mix: mixup and cutmix, applied to the inputs of the stage.
         checkpoint: folder for the state.
         identity: further values that must be equal to resume; see `train_network`.
@@ -78,7 +79,7 @@ def train_from_stage(
     Raises:
         UserError: see `train_network`; or the weights do not match the network.
     """
-    network = design if isinstance(design, Staged) else new_network(design, weights, classes, config.seed)
+    network = design if isinstance(design, Staged) else new_network(design, weights, objective.num_outputs, config.seed)
     stages = network.starting_at(stage)
     pairs: Pairs = ()
     trainable: nn.Module = stages
@@ -87,8 +88,8 @@ def train_from_stage(
     result = train_network(
         trainable,
         inputs,
-        labels,
-        classes,
+        targets,
+        objective,
         config,
         validation=validation,
         mix=mix,
@@ -102,8 +103,10 @@ def train_from_stage(
     body = {name: tensor for name, tensor in state.items() if not name.startswith(f"{CLASSIFIER}.")}
     if f"{CLASSIFIER}.weight" in state:
         weight, bias = state[f"{CLASSIFIER}.weight"].numpy(), state[f"{CLASSIFIER}.bias"].numpy()
-    else:  # the last stage of a custom network already returns logits; the head is the identity
-        weight, bias = np.eye(classes, dtype=np.float32), np.zeros(classes, np.float32)
+    else:  # the last stage of a custom network already returns the outputs; the head is the identity
+        outputs = objective.num_outputs
+        weight, bias = np.eye(outputs, dtype=np.float32), np.zeros(outputs, np.float32)
+    weight, bias = objective.to_target_scale(weight, bias)
     return TrainedStages({**before, **body}, weight, bias, result)
 
 

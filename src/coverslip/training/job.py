@@ -12,14 +12,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from coverslip.core.storage import digest
-from coverslip.training.balance import Balance, choose_balance
+from coverslip.training.balance import Balance
 from coverslip.training.batches import Inputs, IntArray, balanced_order, epoch_order, split_batches
-from coverslip.training.checks import check_batch_norm, check_labels, check_output
+from coverslip.training.checks import check_batch_norm, check_output
 from coverslip.training.config import TrainingConfig
+from coverslip.training.ema import Ema
 from coverslip.training.forward import has_conv, to_channels_last
-from coverslip.training.losses import Loss, build_loss, soft_targets
+from coverslip.training.losses import Loss
+from coverslip.training.objectives import Objective, Targets, as_objective
 from coverslip.training.optimizers import add_l2, build_optimizer, decay_groups
 from coverslip.training.schedules import SCHEDULES
+from coverslip.training.state import TrainState
 
 if TYPE_CHECKING:
     from coverslip.data.augment import Augmentation
@@ -32,16 +35,16 @@ class TrainingJob:
     Attributes:
         network: the network, on the device.
         inputs: N training images.
-        labels: class ids, int64 (N,).
-        targets: the labels as a tensor on the device.
-        classes: number of classes K.
+        labels: targets as `Objective.check` returns them; class ids, int64 (N,), for a classification.
+        targets: the same as a tensor on the device.
+        objective: what is minimized.
         config: the training config, without None.
         mix: mixup and cutmix; None if not used.
         device: the device.
         balance: the treatment of class imbalance.
         merge_last: whether a last batch of one image is merged with the previous batch.
         channels_last: whether images are converted to channels-last memory format.
-        loss: (logits, targets) -> the loss summed over a batch.
+        loss: (outputs, targets) -> the loss summed over a batch.
         optimizer: the optimizer.
         parameters: all trained parameters.
         decayed: the parameters with weight decay and L2 penalty.
@@ -51,9 +54,9 @@ class TrainingJob:
 
     network: nn.Module
     inputs: Inputs
-    labels: IntArray
+    labels: Targets
     targets: Tensor
-    classes: int
+    objective: Objective
     config: TrainingConfig
     mix: Augmentation | None
     device: torch.device
@@ -89,8 +92,8 @@ class TrainingJob:
             seed: random seed of this step, for mixup and cutmix.
 
         Returns:
-            The mean loss over the rows and the number of correctly classified images (None if images are mixed), both
-            on the device.
+            The mean loss over the rows and the number of correct images (None if images are mixed, or if the objective
+            counts none), both on the device.
         """
         losses: list[Tensor] = []
         corrects: list[Tensor] = []
@@ -100,12 +103,12 @@ class TrainingJob:
             if self.mix is not None:
                 images, targets = self._mixed(images, targets, seed + len(losses))
             with self._precision():
-                logits = self.network(images)
-            loss = self.loss(logits.float(), targets) / len(rows)
+                outputs = self.network(images)
+            loss = self.loss(outputs.float(), targets) / len(rows)
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
-            if self.mix is None:
-                corrects.append((logits.detach().argmax(1) == targets).sum())
+            if self.mix is None and self.objective.counts_correct:
+                corrects.append(self.objective.correct(outputs.detach(), targets).sum())
         if len(losses) == 1:
             return losses[0], corrects[0] if corrects else None
         return torch.stack(losses).sum(), torch.stack(corrects).sum() if corrects else None
@@ -129,7 +132,7 @@ class TrainingJob:
         trained = [name for name, parameter in self.network.named_parameters() if parameter.requires_grad]
         return {
             "images": str(len(self.inputs)),
-            "classes": str(self.classes),
+            "classes": str(self.objective.num_outputs),
             "labels": digest(self.labels.tobytes()),
             "first images": digest(str(first.shape), first.tobytes()),
             "shapes of the network": digest(shapes),
@@ -142,7 +145,7 @@ class TrainingJob:
         from coverslip.data.augment.pipeline import mix
 
         assert self.mix is not None
-        return mix(images, soft_targets(targets, self.classes), self.mix, seed)
+        return mix(images, self.objective.soft(targets), self.mix, seed)
 
     def _precision(self) -> AbstractContextManager[object]:
         if self.precision == "float32":
@@ -153,8 +156,8 @@ class TrainingJob:
 def prepare_job(
     network: nn.Module,
     inputs: Inputs,
-    labels: IntArray,
-    classes: int,
+    targets: Targets,
+    objective: Objective | int,
     config: TrainingConfig,
     mix: Augmentation | None,
     device: torch.device,
@@ -162,15 +165,16 @@ def prepare_job(
     """Check everything that can be checked before the first step, and move the network to the device.
 
     Raises:
-        UserError: network, images, labels and config do not fit together; see `coverslip.training.checks`.
+        UserError: network, images, targets and config do not fit together; see `Objective.check` and
+            `coverslip.training.checks`.
     """
-    config = config.filled()
-    checked_labels = check_labels(inputs, labels, classes, "training")
+    config, objective = config.filled(), as_objective(objective)
+    checked = objective.check(inputs, targets, "training")
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    check_output(network, inputs, classes, device)
+    check_output(network, inputs, objective.num_outputs, device)
     network.zero_grad(set_to_none=True)  # gradients left by the caller would be added to the first step
     merge_last = check_batch_norm(network, config, len(inputs))
-    balance = choose_balance(np.bincount(checked_labels, minlength=classes).tolist(), config)
+    balance = objective.balance(checked, config)
     weights = None if balance.weights is None else torch.from_numpy(balance.weights).to(device)
     optimizer = build_optimizer(
         network,
@@ -184,19 +188,35 @@ def prepare_job(
     job = TrainingJob(
         network=network,
         inputs=inputs,
-        labels=checked_labels,
-        targets=torch.from_numpy(checked_labels).to(device),
-        classes=classes,
+        labels=checked,
+        targets=torch.from_numpy(checked).to(device),
+        objective=objective,
         config=config,
         mix=mix if mix is not None and (mix.mixup or mix.cutmix) else None,
         device=device,
         balance=balance,
         merge_last=merge_last,
         channels_last=has_conv(network),
-        loss=build_loss(config.loss, class_weights=weights, label_smoothing=config.label_smoothing, gamma=config.gamma),
+        loss=objective.loss(config, weights),
         optimizer=optimizer,
         parameters=decayed + others,
         decayed=decayed,
     )
     job.length = len(job.steps(0))
     return job
+
+
+def initial_state(job: TrainingJob, *, validated: bool) -> TrainState:
+    """Return the state before the first step of a training.
+
+    Args:
+        job: the prepared training.
+        validated: whether there is a validation set.
+    """
+    counted = job.objective.counts_correct
+    measured = ["train_loss", *(["train_accuracy"] if counted and job.mix is None else [])]
+    measured += ["validation_loss", *(["validation_accuracy"] if counted else [])] if validated else []
+    config = job.config
+    ema = Ema(job.network, config.ema) if config.ema else None
+    steps = job.length * (config.epochs or 0)
+    return TrainState(job.network, job.optimizer, config, config.precision, steps, tuple(measured), ema)

@@ -14,7 +14,7 @@ from torch import nn
 
 from coverslip.core.devices import pick_device, tune_allocator
 from coverslip.core.progress import SILENT, Progress
-from coverslip.training.batches import Inputs, IntArray
+from coverslip.training.batches import Inputs
 from coverslip.training.callbacks import (
     Callback,
     CallbackList,
@@ -27,10 +27,11 @@ from coverslip.training.callbacks import (
 from coverslip.training.checks import check_validation, high_loss_note, non_finite_loss_error, training_mode
 from coverslip.training.config import TrainingConfig
 from coverslip.training.interrupt import defer_interrupt
-from coverslip.training.job import prepare_job
+from coverslip.training.job import initial_state, prepare_job
+from coverslip.training.objectives import Objective, Targets
 from coverslip.training.precision import decide_precision
 from coverslip.training.rng import isolated_rng, seed_all, step_seed
-from coverslip.training.state import NonFiniteLoss, initial_state
+from coverslip.training.state import NonFiniteLoss
 
 if TYPE_CHECKING:
     from coverslip.data.augment import Augmentation
@@ -59,11 +60,11 @@ class TrainingResult:
 def train_network(
     network: nn.Module,
     inputs: Inputs,
-    labels: IntArray,
-    classes: int,
+    targets: Targets,
+    objective: Objective | int,
     config: TrainingConfig,
     *,
-    validation: tuple[Inputs, IntArray] | None = None,
+    validation: tuple[Inputs, Targets] | None = None,
     mix: Augmentation | None = None,
     checkpoint: Path | None = None,
     identity: Mapping[str, str] | None = None,
@@ -76,12 +77,12 @@ def train_network(
     A step is one update of the weights, from one batch or from ``config.accumulate`` batches.
 
     Args:
-        network: maps float32 (n, ...) to logits (n, K); trained in place and moved to the device.
+        network: maps float32 (n, ...) to outputs (n, num_outputs); trained in place and moved to the device.
         inputs: N training images.
-        labels: class ids, int (N,), values in 0..K-1.
-        classes: number of classes K.
+        targets: what is to be predicted, as the objective takes it; class ids, int (N,), for a classification.
+        objective: what is minimized; a number is that of the classes of a classification.
         config: training config; None becomes the default of the loop.
-        validation: images and class ids that are scored after each epoch, to select the best epoch.
+        validation: images and targets that are scored after each epoch, to select the best epoch.
         mix: mixup and cutmix, applied on the device.
         checkpoint: folder for the state, which is saved after an epoch or 60 s; an existing state is resumed.
         identity: further values, by name, that must be equal to resume (data, split, weights).
@@ -90,23 +91,23 @@ def train_network(
         device: device to use; None for the fastest one.
 
     Raises:
-        UserError: labels are out of range; the network has another number of outputs; the loss became NaN or infinite
+        UserError: targets are out of range; the network has another number of outputs; the loss became NaN or infinite
             (with the step and the likely cause); the checkpoint belongs to another training (with the difference); or
             the disk is full (the last complete checkpoint remains).
         KeyboardInterrupt: Ctrl+C; the step was completed and the checkpoint saved.
     """
     tune_allocator()
     device = device or pick_device()
-    job = prepare_job(network, inputs, labels, classes, config, mix, device)
-    config = job.config
-    checked = None if validation is None else check_validation(network, *validation, classes, device)
-    state = initial_state(network, job.optimizer, config, job.length, checked is not None, job.mix is not None)
+    job = prepare_job(network, inputs, targets, objective, config, mix, device)
+    config, objective = job.config, job.objective
+    checked = None if validation is None else check_validation(network, *validation, objective, device)
+    state = initial_state(job, validated=checked is not None)
     saving = [CheckpointCallback(checkpoint, job.fingerprint() | dict(identity or {}), progress)] if checkpoint else []
     # The order matters: losses are checked first, and the history row of an epoch exists before it is compared.
     all_callbacks = CallbackList(
         [
             NanGuard(),
-            ValidationCallback(checked, device),
+            ValidationCallback(checked, objective, device),
             EarlyStopping(),
             *saving,
             ProgressCallback(progress),
@@ -151,7 +152,7 @@ def train_network(
             all_callbacks.fit_end(state)
     best = state.restore_best()
     history = state.frame()
-    note = high_loss_note(history, classes, config)
+    note = high_loss_note(history, objective.uninformed_loss, config)
     if note:
         progress.note(note)
     stopped = state.stopped or f"completed all {state.epochs} epochs"

@@ -66,6 +66,47 @@ def focal(
     return (losses * soft_targets(targets, logits.shape[1], smoothing)).sum()
 
 
+def binary_loss(name: str, *, label_smoothing: float = 0.0, gamma: float = 2.0) -> Loss:
+    """Return a loss of yes-or-no decisions: (logits (N, L), targets (N, L)) -> the sum over images of the mean over L.
+
+    Args:
+        name: ``cross-entropy`` or ``focal``.
+        label_smoothing: fraction of each target that is replaced by 0.5, 0 to below 1.
+        gamma: exponent of the focal loss.
+    """
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        smoothed = targets * (1 - label_smoothing) + label_smoothing / 2 if label_smoothing else targets
+        losses = functional.binary_cross_entropy_with_logits(logits, smoothed, reduction="none")
+        if name == "focal" and gamma:
+            probabilities = logits.sigmoid()
+            losses = losses * (targets * (1 - probabilities) + (1 - targets) * probabilities) ** gamma
+        return losses.mean(dim=1).sum()
+
+    return loss
+
+
+VALUE_LOSSES: Registry[Callable[..., Tensor]] = Registry("loss of a regression")
+VALUE_LOSSES.register("mse")(functional.mse_loss)
+VALUE_LOSSES.register("huber")(functional.huber_loss)
+VALUE_LOSSES.register("absolute")(functional.l1_loss)
+
+
+def value_loss(name: str) -> Loss:
+    """Return a loss of values: (outputs (N, T), targets (N, T)) -> the sum over images of the mean over targets.
+
+    Args:
+        name: one of `VALUE_LOSSES`: ``mse`` (predicts the mean), ``huber`` (quadratic up to one standard deviation,
+            then linear) or ``absolute`` (predicts the median).
+    """
+    own = VALUE_LOSSES[name]
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        return own(outputs, targets, reduction="none").mean(dim=1).sum()
+
+    return loss
+
+
 def soft_targets(targets: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
     """Convert class ids (N,) or class fractions (N, K) to smoothed class fractions, float32 (N, K); rows sum to 1.
 

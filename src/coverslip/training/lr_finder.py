@@ -15,10 +15,11 @@ from torch import nn
 from coverslip.core.devices import pick_device, tune_allocator
 from coverslip.core.errors import UserError
 from coverslip.core.progress import SILENT, Progress
-from coverslip.training.batches import Inputs, IntArray
+from coverslip.training.batches import Inputs
 from coverslip.training.checks import training_mode
 from coverslip.training.config import TrainingConfig
 from coverslip.training.job import prepare_job
+from coverslip.training.objectives import Objective, Targets
 from coverslip.training.rng import isolated_rng, seed_all, step_seed
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class LrRangeTest:
 def find_lr(
     network: nn.Module,
     inputs: Inputs,
-    labels: IntArray,
-    classes: int,
+    targets: Targets,
+    objective: Objective | int,
     config: TrainingConfig,
     *,
     low: float = LOW,
@@ -63,10 +64,10 @@ def find_lr(
     The weights of the network, its batch-norm statistics and its mode are restored afterwards.
 
     Args:
-        network: maps float32 (n, ...) to logits (n, K).
+        network: maps float32 (n, ...) to outputs (n, num_outputs).
         inputs: N training images.
-        labels: class ids, int (N,), values in 0..K-1.
-        classes: number of classes K.
+        targets: what is to be predicted, as for `train_network`.
+        objective: what is minimized; a number is that of the classes of a classification.
         config: training config (optimizer, batch size, loss); its learning rate and schedule are not used.
         low: first learning rate, above 0.
         high: last learning rate; the test ends earlier if the loss doubles.
@@ -91,7 +92,7 @@ def find_lr(
     weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     modes = [(module, module.training) for module in network.modules()]
     try:
-        job = prepare_job(network, inputs, labels, classes, replace(config, ema=0.0), mix, device)
+        job = prepare_job(network, inputs, targets, objective, replace(config, ema=0.0), mix, device)
         training_mode(network)
         lrs = low * (high / low) ** np.linspace(0, 1, steps)
         losses: list[float] = []

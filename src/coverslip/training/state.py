@@ -53,7 +53,7 @@ class TrainState:
         step: completed steps in total.
         lr: learning rate of the last step.
         losses: mean loss of each completed step of this epoch, scalar tensors that may still be computing on the GPU.
-        correct: number of correctly classified images of each step, likewise; empty if images are mixed.
+        correct: number of correct images of each step, likewise; empty if images are mixed or never correct.
         counts: number of images of each step.
         history: one row per epoch.
         best: the best epoch; None if nothing is monitored.
@@ -144,26 +144,6 @@ class TrainState:
     def frame(self) -> pl.DataFrame:
         """Return the history as a table with the columns `COLUMNS`."""
         return pl.DataFrame(self.history, schema=COLUMNS)
-
-
-def initial_state(
-    network: nn.Module, optimizer: Optimizer, config: TrainingConfig, length: int, validated: bool, mixed: bool
-) -> TrainState:
-    """Return the state before the first step.
-
-    Args:
-        network: the network to train.
-        optimizer: its optimizer.
-        config: the training config, without None.
-        length: steps per epoch.
-        validated: whether there is a validation set.
-        mixed: whether mixup or cutmix is used, so that there is no training accuracy.
-    """
-    measured = ["train_loss", *([] if mixed else ["train_accuracy"])]
-    measured += ["validation_loss", "validation_accuracy"] if validated else []
-    ema = Ema(network, config.ema) if config.ema else None
-    steps = length * (config.epochs or 0)
-    return TrainState(network, optimizer, config, config.precision, steps, tuple(measured), ema)
 
 
 class NonFiniteLoss(Exception):

@@ -22,7 +22,7 @@ from coverslip.models.stages import CLASSIFIER
 from coverslip.pipeline.config import RunConfig
 from coverslip.pipeline.prepare import prepare, read_images, scan_images
 from coverslip.pipeline.resolve import network_design, resolve_config
-from coverslip.pipeline.training_data import PreparedTraining, class_ids, prepare_training
+from coverslip.pipeline.training_data import PreparedTraining, prepare_training
 from coverslip.training.batches import ArrayInputs, Inputs, IntArray, input_shape
 from coverslip.training.fine_tuning import new_classifier, new_network
 
@@ -128,7 +128,7 @@ class StudyData:
 
     def labels(self, rows: list[int]) -> IntArray:
         """Return class ids, int64, shape (len(rows),)."""
-        return class_ids(self.table, rows)
+        return np.asarray(self.table.labels(rows), np.int64)
 
     def _prepared(self, config: RunConfig) -> tuple[PreparedTraining, Hashable]:
         """Return the outputs of the frozen layers; trials that differ only in later layers share them."""

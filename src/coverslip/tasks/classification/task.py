@@ -17,9 +17,20 @@ from coverslip.evidence.threshold import DEFAULT, Threshold, fit_threshold, unme
 from coverslip.tasks.class_task import ClassTask, read_sets, read_temperature, unsupported_task
 from coverslip.tasks.config import ThresholdConfig
 from coverslip.tasks.fields import read_field, read_names
-from coverslip.tasks.task import TASKS, Baselines, CalibrationData, Codes, HeadData, Outputs, Task
+from coverslip.tasks.task import (
+    TASKS,
+    Baselines,
+    CalibrationData,
+    Codes,
+    HeadData,
+    LastLayer,
+    Outputs,
+    SelectionData,
+    Task,
+)
 from coverslip.training.fitted_head import FittedHead
 from coverslip.training.heads import fit_head
+from coverslip.training.objectives import ClassObjective, Objective
 
 
 @TASKS.register("classification")
@@ -96,6 +107,20 @@ class Classification(ClassTask):
         )
         fitted = FittedHead(head.weight, head.bias, head.l2, head.history, head.penalties, head.held_out_logits)
         return replace(self, temperature=head.temperature), fitted
+
+    def objective(self, target: Target) -> Objective:
+        """See `Task.objective`."""
+        return ClassObjective(len(self.classes))
+
+    def loop_targets(self, target: Target) -> npt.NDArray[Any]:
+        """See `Task.loop_targets`."""
+        return target.array
+
+    def finish(self, layer: LastLayer, selection: SelectionData) -> tuple[Self, LastLayer]:
+        """Fit the temperature."""
+        if not len(selection.features):
+            return self, layer
+        return self.select(layer.outputs(selection.features), selection.target, selection.groups), layer
 
     def select(self, outputs: Outputs, target: Target, groups: Sequence[str]) -> Self:
         """Return the task with a temperature fitted to the selection half."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from coverslip.core.progress import Progress
@@ -19,9 +20,21 @@ from coverslip.tasks.fields import read_field, read_names
 from coverslip.tasks.multilabel.evaluation import evaluate_labels, label_subgroups
 from coverslip.tasks.multilabel.prediction import LabelPrediction
 from coverslip.tasks.multilabel.thresholds import DEFAULT, fit_temperatures, fit_thresholds
-from coverslip.tasks.task import TASKS, Baselines, CalibrationData, Codes, FloatArray, HeadData, Outputs, Suspects
+from coverslip.tasks.task import (
+    TASKS,
+    Baselines,
+    CalibrationData,
+    Codes,
+    FloatArray,
+    HeadData,
+    LastLayer,
+    Outputs,
+    SelectionData,
+    Suspects,
+)
 from coverslip.training.fitted_head import FittedHead
 from coverslip.training.label_heads import fit_label_heads, label_probabilities
+from coverslip.training.objectives import BinaryObjective, Objective
 
 
 @TASKS.register("multilabel")
@@ -107,6 +120,20 @@ class Multilabel:
             progress=progress,
         )
         return self.select(head.held_out, data.target, data.groups), head
+
+    def objective(self, target: Target) -> Objective:
+        """See `Task.objective`."""
+        return BinaryObjective(len(self.classes))
+
+    def loop_targets(self, target: Target) -> npt.NDArray[Any]:
+        """See `Task.loop_targets`."""
+        return target.array.astype(np.float32)
+
+    def finish(self, layer: LastLayer, selection: SelectionData) -> tuple[Self, LastLayer]:
+        """Fit the temperatures and thresholds of the labels."""
+        if not len(selection.features):
+            return self, layer
+        return self.select(layer.outputs(selection.features), selection.target, selection.groups), layer
 
     def select(self, outputs: Outputs, target: Target, groups: Sequence[str]) -> Self:
         """Return the task with temperatures and thresholds fitted to held-out outputs."""

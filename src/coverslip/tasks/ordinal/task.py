@@ -24,9 +24,19 @@ from coverslip.tasks.class_prediction import ClassPrediction
 from coverslip.tasks.class_task import ClassTask, read_sets, read_temperature
 from coverslip.tasks.config import ThresholdConfig
 from coverslip.tasks.fields import read_field, read_names
-from coverslip.tasks.task import TASKS, Baselines, CalibrationData, Codes, HeadData, Outputs
+from coverslip.tasks.task import (
+    TASKS,
+    Baselines,
+    CalibrationData,
+    Codes,
+    HeadData,
+    LastLayer,
+    Outputs,
+    SelectionData,
+)
 from coverslip.training.cumulative_head import fit_cumulative_head
 from coverslip.training.fitted_head import FittedHead
+from coverslip.training.objectives import BinaryObjective, Objective
 
 
 @TASKS.register("ordinal")
@@ -102,6 +112,20 @@ class Ordinal(ClassTask):
             progress=progress,
         )
         return self.select(head.held_out, data.target, data.groups), head
+
+    def objective(self, target: Target) -> Objective:
+        """See `Task.objective`."""
+        return BinaryObjective(self.num_outputs)
+
+    def loop_targets(self, target: Target) -> npt.NDArray[Any]:
+        """See `Task.loop_targets`."""
+        return np.asarray(target.array[:, None] > np.arange(self.num_outputs), np.float32)
+
+    def finish(self, layer: LastLayer, selection: SelectionData) -> tuple[Self, LastLayer]:
+        """Fit the temperature."""
+        if not len(selection.features):
+            return self, layer
+        return self.select(layer.outputs(selection.features), selection.target, selection.groups), layer
 
     def select(self, outputs: Outputs, target: Target, groups: Sequence[str]) -> Self:
         """Return the task with a temperature fitted to held-out outputs."""

@@ -31,15 +31,19 @@ from coverslip.tasks.task import (
     FloatArray,
     HeadData,
     HeldOutData,
+    LastLayer,
     Outputs,
+    SelectionData,
     Suspects,
 )
 from coverslip.training.fitted_head import FittedHead
 from coverslip.training.heads import L2_VALUES
+from coverslip.training.objectives import Objective, ValueObjective
 from coverslip.training.ridge import RIDGE_VALUES, fit_ridge
 
 SCALE_LIMIT = 4.0  # an interval is at most this many times as wide, or as narrow, as the median one
 FLOOR = 0.05  # smallest residual, relative to the median, whose logarithm is fitted
+MIN_SELECTION = 10  # groups from which the size of residuals is estimated for each image
 SUSPECT = 3.0  # half-widths of the interval from which a value is suspect
 
 
@@ -130,10 +134,31 @@ class Regression:
         )
         return self._trained(data.target, np.exp(np.median(difficulty.held_out, axis=0))), head
 
-    def select(self, outputs: Outputs, target: Target, groups: Sequence[str]) -> Self:
-        """Return the task with the size of the residuals on the selection half."""
-        residuals = to_scale(target.array, self.scale) - outputs[:, : len(self.targets)]
-        return replace(self, spread=tuple(np.maximum(np.median(np.abs(residuals), axis=0), 1e-12).tolist()))
+    def objective(self, target: Target) -> Objective:
+        """See `Task.objective`."""
+        return ValueObjective.of(self.loop_targets(target))
+
+    def loop_targets(self, target: Target) -> npt.NDArray[Any]:
+        """Return the values on the scale of the fit."""
+        return to_scale(target.array, self.scale)
+
+    def finish(self, layer: LastLayer, selection: SelectionData) -> tuple[Self, LastLayer]:
+        """Fit the size of the residuals: a ridge regression of their logarithm on the features of the selection half.
+
+        With fewer than `MIN_SELECTION` groups the size is the same for all images.
+        """
+        number = len(self.targets)
+        if not len(selection.features):
+            zeros = np.zeros_like(layer.weight)
+            return self._trained(selection.training, np.ones(number)), _with_sizes(layer, zeros, layer.bias * 0)
+        residuals = self.loop_targets(selection.target) - layer.outputs(selection.features)
+        spread = np.maximum(np.median(np.abs(residuals), axis=0), 1e-12)
+        weight, bias = np.zeros_like(layer.weight), np.log(spread).astype(np.float32)
+        if len(set(selection.groups)) >= MIN_SELECTION:
+            fitted = fit_ridge(selection.features, log_sizes(residuals), selection.groups, selection.target.strata())
+            weight, bias = fitted.weight, fitted.bias
+            spread = np.exp(np.median(fitted.held_out, axis=0))
+        return self._trained(selection.training, spread), _with_sizes(layer, weight, bias)
 
     def calibrate(
         self, data: CalibrationData | None, coverage: float, threshold: ThresholdConfig, progress: Progress
@@ -296,6 +321,13 @@ class Regression:
     def _residuals(self, data: HeldOutData, index: int) -> Residuals:
         values = to_scale(data.target.array, self.scale)[:, index] - data.outputs[:, index]
         return Residuals(values.astype(np.float64), self.sizes(data.outputs)[:, index], data.groups)
+
+
+def _with_sizes(layer: LastLayer, weight: npt.NDArray[Any], bias: npt.NDArray[Any]) -> LastLayer:
+    """Return a layer of values followed by the logarithms of the expected size of their residuals."""
+    return LastLayer(
+        np.concatenate([layer.weight, weight.astype(np.float32)]), np.concatenate([layer.bias, bias.astype(np.float32)])
+    )
 
 
 def log_sizes(residuals: npt.NDArray[np.floating[Any]]) -> FloatArray:

@@ -21,7 +21,7 @@ from coverslip.core.devices import pick_device, tune_allocator
 from coverslip.core.errors import UserError
 from coverslip.core.storage import digest
 from coverslip.training.batches import Inputs, IntArray
-from coverslip.training.checks import check_labels, check_validation
+from coverslip.training.checks import check_validation
 from coverslip.training.config import TrainingConfig
 from coverslip.training.forward import EVAL_BATCH, has_conv, to_channels_last
 from coverslip.training.lanes.lane import Lane, make_lanes
@@ -32,6 +32,7 @@ from coverslip.training.lanes.stack_state import StackState, load_state, save_st
 from coverslip.training.lanes.steps import Stepper
 from coverslip.training.lanes.tensors import build_tensors, draw_dropout, lane_weights, select_lanes, write_lanes
 from coverslip.training.lanes.workers import num_workers, run_parallel
+from coverslip.training.objectives import ClassObjective, check_labels
 
 if TYPE_CHECKING:
     from coverslip.data.augment import Augmentation
@@ -93,7 +94,7 @@ class Stack:
         self.validation = None
         if validation is not None:
             network = copy.deepcopy(networks[0]).to(self.device)
-            self.validation = check_validation(network, *validation, classes, self.device)
+            self.validation = check_validation(network, *validation, ClassObjective(classes), self.device)
         self.layers = [template(layer) for layer in layers[0]]
         self.channels_last = has_conv(networks[0])
         self.tensors = build_tensors(self.all_lanes, layers, self.device)
