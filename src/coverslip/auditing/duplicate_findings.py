@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from coverslip.auditing.conflicts import conflict_findings, label_conflicts
 from coverslip.auditing.duplicates import Duplicates
 from coverslip.auditing.findings import Finding, row_sets
 from coverslip.data.table import ImageTable
@@ -23,12 +24,12 @@ def duplicate_findings(table: ImageTable, duplicates: Duplicates) -> list[Findin
                 name="one-image",
                 severity="blocks",
                 title=f"all {len(rows):,} images are identical",
-                meaning="There is nothing to classify.",
+                meaning="There is nothing to learn from them.",
                 remedy="Check how the images were written or copied.",
                 rows=(tuple(rows),),
             )
         ]
-    return [*_label_conflicts(table, duplicates), *_copies(table, duplicates)]
+    return [*conflict_findings(table, duplicates), *_copies(table, duplicates)]
 
 
 def leakage_findings(table: ImageTable, duplicates: Duplicates, groups: Sequence[Sequence[int]]) -> list[Finding]:
@@ -68,26 +69,6 @@ def leakage_findings(table: ImageTable, duplicates: Duplicates, groups: Sequence
             )
         )
     return findings
-
-
-def label_conflicts(table: ImageTable, duplicates: Duplicates) -> list[list[int]]:
-    """Return the rows of each image that is filed under more than one class."""
-    labels = table.frame["label"]
-    return [rows for rows in duplicates.sets if labels.gather(list(rows)).n_unique() > 1]
-
-
-def _label_conflicts(table: ImageTable, duplicates: Duplicates) -> Iterator[Finding]:
-    sets = label_conflicts(table, duplicates)
-    if sets:
-        one = len(sets) == 1
-        yield Finding(
-            name="label-conflict",
-            severity="blocks",
-            title=f"{len(sets):,} {'image is' if one else 'images are'} filed under more than one class",
-            meaning="At least one of the labels is wrong, and the audit cannot tell which.",
-            remedy="Correct the labels by hand; until then, --fix (or --drop label-conflict) excludes all copies.",
-            rows=row_sets(sets),
-        )
 
 
 def _copies(table: ImageTable, duplicates: Duplicates) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ NAMES = (
     # values and sets of labels
     "outlying-values", "heaped-values", "mixed-units", "value-per-group", "constant-label",
     # duplicates
-    "label-conflict", "one-image", "exact-copies", "near-copies", "look-alikes",
+    "label-conflict", "copy-values", "one-image", "exact-copies", "near-copies", "look-alikes",
     # groups
     "one-group", "ungrouped", "no-groups", "group-labels",
     # the split

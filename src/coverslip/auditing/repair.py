@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from coverslip.auditing.duplicate_findings import label_conflicts
+from coverslip.auditing.conflicts import conflict_reason, label_conflicts
 from coverslip.auditing.duplicates import Duplicates
 from coverslip.auditing.findings import Finding
 from coverslip.core.errors import UserError
@@ -28,13 +28,13 @@ def drop_images(table: ImageTable, findings: Sequence[Finding]) -> ImageTable:
 def fix_table(table: ImageTable, duplicates: Duplicates) -> ImageTable:
     """Fix the findings that can be fixed without looking at the images (see `coverslip.auditing.findings.FIXED`).
 
-    Of exact copies under one label, the first by path is kept. Copies under several labels are all excluded until
-    their labels are corrected. Groups (and their copies) in several sets of a given split are moved to the set that
-    contains most of their images.
+    Of exact copies with one label, or with values that differ only by noise, the first by path is kept. Copies with
+    contradicting targets are all excluded until these are corrected. Groups (and their copies) in several sets of a
+    given split are moved to the set that contains most of their images.
     """
     paths = table.paths
     conflicting = label_conflicts(table, duplicates)
-    reasons = {row: "dropped: filed under several classes" for rows in conflicting for row in rows}
+    reasons = {row: f"dropped: {conflict_reason(table.task)}" for rows in conflicting for row in rows}
     for same in duplicates.exact:
         kept = min(same, key=lambda row: paths[row])
         reasons |= {row: f"dropped: copy of {paths[kept]}" for row in same if row != kept and row not in reasons}
