@@ -9,15 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.auditing.findings import Finding, row_sets, single_rows
+from coverslip.auditing.outliers import FAR, far_values
+from coverslip.auditing.units import TwoUnits, find_units
 from coverslip.data.table import ImageTable
 
 FloatArray = npt.NDArray[np.float64]
-FAR = 8.0  # robust standard deviations from the median from which a value is an outlier
-MAD_TO_SD = 1.4826  # median absolute deviation of a normal distribution -> its standard deviation
 HEAPED = 0.3  # share of equal values at an end of the range that is reported
-FACTORS = (10.0, 100.0, 1000.0)  # ratios of units that are confused, such as mm and m, or a share and percent
-TOLERANCE = 0.25  # of the logarithm (base 10) of such a ratio
-LEAST = 0.05  # smallest share of values in each of two units
 MIN_GROUPS = 5
 
 
@@ -27,9 +24,13 @@ def value_findings(table: ImageTable) -> Iterator[Finding]:
     for name in table.targets:
         values = table.frame[name].gather(rows).to_numpy().astype(np.float64)
         if len(values):
-            yield from _outliers(name, values, rows)
+            units = find_units(values)
+            if units is not None:
+                yield _mixed_units(name, units, rows)
+            # Values in another unit are far from the others too, and are reported once.
+            judged = np.ones(len(values), bool) if units is None else ~units.minority
+            yield from _outliers(name, values[judged], [rows[row] for row in np.flatnonzero(judged)])
             yield from _heaped(name, values)
-            yield from _mixed_units(name, values, rows)
             yield from _value_per_group(table, name, values, rows)
 
 
@@ -92,19 +93,15 @@ def target_summary(table: ImageTable) -> dict[str, object] | None:
 
 
 def _outliers(name: str, values: FloatArray, rows: list[int]) -> Iterator[Finding]:
-    center = np.median(values)
-    spread = MAD_TO_SD * np.median(np.abs(values - center))
-    if not spread > 0:
-        return
-    far = np.flatnonzero(np.abs(values - center) > FAR * spread)
+    far = np.flatnonzero(far_values(values))
     if len(far):
-        listed = ", ".join(f"{values[row]:g}" for row in far[np.argsort(-np.abs(values[far] - center))][:5])
+        listed = ", ".join(f"{values[row]:g}" for row in far[np.argsort(-np.abs(values[far] - np.median(values)))][:5])
         yield Finding(
             name="outlying-values",
             severity="warns",
             title=f"{len(far):,} value{'s' if len(far) > 1 else ''} of {name!r} far from the others: {listed}",
-            meaning=f"They lie more than {FAR:g} robust standard deviations from the median {center:g}. Wrong values "
-            "dominate a squared error.",
+            meaning=f"They lie more than {FAR:g} robust standard deviations from the median. Wrong values dominate a "
+            "squared error.",
             remedy="Correct them if they are wrong; if they are right, consider --scale log.",
             rows=single_rows([rows[row] for row in far]),
             numbers={"target": name},
@@ -128,32 +125,24 @@ def _heaped(name: str, values: FloatArray) -> Iterator[Finding]:
         )
 
 
-def _mixed_units(name: str, values: FloatArray, rows: list[int]) -> Iterator[Finding]:
-    positive = values > 0
-    logs = np.log10(values[positive])
-    if len(logs) < 10:
-        return
-    ordered = np.sort(logs)
-    gaps = np.diff(ordered)
-    split = int(gaps.argmax())
-    low, high = ordered[: split + 1], ordered[split + 1 :]
-    smaller = min(len(low), len(high)) / len(logs)
-    # Values in two units form two clusters of about the same width, which is smaller than the gap between them.
-    distance = float(np.median(high) - np.median(low))
-    factor = min(FACTORS, key=lambda each: abs(np.log10(each) - distance))
-    wide = gaps[split] > max(np.ptp(low), np.ptp(high), 0.3)
-    if smaller >= LEAST and wide and abs(np.log10(factor) - distance) < TOLERANCE:
-        limit = 10 ** ((ordered[split] + ordered[split + 1]) / 2)
-        minority = values < limit if len(low) < len(high) else values > limit
-        yield Finding(
-            name="mixed-units",
-            severity="warns",
-            title=f"the values of {name!r} form two clusters that differ by a factor of about {factor:g}",
-            meaning="Some values are probably in another unit, such as a fraction and percent, or mm and m.",
-            remedy="Convert all values to one unit.",
-            rows=single_rows([rows[row] for row in np.flatnonzero(minority & positive)]),
-            numbers={"target": name, "factor": factor},
+def _mixed_units(name: str, units: TwoUnits, rows: list[int]) -> Finding:
+    minority = np.flatnonzero(units.minority)
+    title = f"the values of {name!r} form two clusters that differ by a factor of about {units.factor:g}"
+    meaning = "Some values are probably in another unit, such as a fraction and percent, or mm and m."
+    if units.shares:
+        title = (
+            f"the values of {name!r} seem to be shares and percent: many lie just below 1, and hardly any just above"
         )
+        meaning = "Shares (0 to 1) and percent (0 to 100) are probably mixed."
+    return Finding(
+        name="mixed-units",
+        severity="warns",
+        title=title,
+        meaning=f"{meaning} The rarer unit has {len(minority):,} of {len(rows):,} values.",
+        remedy="Convert all values to one unit.",
+        rows=single_rows([rows[row] for row in minority]),
+        numbers={"target": name, "factor": units.factor},
+    )
 
 
 def _value_per_group(table: ImageTable, name: str, values: FloatArray, rows: list[int]) -> Iterator[Finding]:
