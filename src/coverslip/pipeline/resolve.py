@@ -18,9 +18,9 @@ from coverslip.models.freeze import first_trained_stage
 from coverslip.models.stages import CLASSIFIER
 from coverslip.models.weights import file_weights, pretrained_weights
 from coverslip.pipeline.config import RunConfig
+from coverslip.pipeline.scale import check_scale
 from coverslip.tasks import TASKS, Task
 from coverslip.tasks.config import ThresholdConfig
-from coverslip.tasks.regression.scale import to_scale
 from coverslip.training.config import TrainingConfig
 from coverslip.training.losses import LOSSES, VALUE_LOSSES
 
@@ -140,7 +140,7 @@ def check_task(config: RunConfig, table: ImageTable) -> None:
     if table.task == "regression":
         if config.split.refit:
             raise UserError("--refit leaves no images to calibrate the prediction intervals of a regression", "omit it")
-        to_scale(table.target(table.rows()).array, config.data.scale)  # refuses values without a logarithm or logit
+        check_scale(table, config.data.scale)
 
 
 def check_threshold(config: RunConfig, classes: tuple[str, ...]) -> None:
