@@ -95,6 +95,10 @@ def test_images_without_a_target_are_left_out_on_request(table):
         ({"label_column": "grade", "order": ("low", "high")}, "--order misses the class 'middle'"),
         ({"label_column": "grade", "order": ("low", "middle", "high", "top")}, "--order names 'top'"),
         ({"labels": ("share",)}, "is neither 0 nor 1"),
+        ({"target": ("share",), "label_column": "grade"}, "--target names what is predicted instead"),
+        ({"labels": ("blue",), "label_column": "grade"}, "--labels names what is predicted instead"),
+        ({"order": ("blue", "rust"), "label_column": "spots"}, "ordered classes need one per image"),
+        ({"task": "classification", "label_column": "spots"}, "as a class 'none' is a missing value"),
     ],
 )
 def test_options_that_do_not_suit_the_data_are_refused(table, options, problem):
@@ -125,6 +129,62 @@ def test_several_labels_are_sorted_and_counted_once(table):
     as_classes = read(table, label_column="spots", task="classification")
     assert as_classes.task == "classification"
     assert "blue;rust" in as_classes.classes
+
+
+def test_a_target_beside_a_label_column_is_refused_with_both_ways_out(table):
+    with pytest.raises(UserError) as error:
+        read(table, target=("share",), label_column="grade")
+    assert error.value.fix == "omit --label-column, or omit --target"
+
+
+def test_cells_with_several_labels_have_the_reason_in_other_tasks(table):
+    rewrite(table, "spots", {2: "rust;blue", 3: "none"})
+    with pytest.raises(UserError) as error:
+        read(table, label_column="spots", order=("blue", "rust"))
+    assert "'spots' holds several labels in line" in error.value.problem and "'rust;blue'" in error.value.problem
+    assert "omit --order" in error.value.fix
+    with pytest.raises(UserError) as error:
+        read(table, label_column="spots", task="classification")
+    assert "omit --task classification" in error.value.fix and "--map none=NAME" in error.value.fix
+    found = read(table, label_column="spots", task="classification", map=("none=healthy",))
+    assert {"healthy", "rust;blue"} <= set(found.classes)
+    assert any("reads each combination as a class of its own" in note for note in found.notes)
+
+
+def test_a_rare_combination_of_labels_is_refused_with_its_reason(table):
+    rewrite(table, "spots", {row: "rust" if row % 2 else "blue" for row in range(2, 32)} | {2: "rust;blue"})
+    with pytest.raises(UserError) as error:
+        split_table(read(table, label_column="spots", task="classification"))
+    assert "class 'rust;blue' has 1 image" in error.value.problem
+    assert "omit --task classification" in error.value.fix and "--map 'rust;blue=CLASS'" in error.value.fix
+
+
+def test_an_order_may_contain_a_semicolon(table):
+    rewrite(table, "grade", {row: "low;none" if row % 2 else "high" for row in range(2, 32)})
+    assert read(table, label_column="grade", order=("low;none", "high")).task == "ordinal"
+
+
+def test_one_label_per_image_is_noted_for_several_labels(table):
+    found = read(table, label_column="grade", task="multilabel")
+    assert found.task == "multilabel"
+    assert any("no cell of the column 'grade' holds more than one label" in note for note in found.notes)
+    assert not any("no cell" in note for note in read(table, label_column="spots", task="multilabel").notes)
+
+
+def test_several_labels_need_a_table(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(UserError, match="the task 'multilabel' needs a table"):
+        scan(tmp_path, options=ReadOptions(task="multilabel"))
+
+
+def test_blanks_around_labels_are_counted(table):
+    rewrite(table, "spots", {2: "rust; blue", 3: "blue ;rust", 4: "rust;blue"})
+    notes = read(table, label_column="spots").notes
+    assert any(
+        "2 cells have blanks around labels, for example 'rust; blue'; they are ignored" in note for note in notes
+    )
+    rewrite(table, "spots", {2: "rust;blue", 3: "blue;rust"})
+    assert not any("blanks" in note for note in read(table, label_column="spots").notes)
 
 
 @pytest.mark.parametrize("name", ["A;x", "none"])

@@ -50,8 +50,15 @@ def read_label_sets(cells: Sequence[str | None]) -> tuple[list[str | None], tupl
         None if members is None else SEPARATOR.join(name for name in names if name in members) or NO_LABEL
         for members in sets
     ]
+    blanks = [cell for cell in cells if cell and any(part != part.strip() for part in cell.split(SEPARATOR))]
     repeated = sum(members is not None and len(set(members)) < len(members) for members in sets)
-    notes = [f"{repeated:,} cells name a label more than once; it counts once"] if repeated else []
+    notes = []
+    if blanks:
+        count = f"{len(blanks):,} cell{'s have' if len(blanks) > 1 else ' has'}"
+        notes.append(f"{count} blanks around labels, for example {blanks[0]!r}; they are ignored")
+    if repeated:
+        count = f"{repeated:,} cell{'s name' if repeated > 1 else ' names'}"
+        notes.append(f"{count} a label more than once; it counts once")
     return texts, names, notes
 
 

@@ -55,6 +55,10 @@ class ReadOptions:
         if given and self.task and self.task != IMPLIED[given[0]]:
             problem = f"{given[0]} is for the task {IMPLIED[given[0]]!r}, not {self.task!r}"
             raise UserError(problem, f"omit --task, or omit {given[0]}")
+        by_column = "--target" if self.target else "--labels" if self.labels else ""
+        if self.label_column and by_column:
+            problem = f"--label-column names the column of the classes, and {by_column} names what is predicted instead"
+            raise UserError(problem, f"omit --label-column, or omit {by_column}")
         missing = {"regression": "--target COLUMN", "ordinal": "--order LOWEST,...,HIGHEST"}.get(self.task)
         if missing and not given:
             raise UserError(f"the task {self.task!r} needs {missing.partition(' ')[0]}", f"add {missing}")

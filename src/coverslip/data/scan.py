@@ -84,6 +84,11 @@ def _scan(path: Path, group: str, options: ReadOptions, read: TextTable | None) 
             f"{by_column} names columns of a table, and {str(path)!r} is {kind}",
             f"give a table with the columns path and {(options.target or options.labels)[0]}",
         )
+    if options.task == "multilabel" and (path.is_dir() or path.suffix.lower() == ".npz"):
+        raise UserError(
+            f"the task 'multilabel' needs a table, and {str(path)!r} has one class per image",
+            "omit --task, or give a table with the columns path and label and cells such as rust;spot",
+        )
     if path.is_dir():
         return _grouped(select_classes(scan_folder(path, grouped=bool(group)), options), group)
     if path.suffix.lower() == ".npz":

@@ -16,6 +16,7 @@ from coverslip.core.seeds import generator
 from coverslip.data.balance import SplitTarget, assign_balanced
 from coverslip.data.groups import PARENT, join_groups, read_group_names
 from coverslip.data.table import SPLITS, ImageTable
+from coverslip.data.target import SEPARATOR
 
 FRACTIONS = (0.70, 0.15, 0.15)
 MIN_GROUPS = 6  # of a task without classes: enough for every split
@@ -289,10 +290,10 @@ def _check_counts(table: ImageTable, rows: list[int], labels: npt.NDArray[np.int
         if unique < len(SPLITS):
             counts = f"{images} images" if unique == images else f"{images} images of {unique} groups"
             counts = counts.replace("1 images", "1 image").replace("1 groups", "1 group")
-            raise UserError(
-                f"class {name!r} has {counts}; train, validation and test need one each",
-                "add images of other leaves (patients, slides) to it, or omit the class",
-            )
+            fix = "add images of other leaves (patients, slides) to it, or omit the class"
+            if SEPARATOR in name and table.task == "classification":
+                fix = f"omit --task classification to predict several labels per image, or use --map '{name}=CLASS'"
+            raise UserError(f"class {name!r} has {counts}; train, validation and test need one each", fix)
 
 
 def _check_splits(table: ImageTable, labels: npt.NDArray[np.integer], splits: npt.NDArray[np.int64]) -> None:

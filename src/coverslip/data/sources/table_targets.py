@@ -14,7 +14,7 @@ from coverslip.data.label_sets import has_several, read_label_columns, read_labe
 from coverslip.data.labels import ReadOptions
 from coverslip.data.missing import is_missing, places
 from coverslip.data.sources.table_text import TextTable
-from coverslip.data.target import NO_LABEL, ValueTarget
+from coverslip.data.target import NO_LABEL, SEPARATOR, ValueTarget
 from coverslip.data.values import read_values
 
 
@@ -60,8 +60,10 @@ def read_targets(read: TextTable, options: ReadOptions, path: Path) -> TargetCel
         return TargetCells(read, texts, columns, "multilabel", columns)
     column = required_column(read.frame.columns, options.label_column, LABEL_NAMES, "label", path)
     cells = read.frame[column].to_list()
-    if task != "multilabel" and (task or not has_several(cells)):
-        return TargetCells(read, cells, (column,), label_column=column)
+    several = has_several(cells)
+    if task != "multilabel" and (task or not several):
+        notes = _refuse_combinations(cells, column, read.lines, options) if several else ()
+        return TargetCells(read, cells, (column,), label_column=column, notes=notes)
     if options.map or options.leave_out:
         raise UserError("--map and --leave-out do not support several labels per image", "edit the table instead")
     sets, names, remarks = read_label_sets(cells)
@@ -70,6 +72,11 @@ def read_targets(read: TextTable, options: ReadOptions, path: Path) -> TargetCel
         remarks.append(
             f"cells of the column {column!r} hold several labels: this is a multilabel task (--task classification "
             "reads each cell as one class)"
+        )
+    elif not several:
+        remarks.append(
+            f"no cell of the column {column!r} holds more than one label (separated by {SEPARATOR!r}); for one class "
+            "per image, omit --task multilabel"
         )
     return TargetCells(read, sets, (column,), "multilabel", names, label_column=column, notes=tuple(remarks))
 
@@ -107,6 +114,41 @@ def _with_values(read: TextTable, options: ReadOptions, path: Path) -> tuple[Tex
 
 def _left_out_note(count: int) -> tuple[str, ...]:
     return (f"{count:,} image{'s' if count > 1 else ''} without a target left out",) if count else ()
+
+
+def _refuse_combinations(
+    cells: Sequence[str | None], column: str, lines: Sequence[int], options: ReadOptions
+) -> tuple[str, ...]:
+    """Return a note that cells with several labels are read as classes of their own, or refuse them.
+
+    Raises:
+        UserError: the classes are ordered, and combinations have no place in the order; or a cell without any label
+            would be read as a missing class.
+    """
+    named = options.new_names()
+    several = [row for row, cell in enumerate(cells) if cell is not None and SEPARATOR in cell]
+    unknown = [row for row in several if named.get(cells[row] or "", cells[row]) not in options.order]
+    if options.order and unknown:
+        raise UserError(
+            f"the column {column!r} holds several labels in {places([lines[row] for row in unknown])}, for example "
+            f"{cells[unknown[0]]!r}, and ordered classes need one per image",
+            "keep one label in each cell, or omit --order to predict several labels per image",
+        )
+    empty = [row for row, cell in enumerate(cells) if cell is not None and cell.strip().lower() == NO_LABEL]
+    empty = [row for row in empty if cells[row] not in named and cells[row] not in options.leave_out]
+    if not options.order and empty:
+        raise UserError(
+            f"the column {column!r} holds several labels in some cells and {NO_LABEL!r} in "
+            f"{places([lines[row] for row in empty])}, and as a class {NO_LABEL!r} is a missing value",
+            f"omit --task classification to predict several labels per image, or add --map {NO_LABEL}=NAME",
+        )
+    if options.order:
+        return ()
+    return (
+        f"{len(several):,} cell{'s' if len(several) > 1 else ''} of the column {column!r} "
+        f"hold{'' if len(several) > 1 else 's'} several labels, for example {cells[several[0]]!r}; --task "
+        "classification reads each combination as a class of its own",
+    )
 
 
 def _refuse_empty_sets(labels: Sequence[str | None], lines: Sequence[int], path: Path) -> None:
