@@ -26,7 +26,7 @@ NAMES = (
     # groups
     "one-group", "ungrouped", "no-groups", "group-labels",
     # the split
-    "group-leak", "copy-leak", "no-split", "missing-class", "thin-class", "parts-differ",
+    "group-leak", "copy-leak", "no-split", "missing-class", "thin-class", "constant-target", "parts-differ",
     # shortcuts, one per probe, and the estimated effect of leakage
     "shortcut-border", "shortcut-border-color", "shortcut-dimensions", "shortcut-encoder", "shortcut-exif",
     "shortcut-name", "shortcut-file-size", "leak-price",

@@ -24,8 +24,8 @@ def split_findings(table: ImageTable, facts: pl.DataFrame) -> list[Finding]:
         table: the images; every readable one is in one of the sets.
         facts: columns of `coverslip.data.decoding.FACTS`, in the order of the table.
     """
-    classes = [*_classes(table)] if table.task in ("classification", "ordinal") else []
-    return [*classes, *_differences(table, facts)]
+    targets = {"regression": _constant_targets, "multilabel": _constant_labels}.get(table.task, _classes)
+    return [*targets(table), *_differences(table, facts)]
 
 
 def _classes(table: ImageTable) -> Iterator[Finding]:
@@ -55,6 +55,49 @@ def _classes(table: ImageTable) -> Iterator[Finding]:
             meaning="The score of such a class has no valid confidence interval.",
             remedy="Add images of other leaves (patients, slides).",
             numbers={"thin": thin},
+        )
+
+
+def _constant_targets(table: ImageTable) -> Iterator[Finding]:
+    constant: list[str] = []
+    for split in SPLITS[1:]:
+        rows = table.rows(split)
+        values = table.target(rows).array
+        constant += [
+            f"{name!r} in {split}"
+            for name, column in zip(table.targets, values.T, strict=True)
+            if len(rows) and np.ptp(column) == 0
+        ]
+    if constant:
+        yield Finding(
+            name="constant-target",
+            severity="warns",
+            title=f"all values of a set are equal: {_first_names(constant)}",
+            meaning="R², the correlation and the concordance of such a test set are undefined, and intervals from such "
+            "a validation set hold for one value only.",
+            remedy="Add images with other values to the set, or let Coverslip make the split.",
+            numbers={"constant": constant},
+        )
+
+
+def _constant_labels(table: ImageTable) -> Iterator[Finding]:
+    constant: list[str] = []
+    for split in (SPLITS[0], SPLITS[2]):
+        members = table.target(table.rows(split)).array
+        constant += [
+            f"{name!r} in {split} ({'no' if not column.any() else 'every'} image)"
+            for name, column in zip(table.classes, members.T, strict=True)
+            if len(column) and (column.all() or not column.any())
+        ]
+    if constant:
+        yield Finding(
+            name="constant-target",
+            severity="warns",
+            title=f"a label of all images or of none in a set: {_first_names(constant)}",
+            meaning="A label that does not vary in the train set is not learned, and one that does not vary in the "
+            "test set is not tested.",
+            remedy="Add images with and without the label to the set, or let Coverslip make the split.",
+            numbers={"constant": constant},
         )
 
 

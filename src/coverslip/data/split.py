@@ -302,3 +302,18 @@ def _check_splits(table: ImageTable, labels: npt.NDArray[np.integer], splits: np
             raise UserError(
                 f"class {name!r} has no image in the train set", "add images of that class to it, or omit the class"
             )
+    _check_train_targets(table, [row for row, split in zip(table.rows(), splits, strict=True) if split == 0])
+
+
+def _check_train_targets(table: ImageTable, train: list[int]) -> None:
+    """Refuse a train set in which no target (regression) or label (multilabel) varies."""
+    if table.task not in ("regression", "multilabel"):
+        return
+    array, fix = table.target(train).array, "mark other images as 'train', or remove the column with the split"
+    varies = (array != array[:1]).any(axis=0)
+    if table.task == "multilabel" and not varies.any():
+        label = table.target(train[:1]).texts()[0]
+        raise UserError(f"all {len(train):,} images of the train set have the labels {label!r}", fix)
+    for name, value, differs in zip(table.targets, array[0].tolist(), varies.tolist(), strict=False):
+        if not differs:
+            raise UserError(f"all {len(train):,} values of {name!r} in the train set are {value:g}", fix)
