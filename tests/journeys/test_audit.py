@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from tests.task_data import write_task_images
 
 from coverslip.data.synthetic import write_leaves
 
@@ -220,3 +221,23 @@ def test_train_with_probes_estimates_the_effect_of_leakage(coverslip, leaves, tm
     coverslip("train", leaves, "--out", tmp_path / "run", "--probes").done()
     audit = json.loads((tmp_path / "run" / "audit.json").read_text())
     assert audit["price"]["splits"] == 10 and {probe["name"] for probe in audit["shortcuts"]} >= {"border", "file-size"}
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (["--target", "share"], "--target share"),
+        (["--label-column", "spots"], "--task multilabel"),
+        (["--label-column", "grade", "--order", "low,middle,high"], "--order low,middle,high"),
+    ],
+)
+def test_a_corrected_table_is_trained_for_the_same_task(coverslip, tmp_path, options, kept):
+    table = write_task_images(tmp_path / "plants", images=30)
+    first = table.read_text().splitlines()[1]
+    shutil.copy(tmp_path / "plants" / "images" / "000.png", tmp_path / "plants" / "images" / "copy.png")
+    table.write_text(table.read_text() + first.replace("000.png", "copy.png") + "\n")
+    result = coverslip("audit", table, "--group", "plant", *options, "--quick", "--fix", "--out", tmp_path / "fixed")
+    corrected = tmp_path / "fixed" / "corrected.csv"
+    assert f"next: coverslip train {corrected} {kept}" in result.done().out
+    again = coverslip("audit", corrected, *kept.split(), "--quick").done()
+    assert again.out.startswith("30 images")

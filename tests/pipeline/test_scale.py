@@ -26,7 +26,7 @@ def test_values_without_a_logit_that_are_positive_may_use_the_logarithm():
         check_scale(value_table(share=[0.5, 12, 80]), "logit")
     assert "2 of 3 values of 'share' are not: '0001.png' (12), '0002.png' (80)" in error.value.problem
     assert "omit --scale, or use --scale log, which needs values above 0" in error.value.fix
-    assert "percent must be divided by 100" in error.value.fix
+    assert "if they are percent, divide them by 100" in error.value.fix
     with pytest.raises(UserError) as error:
         check_scale(value_table(share=[0.5, 1]), "logit")
     assert "1 of 2 values of 'share' is not: '0001.png' (1)" in error.value.problem

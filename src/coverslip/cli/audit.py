@@ -158,13 +158,23 @@ def _source_text(source: Path, config: RunConfig, fix: bool) -> str:
     return quoted(source) + options_text(given | decisions)
 
 
+def _task_text(result: Audit, config: RunConfig) -> str:
+    """Return the options that say what a table written by the audit is to be trained for."""
+    from coverslip.core.commands import options_text
+
+    given = config.data.options
+    task = config.data.task or ("multilabel" if result.table.task == "multilabel" else "")
+    return options_text({"task": task, **{name: given[name] for name in ("target", "scale", "order")}})
+
+
 def _next_command(result: Audit, source: Path, config: RunConfig, folder: Run | None) -> str:
     from coverslip.core.commands import options_text
 
     arguments = _source_text(source, config, config.audit.fix)
     if folder is None:
         return f"coverslip audit {arguments} --out audit (writes a page with the affected images)"
-    accepted = options_text({"accept": config.audit.accept})  # dropped and fixed images are not in the new tables
+    # Dropped and fixed images are not in the new tables, which have the columns path, label, group and split.
+    accepted = _task_text(result, config) + options_text({"accept": config.audit.accept})
     if folder.corrected_file.is_file():
         return f"coverslip train {quoted(folder.corrected_file)}{accepted}"
     if result.blocking:

@@ -35,8 +35,8 @@ def check_scale(table: ImageTable, scale: str) -> None:
         fix = "omit --scale, or correct these values"
         if scale == "logit" and (column > 0).all():
             fix = "omit --scale, or use --scale log, which needs values above 0"
-            if column.max() > 1 and column.max() <= 100:
-                fix += "; percent must be divided by 100"
+            if 1 < column.max() <= 100:
+                fix = f"if they are percent, divide them by 100; otherwise {fix}"
         raise UserError(
             f"--scale {scale} needs values {allowed}; {len(found):,} of {len(rows):,} values of {name!r} "
             f"{'is' if len(found) == 1 else 'are'} not: {listed}{more}",
