@@ -64,3 +64,9 @@ def test_many_conflicts_are_listed_briefly():
     table = value_table(severity=[*[0.1] * 5, *[0.9] * 5, *OTHERS])
     title = found(table, Duplicates(exact=sets, sets=sets))["label-conflict"].title
     assert title.startswith("the copies of 5 images") and title.count("0.1 and 0.9") == 3 and title.endswith("; ...")
+
+
+def test_excluded_images_do_not_change_what_is_noise():
+    table = value_table(severity=[0.2, 0.23, *OTHERS])
+    left = table.with_columns(status=["ok", "ok"] + ["dropped: dark"] * len(OTHERS))
+    assert fix_table(left, COPIES).frame["status"].to_list()[:2] == ["ok", "dropped: copy of 0000.png"]

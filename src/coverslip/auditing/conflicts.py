@@ -42,7 +42,8 @@ def conflict_findings(table: ImageTable, duplicates: Duplicates) -> Iterator[Fin
             rows=row_sets(sets),
         )
     if table.task == "regression":
-        yield from _noise(table, [rows for rows in duplicates.sets if rows not in sets])
+        conflicting = {rows[0] for rows in sets}
+        yield from _noise(table, [rows for rows in duplicates.sets if rows[0] not in conflicting])
 
 
 def conflict_reason(task: str) -> str:
@@ -58,12 +59,11 @@ def value_tolerances(table: ImageTable) -> dict[str, float]:
     """Return the largest difference between the values of copies that counts as measurement noise, by target.
 
     It is `NOISE` of the distance between the first and the last decile of the target, or of its range if the deciles
-    are equal.
+    are equal, over all rows, so that an excluded image does not change it.
     """
-    rows = table.rows()
     tolerances = {}
     for name in table.targets:
-        values = table.frame[name].gather(rows).to_numpy()
+        values = table.frame[name].to_numpy()
         low, high = np.quantile(values, SPREAD)
         tolerances[name] = NOISE * float(high - low if high > low else np.ptp(values))
     return tolerances

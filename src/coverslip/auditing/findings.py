@@ -42,7 +42,7 @@ class Finding:
     """One finding of an audit.
 
     Attributes:
-        name: one of `NAMES`; an audit has at most one finding of each name.
+        name: one of `NAMES`; an audit has at most one finding of each name, or one per target of a regression.
         severity: one of `SEVERITIES`.
         title: short headline in lower case, with the number of images where that is informative.
         meaning: the effect on results, in one plain sentence.
