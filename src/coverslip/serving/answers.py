@@ -19,9 +19,9 @@ from coverslip.inference.predictor import Predictor
 from coverslip.inference.trust import NEAREST
 from coverslip.serving.image_headers import read_header
 from coverslip.serving.request_errors import RequestError, unreadable
-from coverslip.serving.schemas import Answer, Neighbor
+from coverslip.serving.schemas import AnyAnswer, Neighbor
+from coverslip.serving.task_answers import ANSWERS, answer_fields
 from coverslip.serving.uploads import Upload
-from coverslip.tasks.classification import require_classification
 
 ReferenceLookup = Callable[[int], tuple[str, str | None]]
 """Function of the index of a reference image that returns its class and its thumbnail, or None without thumbnail."""
@@ -96,7 +96,7 @@ class ImagePredictor:
         notes = image_notes(decoded.pages, row)
         return notes if low == high else (*notes, *self.predictor.image_notes(formats))
 
-    def make_answer_function(self) -> Callable[[Sequence[PreparedImage]], list[Answer]]:
+    def make_answer_function(self) -> Callable[[Sequence[PreparedImage]], list[AnyAnswer]]:
         """Return a function that answers 1 to ``batch_size`` images.
 
         The function must be used by one thread only; see `coverslip.inference.engine.Engine.batch_function`.
@@ -104,42 +104,40 @@ class ImagePredictor:
         functions = {size: engine.batch_function() for size, engine in self._engines.items()}
         prepare = self.predictor.spec.prepare
 
-        def answer(images: Sequence[PreparedImage]) -> list[Answer]:
+        def answer(images: Sequence[PreparedImage]) -> list[AnyAnswer]:
             size = min(size for size in functions if size >= len(images))
             features = functions[size](prepare(np.stack([image.pixels for image in images]))).astype(np.float16)
             return self.answers_from_features(images, features)
 
         return answer
 
-    def answers_from_features(self, images: Sequence[PreparedImage], features: npt.NDArray[np.float16]) -> list[Answer]:
+    def answers_from_features(
+        self, images: Sequence[PreparedImage], features: npt.NDArray[np.float16]
+    ) -> list[AnyAnswer]:
         """Return the answers for N images from their features, shape (N, D)."""
         predictor = self.predictor
-        task = require_classification(predictor.task, "serve")
-        classes, prediction = task.classes, task.predict(predictor.outputs(features))
-        probabilities, labels, members = prediction.probabilities, prediction.predicted, prediction.members
+        outputs = predictor.outputs(features)
+        predicted = answer_fields(predictor.task, outputs)
         answers = []
         for index, image in enumerate(images):
-            shares = probabilities[index].tolist()
-            if not np.isfinite(features[index]).all() or not all(map(np.isfinite, shares)):
-                answers.append(failed_answer(image.name, "the network returned NaN or infinity for this image"))
+            if not np.isfinite(features[index]).all() or not np.isfinite(outputs[index]).all():
+                reason = "the network returned NaN or infinity for this image"
+                answers.append(failed_answer(predictor.task.name, image.name, reason))
                 continue
-            in_set = None if members is None else np.flatnonzero(members[index]).tolist()
-            answer = Answer(
+            answer = ANSWERS[predictor.task.name](
                 file=image.name,
-                label=classes[labels[index]],
-                confidence=shares[labels[index]],
-                probabilities=dict(zip(classes, shares, strict=True)),
-                members=None if in_set is None else [classes[number] for number in in_set],
+                task=predictor.task.name,
                 width=image.width,
                 height=image.height,
                 notes=list(image.notes),
+                **predicted[index],
             )
             if self._familiarity_scorer is not None:
                 self._add_familiarity(answer, features[index : index + 1])
             answers.append(answer)
         return answers
 
-    def _add_familiarity(self, answer: Answer, features: npt.NDArray[np.float16]) -> None:
+    def _add_familiarity(self, answer: AnyAnswer, features: npt.NDArray[np.float16]) -> None:
         """Add familiarity and the nearest training images for one image; batches of two would take longer."""
         assert self._familiarity_scorer is not None
         result = self._familiarity_scorer.evaluate(features, NEAREST)
@@ -175,9 +173,9 @@ def _request_error(message: str) -> RequestError:
     return unreadable(problem, fix) if fix else unreadable(problem)
 
 
-def failed_answer(name: str, reason: str) -> Answer:
-    """Return an answer without prediction, with the reason."""
-    return Answer(file=name, error=reason)
+def failed_answer(task: str, name: str, reason: str) -> AnyAnswer:
+    """Return an answer of a task without prediction, with the reason."""
+    return ANSWERS[task](file=name, task=task, error=reason)
 
 
 def image_notes(pages: int, pixels: Pixels) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from coverslip._version import __version__
 from coverslip.core.registry import nearest
+from coverslip.serving.answers import failed_answer
 from coverslip.serving.metrics import CONTENT_TYPE
 from coverslip.serving.middleware import ROUTES, TOKEN_PATHS, SecurityMiddleware, error_response
 from coverslip.serving.pages import INDEX, PageFile, read_pages
@@ -22,7 +23,7 @@ from coverslip.serving.schemas import (
     CSV_SAMPLE,
     PREDICTIONS,
     AllFailedResponse,
-    Answer,
+    AnyAnswer,
     DecisionThreshold,
     ErrorDetail,
     ErrorResponse,
@@ -242,15 +243,16 @@ def _format_of(form: Form) -> str | None:
 
 def _response(model: Model, names: Sequence[str], outcomes: Sequence[Outcome], response_format: str) -> Response:
     """Return the response with all answers, or an error response if no image could be predicted."""
-    answers, last_error = [], None
+    answers: list[AnyAnswer] = []
+    last_error = None
     for name, outcome in zip(names, outcomes, strict=True):
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, AnyAnswer):
             answers.append(outcome)
             continue
         if not isinstance(outcome, RequestError):
             raise outcome
         last_error = outcome
-        answers.append(Answer(file=name, error=f"{outcome.problem}; {outcome.fix}"))
+        answers.append(failed_answer(model.task, name, f"{outcome.problem}; {outcome.fix}"))
     if last_error is not None and len(answers) == 1:
         raise last_error
     if all(answer.error for answer in answers):
@@ -263,7 +265,7 @@ def _response(model: Model, names: Sequence[str], outcomes: Sequence[Outcome], r
         return Response(failed.model_dump_json(by_alias=True), 422, media_type="application/json")
     if response_format == "csv":
         headers = {"content-disposition": 'attachment; filename="answers.csv"'}
-        return Response(to_csv(answers, model.classes), media_type="text/csv; charset=utf-8", headers=headers)
+        return Response(to_csv(answers, model), media_type="text/csv; charset=utf-8", headers=headers)
     point = model.threshold
     threshold = None if point is None else DecisionThreshold(class_name=point.class_name, value=point.value)
     predictions = Predictions(model=model.name, threshold=threshold, images=answers)

@@ -10,13 +10,23 @@ from typing import Any, Literal
 
 from coverslip._version import __version__
 from coverslip.core.runs import OnnxRun, Run
+from coverslip.evidence.score_specs import score_spec
 from coverslip.evidence.threshold import BALANCED, SENSITIVITY, SPECIFICITY, Threshold
 from coverslip.inference.predictor import Predictor
 from coverslip.serving.limits import Limits
-from coverslip.serving.schemas import Interval, Model, NamedScore, OperatingPoint, RequestLimits, TestedOn, TrainedOn
-from coverslip.tasks.classification import require_classification
-
-SCORE = "accuracy"
+from coverslip.serving.schemas import (
+    Interval,
+    Model,
+    NamedScore,
+    OperatingPoint,
+    RequestLimits,
+    TargetRange,
+    TestedOn,
+    TrainedOn,
+)
+from coverslip.tasks import Multilabel, Regression, Task
+from coverslip.tasks.class_task import ClassTask
+from coverslip.tasks.task import unsupported_task
 
 
 def model_card(
@@ -45,15 +55,16 @@ def model_card(
     audit = run.json_or_empty(run.audit_file)
     all_warnings = [*warnings, *predictor.notes]
     tested, scores = _tested_on(test), test.get("scores")
-    score = _named_score(scores.get(SCORE)) if isinstance(scores, dict) else None
+    shown = next((name for name in predictor.task.shown if isinstance(scores, dict) and name in scores), "")
+    score = _named_score(shown, scores[shown]) if isinstance(scores, dict) and shown else None
     if tested is None:
         all_warnings.insert(
             0, "this model was not tested, or its test result is missing: do not rely on its predictions"
         )
     all_warnings += [str(warning) for warning in test.get("warnings") or []]
-    trust, task = predictor.trust, require_classification(predictor.task, "serve")
-    if task.sets is not None:
-        all_warnings += task.sets.warnings(task.classes)
+    trust, task = predictor.trust, predictor.task
+    facts = _task_facts(task, test)
+    all_warnings += facts.pop("warnings")
     if trust.familiarity is not None and trust.familiarity.approximate:
         all_warnings.append(
             f"the familiarity threshold was calibrated on only {trust.familiarity.calibrated_on:,} images or groups: "
@@ -63,13 +74,9 @@ def model_card(
     return Model(
         name=run.folder.resolve().name,
         network=predictor.design.network,
-        classes=list(task.classes),
         trained_on=_trained_on(metadata.get("trained_on"), audit),
         tested_on=tested,
         score=score,
-        calibrated=task.temperature != 1,
-        coverage=None if task.sets is None else task.sets.coverage,
-        threshold=_threshold(task.threshold, test),
         familiarity=trust.familiarity is not None,
         maps=maps,
         examples=examples,
@@ -79,7 +86,34 @@ def model_card(
         program=f"coverslip {__version__}",
         date=None if isinstance(run, OnnxRun) else _date(run),  # the date of a copied ONNX file has no meaning
         warnings=list(dict.fromkeys(all_warnings)),
+        **facts,
     )
+
+
+def _task_facts(task: Task, test: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `Model` that depend on the task, and its ``warnings``.
+
+    Raises:
+        UserError: models of the task cannot be served.
+    """
+    facts: dict[str, Any] = {"task": task.name, "classes": list(task.names), "threshold": None, "warnings": []}
+    if isinstance(task, ClassTask):
+        facts |= {"calibrated": task.temperature != 1, "threshold": _threshold(task.threshold, test)}
+        facts["coverage"] = None if task.sets is None else task.sets.coverage
+        return facts | {"warnings": [] if task.sets is None else task.sets.warnings(task.classes)}
+    if isinstance(task, Multilabel):
+        facts |= {"calibrated": any(each != 1 for each in task.temperatures)}
+        facts["thresholds"] = dict(zip(task.classes, task.thresholds, strict=True))
+        facts["coverage"] = None if task.sets is None else task.sets.coverage
+        return facts | {"warnings": [] if task.sets is None else task.sets.warnings()}
+    if isinstance(task, Regression):
+        seen = task.seen or ((None, None),) * len(task.targets)
+        targets = [
+            TargetRange(name=name, low=low, high=high) for name, (low, high) in zip(task.targets, seen, strict=True)
+        ]
+        coverage = next((each.coverage for each in task.intervals if each is not None), None)
+        return facts | {"classes": [], "calibrated": coverage is not None, "coverage": coverage, "targets": targets}
+    raise unsupported_task(task, "serve")
 
 
 def summary_line(model: Model) -> str:
@@ -90,7 +124,9 @@ def summary_line(model: Model) -> str:
         interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
         tested = f", {model.score.name} {model.score.value:.3f}{interval}"
     on = "not tested" if model.tested_on is None else f"tested on {model.tested_on.images:,} images{tested}"
-    return f"{model.name}: {model.network}, {len(model.classes):,} classes, {on}"
+    what = {"regression": ", ".join(target.name for target in model.targets), "multilabel": "labels"}
+    of = what[model.task] if model.task == "regression" else f"{len(model.classes):,} {what.get(model.task, 'classes')}"
+    return f"{model.name}: {model.network}, {of}, {on}"
 
 
 def _tested_on(test: Mapping[str, Any]) -> TestedOn | None:
@@ -106,8 +142,12 @@ def _tested_on(test: Mapping[str, Any]) -> TestedOn | None:
     )
 
 
-def _named_score(score: object) -> NamedScore | None:
-    return None if not isinstance(score, Mapping) else NamedScore(name=SCORE, **_interval(score))
+def _named_score(name: str, score: object) -> NamedScore | None:
+    return (
+        None
+        if not isinstance(score, Mapping)
+        else NamedScore(name=name, title=score_spec(name).title, **_interval(score))
+    )
 
 
 def _interval(score: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,20 +17,26 @@ from coverslip.core.runs import Run
 from coverslip.data.decoding import PixelFormat, decode_all
 from coverslip.data.scan import scan
 from coverslip.data.table import STATUS_OK
+from coverslip.data.target import SEPARATOR
 from coverslip.inference.examples import example, read_examples
 from coverslip.inference.predictor import Predictor
 from coverslip.reporting.thumbnails import data_url
 from coverslip.serving.answers import ReferenceLookup
+from coverslip.tasks.class_task import ClassTask
 
 
 def reference_labels(predictor: Predictor, run: Run) -> list[str] | None:
-    """Return the class of each reference image from the run's table; None if the table does not exist."""
+    """Return the class, labels or values of each reference image from the run's table; None if it has none of them."""
     if not run.table_file.is_file():
         return None
     with run.table_file.open(encoding="utf-8-sig", newline="") as file:
         known = {row.get("path", ""): row.get("label", "") for row in csv.DictReader(file)}
     labels = [known.get(path, "") for path in predictor.trust.references]
-    return labels if labels and all(label in predictor.task.names for label in labels) else None
+    classes = predictor.task.names if isinstance(predictor.task, ClassTask) else None
+    known_labels = all(label and (classes is None or label in classes) for label in labels)
+    if not labels or not known_labels:
+        return None
+    return labels if classes is not None else [label.replace(SEPARATOR, ", ") for label in labels]
 
 
 def find_thumbnails(predictor: Predictor, source: str | Path, progress: Progress = SILENT) -> dict[int, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+TaskName = Literal["classification", "ordinal", "multilabel", "regression"]
 
 
 class Schema(BaseModel):
@@ -45,6 +47,7 @@ class NamedScore(Interval):
     """A score on the test set."""
 
     name: str = Field(description="Name of the metric.", examples=["accuracy"])
+    title: str = Field(default="", description="Title of the metric for readers.", examples=["Accuracy"])
 
 
 class SampleSize(Schema):
@@ -100,19 +103,37 @@ class RequestLimits(Schema):
     pixels: int = Field(description="Number of pixels of one image.")
 
 
+class TargetRange(Schema):
+    """A target of a regression."""
+
+    name: str = Field(description="Name of the target.", examples=["severity"])
+    low: float | None = Field(default=None, description="Smallest value in the training set; null if unknown.")
+    high: float | None = Field(default=None, description="Largest value in the training set; null if unknown.")
+
+
 class Model(Schema):
     """Description of the model and of its test result."""
 
     name: str = Field(description="Name of the model.")
     network: str = Field(description="Name of the network architecture.")
-    classes: list[str] = Field(description="Names of the classes, in the order of the network's outputs.")
-    task: Literal["classification"] = Field(default="classification", description="Task of the model.")
+    classes: list[str] = Field(
+        description="Names of the classes, of ordered classes the lowest first; of several labels, their names; empty "
+        "for a regression."
+    )
+    task: TaskName = Field(
+        default="classification", description="Task of the model, which decides the form of answers."
+    )
+    targets: list[TargetRange] = Field(default=[], description="The targets of a regression.")
+    thresholds: dict[str, float] | None = Field(
+        default=None, description="Probability from which each label is predicted; null unless several labels."
+    )
     trained_on: TrainedOn
     tested_on: TestedOn | None = Field(description="The test set; null if the model was not tested.")
     score: NamedScore | None = Field(description="Score on the test set; null if the model was not tested.")
     calibrated: bool = Field(description="Whether the probabilities are calibrated.")
     coverage: float | None = Field(
-        description="Probability that a prediction set contains the true class; null without prediction sets."
+        description="Probability that a prediction set contains the true class, or an interval the true value; of "
+        "several labels, the expected share of the true labels in the set. null without sets or intervals."
     )
     threshold: OperatingPoint | None = Field(
         description="Decision threshold; null if the most probable class is predicted."
@@ -131,7 +152,7 @@ class Model(Schema):
 class Neighbor(Schema):
     """A training image that is similar to the received image."""
 
-    label: str = Field(description="Class of the training image.")
+    label: str = Field(description="Class, labels or values of the training image.")
     distance: float | None = Field(
         description="Distance in units of the standard deviation within classes; 0 is the same image."
     )
@@ -154,21 +175,10 @@ class HeatMap(Schema):
     trust: str = Field(description="Reliability of the maps of this model: one sentence with the result of its test.")
 
 
-class Answer(Schema):
-    """Prediction for one image; if `error` is set, there is no prediction."""
+class BaseAnswer(Schema):
+    """What answers of all tasks have in common."""
 
     file: str = Field(description="File name.")
-    label: str | None = Field(default=None, description="Predicted class.")
-    confidence: float | None = Field(
-        default=None,
-        description="Probability of the predicted class. It can be below 0.5 if the model has a `threshold`.",
-    )
-    probabilities: dict[str, float] | None = Field(default=None, description="Probability of each class.")
-    members: list[str] | None = Field(
-        default=None,
-        serialization_alias="set",
-        description="Prediction set: classes that together contain the true class with the model's `coverage`.",
-    )
     familiar: bool | None = Field(
         default=None, description="Whether the image is like the training images; null if the model cannot tell."
     )
@@ -183,6 +193,56 @@ class Answer(Schema):
     error: str | None = Field(default=None, description="Why there is no prediction; null on success.")
 
 
+class Answer(BaseAnswer):
+    """Predicted class of one image; if `error` is set, there is no prediction."""
+
+    task: Literal["classification", "ordinal"] = Field(default="classification", description="Task of the model.")
+    label: str | None = Field(default=None, description="Predicted class.")
+    confidence: float | None = Field(
+        default=None,
+        description="Probability of the predicted class. It can be below 0.5 if the model has a `threshold`.",
+    )
+    probabilities: dict[str, float] | None = Field(default=None, description="Probability of each class.")
+    members: list[str] | None = Field(
+        default=None,
+        serialization_alias="set",
+        description="Prediction set: classes that together contain the true class with the model's `coverage`.",
+    )
+
+
+class LabelAnswer(BaseAnswer):
+    """Predicted labels of one image; if `error` is set, there is no prediction."""
+
+    task: Literal["multilabel"] = Field(default="multilabel", description="Task of the model.")
+    labels: list[str] | None = Field(default=None, description="Predicted labels; empty if none is predicted.")
+    probabilities: dict[str, float] | None = Field(default=None, description="Probability of each label.")
+    members: list[str] | None = Field(
+        default=None, serialization_alias="set", description="Labels that cannot be excluded; see `coverage`."
+    )
+
+
+class PredictedValue(Schema):
+    """A predicted value with its prediction interval."""
+
+    name: str = Field(description="Name of the target.")
+    value: float = Field(description="Predicted value, in the unit of the target.")
+    low: float | None = Field(default=None, description="Lower end of the prediction interval; null without intervals.")
+    high: float | None = Field(default=None, description="Upper end of the prediction interval.")
+    outside: bool = Field(default=False, description="Whether the value lies outside the range of the training set.")
+
+
+class ValueAnswer(BaseAnswer):
+    """Predicted values of one image; if `error` is set, there is no prediction."""
+
+    task: Literal["regression"] = Field(default="regression", description="Task of the model.")
+    values: list[PredictedValue] | None = Field(default=None, description="One value for each target of the model.")
+
+
+AnyAnswer = Answer | LabelAnswer | ValueAnswer
+TaskAnswer = Annotated[AnyAnswer, Field(discriminator="task")]
+"""An answer of any task; ``task`` says which."""
+
+
 class Predictions(Schema):
     """Predictions in the order of the files."""
 
@@ -193,14 +253,14 @@ class Predictions(Schema):
         "at least `value`, otherwise the other class, even if it is less probable. null: the most probable class is "
         "predicted.",
     )
-    images: list[Answer] = Field(description="One answer per file.")
+    images: list[TaskAnswer] = Field(description="One answer per file.")
 
 
 class AllFailedResponse(ErrorResponse):
     """An error response: none of several files could be predicted. `images` contains the reason for each file."""
 
     model: str | None = Field(default=None, description="Name of the model.")
-    images: list[Answer] | None = Field(default=None, description="One answer per file, each with its `error`.")
+    images: list[TaskAnswer] | None = Field(default=None, description="One answer per file, each with its `error`.")
 
 
 class Health(Schema):
@@ -210,6 +270,7 @@ class Health(Schema):
 
 
 ANSWER: dict[str, Any] = {
+    "task": "classification",
     "file": "leaf.jpg",
     "label": "rust",
     "confidence": 0.83,

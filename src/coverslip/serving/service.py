@@ -20,7 +20,7 @@ from coverslip.serving.limits import Limits
 from coverslip.serving.maps import MapRenderer
 from coverslip.serving.metrics import Metrics
 from coverslip.serving.request_errors import RequestError
-from coverslip.serving.schemas import Answer, HeatMap, Model
+from coverslip.serving.schemas import Answer, AnyAnswer, HeatMap, Model
 from coverslip.serving.upload_store import UploadStore
 from coverslip.serving.uploads import Upload
 from coverslip.serving.worker_pool import WorkerPool, WorkItem
@@ -36,7 +36,7 @@ class AnsweredImage:
     """
 
     image: PreparedImage
-    answer: Answer
+    answer: AnyAnswer
 
 
 class SingleThreadedBlas:
@@ -65,7 +65,7 @@ class SingleThreadedBlas:
 
 
 SINGLE_THREADED_BLAS = SingleThreadedBlas()
-Outcome = Answer | BaseException
+Outcome = AnyAnswer | BaseException
 """An answer; a `RequestError` that states why there is none; or an unexpected exception."""
 
 
@@ -139,8 +139,9 @@ class Service:
             await self._add_maps(loop, answered)
         outcomes: list[Outcome] = [result.answer if isinstance(result, AnsweredImage) else result for result in results]
         for outcome in outcomes:
-            succeeded = isinstance(outcome, Answer) and outcome.error is None
-            self.metrics.image(failed=not succeeded, familiar=outcome.familiar if isinstance(outcome, Answer) else None)
+            answer = outcome if isinstance(outcome, AnyAnswer) else None
+            familiar = None if answer is None else answer.familiar
+            self.metrics.image(failed=answer is None or answer.error is not None, familiar=familiar)
         if self._upload_store is not None:
             await loop.run_in_executor(self._background, self._save, list(zip(uploads, outcomes, strict=True)))
         return outcomes
@@ -170,21 +171,20 @@ class Service:
         map_renderer, count = self._map_renderer, len(answered)
         assert map_renderer is not None
         self.admission.add_maps(count)
-        predicted = [result for result in answered if result.answer.label is not None]
+        labels = [(result, result.answer.label) for result in answered if isinstance(result.answer, Answer)]
+        predicted = [(result, label) for result, label in labels if label is not None]
         rendering: Future[list[HeatMap]] = self._background.submit(
-            map_renderer.render,
-            [result.image for result in predicted],
-            [str(result.answer.label) for result in predicted],
+            map_renderer.render, [result.image for result, _ in predicted], [label for _, label in predicted]
         )
         rendering.add_done_callback(lambda _: _call_soon(loop, self.admission.complete_maps, count))
         maps = await asyncio.wrap_future(rendering)  # cancelled with this coroutine if it has not begun
-        for result, heat_map in zip(predicted, maps, strict=True):
+        for (result, _), heat_map in zip(predicted, maps, strict=True):
             result.answer.map = heat_map
 
     def _save(self, pairs: list[tuple[Upload, Outcome]]) -> None:
         assert self._upload_store is not None
         for upload, outcome in pairs:
-            if isinstance(outcome, Answer) and outcome.error is None:
+            if isinstance(outcome, AnyAnswer) and outcome.error is None:
                 problem = self._upload_store.save(upload, outcome)
                 outcome.notes.append(
                     f"the image could not be stored: {problem}" if problem else "this server stores the image"

@@ -6,24 +6,22 @@ import csv
 import io
 from collections.abc import Sequence
 
-from coverslip.serving.schemas import Answer
+from coverslip.serving.schemas import AnyAnswer, Model
+from coverslip.serving.task_answers import cells_of, columns_of
 from coverslip.tasks.task import SEPARATOR
 
-TRAILING_COLUMNS = ("set", "familiar", "unfamiliarity", "nearest_labels", "error")
+TRAILING_COLUMNS = ("familiar", "unfamiliarity", "nearest_labels", "error")
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would evaluate a cell that begins with one of these
 
 
-def to_csv(answers: Sequence[Answer], classes: Sequence[str]) -> str:
-    """Return a CSV table (RFC 4180) with a header and one row per image."""
+def to_csv(answers: Sequence[AnyAnswer], model: Model) -> str:
+    """Return a CSV table (RFC 4180) of the answers of a model, with a header and one row per image."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    columns = [f"p:{name}" for name in classes]
-    writer.writerow(["path", "predicted", "confidence", *columns, *TRAILING_COLUMNS])
+    writer.writerow(["path", *columns_of(model), *TRAILING_COLUMNS])
     for answer in answers:
-        probabilities = answer.probabilities or {}
-        row: list[object] = [escape_formula(answer.file), answer.label, _number(answer.confidence)]
-        row += [_number(probabilities.get(name)) for name in classes]
-        row += [None if answer.members is None else SEPARATOR.join(answer.members)]
+        row: list[object] = [escape_formula(answer.file)]
+        row += [_number(cell) if isinstance(cell, float) else cell for cell in cells_of(answer, model)]
         row += [None if answer.familiar is None else str(answer.familiar).lower(), _number(answer.unfamiliarity)]
         row += [SEPARATOR.join(neighbor.label for neighbor in answer.nearest), answer.error]
         writer.writerow(row)

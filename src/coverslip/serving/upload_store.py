@@ -13,7 +13,7 @@ from coverslip.core.errors import UserError
 from coverslip.core.paths import expand
 from coverslip.core.storage import atomic_write, ensure_folder, require_disk_space
 from coverslip.serving.image_headers import SUFFIXES, detect_format
-from coverslip.serving.schemas import Answer
+from coverslip.serving.schemas import AnyAnswer
 from coverslip.serving.uploads import Upload
 
 README = "README.txt"
@@ -49,7 +49,7 @@ class UploadStore:
                 f"cannot write to {str(folder)!r}: {error.strerror}", "choose another folder for --keep"
             ) from error
 
-    def save(self, upload: Upload, answer: Answer) -> str:
+    def save(self, upload: Upload, answer: AnyAnswer) -> str:
         """Store an image and its answer; return the problem as text, or an empty string on success."""
         name = xxhash.xxh3_128_hexdigest(upload.data)
         try:

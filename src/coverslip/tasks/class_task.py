@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from coverslip.core.errors import UserError
 from coverslip.data.target import Target
 from coverslip.evidence.conformal import ConformalThresholds, prediction_sets
 from coverslip.evidence.label_errors import rank_label_errors
@@ -19,7 +18,7 @@ from coverslip.evidence.subgroups import subgroup_scores
 from coverslip.evidence.threshold import Threshold
 from coverslip.tasks.class_evaluation import evaluate_classes
 from coverslip.tasks.class_prediction import ClassPrediction
-from coverslip.tasks.task import Baselines, Codes, FloatArray, Outputs, Suspects, Task
+from coverslip.tasks.task import Baselines, Codes, FloatArray, Outputs, Suspects, Task, unsupported_task
 
 
 class ClassTask(ABC):
@@ -146,11 +145,3 @@ def require_classes(task: Task, purpose: str) -> ClassTask:
     if not isinstance(task, ClassTask):
         raise unsupported_task(task, purpose)
     return task
-
-
-def unsupported_task(task: Task, purpose: str) -> UserError:
-    """Return the error for what does not exist for a task."""
-    return UserError(
-        f"{purpose} does not support models of the task {task.name!r}",
-        "use a classification model; 'coverslip predict' and 'coverslip evaluate' work for every task",
-    )

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from coverslip.core.errors import UserError
 from coverslip.core.progress import Progress
 from coverslip.core.registry import Registry
 from coverslip.tasks.config import ThresholdConfig
@@ -310,3 +311,11 @@ def join_predictions(parts: Sequence[Prediction], places: Sequence[Codes]) -> An
             missing = any(value is None for value in values)
             joined[field.name] = None if missing else np.concatenate(values)[order]
     return replace(parts[0], **joined)  # type: ignore[type-var]
+
+
+def unsupported_task(task: Task, purpose: str) -> UserError:
+    """Return the error for what does not exist for a task."""
+    return UserError(
+        f"{purpose} does not support models of the task {task.name!r}",
+        "use a classification model; 'coverslip predict' and 'coverslip evaluate' work for every task",
+    )

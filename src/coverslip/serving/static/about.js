@@ -1,15 +1,14 @@
 // The description of the model: its classes, test result and limitations.
 
 import { breakable, fill, find, make, sign } from "./dom.js";
+import { kindOf, number } from "./kinds.js";
 import { count, counted, day, frequency, interval, sample, sentence, share, size, title } from "./words.js";
 
 /** Fills the head of the page and the panel at its end, from GET /v1/model. */
 export function showModel(model, withToken) {
   document.title = `${model.name} – Coverslip`;
   find("name").textContent = model.name;
-  const classes = model.classes.length;
-  const what = classes <= 3 ? ["Classifies an image as ", ...alternatives(model.classes), ". "] : ["Classifies an image as one of ", make("a", { href: "#classes" }, `${count(classes)} classes`), ". "];
-  fill(find("lead"), what, testResult(model));
+  fill(find("lead"), kindOf(model).lead(model), testResult(model));
   find("about").hidden = false;
   find("storage-notice").hidden = !model.keeps;
   find("privacy").textContent = model.keeps
@@ -18,12 +17,10 @@ export function showModel(model, withToken) {
   fill(find("facts"), warnings(model), ruler(model.score), facts(model), limitations(model), programs(withToken));
 }
 
-const alternatives = (classes) => classes.flatMap((name, at) => [at === 0 ? "" : at === classes.length - 1 ? " or " : ", ", make("b", {}, breakable(name))]);
-
 function testResult({ score, tested_on: on }) {
   if (!score || !on) return "This model was not tested, or its test result is missing: its accuracy is unknown.";
-  const number = [make("strong", {}, share(score.value)), " ", make("span", { class: "interval" }, interval(score))];
-  return [`${title(score.name)}: `, number, ` on ${sample(on, "test image")}${novelty(on.seen)}.`];
+  const value = [make("strong", {}, share(score.value)), " ", make("span", { class: "interval" }, interval(score))];
+  return [`${score.title || title(score.name)}: `, value, ` on ${sample(on, "test image")}${novelty(on.seen)}.`];
 }
 
 /** Whether the model was trained on the test images; an empty string if unknown. */
@@ -34,7 +31,7 @@ function novelty(seen) {
 
 /** The score with its confidence interval on a line from 0 to 1, as in the reports. */
 function ruler(score) {
-  if (!score || score.low === null || score.low === undefined || score.value < 0) return null;
+  if (!score || score.low === null || score.low === undefined || score.value < 0 || !(score.high <= 1) || score.name === "mae") return null;
   const range = make("span", { class: "range" }), dot = make("span", { class: "dot" });
   range.style.left = `${100 * score.low}%`;
   range.style.width = `${100 * (score.high - score.low)}%`;
@@ -54,18 +51,28 @@ function warnings(model) {
   return make("div", { class: "note warn" }, model.warnings.map((warning) => make("p", {}, sign("warning"), " ", sentence(warning))));
 }
 
+const NAMES = { ordinal: "Classes, lowest first", multilabel: "Labels" };
+
+function coverageOf({ task, coverage }) {
+  if (task === "regression") return ["Prediction intervals", `contain the true value for ${frequency(coverage)}`];
+  if (task === "multilabel") return ["Sets of labels", `contain ${Math.round(100 * coverage)} % of the true labels of an image on average`];
+  return ["Prediction sets", `contain the true class for ${frequency(coverage)} of each class`];
+}
+
 function facts(model) {
   const { threshold, limits } = model;
   const rows = [
-    ["Classes", make("span", { id: "classes" }, model.classes.map((name, at) => [at ? " " : null, make("span", { class: "class-name" }, breakable(name), at < model.classes.length - 1 ? "," : null)]))],
+    model.classes.length && [NAMES[model.task] ?? "Classes", make("span", { id: "classes" }, model.classes.map((name, at) => [at ? " " : null, make("span", { class: "class-name" }, breakable(name), at < model.classes.length - 1 ? "," : null)]))],
+    model.targets?.length && ["Values in training", model.targets.map(({ name, low, high }, at) => [at ? "; " : null, breakable(name), low === null ? null : ` from ${number(low)} to ${number(high)}`])],
     ["Network", model.network],
     ["Trained on", model.trained_on?.images > 0 && [sample(model.trained_on), model.trained_on.name ? [" of ", breakable(model.trained_on.name)] : null]],
     ["Tested on", model.tested_on ? sample(model.tested_on) : "no test result available"],
-    model.score && [title(model.score.name), [share(model.score.value), " ", make("span", { class: "interval" }, interval(model.score))]],
-    ["Probabilities", model.calibrated ? "calibrated: of the predictions with a probability of 0.9, about 9 of 10 are correct for images like the test images" : "not calibrated: of the predictions with a probability of 0.9, fewer than 9 of 10 may be correct"],
-    model.coverage && ["Prediction sets", `contain the true class for ${frequency(model.coverage)} of each class`],
+    model.score && [model.score.title || title(model.score.name), [share(model.score.value), " ", make("span", { class: "interval" }, interval(model.score))]],
+    model.task !== "regression" && ["Probabilities", model.calibrated ? "calibrated: of the predictions with a probability of 0.9, about 9 of 10 are correct for images like the test images" : "not calibrated: of the predictions with a probability of 0.9, fewer than 9 of 10 may be correct"],
+    model.coverage && coverageOf(model),
+    model.thresholds && ["Thresholds", Object.entries(model.thresholds).map(([name, value], at) => [at ? ", " : null, breakable(name), ` ${number(value)}`])],
     threshold && ["Decision threshold", operatingPoint(threshold)],
-    model.familiarity && ["Nearest training images", model.examples ? "shown as thumbnails" : "shown by class only; the images are not part of this model"],
+    model.familiarity && ["Nearest training images", model.examples ? "shown as thumbnails" : model.task && !model.classes.length ? "shown by value only; the images are not part of this model" : "shown by class only; the images are not part of this model"],
     limits && ["Limits", [limits.pixels && `${count(limits.pixels / 1e6)} million pixels per image`, limits.bytes && `${size(limits.bytes)} per request`, limits.images && `${counted(limits.images, "image")} per request (this page sends larger selections in several requests)`].filter(Boolean).join(", ")],
     model.date && ["Created", [day(model.date), model.program ? `, ${model.program}` : null]],
     ["Licence", model.licence || "not stated"],
@@ -89,13 +96,18 @@ function operatingPoint(threshold) {
   return [rule, `${where}: sensitivity `, shown(sensitivity), ", specificity ", shown(specificity), `.${warning}`];
 }
 
+const LIMITS = {
+  multilabel: "The model knows only its own labels, whatever else the image shows.",
+  regression: "The model predicts a value for any image, whatever it shows.",
+};
+
 function limitations(model) {
   const sentences = [
-    "The model always predicts one of its classes, whatever the image shows.",
+    LIMITS[model.task] ?? "The model always predicts one of its classes, whatever the image shows.",
     model.familiarity
       ? "It flags images that are unlike its training images. An unknown disease on a known plant can still look familiar."
       : "It cannot detect images that are unlike its training images.",
-    "Accuracy can be lower for images from another camera, place or season than those of the test set.",
+    "Errors can be larger for images from another camera, place or season than those of the test set.",
     model.maps ? "A heat map shows where the network found evidence, not why. The reliability of the maps is stated next to each map." : null,
   ];
   return [make("h3", {}, "Limitations"), make("ul", {}, sentences.filter(Boolean).map((text) => make("li", {}, text)))];

@@ -3,7 +3,8 @@
 import { breakable, fill, find, make, sign } from "./dom.js";
 import { Overlay, decodeMap } from "./heat.js";
 import { decode } from "./image.js";
-import { count, familiaritySentence, sentence, setSentence, share, thresholdSentence } from "./words.js";
+import { guarantee, kindOf, number } from "./kinds.js";
+import { count, familiaritySentence, sentence, share, thresholdSentence } from "./words.js";
 
 const SHOWN = 5;       // classes that are listed before the rest is folded
 const IDENTICAL = 0.05; // an identical image has a smaller distance; all others are far above it
@@ -17,7 +18,7 @@ let opacity = 0.5;     // of the map; kept from one image to the next
 export function showAnswer(section, item, model, place, act) {
   const [position, all] = place;
   const answer = item.answer;
-  const title = make("h2", { id: "answer-title", tabindex: "-1" }, titleOf(item));
+  const title = make("h2", { id: "answer-title", tabindex: "-1" }, titleOf(item, model));
   const navigation = all > 1 && make("nav", { class: "navigation", "aria-label": "Images" },
     make("button", { type: "button", "aria-label": "Previous image", click: act.previous, disabled: position === 1 }, "←"),
     make("span", { class: "muted" }, `${count(position)} of ${count(all)}`),
@@ -30,15 +31,15 @@ export function showAnswer(section, item, model, place, act) {
     make("div", { class: "source" }, make("p", { class: "muted small" }, breakable(item.name), pixels), navigation || null),
     make("div", { class: "prediction" }, answer?.familiar === false ? unfamiliarWarning(answer, model) : null, title, answer ? sentences(answer, model) : problem(item, act)),
     item.state === "failed" ? null : make("figure", { class: "image" }, make("div", { class: "ground" })),
-    answer ? make("div", { class: "evidence" }, probabilities(answer, model), familiarity(answer), nearest(answer), notes(answer)) : null);
+    answer ? make("div", { class: "evidence" }, probabilities(answer, model), values(answer, model), familiarity(answer), nearest(answer), notes(answer)) : null);
   section.hidden = false;
   showImage(section, item, model);
   return title;
 }
 
-function titleOf(item) {
+function titleOf(item, model) {
   if (item.answer) {
-    return [breakable(item.answer.label ?? "no prediction"), " ", make("span", { class: "confidence" }, share(item.answer.confidence))];
+    return kindOf(model).heading(item.answer);
   }
   return { failed: "No prediction", stopped: "Canceled", waiting: "Waiting …", sent: "Predicting …" }[item.state];
 }
@@ -47,7 +48,7 @@ function unfamiliarWarning(answer, model) {
   return [
     make("div", { class: "note warn" },
       make("p", {}, sign("warning"), " ", make("b", {}, "This image is unlike the training images. "), familiaritySentence(false, answer.unfamiliarity))),
-    make("p", { class: "eyebrow" }, `Most probable of the ${count(model.classes.length)} classes, unreliable for this image`),
+    make("p", { class: "eyebrow" }, kindOf(model).unfamiliar(model)),
   ];
 }
 
@@ -60,13 +61,15 @@ function problem(item, act) {
 }
 
 function sentences(answer, model) {
+  const statements = [guarantee(answer, model), thresholdSentence(model.threshold, answer)]
+    .filter(Boolean).map((text) => make("p", { class: "statement" }, text));
+  if (model.task === "regression" || model.task === "multilabel") return statements;
   const kind = !model.calibrated
     ? "probability of this class, not calibrated"
     : answer.familiar === false ? "probability of this class, calibrated only for images like the training images" : "calibrated probability of this class";
   return [
     make("p", { class: "small muted kind" }, kind),
-    ...[setSentence(answer, model.classes.length, model.coverage), thresholdSentence(model.threshold, answer)]
-      .filter(Boolean).map((text) => make("p", { class: "statement" }, text)),
+    ...statements,
   ];
 }
 
@@ -80,23 +83,47 @@ function probabilities(answer, model) {
   const row = ([name, value]) => {
     const bar = make("span", { class: "length" });
     bar.style.width = `${100 * value}%`;
-    const threshold = model.threshold?.class_name === name && make("span", { class: "threshold" });
-    if (threshold) threshold.style.left = `${100 * model.threshold.value}%`;
-    return make("li", { class: name === answer.label ? "predicted" : inSet.has(name) ? "in-set" : null },
+    const limit = model.thresholds?.[name] ?? (model.threshold?.class_name === name ? model.threshold.value : null);
+    const threshold = limit !== null && make("span", { class: "threshold" });
+    if (threshold) threshold.style.left = `${100 * limit}%`;
+    return make("li", { class: name === answer.label || answer.labels?.includes(name) ? "predicted" : inSet.has(name) ? "in-set" : null },
       make("span", {}, breakable(name), inSet.has(name) ? make("span", { class: "tick", title: "in the prediction set" }, " ✓", make("span", { class: "visually-hidden" }, " in the prediction set")) : null),
       make("span", { class: "track", "aria-hidden": "true" }, bar, threshold || null),
       make("span", { class: "n" }, share(value)));
   };
   const rest = ranked.slice(cut);
-  const legend = [inSet.size ? "✓ in the prediction set" : null, model.threshold ? `line at ${share(model.threshold.value)}: decision threshold for ${model.threshold.class_name}` : null].filter(Boolean);
+  const legend = [inSet.size ? "✓ in the prediction set" : null, model.thresholds ? "line: threshold of the label" : null, model.threshold ? `line at ${share(model.threshold.value)}: decision threshold for ${model.threshold.class_name}` : null].filter(Boolean);
   return [
     make("h3", {}, "Probabilities"),
     make("ol", { class: "bars" }, ranked.slice(0, cut).map(row)),
     rest.length ? make("details", {},
-      make("summary", {}, `${rest.length} other classes, ${share(rest.reduce((sum, [, value]) => sum + value, 0))} in total`),
+      make("summary", {}, model.thresholds ? `${rest.length} other labels` : `${rest.length} other classes, ${share(rest.reduce((sum, [, value]) => sum + value, 0))} in total`),
       make("ol", { class: "bars", start: cut + 1 }, rest.map(row))) : null,
     legend.length ? make("p", { class: "small muted" }, `${legend.join("; ")}.`) : null,
   ];
+}
+
+/** Each value with its interval on a line over the training values. */
+function values(answer, model) {
+  if (!answer.values?.length) return null;
+  return answer.values.map((one, at) => {
+    const { low: first, high: last } = model.targets[at] ?? {};
+    const ends = [first, last, one.low, one.high, one.value].filter((end) => end !== null && end !== undefined);
+    const [least, most] = [Math.min(...ends), Math.max(...ends)];
+    const place = (value) => (most > least ? (100 * (value - least)) / (most - least) : 50);
+    const dot = make("span", { class: "dot" }), range = make("span", { class: "range" });
+    dot.style.left = `${place(one.value)}%`;
+    if (one.low !== null && one.low !== undefined) Object.assign(range.style, { left: `${place(one.low)}%`, width: `${place(one.high) - place(one.low)}%` });
+    return [
+      make("h3", {}, breakable(one.name)),
+      make("div", { class: "ruler", "aria-hidden": "true" }, make("span", { class: "axis" }), range, dot, [least, most].map((value, end) => {
+        const tick = make("span", { class: "below" }, number(value));
+        tick.style.left = `${100 * end}%`;
+        return tick;
+      })),
+      one.outside ? make("p", { class: "small muted" }, `The value lies outside the training values, ${number(first)} to ${number(last)}.`) : null,
+    ];
+  });
 }
 
 /** A scale from 0 to twice the threshold with the position of this image. */
@@ -120,7 +147,7 @@ function nearest(answer) {
   return [
     make("h3", {}, "Nearest training images"),
     make("ol", { class: answer.nearest.some(hasThumbnail) ? "neighbors with-thumbnails" : "neighbors" }, answer.nearest.map((neighbor) => make("li", {},
-      hasThumbnail(neighbor) ? make("img", { src: neighbor.thumbnail, alt: `Training image of class ${neighbor.label}` }) : null,
+      hasThumbnail(neighbor) ? make("img", { src: neighbor.thumbnail, alt: `Training image: ${neighbor.label}` }) : null,
       make("span", {}, breakable(neighbor.label)),
       neighbor.distance === null || neighbor.distance === undefined ? null : make("span", { class: "interval" }, `distance ${neighbor.distance.toFixed(2)}`)))),
     identical ? make("p", { class: "note warn" }, sign("warning"), " The nearest training image is this image. The model was trained on it, so this prediction is not a test of the model.") : null,
@@ -199,7 +226,7 @@ export function spoken(item, model) {
   const { answer } = item;
   if (!answer) return `${item.name}: ${sentence(item.problem || "no prediction")} ${sentence(item.fix)}`;
   const warning = answer.familiar === false ? "This image is unlike the training images. " : "";
-  return `${warning}${item.name}: ${answer.label}, probability ${share(answer.confidence, 2)}. ${setSentence(answer, model.classes.length, model.coverage) ?? ""}`;
+  return `${warning}${item.name}: ${kindOf(model).spoken(answer, model)}`;
 }
 
 export const answerSection = () => find("answer");

@@ -1,16 +1,16 @@
 // Answers as a CSV table, with the same columns as `coverslip predict` where the page has them.
 
+import { kindOf } from "./kinds.js";
+
 const SEPARATOR = " | "; // between names in one cell
 
-/** Items and class names -> text of a CSV file. */
-export function toCsv(items, classes) {
-  const head = ["path", "predicted", "confidence", ...classes.map((name) => `p:${name}`), "set", "familiar", "unfamiliarity", "nearest_labels", "error"];
+/** Items and the model -> text of a CSV file. */
+export function toCsv(items, model) {
+  const kind = kindOf(model);
+  const head = ["path", ...kind.head(model), "familiar", "unfamiliarity", "nearest_labels", "error"];
   const rows = items.map(({ name, answer, state, problem }) => [
     escapeFormula(name),
-    answer?.label,
-    answer?.confidence,
-    ...classes.map((label) => answer?.probabilities?.[label]),
-    answer?.set?.join(SEPARATOR),
+    ...kind.row(answer, model),
     answer?.familiar,
     answer?.unfamiliarity,
     answer?.nearest?.map((neighbor) => neighbor.label).join(SEPARATOR),

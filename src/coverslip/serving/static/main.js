@@ -88,7 +88,7 @@ function changed(updated) {
   }
   document.body.classList.toggle("busy", busy);
   find("retry").hidden = busy || !items.some(canRetry);
-  fill(find("summary"), summaryLists(items));
+  fill(find("summary"), summaryLists(items, model));
   find("list-title").textContent = counted(items.length, "image");
   if (!busy && updated.length && all > 1) finish();
 }
@@ -96,7 +96,7 @@ function changed(updated) {
 function finish() {
   table.render(items); // sort and filter again after the last change
   table.mark(current);
-  announce(`${counted(batch.length, "image")} done: ${summaryOf(batch)}.`);
+  announce(`${counted(batch.length, "image")} done: ${summaryOf(batch, model)}.`);
   batch = [];
 }
 
@@ -175,7 +175,7 @@ find("cancel").addEventListener("click", () => {
   announce("Canceled.");
 });
 find("retry").addEventListener("click", () => retry(items.filter(canRetry)));
-find("csv").addEventListener("click", () => download(toCsv(items, model.classes), `${model.name}-answers.csv`));
+find("csv").addEventListener("click", () => download(toCsv(items, model), `${model.name}-answers.csv`));
 find("clear").addEventListener("click", () => {
   queue.cancel();
   [items, batch] = [[], []];

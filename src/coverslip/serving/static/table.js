@@ -2,31 +2,30 @@
 
 import { breakable, fill, make, sign } from "./dom.js";
 import { thumbnail } from "./image.js";
-import { count, sentence, share } from "./words.js";
+import { kindOf } from "./kinds.js";
+import { count, sentence } from "./words.js";
 
 const SIDE = 72;     // pixels of a thumbnail, about twice its size on the page
 const PAGE_SIZE = 100; // rows that are shown at first, and added on demand
 const STATES = { waiting: "waiting", sent: "predicting …", stopped: "canceled" };
 
 /** [heading, sort key]; items without a value are last in either direction. */
-const COLUMNS = [
-  ["Image", (item) => item.name],
-  ["Predicted class", (item) => item.answer?.label ?? null],
-  ["Probability", (item) => item.answer?.confidence ?? null],
-  ["Also in the set", (item) => (item.answer?.set ? item.answer.set.length : null)],
-  ["Familiarity", (item) => item.answer?.unfamiliarity ?? null],
-];
+function columnsOf(model) {
+  const kind = kindOf(model);
+  const own = kind.columns(model).map((title, at) => [title, (item) => (item.answer ? kind.keys[at](item.answer) ?? null : null)]);
+  return [["Image", (item) => item.name], ...own, ["Familiarity", (item) => item.answer?.unfamiliarity ?? null]];
+}
 
-/** Whether the item needs a check: several classes in the set, unlike the training images, or no answer. */
-export const needsCheck = ({ answer, state }) =>
-  state === "failed" || Boolean(answer && (answer.familiar === false || (answer.set && answer.set.length !== 1)));
+/** Whether the item needs a check: an uncertain prediction, unlike the training images, or no answer. */
+const needsCheck = (model) => ({ answer, state }) =>
+  state === "failed" || Boolean(answer && (answer.familiar === false || kindOf(model).uncertain(answer)));
 
-const FILTERS = { all: ["All", () => true], check: ["To check", needsCheck], failed: ["Failed", ({ state }) => state === "failed"] };
+const filtersOf = (model) => ({ all: ["All", () => true], check: ["To check", needsCheck(model)], failed: ["Failed", ({ state }) => state === "failed"] });
 
 export class Table {
   /** `open(item)` is called when a row is selected. */
   constructor(place, filter, { open, model }) {
-    Object.assign(this, { place, filter, open, model, items: [], rows: new Map(), sort: null, only: "all", shown: PAGE_SIZE, current: null });
+    Object.assign(this, { place, filter, open, model, columns: columnsOf(model), filters: filtersOf(model), items: [], rows: new Map(), sort: null, only: "all", shown: PAGE_SIZE, current: null });
     this.watch = new IntersectionObserver((entries) => {
       for (const entry of entries) if (entry.isIntersecting) { this.watch.unobserve(entry.target); this.draw(entry.target); }
     }, { rootMargin: "200px" });
@@ -37,9 +36,9 @@ export class Table {
     this.items = items;
     this.rows.clear();
     this.watch.disconnect();
-    this.ordered = this.order(items.filter(FILTERS[this.only][1]));
+    this.ordered = this.order(items.filter(this.filters[this.only][1]));
     this.drawFilter();
-    const heads = COLUMNS.map(([title], at) => {
+    const heads = this.columns.map(([title], at) => {
       const direction = this.sort?.[0] === at ? (this.sort[1] ? "ascending" : "descending") : "none";
       return make("th", { role: "columnheader", scope: "col", "aria-sort": direction, class: `c${at}` },
         make("button", { type: "button", "data-column": at, click: () => this.sortBy(at) }, title));
@@ -83,7 +82,7 @@ export class Table {
   order(items) {
     if (!this.sort) return items;
     const [column, up] = this.sort;
-    const key = COLUMNS[column][1];
+    const key = this.columns[column][1];
     const compare = (a, b) => (typeof a === "number" ? a - b : a.localeCompare(b, undefined, { numeric: true }));
     return [...items].sort((one, two) => {
       const [a, b] = [key(one), key(two)];
@@ -99,7 +98,7 @@ export class Table {
   }
 
   drawFilter() {
-    const counts = Object.entries(FILTERS).map(([name, [title, matches]]) => [name, title, this.items.filter(matches).length]);
+    const counts = Object.entries(this.filters).map(([name, [title, matches]]) => [name, title, this.items.filter(matches).length]);
     if (counts.find(([name]) => name === this.only)[2] === 0) this.only = "all";
     const focused = this.filter.contains(document.activeElement);
     fill(this.filter, this.filter.querySelector("legend"), counts.filter(([name, , number]) => name === "all" || number).map(([name, title, number]) => make("label", {},
@@ -111,14 +110,11 @@ export class Table {
   row(item, thumb = null) {
     const { answer } = item;
     const cell = (at, ...content) => make("td", { role: "cell", class: `c${at}` }, content);
-    const others = answer?.set?.filter((name) => name !== answer.label) ?? [];
     const place = make("span", { class: "thumb", "aria-hidden": "true" }, thumb);
     const name = make("th", { role: "rowheader", scope: "row", class: "c0" }, make("div", { class: "image-cell" }, place, make("button", { type: "button", class: "open", click: () => this.open(item) }, breakable(item.name))));
     const cells = answer
       ? [
-          cell(1, make("b", {}, breakable(answer.label ?? "–"))),
-          cell(2, bar(answer.confidence), share(answer.confidence)),
-          cell(3, answer.set && answer.familiar !== false ? (others.length ? others.map((label, at) => [at ? ", " : null, breakable(label)]) : make("span", { class: "muted" }, answer.set.length ? "no other class" : "empty set")) : make("span", { class: "muted" }, "–")),
+          ...kindOf(this.model).cells(answer).map((content, at) => cell(at + 1, content)),
           cell(4, answer.familiar === false ? make("span", { class: "flag" }, sign("warning"), " unfamiliar") : answer.familiar ? make("span", { class: "muted" }, "familiar") : "–"),
         ]
       : [make("td", { role: "cell", class: "wide", colspan: "4" }, item.state === "failed"
@@ -142,16 +138,13 @@ export class Table {
   }
 }
 
-function bar(value) {
-  const length = make("span", { class: "length" });
-  length.style.width = `${100 * (value ?? 0)}%`;
-  return make("span", { class: "track", "aria-hidden": "true" }, length);
-}
-
 /** Predicted classes of familiar images, and all other outcomes: [["12 rust", "9 healthy"], ["2 unlike the training images", "1 failed"]]. */
-function tally(items) {
+function tally(items, model) {
   const labels = new Map();
-  for (const { answer } of items) if (answer && answer.familiar !== false) labels.set(answer.label, (labels.get(answer.label) ?? 0) + 1);
+  for (const { answer } of items) {
+    if (!answer || answer.familiar === false) continue;
+    for (const name of kindOf(model).tallied(answer)) labels.set(name, (labels.get(name) ?? 0) + 1);
+  }
   const ranked = [...labels].sort(([, a], [, b]) => b - a);
   const predicted = ranked.slice(0, 6).map(([name, number]) => `${count(number)} ${name}`);
   if (ranked.length > 6) predicted.push(`${count(ranked.slice(6).reduce((sum, [, number]) => sum + number, 0))} of other classes`);
@@ -165,10 +158,10 @@ function tally(items) {
 }
 
 /** The same as text, for screen readers. */
-export const summaryOf = (items) => tally(items).map((part) => part.join(", ")).filter(Boolean).join("; ");
+export const summaryOf = (items, model) => tally(items, model).map((part) => part.join(", ")).filter(Boolean).join("; ");
 
 /** The same as lists, for display. */
-export const summaryLists = (items) => tally(items).filter((part) => part.length).map((part, at) => make("ul", { class: at ? "tally exceptions" : "tally" }, part.map((entry) => {
+export const summaryLists = (items, model) => tally(items, model).filter((part) => part.length).map((part, at) => make("ul", { class: at ? "tally exceptions" : "tally" }, part.map((entry) => {
   const [number, ...words] = entry.split(" ");
   return make("li", {}, make("b", {}, number), " ", breakable(words.join(" ")));
 })));

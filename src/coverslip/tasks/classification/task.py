@@ -14,7 +14,7 @@ from coverslip.data.target import Target
 from coverslip.evidence.conformal import ConformalThresholds, fit_prediction_sets
 from coverslip.evidence.recalibration import fit_temperature, softmax
 from coverslip.evidence.threshold import DEFAULT, Threshold, fit_threshold, unmeasured_threshold
-from coverslip.tasks.class_task import ClassTask, read_sets, read_temperature, unsupported_task
+from coverslip.tasks.class_task import ClassTask, read_sets, read_temperature
 from coverslip.tasks.config import ThresholdConfig
 from coverslip.tasks.fields import read_field, read_names
 from coverslip.tasks.task import (
@@ -27,6 +27,7 @@ from coverslip.tasks.task import (
     Outputs,
     SelectionData,
     Task,
+    unsupported_task,
 )
 from coverslip.training.fitted_head import FittedHead
 from coverslip.training.heads import fit_head
